@@ -46,7 +46,7 @@ missing_system_packages() {
   local package probe
   while read -r package probe; do
     case $package in ''|'#'*) continue ;; esac
-    (set +o pipefail; eval "$probe") >/dev/null 2>&1 || printf '%s ' "$package"
+    (set +o pipefail; PATH=$PATH:/usr/sbin:/sbin; eval "$probe") >/dev/null 2>&1 || printf '%s ' "$package"
   done < "$ROOT/setup/system-packages.txt"
 }
 
