@@ -1,0 +1,81 @@
+"""Small generated meshes with texture coordinates: boxes with an atlas, surfaces of revolution, extrusions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from libero_bridge.scenes.builder import Mesh
+
+# Where each face of a box lies in its atlas texture: three columns by two rows, (column, row).
+BOX_ATLAS = {"+z": (0, 0), "-z": (1, 0), "+x": (2, 0), "-x": (0, 1), "+y": (1, 1), "-y": (2, 1)}
+# For each face: outward axis, sign, the axis and sign that run right and the ones that run down, seen from outside.
+_BOX_FACES = {
+    "+z": ((2, 1), (0, 1), (1, -1)),
+    "-z": ((2, -1), (0, -1), (1, -1)),
+    "+x": ((0, 1), (1, 1), (2, -1)),
+    "-x": ((0, -1), (1, -1), (2, -1)),
+    "+y": ((1, 1), (0, -1), (2, -1)),
+    "-y": ((1, -1), (0, 1), (2, -1)),
+}
+
+
+def box_mesh(x: float, y: float, z: float) -> Mesh:
+    """A box by its half sizes, each face showing its own cell of an atlas laid out as `BOX_ATLAS` (12 triangles)."""
+    half = np.array([x, y, z])
+    vertices, texcoords, faces = [], [], []
+    for name, (out, right, down) in _BOX_FACES.items():
+        column, row = BOX_ATLAS[name]
+        start = len(vertices)
+        for u, v in ((0, 0), (1, 0), (1, 1), (0, 1)):
+            corner = np.zeros(3)
+            corner[out[0]] = out[1]
+            corner[right[0]] = right[1] * (2 * u - 1)
+            corner[down[0]] = down[1] * (2 * v - 1)
+            vertices.append(corner * half)
+            texcoords.append(((column + 0.02 + 0.96 * u) / 3, (row + 0.02 + 0.96 * v) / 2))
+        faces += [(start, start + 3, start + 2), (start, start + 2, start + 1)]
+    return Mesh(np.array(vertices), np.array(faces), np.array(texcoords))
+
+
+def lathe(profile: Sequence[tuple[float, float]], segments: int = 16, rows: Sequence[float] | None = None) -> Mesh:
+    """A surface of revolution about z.
+
+    Args:
+        profile: (radius, z) points in m from the bottom up along the outside (and on down the inside for a bowl): the
+            surface faces to the right of the direction of travel, seen in the (radius, z) half plane.
+        segments: facets around.
+        rows: texture v of each profile point (0 top, 1 bottom); by default even steps from 1 to 0. Texture u runs once
+            around, counter-clockwise from +x seen from above.
+    """
+    rows = np.linspace(1.0, 0.0, len(profile)) if rows is None else np.asarray(rows, dtype=float)
+    angles = np.linspace(0.0, 2 * math.pi, segments + 1)
+    vertices = [(r * math.cos(a), r * math.sin(a), z) for r, z in profile for a in angles]
+    texcoords = [(a / (2 * math.pi), v) for v in rows for a in angles]
+    faces = []
+    for level in range(len(profile) - 1):
+        for i in range(segments):
+            low = level * (segments + 1) + i
+            high = low + segments + 1
+            if profile[level][0] > 0:
+                faces.append((low, low + 1, high + 1))
+            if profile[level + 1][0] > 0:
+                faces.append((low, high + 1, high))
+    return Mesh(np.array(vertices), np.array(faces), np.array(texcoords))
+
+
+def extrude(outline: Sequence[tuple[float, float]], low: float, high: float) -> Mesh:
+    """A convex outline (x, y), counter-clockwise, pulled from z = low to high; the texture fills its bounding box."""
+    points = np.array(outline, dtype=float)
+    count = len(points)
+    flat = (points - points.min(axis=0)) / np.maximum(np.ptp(points, axis=0), 1e-9)
+    flat[:, 1] = 1.0 - flat[:, 1]
+    rings = [np.column_stack([points, np.full(count, z)]) for z in (low, high, low, high)]
+    faces = [(0, i + 1, i) for i in range(1, count - 1)]
+    faces += [(count, count + i, count + i + 1) for i in range(1, count - 1)]
+    for i in range(count):
+        a, b = 2 * count + i, 2 * count + (i + 1) % count
+        faces += [(a, b, b + count), (a, b + count, a + count)]
+    return Mesh(np.concatenate(rings), np.array(faces), np.concatenate([flat] * 4))
