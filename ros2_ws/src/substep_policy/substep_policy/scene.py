@@ -48,7 +48,7 @@ class SceneRegion:
 
 @dataclass(frozen=True)
 class SceneState:
-    """Everything a scripted expert may look at; ``predicates``: "in alphabet_soup_1 basket_1_contain_region" -> holds."""
+    """What a scripted expert may look at; ``predicates`` maps "in alphabet_soup_1 basket_1_contain_region" -> holds."""
 
     objects: dict[str, SceneObject]
     joints: dict[str, SceneJoint]
