@@ -1,0 +1,203 @@
+"""The simulated world: one LIBERO task as an object that is reset, stepped and looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from substep_policy.observation import ACTION_DIM, Observation, proprioception
+from substep_policy.scene import SceneState
+
+from libero_bridge import libero_setup
+from libero_bridge.control_loop import ControlLoop
+from libero_bridge.ground_truth import GroundTruth, xyzw
+from libero_bridge.placement import Placement
+from libero_bridge.rendering import CameraRenderer
+
+CONTROL_PERIOD_NS = 50_000_000
+IDLE_ACTION = np.array([0, 0, 0, 0, 0, 0, -1], np.float32)
+LIBERO_CAMERAS = {"agentview": "agentview", "eye_in_hand": "robot0_eye_in_hand"}
+
+
+@dataclass(frozen=True)
+class SimulationConfig:
+    """What to simulate.
+
+    Attributes:
+        suite, task_index: one of the 130 tasks, e.g. "libero_object", 0.
+        assets: "embedded" (the project's scene pack), "libero" (LIBERO's own) or the path of a LIBERO asset folder.
+        image_size: (height, width) of observations in pixels.
+        cameras: names out of ``LIBERO_CAMERAS``.
+        horizon: control steps after which the episode is over.
+        settle_steps: idle steps after a reset, gripper open, before the first observation; LIBERO's evaluations
+            do the same because initial states leave objects a few millimetres in the air.
+        render: False leaves ``Observation.images`` empty.
+        scene: False leaves ``Observation.scene`` empty.
+    """
+
+    suite: str
+    task_index: int
+    assets: str = libero_setup.EMBEDDED_ASSETS
+    image_size: tuple[int, int] = (128, 128)
+    cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
+    horizon: int = 1000
+    settle_steps: int = 10
+    render: bool = True
+    scene: bool = True
+
+    def __post_init__(self) -> None:
+        for camera in self.cameras:
+            if camera not in LIBERO_CAMERAS:
+                raise ValueError(f"unknown camera {camera!r}: expected one of {', '.join(LIBERO_CAMERAS)}")
+        if self.horizon < 1:
+            raise ValueError(f"horizon {self.horizon} is out of range: expected at least 1 step")
+        if self.settle_steps < 0:
+            raise ValueError(f"settle_steps {self.settle_steps} is out of range: expected 0 or more")
+
+
+class Simulation:
+    """A LIBERO task. Deterministic: the same reset followed by the same actions gives the same bits.
+
+    World time goes on across resets, 50 ms for each control step and one step for a reset.
+    """
+
+    def __init__(self, config: SimulationConfig) -> None:
+        """Builds the world; call ``reset`` before anything else.
+
+        Raises:
+            ValueError: unknown suite, task or asset folder; the message names it.
+        """
+        self.config = config
+        self._task = libero_setup.load_task(config.suite, config.task_index)
+        self.suite, self.task_index, self.instruction = config.suite, config.task_index, self._task.instruction
+        self._init_states = self._task.init_states()
+        libero_setup.use_assets(libero_setup.assets_folder(config.assets))
+        self._env = _build_environment(self._task)
+        self._model = self._env.sim.model._model
+        self._data = self._env.sim.data._data
+        self._arm = self._env.robots[0]
+        self._renderers: dict[tuple[int, int], CameraRenderer] = {}
+        self._stamp = 0
+        self._is_reset = False
+
+    @property
+    def init_state_count(self) -> int:
+        return len(self._init_states)
+
+    @property
+    def step_count(self) -> int:
+        """Control steps since the reset, settling not counted."""
+        return self._step_count
+
+    @property
+    def success(self) -> bool:
+        """LIBERO's verdict; stays true within an episode."""
+        return self._success
+
+    def reset(self, init_state: int = 0, seed: int = 0, placement: Placement = Placement.BENCHMARK) -> Observation:
+        """Starts an episode.
+
+        Args:
+            init_state: which benchmark initial state (``Placement.BENCHMARK``).
+            seed: of everything drawn at random: LIBERO's fixture positions, and all objects for ``WIDENED``.
+            placement: where the objects start.
+
+        Raises:
+            ValueError: there is no such initial state.
+        """
+        if not 0 <= init_state < self.init_state_count:
+            raise ValueError(f"initial state {init_state} does not exist: expected 0 to {self.init_state_count - 1}")
+        _reset_environment(self._env, seed)
+        if placement is Placement.BENCHMARK:
+            self._env.sim.set_state_from_flattened(self._init_states[init_state])
+        self._env.sim.forward()
+        self._loop = ControlLoop(self._env)
+        self._ground_truth = GroundTruth(self._env)
+        for _ in range(self.config.settle_steps):
+            self._loop.step(IDLE_ACTION)
+        self._step_count, self._success, self._is_reset = 0, False, True
+        self._stamp += CONTROL_PERIOD_NS
+        return self.observe()
+
+    def step(self, action: np.ndarray) -> Observation:
+        """Moves the world on by 50 ms. action: (7,) in [-1, 1], OSC_POSE deltas and gripper (1 closes).
+
+        Raises:
+            ValueError: the action has another shape or is not finite.
+        """
+        action = np.asarray(action, np.float64)
+        if action.shape != (ACTION_DIM,) or not np.isfinite(action).all():
+            raise ValueError(f"action {action} is not a finite vector of {ACTION_DIM} values")
+        self._loop.step(action)
+        self._step_count += 1
+        self._stamp += CONTROL_PERIOD_NS
+        self._success = self._success or bool(self._env._check_success())
+        return self.observe()
+
+    def observe(self, images: bool = True) -> Observation:
+        """What is seen now. Images only if asked for here and by the configuration."""
+        height, width = self.config.image_size
+        cameras = self.config.cameras if images and self.config.render else ()
+        return Observation(
+            images={camera: self.render(camera, height, width) for camera in cameras},
+            proprio=proprioception(*self.eef_pose(), self.gripper_position()),
+            stamp=self._stamp,
+            scene=self.scene() if self.config.scene else None,
+        )
+
+    def eef_pose(self) -> tuple[np.ndarray, np.ndarray]:
+        """LIBERO's robot0_eef_pos (3,) m and robot0_eef_quat (4,) xyzw, world frame."""
+        quaternion = self._env.sim.data.get_body_xquat(self._arm.robot_model.eef_name)
+        return self._data.site_xpos[self._arm.eef_site_id].copy(), xyzw(quaternion)
+
+    def gripper_position(self) -> np.ndarray:
+        """(2,) m: positions of the two finger joints."""
+        return self._data.qpos[self._arm._ref_gripper_joint_pos_indexes]
+
+    def scene(self) -> SceneState:
+        """Ground truth of this moment."""
+        return self._ground_truth.read()
+
+    def render(self, camera: str, height: int, width: int) -> np.ndarray:
+        """(height, width, 3) uint8 RGB, upright."""
+        size = (height, width)
+        if size not in self._renderers:
+            self._renderers[size] = CameraRenderer(self._model, height, width)
+        return self._renderers[size].render(self._data, LIBERO_CAMERAS[camera])
+
+    def close(self) -> None:
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers.clear()
+
+
+def _build_environment(task: libero_setup.LiberoTask):
+    """LIBERO's environment without its own rendering, to be reset softly (the model is not compiled again)."""
+    from libero.libero.envs.env_wrapper import ControlEnv
+
+    wrapper = ControlEnv(
+        bddl_file_name=str(task.bddl_file),
+        use_camera_obs=False,
+        has_renderer=False,
+        has_offscreen_renderer=False,
+        hard_reset=False,
+    )
+    return wrapper.env
+
+
+def _reset_environment(env, seed: int) -> None:
+    """LIBERO draws from numpy's global generator: seed it for the reset only and leave it as it was."""
+    from robosuite.utils.errors import RandomizationError
+
+    outside = np.random.get_state()
+    np.random.seed(seed % 2**32)
+    try:
+        while True:
+            try:
+                env.robots[0].gripper.current_action = np.zeros(env.robots[0].gripper.dof)
+                env.reset()
+                return
+            except RandomizationError:
+                continue
+    finally:
+        np.random.set_state(outside)
