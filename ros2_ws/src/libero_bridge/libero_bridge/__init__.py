@@ -1,1 +1,1 @@
-"""LIBERO as a ROS 2 robot: the simulated world, its embedded scenes, the action queue, the safety guard and the node."""
+"""LIBERO as a ROS 2 robot: simulated world, embedded scenes, action queue, safety guard and the node."""

@@ -12,7 +12,7 @@ import numpy as np
 
 
 class ControlLoop:
-    """Drives the arm of a LIBERO environment (one robot, OSC_POSE). Build it anew after each reset of the environment."""
+    """Drives the arm (OSC_POSE) of a LIBERO environment. Build it anew after each reset of the environment."""
 
     def __init__(self, env) -> None:
         """env: the robosuite environment inside of LIBERO's wrapper, just reset."""
@@ -24,25 +24,23 @@ class ControlLoop:
         self._arm_actuators = np.asarray(self._robot._ref_joint_actuator_indexes)
         self._substeps = int(env.control_timestep / env.model_timestep)
         self._controller = self._robot.controller
-        self._state_reader = _ControllerStateReader(self._controller, self._model, self._data)
+        self._controller.update = _ControllerState(self._controller, self._model, self._data).update
 
     def step(self, action: np.ndarray) -> None:
         """Applies one action for 50 ms of world time. action: (7,) in [-1, 1], gripper last."""
         for substep in range(self._substeps):
             mujoco.mj_step1(self._model, self._data)
-            self._state_reader.read()
             if substep == 0:
                 self._controller.set_goal(action[:-1])
             torques = np.clip(self._controller.run_controller(), *self._torque_limits)
-            self._controller.new_update = False
             self._robot.grip_action(gripper=self._robot.gripper, gripper_action=action[-1:])
             self._data.ctrl[self._arm_actuators] = torques
             mujoco.mj_step2(self._model, self._data)
         self._env._post_process()
 
 
-class _ControllerStateReader:
-    """Gives the controller the state of the arm: what its own ``update`` does, from one Jacobian evaluation."""
+class _ControllerState:
+    """Reads the state of the arm for a controller, as robosuite's ``Controller.update`` does, from one Jacobian."""
 
     def __init__(self, controller, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         self._controller = controller
@@ -54,8 +52,15 @@ class _ControllerStateReader:
         self._jacobian_rotation = np.zeros((3, model.nv))
         self._mass = np.zeros((model.nv, model.nv))
 
-    def read(self) -> None:
+    def update(self, force: bool = False) -> None:
+        """Once for each physics sub-step.
+
+        The flag is robosuite's: right after a reset it is down, so that the first sub-step is controlled with the
+        state from before the initial state was put in. LIBERO's trajectories contain this, so it is kept.
+        """
         controller, model, data = self._controller, self._model, self._data
+        if not (controller.new_update or force):
+            return
         mujoco.mj_jacSite(model, data, self._jacobian_position, self._jacobian_rotation, self._site)
         mujoco.mj_fullM(model, self._mass, data.qM)
         controller.ee_pos = data.site_xpos[self._site].copy()
@@ -67,5 +72,5 @@ class _ControllerStateReader:
         controller.J_pos = self._jacobian_position[:, self._dofs]
         controller.J_ori = self._jacobian_rotation[:, self._dofs]
         controller.J_full = np.vstack([controller.J_pos, controller.J_ori])
-        controller.mass_matrix = self._mass[np.ix_(self._dofs, self._dofs)]
+        controller.mass_matrix = self._mass[self._dofs, :][:, self._dofs]
         controller.new_update = False

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import mujoco
 import numpy as np
-from substep_policy.scene import SceneJoint, SceneObject, SceneRegion, SceneState
 
 from libero_bridge.collision_boxes import collision_box
+from substep_policy.scene import SceneJoint, SceneObject, SceneRegion, SceneState
 
 _HELPER_SITES = ("default_site", "bottom_site", "top_site", "horizontal_radius_site")
 _MOVING_JOINTS = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)

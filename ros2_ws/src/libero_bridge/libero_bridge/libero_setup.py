@@ -1,6 +1,6 @@
 """Makes the LIBERO package usable without questions, downloads or noise.
 
-On import LIBERO asks a question on stdin unless its configuration file exists, and it downloads its assets on first use.
+On import LIBERO asks a question on stdin unless its configuration file exists, and it downloads its assets on demand.
 Everything that works around this is here; nothing happens until a function is called.
 """
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from substep_policy.observation import ACTION_DIM, Observation, proprioception
-from substep_policy.scene import SceneState
 
 from libero_bridge import libero_setup
 from libero_bridge.control_loop import ControlLoop
 from libero_bridge.ground_truth import GroundTruth, xyzw
 from libero_bridge.placement import Placement
 from libero_bridge.rendering import CameraRenderer
+from substep_policy.observation import ACTION_DIM, Observation, proprioception
+from substep_policy.scene import SceneState
 
 CONTROL_PERIOD_NS = 50_000_000
 IDLE_ACTION = np.array([0, 0, 0, 0, 0, 0, -1], np.float32)

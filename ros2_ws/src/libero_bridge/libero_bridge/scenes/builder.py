@@ -86,13 +86,22 @@ def euler(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> tuple[float, float,
     for axis, angle in enumerate((x, y, z)):
         turn = np.zeros(4)
         turn[0], turn[1 + axis] = math.cos(angle / 2), math.sin(angle / 2)
-        quaternion = _multiply(turn, quaternion)
+        quaternion = np.array(compose(turn, quaternion))
     return tuple(float(value) for value in quaternion)
 
 
-def _multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    scalar = a[0] * b[0] - a[1:] @ b[1:]
-    return np.concatenate([[scalar], a[0] * b[1:] + b[0] * a[1:] + np.cross(a[1:], b[1:])])
+def compose(after: Vector, before: Vector) -> tuple[float, float, float, float]:
+    """Quaternion of the turn `before` followed by the turn `after`."""
+    a, b = np.asarray(after, dtype=float), np.asarray(before, dtype=float)
+    vector = a[0] * b[1:] + b[0] * a[1:] + np.cross(a[1:], b[1:])
+    return (float(a[0] * b[0] - a[1:] @ b[1:]), *(float(value) for value in vector))
+
+
+def rotate(quat: Vector, vector: Vector) -> tuple[float, float, float]:
+    """A vector turned by a quaternion."""
+    w, axis, v = quat[0], np.asarray(quat[1:]), np.asarray(vector, dtype=float)
+    turned = v + 2 * w * np.cross(axis, v) + 2 * np.cross(axis, np.cross(axis, v))
+    return tuple(float(value) for value in turned)
 
 
 def _text(values: float | Vector | np.ndarray) -> str:

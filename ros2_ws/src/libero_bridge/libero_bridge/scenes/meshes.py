@@ -40,20 +40,30 @@ def box_mesh(x: float, y: float, z: float) -> Mesh:
     return Mesh(np.array(vertices), np.array(faces), np.array(texcoords))
 
 
-def lathe(profile: Sequence[tuple[float, float]], segments: int = 16, rows: Sequence[float] | None = None) -> Mesh:
+def lathe(
+    profile: Sequence[tuple[float, float]],
+    segments: int = 16,
+    front: float = -math.pi / 2,
+    rows: Sequence[float] | None = None,
+    scale: tuple[float, float] = (1.0, 1.0),
+) -> Mesh:
     """A surface of revolution about z.
 
     Args:
         profile: (radius, z) points in m from the bottom up along the outside (and on down the inside for a bowl): the
             surface faces to the right of the direction of travel, seen in the (radius, z) half plane.
         segments: facets around.
-        rows: texture v of each profile point (0 top, 1 bottom); by default even steps from 1 to 0. Texture u runs once
-            around, counter-clockwise from +x seen from above.
+        front: angle about z (rad, 0 at +x) of the middle of the texture, which runs once around from there both ways.
+        rows: texture v of each profile point (0 top, 1 bottom); by default its height between lowest and highest z.
+        scale: stretch of the circle along x and y, for oval bottles.
     """
-    rows = np.linspace(1.0, 0.0, len(profile)) if rows is None else np.asarray(rows, dtype=float)
-    angles = np.linspace(0.0, 2 * math.pi, segments + 1)
-    vertices = [(r * math.cos(a), r * math.sin(a), z) for r, z in profile for a in angles]
-    texcoords = [(a / (2 * math.pi), v) for v in rows for a in angles]
+    heights = np.array([z for _, z in profile])
+    if rows is None:
+        rows = 1.0 - (heights - heights.min()) / max(float(np.ptp(heights)), 1e-9)
+    turns = np.linspace(0.0, 1.0, segments + 1)
+    angles = front - math.pi + 2 * math.pi * turns
+    vertices = [(r * math.cos(a) * scale[0], r * math.sin(a) * scale[1], z) for r, z in profile for a in angles]
+    texcoords = [(turn, v) for v in rows for turn in turns]
     faces = []
     for level in range(len(profile) - 1):
         for i in range(segments):
