@@ -9,7 +9,7 @@ doctor() {
   row python          "$PYTHON ($("$PYTHON" -c 'import platform; print(platform.python_version())'))"
   row "ROS 2"         "$ROS_SOURCE${ROS_DISTRO:+ ($ROS_DISTRO)}"
   row "system packages" "$([ -n "$missing" ] && echo "missing: $missing" || echo "all there")"
-  row cache           "$CACHE ($(df -h --output=avail "$(dirname "$CACHE")" 2>/dev/null | tail -n 1 | tr -d ' ') free)"
+  row cache           "$CACHE ($(df -h --output=avail "$HOME" | tail -n 1 | tr -d ' ') free)"
   row environment     "$([ -e "$VENV/.complete" ] && echo "$VENV" || echo "not there yet: ./substep setup makes it")"
   row workspace       "$([ -e "$ROOT/ros2_ws/install/.substep-key" ] && echo built || echo "not built yet: ./substep setup builds it")"
   if [ -e "$VENV/.complete" ] && [ -e "$ROOT/ros2_ws/install/.substep-key" ]; then

@@ -8,11 +8,26 @@ UV_VERSION=0.13.8
 say()  { printf '%s\n' "$*" >&2; }
 fail() { say "substep: $*"; exit 1; }
 
+# On a terminal, counts the seconds of the step that runs and shows the newest line of its output.
+ticker() {
+  [ -t 2 ] || return 0
+  local started=$SECONDS
+  while sleep 1; do
+    printf '\r\033[K  %s … %d s  %s' "$1" $((SECONDS - started)) "$(tail -n 1 "$SETUP_LOG" | cut -c1-60)" >&2
+  done
+}
+
 # step NAME HINT COMMAND…: shows the step and the time it took; on failure the end of its output and what to do.
 step() {
-  local name=$1 hint=$2 started=$SECONDS; shift 2
+  local name=$1 hint=$2 started=$SECONDS failed=0 ticking; shift 2
   printf '  %s … ' "$name" >&2
-  if "$@" >"$SETUP_LOG" 2>&1; then
+  : >"$SETUP_LOG"
+  ticker "$name" & ticking=$!
+  trap 'kill $ticking 2>/dev/null' EXIT
+  "$@" >"$SETUP_LOG" 2>&1 || failed=1
+  kill $ticking 2>/dev/null || true; wait $ticking 2>/dev/null || true; trap - EXIT
+  if [ -t 2 ]; then printf '\r\033[K  %s … ' "$name" >&2; fi
+  if [ $failed = 0 ]; then
     say "done ($((SECONDS - started)) s)"
   else
     say "FAILED"; tail -n 25 "$SETUP_LOG" >&2
