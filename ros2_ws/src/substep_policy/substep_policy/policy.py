@@ -13,6 +13,8 @@ class Policy(Protocol):
 
     name: str  # policy and checkpoint, as reported in ActionChunk.model
     requires_scene: bool  # needs Observation.scene, so it runs in simulation only
+    device: str  # where it runs and in which number type, as diagnostics show them
+    dtype: str
 
     def start_substep(self, instruction: str, task: str) -> None:
         """A substep begins (or begins again): forget what belonged to the last one.

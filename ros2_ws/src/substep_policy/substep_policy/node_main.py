@@ -1,0 +1,37 @@
+"""What every node's process does: spin until a signal or a fault, then take the node down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+
+
+def run_node(
+    create: Callable[[], Node],
+    arguments: Sequence[str] | None = None,
+    executor_type: type[Executor] = SingleThreadedExecutor,
+) -> int:
+    """Run one node until SIGINT or SIGTERM.
+
+    Args:
+        create: makes the node, after rclpy is initialised.
+        arguments: ROS arguments; None: those of the command line.
+
+    Returns:
+        0, the exit code. A fault in a callback leaves as the exception that it is.
+    """
+    rclpy.init(args=arguments)
+    node = create()
+    executor = executor_type()
+    executor.add_node(node)
+    try:
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0

@@ -1,0 +1,100 @@
+"""Decides when a chunk request can be worked on: pure bookkeeping of what a policy node has received."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from substep_policy.observation_sync import ObservationSync
+
+
+@dataclass(frozen=True)
+class SubstepKey:
+    """Identifies one issue of one substep."""
+
+    plan_id: str
+    index: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class RequestKey:
+    """Identifies one chunk request: ``stamp`` is that of the observation (ns), ``episode`` counts resets."""
+
+    stamp: int
+    episode: int
+    substep: SubstepKey
+
+
+@dataclass(frozen=True)
+class Work:
+    """A request with all that is needed to answer it.
+
+    Attributes:
+        messages: topic -> message of the observation.
+        instruction: of the substep.
+        task: the whole task's instruction.
+    """
+
+    key: RequestKey
+    request: Any
+    messages: Mapping[str, Any]
+    instruction: str
+    task: str
+
+
+class RequestDesk:
+    """Holds the newest request until its observation and its substep's text are there, then hands it out once."""
+
+    def __init__(self, sync: ObservationSync) -> None:
+        self._sync = sync
+        self._newest: RequestKey | None = None
+        self._pending: Any = None  # the newest request's message, until it is handed out
+        self._substep: tuple[SubstepKey, str, str] | None = None
+
+    def observe(self, topic: str, stamp: int, message: Any) -> Work | None:
+        """One message of an observation; returns the work that it completed."""
+        self._sync.add(topic, stamp, message)
+        return self._hand_out()
+
+    def set_substep(self, substep: SubstepKey, instruction: str, task: str) -> Work | None:
+        """The active substep, as the planner says; returns the work that it completed."""
+        self._substep = (substep, instruction, task)
+        return self._hand_out()
+
+    def request(self, key: RequestKey, request: Any) -> Work | None:
+        """A request, which replaces older ones; returns it as work when all is there.
+
+        The request handed out last is not handed out again: it is in the works, answered, or has failed.
+        """
+        if key == self._newest:
+            return None if self._pending is None else self._hand_out()
+        self._newest, self._pending = key, request
+        return self._hand_out()
+
+    def is_newest(self, key: RequestKey) -> bool:
+        """Whether an answer to this request is still wanted."""
+        return key == self._newest
+
+    def waiting_for(self) -> str:
+        """What the pending request still lacks, in words; empty when nothing is pending."""
+        if self._pending is None or self._newest is None:
+            return ""
+        lacks = self._sync.missing(self._newest.stamp)
+        if not self._has_substep():
+            lacks = [*lacks, "active_substep"]
+        return ", ".join(lacks)
+
+    def _has_substep(self) -> bool:
+        return self._substep is not None and self._newest is not None and self._substep[0] == self._newest.substep
+
+    def _hand_out(self) -> Work | None:
+        if self._pending is None or not self._has_substep():
+            return None
+        messages = self._sync.messages(self._newest.stamp)
+        if messages is None:
+            return None
+        request, self._pending = self._pending, None
+        _, instruction, task = self._substep
+        return Work(self._newest, request, messages, instruction, task)
