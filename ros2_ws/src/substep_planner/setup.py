@@ -1,0 +1,20 @@
+from setuptools import find_packages, setup
+
+PACKAGE = "substep_planner"
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="Splits a task into substeps, owns the active one and decides when it is done.",
+    maintainer="The substep authors",
+    maintainer_email="maintainers@substep.dev",
+    license="Apache-2.0",
+    packages=find_packages(exclude=["test"]),
+    package_data={PACKAGE: ["data/*.json", "data/*.md"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (f"share/{PACKAGE}", ["package.xml"]),
+    ],
+    zip_safe=True,
+    entry_points={"console_scripts": ["planner = substep_planner.planner_node:main"]},
+)

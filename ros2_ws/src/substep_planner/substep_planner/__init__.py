@@ -1,0 +1,1 @@
+"""The planner: splits a task into substeps, owns the active one and decides when it is done."""

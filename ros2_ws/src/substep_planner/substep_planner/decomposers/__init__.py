@@ -1,0 +1,1 @@
+"""Decomposers: ways to split a task's instruction into a plan."""

@@ -1,0 +1,50 @@
+"""What every decomposer is given and gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from substep_planner.plan import Plan, Substep
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """A task to be planned.
+
+    Attributes:
+        instruction: the task in words, not empty.
+        suite: the benchmark suite it belongs to, where it is known.
+        done: substeps of it that were already completed; the plan holds what remains.
+        objects: names of what is in the scene, where they are known.
+        image: (H, W, 3) uint8 RGB view of the scene, for decomposers that look at it.
+    """
+
+    instruction: str
+    suite: str = ""
+    done: tuple[Substep, ...] = ()
+    objects: frozenset[str] = frozenset()
+    image: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class SourcedPlan:
+    """A plan and which decomposer made it, e.g. "library:libero_10"."""
+
+    plan: Plan
+    source: str
+
+
+class Decomposer(Protocol):
+    """Splits an instruction into substeps."""
+
+    name: str  # as in the registry
+
+    def decompose(self, request: PlanRequest) -> SourcedPlan:
+        """The plan for what remains of the task.
+
+        Raises:
+            PlanningError: there is none; the code and the message say why.
+        """

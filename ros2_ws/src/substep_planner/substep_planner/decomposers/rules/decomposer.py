@@ -1,0 +1,35 @@
+"""The rules as a decomposer."""
+
+from __future__ import annotations
+
+from substep_planner.decomposers.base import PlanRequest, SourcedPlan
+from substep_planner.decomposers.remaining import remaining_plan
+from substep_planner.decomposers.rules.phrases import PhraseError
+from substep_planner.decomposers.rules.planner import motions
+from substep_planner.decomposers.rules.sentence import clauses
+from substep_planner.decomposers.rules.wording import substep
+from substep_planner.errors import ErrorCode, PlanningError
+from substep_planner.plan import Plan, PlanFormatError, normalise_instruction
+
+
+def plan_by_rules(instruction: str) -> Plan:
+    """The plan for a sentence in the manner of LIBERO's instructions.
+
+    Raises:
+        PlanningError: the sentence is beyond the rules; the message quotes it and says why.
+    """
+    sentence = normalise_instruction(instruction)
+    try:
+        return Plan(sentence, tuple(substep(motion) for motion in motions(clauses(sentence))))
+    except (PhraseError, PlanFormatError) as error:
+        raise PlanningError(ErrorCode.NO_PLAN, f"no plan for {sentence!r}: {error}") from error
+
+
+class RulesDecomposer:
+    """Reads the sentence."""
+
+    name = "rules"
+
+    def decompose(self, request: PlanRequest) -> SourcedPlan:
+        """See ``Decomposer``."""
+        return SourcedPlan(remaining_plan(plan_by_rules(request.instruction), request.done), self.name)

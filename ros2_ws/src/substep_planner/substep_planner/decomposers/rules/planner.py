@@ -1,0 +1,275 @@
+"""From clauses to atomic motions in a workable order."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+from substep_planner.decomposers.rules import lexicon
+from substep_planner.decomposers.rules.phrases import (
+    PhraseError,
+    Place,
+    Thing,
+    make_place,
+    read_thing,
+    singular,
+    split_destination,
+)
+from substep_planner.decomposers.rules.sentence import Clause, Verb, conjuncts
+
+
+@dataclass(frozen=True)
+class Motion:
+    """One atomic motion; ``place`` for those that end somewhere."""
+
+    verb: Verb
+    thing: Thing
+    place: Place | None = None
+
+
+@dataclass
+class _Reader:
+    """Reads clauses one after the other and remembers what "it" may mean."""
+
+    motions: list[Motion] = field(default_factory=list)
+    held: list[Thing] = field(default_factory=list)  # to be picked up; their pick is written when they are placed
+    deferred: list[Motion] = field(default_factory=list)  # need a free hand
+    moved: list[Thing] = field(default_factory=list)  # what "it" means to a put
+    place: Thing | None = None  # what "on it" means
+    openable: Thing | None = None
+    stacked: tuple[Thing, Thing] | None = None
+
+    def read(self, clause: Clause) -> None:
+        {
+            Verb.PICK: self._pick,
+            Verb.PUT: self._put,
+            Verb.STACK: self._stack,
+            Verb.OPEN: self._operate,
+            Verb.CLOSE: self._operate,
+            Verb.TURN_ON: self._operate,
+            Verb.TURN_OFF: self._operate,
+            Verb.PUSH: self._push,
+        }[clause.verb](clause)
+
+    def finish(self) -> list[Motion]:
+        if len(self.held) > 1:
+            names = " and ".join(thing.phrase for thing in self.held)
+            raise PhraseError(f"one gripper cannot hold {names}: the sentence does not say where to put them")
+        for thing in self.held:
+            self._write(Verb.PICK, thing)
+        if self.held and self.deferred:
+            raise PhraseError(f"'{self.deferred[0].verb.value}' needs a free hand, but the {self.held[0].name} is held")
+        return self.motions + self.deferred
+
+    def _pick(self, clause: Clause) -> None:
+        if re.search(r"(?<!next )(?<!close )(?<!near )(?<!adjacent )\b(?:onto|into|to)\b", clause.rest):
+            return self._put(clause)  # "get the bowl onto the plate"
+        things = self._things(clause.rest)
+        if self.held:
+            raise PhraseError(f"the {self.held[0].name} is still held when the {things[0].name} is to be picked up")
+        self.held = self.moved = things
+
+    def _put(self, clause: Clause) -> None:
+        for what, preposition, where in self._placements(clause.rest):
+            things = self._objects(what)
+            place = self._place(preposition, where)
+            if self._places_a_stack(what, things):
+                self._place_stack(place)
+            else:
+                self._carry(things, place)
+        self._write_deferred()
+
+    def _stack(self, clause: Clause) -> None:
+        try:
+            what, preposition, where = split_destination(clause.rest)
+        except PhraseError:  # "stack the left bowl and the right bowl", "stack both bowls"
+            things = self._things(clause.rest)
+            if len(things) != 2:
+                raise
+            lower, upper = things
+        else:
+            upper = self._object(what)
+            lower = self._place(preposition, where).thing
+        self._carry([upper], Place("on", lower))
+        self.stacked = (upper, lower)
+
+    def _operate(self, clause: Clause) -> None:
+        opening = clause.verb in (Verb.OPEN, Verb.CLOSE)
+        for text in conjuncts(clause.rest):
+            thing = self._operated(text, opening)
+            if thing.head in lexicon.KNOWN_NOUNS - (lexicon.OPENABLE if opening else lexicon.SWITCHABLE):
+                raise PhraseError(f"the {thing.phrase} has nothing to {clause.verb.value}")
+            if self.held and clause.verb in (Verb.CLOSE, Verb.TURN_OFF):
+                self.deferred.append(Motion(clause.verb, thing))
+            else:
+                self._write(clause.verb, thing)
+            self.place = thing
+            if opening:
+                self.openable = thing
+
+    def _push(self, clause: Clause) -> None:
+        what, preposition, where = split_destination(clause.rest)
+        thing = self._object(what)
+        self._write(Verb.PUSH, thing, self._place(preposition, where))
+        self.moved = [thing]
+
+    def _placements(self, text: str) -> list[tuple[str, str, str]]:
+        """(things, preposition, place) of a put; "A on B and C on D" are two, "A and B in C" is one."""
+        groups: list[list[str]] = [[]]
+        for part in conjuncts(text):
+            if groups[-1] and _has_destination(groups[-1][-1]):
+                groups.append([])
+            groups[-1].append(part)
+        placements: list[tuple[str, str, str]] = []
+        for group in groups:
+            if placements and not _has_destination(group[-1]):  # "the left mug on the plate and then the right one"
+                placements.append((" and ".join(group), *placements[-1][1:]))
+                continue
+            what, preposition, where = split_destination(group[-1])
+            placements.append((" and ".join([*group[:-1], what]), preposition, where))
+        return placements
+
+    def _objects(self, text: str) -> list[Thing]:
+        """Things to be moved; a pronoun, or nothing at all, means those last picked up or moved."""
+        if text in lexicon.PRONOUNS or not text:
+            if not (self.held or self.moved):
+                raise PhraseError(f"{text or 'it'!r} refers to nothing")
+            return self.held or self.moved
+        return self._things(text)
+
+    def _object(self, text: str) -> Thing:
+        things = self._objects(text)
+        if len(things) != 1:
+            raise PhraseError(f"{text!r} names {len(things)} things, expected one")
+        return things[0]
+
+    def _things(self, text: str) -> list[Thing]:
+        things: list[Thing] = []
+        for part in conjuncts(text):
+            things += self._pair(part) or [self._thing(part)]
+        if not things:
+            raise PhraseError("it is not said what to act on")
+        return things
+
+    def _pair(self, text: str) -> list[Thing] | None:
+        """For example "both mugs", "the two mugs" -> left and right mug."""
+        found = re.match(r"^(?:(?:both|two|the|of)\s+)+(.+)$", text)
+        noun = singular(found[1] if found else text)
+        if noun is None:
+            return None
+        if not re.match(r"^(?:the\s+)?(?:both|two)\b", text):
+            raise PhraseError(f"{text!r} does not say how many: write 'both', or name them one by one")
+        return [replace(read_thing(noun), side="left"), replace(read_thing(noun), side="right")]
+
+    def _thing(self, text: str) -> Thing:
+        if (last := self.moved or self.held) and re.search(r"\b(?:one|other)$", text):  # "the right one"
+            text = re.sub(r"\b(?:other )?one$|\bother$", last[-1].name, text)
+        thing = read_thing(text)
+        if thing.head in lexicon.FIXTURES:
+            raise PhraseError(f"the {thing.phrase} cannot be moved")
+        if found := re.match(r"in the (.*\bdrawer\b.*)$", thing.relation):
+            self.openable = Thing(found[1])
+        return thing
+
+    def _place(self, preposition: str, text: str) -> Place:
+        if text in lexicon.PRONOUNS or not text:
+            known = self.openable if preposition == "in" and self.openable else self.place
+            if known is None:
+                raise PhraseError(f"{preposition!r} {text or 'there'!r} refers to nothing")
+            return make_place(preposition, known)
+        state = re.match(r"^(?:the\s+)?(open|opened|closed|shut)\s+", text)
+        place = make_place(preposition, self._place_thing(text[state.end() :] if state else text))
+        if state and state[1] in ("closed", "shut"):
+            self._write(Verb.OPEN, place.thing)
+        self.place = place.thing
+        if place.thing.head in lexicon.OPENABLE:
+            self.openable = place.thing
+        return place
+
+    def _place_thing(self, text: str) -> Thing:
+        if self.openable is not None and text in lexicon.OPENABLE_PRONOUNS:
+            return self.openable
+        if self.place is not None:  # "the right plate" after "the left one"
+            text = re.sub(r"\b(?:other )?one$", self.place.name, text)
+        return read_thing(text)
+
+    def _operated(self, text: str, opening: bool) -> Thing:
+        if opening and self.openable is not None and text in lexicon.OPENABLE_PRONOUNS:
+            return self.openable
+        if text not in lexicon.PRONOUNS:
+            return read_thing(text)
+        thing = self.openable if opening else self.place
+        if thing is None:
+            raise PhraseError(f"{text!r} refers to nothing")
+        return thing
+
+    def _carry(self, things: list[Thing], place: Place) -> None:
+        if self.held and not _same_things(things, self.held):
+            raise PhraseError(f"the {self.held[0].name} is still held when the {things[0].name} is to be placed")
+        for thing in self.held or things:
+            if thing == place.thing:
+                raise PhraseError(f"the {thing.phrase} cannot be placed on or in itself")
+            self._write(Verb.PICK, thing)
+            self._write(Verb.PUT, thing.plain, place)
+        self.held, self.moved = [], things
+
+    def _places_a_stack(self, what: str, things: list[Thing]) -> bool:
+        named = {thing.name for thing in things}
+        return self.stacked is not None and (what in ("them", "both", "both of them") or named == {"stack"})
+
+    def _place_stack(self, place: Place) -> None:
+        """A stack cannot be lifted as one: what is below goes to the place first, then the other onto it."""
+        upper, lower = self.stacked
+        del self.motions[-2:]
+        self._carry([lower], place)
+        inside = f"{'in' if place.preposition == 'in' else 'on'} the {place.thing.phrase}"
+        away = "outside" if place.preposition == "in" else "next to"
+        self._write(Verb.PICK, Thing(upper.name, relation=f"{away} the {place.thing.phrase}"))
+        self._write(Verb.PUT, upper.plain, Place("on", Thing(lower.name, relation=inside)))
+
+    def _write(self, verb: Verb, thing: Thing, place: Place | None = None) -> None:
+        self.motions.append(Motion(verb, thing, place))
+
+    def _write_deferred(self) -> None:
+        if not self.held:
+            self.motions += self.deferred
+            self.deferred = []
+
+
+def motions(clauses: list[Clause]) -> list[Motion]:
+    """Atomic motions of the clauses, in a workable order.
+
+    Raises:
+        PhraseError: what is asked for cannot be read, or cannot be done by one gripper.
+    """
+    reader = _Reader()
+    for clause in clauses:
+        reader.read(clause)
+    return _told_apart(reader.finish())
+
+
+def _told_apart(motions: list[Motion]) -> list[Motion]:
+    """Motions that would read the same ("place the mug on the plate") keep the side that tells their things apart."""
+    sides = [before.thing.side if before.verb is Verb.PICK else "" for before in motions]
+    return [
+        replace(motion, thing=replace(motion.thing, side=sides[index - 1]))
+        if motion.verb is Verb.PUT and motions.count(motion) > 1
+        else motion
+        for index, motion in enumerate(motions)
+    ]
+
+
+def _same_things(named: list[Thing], held: list[Thing]) -> bool:
+    """Whether they may be the same: "the bowl" may name again what was picked up as "the black bowl"."""
+    return len(named) == len(held) and all(
+        set(one.name.split()) <= set(other.name.split()) or set(other.name.split()) <= set(one.name.split())
+        for one, other in zip(named, held, strict=True)
+    )
+
+
+def _has_destination(text: str) -> bool:
+    try:
+        split_destination(text)
+    except PhraseError:
+        return False
+    return True
