@@ -130,7 +130,7 @@ def test_a_chunk_comes_back_as_it_was(data, horizon, predicted):
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"horizon": 2, "action_dim": 7, "actions": [0.0] * 13}, r"has 13 values, expected 14 \(horizon 2 x action_dim"),
+        ({"horizon": 2, "action_dim": 7, "actions": [0.0] * 13}, r"13 values, expected 14 \(horizon 2 x action_dim"),
         ({"horizon": 0, "action_dim": 7, "actions": []}, r"shape \(0, 7\), expected \(horizon >= 1"),
         ({"horizon": 2, "action_dim": 1, "actions": [0.0] * 2, "eos_index": 0}, "eos_index 0 does not fit 2 actions"),
         ({"horizon": 2, "action_dim": 1, "actions": [0.0] * 2, "eos_index": 7}, "eos_index 7 does not fit 2 actions"),
