@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -19,6 +18,7 @@ from substep_policy.messages import to_nanoseconds
 from substep_policy.node_main import run_node
 from substep_policy.node_parameters import BadParameter, NodeParameters
 from substep_policy.observation_sync import ObservationSync
+from substep_policy.policy_diagnostics import inference_diagnostics
 from substep_policy.registry import DTYPES, POLICIES, PolicyRegistry, PolicySettings
 from substep_policy.request_desk import RequestDesk, RequestKey, SubstepKey, Work
 
@@ -187,7 +187,7 @@ class PolicyNode(LifecycleNode):
 
     def _raise_fault(self) -> None:
         error = self._fault
-        self._publish(DiagnosticStatus.ERROR, f"the policy failed: {type(error).__name__}: {error}", {})
+        self._publish(DiagnosticStatus.ERROR, f"the policy failed: {type(error).__name__}: {error}")
         raise PolicyFault(f"policy {self._server.policy.name} failed: {type(error).__name__}: {error}") from error
 
     # --- diagnostics ---
@@ -197,32 +197,16 @@ class PolicyNode(LifecycleNode):
             return
         if self._failure is not None:
             key, why = self._failure
-            substep = key.substep
-            values = {"plan_id": substep.plan_id, "substep_index": substep.index, "attempt": substep.attempt}
-            self._publish(DiagnosticStatus.ERROR, why, values)
+            self._publish(DiagnosticStatus.ERROR, why, key.substep)
         elif lacks := self._desk.waiting_for():
-            self._publish(DiagnosticStatus.WARN, f"a chunk request waits for {lacks}", {})
+            self._publish(DiagnosticStatus.WARN, f"a chunk request waits for {lacks}")
         else:
-            self._publish(DiagnosticStatus.OK, "ok", {})
+            self._publish(DiagnosticStatus.OK, "ok")
 
-    def _publish(self, level: bytes, message: str, values: Mapping[str, object]) -> None:
-        name = self.get_fully_qualified_name().lstrip("/")
-        server = self._server
-        median, p99 = server.latency()
-        values = {
-            **values,
-            "model": server.policy.name,
-            "device": server.policy.device,
-            "dtype": server.policy.dtype,
-            "chunks": server.chunks,
-            "latency_median_ms": f"{1000 * median:.1f}",
-            "latency_p99_ms": f"{1000 * p99:.1f}",
-        }
-        status = DiagnosticStatus(level=level, name=f"{name}: inference", message=message, hardware_id=name)
-        status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
-        array = DiagnosticArray(status=[status])
-        array.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(array)
+    def _publish(self, level: bytes, message: str, substep: SubstepKey | None = None) -> None:
+        stamp = self.get_clock().now().to_msg()
+        name = self.get_fully_qualified_name()
+        self._diagnostics.publish(inference_diagnostics(name, stamp, self._server, level, message, substep))
 
 
 def _key(message: ChunkRequest) -> RequestKey:
@@ -262,3 +246,7 @@ def _settings(parameters: NodeParameters) -> PolicySettings:
 
 def main() -> int:
     return run_node(PolicyNode)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
