@@ -46,6 +46,7 @@ def lathe(
     front: float = -math.pi / 2,
     rows: Sequence[float] | None = None,
     scale: tuple[float, float] = (1.0, 1.0),
+    seamless: bool = False,
 ) -> Mesh:
     """A surface of revolution about z.
 
@@ -56,36 +57,45 @@ def lathe(
         front: angle about z (rad, 0 at +x) of the middle of the texture, which runs once around from there both ways.
         rows: texture v of each profile point (0 top, 1 bottom); by default its height between lowest and highest z.
         scale: stretch of the circle along x and y, for oval bottles.
+        seamless: shade smoothly across the texture's ends, for looks that are the same all around.
     """
     heights = np.array([z for _, z in profile])
     if rows is None:
         rows = 1.0 - (heights - heights.min()) / max(float(np.ptp(heights)), 1e-9)
-    turns = np.linspace(0.0, 1.0, segments + 1)
+    columns = segments if seamless else segments + 1
+    turns = np.arange(columns) / segments
     angles = front - math.pi + 2 * math.pi * turns
     vertices = [(r * math.cos(a) * scale[0], r * math.sin(a) * scale[1], z) for r, z in profile for a in angles]
     texcoords = [(turn, v) for v in rows for turn in turns]
     faces = []
     for level in range(len(profile) - 1):
+        low, high = level * columns, (level + 1) * columns
         for i in range(segments):
-            low = level * (segments + 1) + i
-            high = low + segments + 1
+            j = (i + 1) % columns
             if profile[level][0] > 0:
-                faces.append((low, low + 1, high + 1))
+                faces.append((low + i, low + j, high + j))
             if profile[level + 1][0] > 0:
-                faces.append((low, high + 1, high))
+                faces.append((low + i, high + j, high + i))
     return Mesh(np.array(vertices), np.array(faces), np.array(texcoords))
 
 
 def extrude(outline: Sequence[tuple[float, float]], low: float, high: float) -> Mesh:
-    """A convex outline (x, y), counter-clockwise, pulled from z = low to high; the texture fills its bounding box."""
+    """A convex outline (x, y), counter-clockwise, pulled from z = low to high, with flat sides.
+
+    The texture fills the outline's bounding box on both ends and once each side.
+    """
     points = np.array(outline, dtype=float)
     count = len(points)
     flat = (points - points.min(axis=0)) / np.maximum(np.ptp(points, axis=0), 1e-9)
     flat[:, 1] = 1.0 - flat[:, 1]
-    rings = [np.column_stack([points, np.full(count, z)]) for z in (low, high, low, high)]
+    vertices = [(x, y, z) for z in (low, high) for x, y in points]
+    texcoords = [*map(tuple, flat), *map(tuple, flat)]
     faces = [(0, i + 1, i) for i in range(1, count - 1)]
     faces += [(count, count + i, count + i + 1) for i in range(1, count - 1)]
     for i in range(count):
-        a, b = 2 * count + i, 2 * count + (i + 1) % count
-        faces += [(a, b, b + count), (a, b + count, a + count)]
-    return Mesh(np.concatenate(rings), np.array(faces), np.concatenate([flat] * 4))
+        (x0, y0), (x1, y1) = points[i], points[(i + 1) % count]
+        start = len(vertices)
+        vertices += [(x0, y0, low), (x1, y1, low), (x1, y1, high), (x0, y0, high)]
+        texcoords += [(0.0, 1.0), (1.0, 1.0), (1.0, 0.0), (0.0, 0.0)]
+        faces += [(start, start + 1, start + 2), (start, start + 2, start + 3)]
+    return Mesh(np.array(vertices), np.array(faces), np.array(texcoords))

@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 from libero_bridge.scenes.meshes import BOX_ATLAS
 
 Color = tuple[int, int, int] | str
-Painter = Callable[[ImageDraw.ImageDraw, tuple[int, int, int, int]], None]
+Cell = tuple[int, int, int, int]
+Painter = Callable[[ImageDraw.ImageDraw, Cell], None]
 
 
 def plain(color: Color, size: tuple[int, int] = (8, 8)) -> Image.Image:
@@ -49,6 +50,19 @@ def bands(size: tuple[int, int], stripes: Sequence[tuple[float, Color]]) -> Imag
     return image
 
 
+def wrapped(stripes: Sequence[tuple[float, Color]], paint: Painter, cell: tuple[int, int] = (64, 96)) -> Image.Image:
+    """A label for a `lathe`: the same picture three times around, so that every side tells what is inside.
+
+    `stripes` is the ground (see `bands`); `paint` draws one copy.
+    """
+    one = bands(cell, stripes)
+    paint(ImageDraw.Draw(one), (0, 0, cell[0] - 1, cell[1] - 1))
+    image = Image.new("RGB", (3 * cell[0], cell[1]))
+    for copy in range(3):
+        image.paste(one, (copy * cell[0], 0))
+    return image
+
+
 def atlas(faces: Mapping[str, Painter], background: Color, cell: tuple[int, int] = (42, 64)) -> Image.Image:
     """The texture of a `box_mesh`: each face named in `faces` is painted upright, as seen from outside.
 
@@ -71,16 +85,13 @@ def grain(color: Color, size: tuple[int, int] = (64, 64), contrast: int = 14, se
     return Image.fromarray(np.clip(base + rows[..., None], 0, 255).astype(np.uint8))
 
 
-def weave(light: Color, dark: Color, size: int = 64, cells: int = 8) -> Image.Image:
-    """A basket weave: alternating strands."""
+def weave(light: Color, dark: Color, size: int = 128, cell: int = 4) -> Image.Image:
+    """A basket weave: strands going over and under each other, `cell` pixels wide."""
     image = Image.new("RGB", (size, size), dark)
     draw = ImageDraw.Draw(image)
-    step = size // cells
-    for row in range(cells):
-        for column in range(cells):
-            x, y = column * step, row * step
-            if (row + column) % 2:
-                draw.rectangle((x, y + 1, x + step - 1, y + step - 2), fill=light)
-            else:
-                draw.rectangle((x + 1, y, x + step - 2, y + step - 1), fill=light)
+    for row in range(size // cell):
+        for column in range(size // cell):
+            x, y = column * cell, row * cell
+            over = (row + column) % 2
+            draw.rectangle((x + 1 - over, y + over, x + cell - 2 + over, y + cell - 1 - over), fill=light)
     return image

@@ -4,38 +4,37 @@ from __future__ import annotations
 
 from PIL import ImageDraw
 
-from libero_bridge.scenes.builder import Model, Vector
+from libero_bridge.scenes.builder import Model
 from libero_bridge.scenes.meshes import box_mesh
-from libero_bridge.scenes.objects.parts import add_contacts, between
-from libero_bridge.scenes.textures import atlas, word
+from libero_bridge.scenes.objects.parts import Part, add_contacts, between
+from libero_bridge.scenes.textures import Cell, atlas, word
 
-Cell = tuple[int, int, int, int]
 PAGES = (236, 228, 206)
 
 
 def black_book() -> Model:
     """A thick black book with golden lines."""
-    return _book("black_book", (-0.0148, -0.0673, 0.0022), (0.0139, 0.043, 0.1366), 0.1559, (28, 28, 32), (206, 168, 70))
+    block = between((-0.0148, -0.0673, 0.0022), (0.0139, 0.043, 0.1366))
+    return _book("black_book", block, mass=0.1559, cover=(28, 28, 32), ink=(206, 168, 70))
 
 
 def yellow_book() -> Model:
     """A yellow book with a dark title."""
-    return _book("yellow_book", (-0.0101, -0.0488, 0.002), (0.0134, 0.0489, 0.1242), 0.1078, (238, 190, 30), (60, 40, 20))
+    block = between((-0.0101, -0.0488, 0.002), (0.0134, 0.0489, 0.1242))
+    return _book("yellow_book", block, mass=0.1078, cover=(238, 190, 30), ink=(60, 40, 20))
 
 
-def _book(
-    name: str, low: Vector, high: Vector, mass: float, cover: tuple[int, int, int], print_color: tuple[int, int, int]
-) -> Model:
+def _book(name: str, block: Part, mass: float, cover: tuple[int, int, int], ink: tuple[int, int, int]) -> Model:
     def front(draw: ImageDraw.ImageDraw, cell: Cell) -> None:
         left, up, right, down = cell
-        draw.rectangle((left + 3, up + 3, right - 3, down - 3), outline=print_color)
-        word(draw, (left + 6, up + 8, right - 6, up + 24), "BOOK", print_color)
-        draw.line((left + 10, up + 30, right - 10, up + 30), fill=print_color)
+        draw.rectangle((left + 3, up + 3, right - 3, down - 3), outline=ink)
+        word(draw, (left + 6, up + 8, right - 6, up + 24), "BOOK", ink)
+        draw.line((left + 10, up + 30, right - 10, up + 30), fill=ink)
 
     def spine(draw: ImageDraw.ImageDraw, cell: Cell) -> None:
         left, up, right, down = cell
         for offset in (6, 9, 54, 57):
-            draw.line((left, up + offset, right, up + offset), fill=print_color)
+            draw.line((left, up + offset, right, up + offset), fill=ink)
 
     def pages(draw: ImageDraw.ImageDraw, cell: Cell) -> None:
         """The block of pages between the two covers, which lie along the left and right edges of this face."""
@@ -47,7 +46,6 @@ def _book(
     model = Model(name)
     model.placement_sites(bottom=-0.06, top=0.04, radius=0.025)
     body = model.object()
-    block = between(low, high)
     add_contacts(body, [block], mass)
     faces = {"+x": front, "-x": front, "+y": spine, "-y": pages, "+z": pages, "-z": pages}
     look = model.material("cover", texture=atlas(faces, cover))

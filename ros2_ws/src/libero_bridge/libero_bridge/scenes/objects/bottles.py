@@ -18,19 +18,19 @@ from libero_bridge.scenes.objects.parts import (
     octagon,
     turned,
 )
-from libero_bridge.scenes.textures import bands, word
-
-LABEL = (128, 96)
+from libero_bridge.scenes.textures import Cell, word, wrapped
 
 
 def ketchup() -> Model:
     """A red squeeze bottle with a white cap, along the object's y."""
-    image = bands(LABEL, [(0.24, (244, 244, 240)), (1.0, (196, 16, 14))])
-    draw = ImageDraw.Draw(image)
-    draw.rectangle((30, 48, 98, 82), fill=(250, 250, 246), outline=(20, 110, 40), width=2)
-    word(draw, (34, 50, 94, 66), "KETCHUP", (190, 10, 10))
-    draw.ellipse((55, 66, 73, 80), fill=(220, 40, 30))
-    draw.polygon([(59, 66), (69, 66), (64, 71)], fill=(20, 130, 40))
+
+    def paint(draw: ImageDraw.ImageDraw, cell: Cell) -> None:
+        draw.rectangle((4, 46, 59, 84), fill=(250, 250, 246), outline=(20, 110, 40), width=2)
+        word(draw, (8, 48, 56, 64), "KETCHUP", (190, 10, 10))
+        draw.ellipse((22, 64, 42, 82), fill=(220, 40, 30))
+        draw.polygon([(26, 64), (38, 64), (32, 70)], fill=(20, 130, 40))
+
+    image = wrapped([(0.24, (244, 244, 240)), (1.0, (196, 16, 14))], paint)
     parts = [
         between((-0.0282, -0.017, -0.0724), (0.0282, 0.017, -0.0063)),
         between((-0.024, -0.018, -0.0063), (0.024, 0.018, 0.0149)),
@@ -44,12 +44,13 @@ def ketchup() -> Model:
 
 def bbq_sauce() -> Model:
     """A small dark brown bottle with a flame on a yellow label, along the object's z."""
-    image = bands(LABEL, [(0.2, (40, 24, 18)), (1.0, (104, 40, 16))])
-    draw = ImageDraw.Draw(image)
-    for left in (32, 96, -32):
-        draw.rectangle((left, 48, left + 64, 86), fill=(236, 160, 30), outline=(60, 24, 8), width=2)
-    word(draw, (42, 50, 86, 70), "BBQ", (110, 16, 0))
-    draw.polygon([(52, 84), (50, 76), (57, 80), (64, 70), (70, 80), (77, 76), (76, 84)], fill=(220, 60, 10))
+
+    def paint(draw: ImageDraw.ImageDraw, cell: Cell) -> None:
+        draw.rectangle((-2, 46, 66, 88), fill=(236, 160, 30), outline=(60, 24, 8), width=2)
+        word(draw, (8, 48, 56, 70), "BBQ", (110, 16, 0))
+        draw.polygon([(18, 86), (16, 76), (24, 81), (32, 68), (40, 81), (48, 76), (46, 86)], fill=(220, 60, 10))
+
+    image = wrapped([(0.2, (40, 24, 18)), (1.0, (104, 40, 16))], paint)
     parts = [
         between((-0.0235, -0.0145, -0.0546), (0.0235, 0.0145, -0.001)),
         between((-0.0181, -0.0143, -0.001), (0.0181, 0.0143, 0.0257)),
@@ -57,9 +58,7 @@ def bbq_sauce() -> Model:
     ]
     profile = [(0, -0.0546), (0.98, -0.0546), (1.0, -0.05), (1.0, -0.018), (0.85, 0.006), (0.6, 0.025)]
     profile += [(0.58, 0.031), (0.58, 0.0525), (0, 0.0525)]
-    return _bottle(
-        "bbq_sauce", image, parts, profile, (0.0245, 0.0165), 0.0241, sites=(-0.06, 0.06, 0.015)
-    )
+    return _bottle("bbq_sauce", image, parts, profile, (0.0245, 0.0165), 0.0241, sites=(-0.06, 0.06, 0.015))
 
 
 def salad_dressing() -> Model:
@@ -74,13 +73,14 @@ def new_salad_dressing() -> Model:
 
 def wine_bottle() -> Model:
     """A dark green bottle with a cream label and a red capsule, along the object's z; the camera sees its -x side."""
-    image = bands(LABEL, [(0.2, (130, 14, 30)), (1.0, (22, 44, 26))])
-    draw = ImageDraw.Draw(image)
-    for left in (32, 96, -32):
-        draw.rectangle((left + 3, 58, left + 61, 90), fill=(236, 226, 200), outline=(150, 120, 60))
-    word(draw, (40, 59, 88, 74), "WINE", (110, 10, 30))
-    for x, y in ((56, 78), (64, 78), (72, 78), (60, 82), (68, 82), (64, 86)):
-        draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=(90, 20, 90))
+
+    def paint(draw: ImageDraw.ImageDraw, cell: Cell) -> None:
+        draw.rectangle((2, 58, 61, 90), fill=(236, 226, 200), outline=(150, 120, 60))
+        word(draw, (8, 59, 56, 75), "WINE", (110, 10, 30))
+        for x, y in ((24, 78), (32, 78), (40, 78), (28, 82), (36, 82), (32, 86)):
+            draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=(90, 20, 90))
+
+    image = wrapped([(0.2, (130, 14, 30)), (1.0, (22, 44, 26))], paint)
     parts = [*octagon(0.0198, 0.0011, 0.066), between((-0.0118, -0.0118, 0.066), (0.0118, 0.0118, 0.088))]
     parts += octagon(0.0073, 0.088, 0.158)
     profile = [(0, 0.0011), (0.02, 0.0011), (0.0212, 0.004), (0.0212, 0.063), (0.017, 0.079), (0.009, 0.095)]
@@ -89,13 +89,14 @@ def wine_bottle() -> Model:
 
 
 def _dressing(name: str, offset: Vector) -> Model:
-    image = bands(LABEL, [(0.25, (16, 112, 44)), (0.46, (206, 216, 160)), (0.94, (226, 232, 190)), (1, (150, 170, 90))])
-    draw = ImageDraw.Draw(image)
-    draw.ellipse((26, 50, 102, 90), fill=(40, 150, 60), outline=(250, 250, 240), width=2)
-    word(draw, (38, 54, 90, 68), "SALAD", "white")
-    word(draw, (32, 68, 96, 78), "DRESSING", (240, 250, 160))
-    for x in (52, 62, 72):
-        draw.ellipse((x, 79, x + 9, 86), fill=(120, 210, 70))
+
+    def paint(draw: ImageDraw.ImageDraw, cell: Cell) -> None:
+        draw.ellipse((1, 46, 62, 92), fill=(40, 150, 60), outline=(250, 250, 240), width=2)
+        word(draw, (9, 52, 55, 70), "SALAD", "white")
+        for x, y in ((14, 71), (25, 74), (36, 71), (28, 80)):
+            draw.ellipse((x, y, x + 12, y + 8), fill=(130, 220, 80), outline=(30, 110, 40))
+
+    image = wrapped([(0.25, (16, 112, 44)), (0.94, (222, 228, 186)), (1.0, (150, 170, 90))], paint)
     parts = [
         between((-0.0183, -0.0173, -0.0727), (0.0163, 0.0173, -0.0524)),
         between((-0.0273, -0.0173, -0.0524), (0.0254, 0.0173, -0.0099)),
@@ -120,7 +121,7 @@ def _bottle(
     front: float = -math.pi / 2,
     sites: tuple[float, float, float] = (-0.06, 0.04, 0.025),
 ) -> Model:
-    """A bottle built upright: collision parts, and a drawn profile whose radii are multiplied by `radii` along x and y."""
+    """A bottle built upright: collision parts, and a drawn profile stretched by `radii` along x and y."""
     model = Model(name)
     model.placement_sites(*sites)
     body = model.object()

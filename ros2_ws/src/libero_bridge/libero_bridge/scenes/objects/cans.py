@@ -1,4 +1,4 @@
-"""Tins: alphabet soup and tomato sauce. They stand along the object's y; the camera of the benchmark sees the -x side."""
+"""Tins: alphabet soup and tomato sauce, along the object's y; the benchmark's camera sees the -x side."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from libero_bridge.scenes.builder import Model
 from libero_bridge.scenes.meshes import lathe
 from libero_bridge.scenes.objects.parts import UPRIGHT_ALONG_Y, add_contacts, moved, octagon, turned
-from libero_bridge.scenes.textures import bands, word
+from libero_bridge.scenes.textures import Cell, word, wrapped
 
 BOTTOM, TOP = -0.0386, 0.0373
 CONTACT_RADIUS, LABEL_RADIUS = 0.031, 0.0325
@@ -42,22 +42,20 @@ def _can(name: str, label: Image.Image, mass: float, bottom_site: float) -> Mode
 
 
 def _alphabet_label() -> Image.Image:
-    image = bands((128, 64), [(0.06, TIN), (0.72, (38, 84, 190)), (0.95, (246, 190, 40)), (1.0, TIN)])
-    draw = ImageDraw.Draw(image)
-    for left in (0, 64):  # once on each half, so that any side tells
-        word(draw, (left + 6, 5, left + 58, 30), "ABC", "white", (16, 36, 96))
-        word(draw, (left + 8, 30, left + 56, 45), "SOUP", (255, 222, 90))
-        for index, letter in enumerate("DOGS"):
-            word(draw, (left + 5 + 14 * index, 46, left + 17 + 14 * index, 61), letter, (150, 50, 10))
-    return image
+    def paint(draw: ImageDraw.ImageDraw, cell: Cell) -> None:
+        word(draw, (4, 8, 60, 42), "ABC", "white", (16, 36, 96))
+        word(draw, (7, 44, 57, 66), "SOUP", (255, 222, 90))
+        for index, letter in enumerate("KZOR"):
+            word(draw, (3 + 15 * index, 71, 16 + 15 * index, 90), letter, (150, 50, 10))
+
+    return wrapped([(0.06, TIN), (0.72, (38, 84, 190)), (0.95, (246, 190, 40)), (1.0, TIN)], paint)
 
 
 def _tomato_label() -> Image.Image:
-    image = bands((128, 64), [(0.06, TIN), (0.38, (204, 28, 22)), (0.6, (24, 120, 50)), (0.95, (214, 40, 30)), (1, TIN)])
-    draw = ImageDraw.Draw(image)
-    for left in (0, 64):
-        word(draw, (left + 4, 5, left + 60, 24), "TOMATO", "white")
-        word(draw, (left + 10, 25, left + 54, 38), "SAUCE", (255, 236, 150))
-        draw.ellipse((left + 19, 38, left + 45, 61), fill=(240, 60, 40), outline=(120, 10, 10))
-        draw.polygon([(left + 24, 39), (left + 40, 39), (left + 32, 45)], fill=(30, 150, 50))
-    return image
+    def paint(draw: ImageDraw.ImageDraw, cell: Cell) -> None:
+        word(draw, (3, 8, 61, 34), "TOMATO", "white")
+        word(draw, (8, 37, 56, 56), "SAUCE", (255, 236, 150))
+        draw.ellipse((18, 57, 46, 90), fill=(246, 84, 60), outline=(110, 10, 10))
+        draw.polygon([(24, 58), (40, 58), (32, 67)], fill=(30, 150, 50))
+
+    return wrapped([(0.06, TIN), (0.37, (204, 28, 22)), (0.6, (24, 120, 50)), (0.95, (196, 26, 22)), (1.0, TIN)], paint)

@@ -11,9 +11,7 @@ from PIL import ImageDraw
 from libero_bridge.scenes.builder import Model, box, euler
 from libero_bridge.scenes.meshes import box_mesh, extrude
 from libero_bridge.scenes.objects.parts import UPRIGHT_ALONG_Y, add_contacts, between, turned
-from libero_bridge.scenes.textures import Painter, atlas, word
-
-Cell = tuple[int, int, int, int]
+from libero_bridge.scenes.textures import Cell, Painter, atlas, word
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,8 @@ def cookies() -> Model:
         word(draw, (left + 2, up + 2, right - 2, up + 16), "COOKIES", (255, 240, 170))
         draw.rectangle((left + 5, up + 18, right - 5, down - 6), fill=(246, 206, 84))
         for x, y in ((14, 28), (28, 31), (19, 44), (31, 46)):
-            draw.ellipse((left + x - 7, up + y - 7, left + x + 7, up + y + 7), fill=(190, 120, 50), outline=(120, 66, 20))
+            disc = (left + x - 7, up + y - 7, left + x + 7, up + y + 7)
+            draw.ellipse(disc, fill=(190, 120, 50), outline=(120, 66, 20))
             for dx, dy in ((-3, -1), (2, -3), (1, 3)):
                 draw.point((left + x + dx, up + y + dy), fill=(70, 34, 12))
 

@@ -24,12 +24,12 @@ def chefmate_8_frypan() -> Model:
         strut((0.1267, 0, 0.0356), (0.2585, 0, 0.0527), 0.0127, 0.0062),
     ]
     add_contacts(body, [*floor, *wall, *handle], mass=0.2032)
-    iron = model.material("iron", color=(0.13, 0.13, 0.14), specular=0.6, shininess=0.4)
+    iron = model.material("iron", color=(0.2, 0.2, 0.21), specular=0.6, shininess=0.4)
     coating = model.material("coating", color=(0.06, 0.06, 0.065), specular=0.3)
     grip = model.material("grip", color=(0.03, 0.03, 0.03), specular=0.2)
     outside = [(0, 0.0008), (0.077, 0.0008), (0.084, 0.006), (0.1015, 0.0405), (0.097, 0.0405)]
-    body.visual(lathe(outside, segments=24), iron, (*axis, 0))
-    body.visual(lathe([(0.097, 0.0405), (0.079, 0.013), (0, 0.0127)], segments=24), coating, (*axis, 0))
+    body.visual(lathe(outside, segments=24, seamless=True), iron, (*axis, 0))
+    body.visual(lathe([(0.097, 0.0405), (0.079, 0.013), (0, 0.0127)], segments=24, seamless=True), coating, (*axis, 0))
     body.visual(handle[0].shape, iron, handle[0].pos, handle[0].quat)
     body.visual(handle[1].shape, grip, handle[1].pos, handle[1].quat)
     return model

@@ -23,7 +23,7 @@ def akita_black_bowl() -> Model:
     glaze = model.material("glaze", color=(0.045, 0.045, 0.05), specular=0.7, shininess=0.6)
     outside = [(0, 0.0016), (0.026, 0.0016), (0.0295, 0.004), (0.0452, 0.015), (0.0539, 0.0521)]
     inside = [(0.0515, 0.0521), (0.0425, 0.016), (0.028, 0.0067), (0, 0.0067)]
-    body.visual(lathe(outside + inside, segments=20), glaze)
+    body.visual(lathe(outside + inside, segments=20, seamless=True), glaze)
     return model
 
 
@@ -37,7 +37,7 @@ def white_bowl() -> Model:
     glaze = model.material("glaze", color=(0.93, 0.93, 0.9), specular=0.5, shininess=0.6)
     outside = [(0, 0.0006), (0.0216, 0.0006), (0.033, 0.0062), (0.04, 0.0145), (0.0424, 0.0351)]
     inside = [(0.039, 0.0351), (0.036, 0.0145), (0.024, 0.0055), (0, 0.0045)]
-    body.visual(lathe(outside + inside, segments=20), glaze)
+    body.visual(lathe(outside + inside, segments=20, seamless=True), glaze)
     return model
 
 
@@ -53,7 +53,7 @@ def glazed_rim_porcelain_ramekin() -> Model:
     porcelain = model.material("porcelain", texture=_glazed_rim(), specular=0.5, shininess=0.6)
     profile = [(0, 0.0007), (0.039, 0.0007), (0.0415, 0.028), (0.0444, 0.0433)]
     profile += [(0.0395, 0.0433), (0.035, 0.0095), (0, 0.0075)]
-    body.visual(lathe(profile, segments=20), porcelain)
+    body.visual(lathe(profile, segments=20, seamless=True), porcelain)
     return model
 
 
@@ -64,15 +64,16 @@ def plate() -> Model:
     body = model.object()
     add_contacts(body, _plate_parts(), mass=0.0305)
     china = model.material("china", texture=_red_rim(), specular=0.5, shininess=0.6)
-    profile = [(0, 0.0), (0.044, 0.0), (0.0686, 0.0145), (0.0686, 0.0166), (0.058, 0.0125), (0.04, 0.0055), (0, 0.0052)]
+    profile = [(0, -0.0025), (0.044, -0.0025), (0.0686, 0.0145), (0.0686, 0.0166), (0.058, 0.0125), (0.04, 0.0055)]
+    profile += [(0, 0.0052)]
     rows = [1.0, 1.0, 0.75, 0.5, 0.25, 0.1, 0.0]
-    body.visual(lathe(profile, segments=24, rows=rows), china)
+    body.visual(lathe(profile, segments=24, rows=rows, seamless=True), china)
     return model
 
 
 def _plate_parts() -> Sequence[Part]:
-    rim = ring((0.0455, 0.0008), (0.0688, 0.0145), 0.0045, 16)
-    return [between((-0.031, -0.031, 0.0), (0.031, 0.031, 0.0055)), *rim]
+    rim = ring((0.0455, -0.0015), (0.0688, 0.0125), 0.0045, 16)
+    return [between((-0.031, -0.031, -0.0025), (0.031, 0.031, 0.0055)), *rim]
 
 
 def _glazed_rim() -> Image.Image:

@@ -29,7 +29,7 @@ def porcelain_mug() -> Model:
     white = model.material("porcelain", color=(0.92, 0.92, 0.93), specular=0.6, shininess=0.7)
     profile = [(0, 0.0024), (0.031, 0.0024), (0.037, 0.016), (0.046, 0.045), (0.0495, 0.075), (0.0493, 0.1135)]
     profile += [(0.0465, 0.1135), (0.046, 0.07), (0.04, 0.03), (0, 0.0128)]
-    body.visual(lathe(profile, segments=20), white, (*axis, 0))
+    body.visual(lathe(profile, segments=20, seamless=True), white, (*axis, 0))
     _draw_handle(body, handle, white)
     return model
 
@@ -51,7 +51,7 @@ def red_coffee_mug() -> Model:
     red = model.material("glaze", color=(0.72, 0.05, 0.06), specular=0.6, shininess=0.7)
     profile = [(0, 0.0), (0.0355, 0.0), (0.0375, 0.004), (0.0442, 0.12), (0.0472, 0.1345), (0.0445, 0.1345)]
     profile += [(0.0405, 0.118), (0.034, 0.01), (0, 0.0085)]
-    body.visual(lathe(profile, segments=20), red, (*axis, 0))
+    body.visual(lathe(profile, segments=20, seamless=True), red, (*axis, 0))
     _draw_handle(body, handle, red)
     return model
 
@@ -74,9 +74,9 @@ def white_yellow_mug() -> Model:
     yellow = model.material("yellow", color=(0.93, 0.75, 0.12), specular=0.6, shininess=0.7)
     white = model.material("white", color=(0.94, 0.94, 0.92), specular=0.6, shininess=0.7)
     foot = [(0, 0.0002), (0.033, 0.0002), (0.039, 0.0105), (0.0437, 0.05)]
-    body.visual(lathe(foot, segments=20), white, (*axis, 0))
+    body.visual(lathe(foot, segments=20, seamless=True), white, (*axis, 0))
     cup = [(0.0437, 0.05), (0.0511, 0.1045), (0.0465, 0.1045), (0.035, 0.012), (0, 0.0055)]
-    body.visual(lathe(cup, segments=20), yellow, (*axis, 0))
+    body.visual(lathe(cup, segments=20, seamless=True), yellow, (*axis, 0))
     _draw_handle(body, handle, yellow)
     return model
 

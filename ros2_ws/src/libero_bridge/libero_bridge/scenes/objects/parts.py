@@ -77,9 +77,7 @@ def strut(start: Vector, end: Vector, half_width: float, half_depth: float) -> P
     start, end = np.asarray(start, dtype=float), np.asarray(end, dtype=float)
     along = end - start
     tilt = math.atan2(along[0], along[2])
-    return Part(
-        box(half_depth, half_width, float(np.linalg.norm(along)) / 2), tuple((start + end) / 2), euler(y=tilt)
-    )
+    return Part(box(half_depth, half_width, float(np.linalg.norm(along)) / 2), tuple((start + end) / 2), euler(y=tilt))
 
 
 def turned(parts: Iterable[Part], quat: Vector) -> list[Part]:
