@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +96,15 @@ def use_assets(folder: Path | None) -> None:
     import libero.libero
 
     libero.libero._assets_path_cache = None if folder is None else str(folder)
+
+
+def model_filter(assets: str) -> Callable[[str], str] | None:
+    """What the embedded pack changes in the robot's look, which comes from robosuite and not from the asset tree."""
+    if assets != EMBEDDED_ASSETS:
+        return None
+    from libero_bridge.scenes.panda import lighten
+
+    return lighten
 
 
 def import_libero() -> None:

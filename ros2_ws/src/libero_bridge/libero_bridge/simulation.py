@@ -8,8 +8,9 @@ import numpy as np
 
 from libero_bridge import libero_setup
 from libero_bridge.control_loop import ControlLoop
+from libero_bridge.environment import build_environment, reset_environment, set_state
 from libero_bridge.ground_truth import GroundTruth, xyzw
-from libero_bridge.placement import Placement
+from libero_bridge.placement import Placement, WidenedPlacement
 from libero_bridge.rendering import CameraRenderer
 from substep_policy.observation import ACTION_DIM, Observation, proprioception
 from substep_policy.scene import SceneState
@@ -72,7 +73,7 @@ class Simulation:
         self.suite, self.task_index, self.instruction = config.suite, config.task_index, self._task.instruction
         self._init_states = self._task.init_states()
         libero_setup.use_assets(libero_setup.assets_folder(config.assets))
-        self._env = _build_environment(self._task)
+        self._env = build_environment(self._task, libero_setup.model_filter(config.assets))
         self._model = self._env.sim.model._model
         self._data = self._env.sim.data._data
         self._arm = self._env.robots[0]
@@ -98,8 +99,8 @@ class Simulation:
         """Starts an episode.
 
         Args:
-            init_state: which benchmark initial state (``Placement.BENCHMARK``).
-            seed: of everything drawn at random: LIBERO's fixture positions, and all objects for ``WIDENED``.
+            init_state: benchmark initial state; ``WIDENED`` moves its objects about.
+            seed: of everything drawn at random: LIBERO's fixture positions, and the objects' for ``WIDENED``.
             placement: where the objects start.
 
         Raises:
@@ -107,10 +108,11 @@ class Simulation:
         """
         if not 0 <= init_state < self.init_state_count:
             raise ValueError(f"initial state {init_state} does not exist: expected 0 to {self.init_state_count - 1}")
-        _reset_environment(self._env, seed)
-        if placement is Placement.BENCHMARK:
-            self._env.sim.set_state_from_flattened(self._init_states[init_state])
-        self._env.sim.forward()
+        reset_environment(self._env, seed)
+        set_state(self._env, self._init_states[init_state])
+        if placement is Placement.WIDENED:
+            WidenedPlacement(self._env).place(np.random.default_rng(seed))
+            self._env.sim.forward()
         self._loop = ControlLoop(self._env)
         self._ground_truth = GroundTruth(self._env)
         for _ in range(self.config.settle_steps):
@@ -169,35 +171,3 @@ class Simulation:
         for renderer in self._renderers.values():
             renderer.close()
         self._renderers.clear()
-
-
-def _build_environment(task: libero_setup.LiberoTask):
-    """LIBERO's environment without its own rendering, to be reset softly (the model is not compiled again)."""
-    from libero.libero.envs.env_wrapper import ControlEnv
-
-    wrapper = ControlEnv(
-        bddl_file_name=str(task.bddl_file),
-        use_camera_obs=False,
-        has_renderer=False,
-        has_offscreen_renderer=False,
-        hard_reset=False,
-    )
-    return wrapper.env
-
-
-def _reset_environment(env, seed: int) -> None:
-    """LIBERO draws from numpy's global generator: seed it for the reset only and leave it as it was."""
-    from robosuite.utils.errors import RandomizationError
-
-    outside = np.random.get_state()
-    np.random.seed(seed % 2**32)
-    try:
-        while True:
-            try:
-                env.robots[0].gripper.current_action = np.zeros(env.robots[0].gripper.dof)
-                env.reset()
-                return
-            except RandomizationError:
-                continue
-    finally:
-        np.random.set_state(outside)
