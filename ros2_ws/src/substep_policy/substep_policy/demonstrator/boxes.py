@@ -1,0 +1,118 @@
+"""Oriented boxes: what the scene is made of as far as the hand must not hit it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from substep_policy.demonstrator.frames import UP, Pose, pose_of
+from substep_policy.scene import SceneJoint, SceneObject, SceneRegion
+
+
+@dataclass(frozen=True)
+class Box:
+    """position (3,) of the centre and rotation (3, 3) in the world frame, half size (3,) along its own axes, m."""
+
+    position: np.ndarray
+    rotation: np.ndarray
+    half_size: np.ndarray
+
+    @property
+    def world_half_size(self) -> np.ndarray:
+        """(3,) half size of the world-aligned box around it."""
+        return np.abs(self.rotation) @ self.half_size
+
+    @property
+    def top(self) -> float:
+        return float(self.position[2] + self.world_half_size[2])
+
+    @property
+    def bottom(self) -> float:
+        return float(self.position[2] - self.world_half_size[2])
+
+    def contains(self, point: np.ndarray, margin: float = 0.0) -> bool:
+        return bool(np.all(np.abs(self.rotation.T @ (point - self.position)) <= self.half_size + margin))
+
+    def covers(self, point: np.ndarray, margin: float = 0.0) -> bool:
+        """Whether a (2,) point lies above or below the box."""
+        offset = np.array([*(point - self.position[:2]), 0.0])
+        upright = np.abs(self.rotation[2]) > 0.7
+        return bool(np.all(upright | (np.abs(self.rotation.T @ offset) <= self.half_size + margin)))
+
+
+def box_from_corners(frame: Pose, lower: np.ndarray, upper: np.ndarray) -> Box:
+    """The box between two (3,) corners given in ``frame``."""
+    return Box(frame.apply((lower + upper) / 2), frame.rotation, (upper - lower) / 2)
+
+
+def body_box(thing: SceneObject) -> Box:
+    return box_from_corners(pose_of(thing.position, thing.quaternion), thing.lower, thing.upper)
+
+
+def joint_box(joint: SceneJoint) -> Box:
+    """The box of the drawer, door or knob that the joint moves."""
+    return box_from_corners(pose_of(joint.body_position, joint.body_quaternion), joint.lower, joint.upper)
+
+
+def region_box(region: SceneRegion) -> Box:
+    frame = pose_of(region.position, region.quaternion)
+    return Box(frame.position, frame.rotation, region.half_size)
+
+
+def walls(outer: Box, inner: Box, open_directions: tuple[np.ndarray, ...] = (UP,)) -> list[Box]:
+    """The six slabs of ``outer`` around ``inner``, less those on the sides that ``open_directions`` (world) point to.
+
+    Both boxes have parallel axes, in any order.
+    """
+    to_outer = np.abs(outer.rotation.T @ inner.rotation)
+    half = to_outer @ inner.half_size
+    centre = outer.rotation.T @ (inner.position - outer.position)
+    slabs = []
+    for axis in range(3):
+        for side in (-1.0, 1.0):
+            outward = side * outer.rotation[:, axis]
+            if any(outward @ direction > 0.7 for direction in open_directions):
+                continue
+            lower, upper = -outer.half_size.copy(), outer.half_size.copy()
+            inside = np.clip(centre[axis] + side * half[axis], lower[axis], upper[axis])
+            (lower if side > 0 else upper)[axis] = inside
+            slabs.append(box_from_corners(Pose(outer.position, outer.rotation), lower, upper))
+    return slabs
+
+
+@dataclass(frozen=True)
+class BoxSet:
+    """n boxes as arrays: positions (n, 3), rotations (n, 3, 3), half sizes (n, 3)."""
+
+    positions: np.ndarray
+    rotations: np.ndarray
+    half_sizes: np.ndarray
+
+    @staticmethod
+    def of(boxes: list[Box]) -> BoxSet:
+        return BoxSet(
+            np.array([box.position for box in boxes]).reshape(-1, 3),
+            np.array([box.rotation for box in boxes]).reshape(-1, 3, 3),
+            np.array([box.half_size for box in boxes]).reshape(-1, 3),
+        )
+
+    def depth_of(self, box: Box) -> float:
+        """How deep ``box`` reaches into any of the boxes in m, at most 0 where it stays clear (separating axes)."""
+        if len(self.positions) == 0:
+            return -np.inf
+        axes = self._axes_to_try(box)
+        distance = np.abs(np.einsum("nki,ni->nk", axes, self.positions - box.position))
+        reach = np.abs(axes @ box.rotation) @ box.half_size
+        reach += np.einsum("nkj,nj->nk", np.abs(np.einsum("nki,nij->nkj", axes, self.rotations)), self.half_sizes)
+        return float(np.max(np.min(reach - distance, axis=1)))
+
+    def _axes_to_try(self, box: Box) -> np.ndarray:
+        """(n, 15, 3) unit axes: the faces' normals of both and the cross products of their edges."""
+        count = len(self.positions)
+        own = np.broadcast_to(box.rotation.T, (count, 3, 3))
+        theirs = np.swapaxes(self.rotations, 1, 2)
+        crosses = np.cross(own[:, :, None, :], theirs[:, None, :, :]).reshape(count, 9, 3)
+        norms = np.linalg.norm(crosses, axis=2, keepdims=True)
+        crosses = np.where(norms > 1e-6, crosses / np.maximum(norms, 1e-6), own[:, [0] * 9])
+        return np.concatenate([own, theirs, crosses], axis=1)

@@ -1,0 +1,54 @@
+"""Cartesian servoing: from where the hand is and where it should be to OSC_POSE actions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from substep_policy.demonstrator.frames import Pose, rotation_between
+from substep_policy.observation import ACTION_DIM
+
+POSITION_STEP = 0.05  # m that ±1 commands
+ROTATION_STEP = 0.5  # rad that ±1 commands
+OPEN, CLOSED = -1.0, 1.0
+
+
+@dataclass(frozen=True)
+class ServoConfig:
+    """Gains are commanded displacement per displacement left; the arm covers about a quarter of a command a step.
+
+    ``lead``: control steps by which the arm's present motion is thought ahead, which damps it at the goal.
+    """
+
+    position_gain: float = 2.5
+    rotation_gain: float = 1.0
+    max_rotation: float = 1.0  # of an action's rotation part, in [0, 1]
+    lead: float = 1.5
+
+    def __post_init__(self) -> None:
+        for name in ("position_gain", "rotation_gain"):
+            if not 0 < getattr(self, name) <= 5:
+                raise ValueError(f"{name} {getattr(self, name)} is out of range: expected above 0, at most 5")
+        if not 0 < self.max_rotation <= 1:
+            raise ValueError(f"max_rotation {self.max_rotation} is out of range: expected above 0, at most 1")
+
+
+def servo(hand: Pose, target: Pose, gripper: float, config: ServoConfig, speed: float = 1.0) -> np.ndarray:
+    """(7,) float32 action in [-1, 1] that moves the hand towards ``target`` along a straight line.
+
+    Args:
+        gripper: ``OPEN`` or ``CLOSED``.
+        speed: largest size of the translation part, in (0, 1].
+    """
+    action = np.zeros(ACTION_DIM, np.float32)
+    action[:3] = _limited(config.position_gain * (target.position - hand.position) / POSITION_STEP, speed)
+    turn = rotation_between(hand.rotation, target.rotation)
+    action[3:6] = _limited(config.rotation_gain * turn / ROTATION_STEP, config.max_rotation)
+    action[6] = gripper
+    return action
+
+
+def _limited(vector: np.ndarray, largest: float) -> np.ndarray:
+    """The same direction with no component beyond ``largest``."""
+    return vector * min(1.0, largest / max(float(np.max(np.abs(vector))), 1e-9))

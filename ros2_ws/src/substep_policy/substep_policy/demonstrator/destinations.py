@@ -1,0 +1,145 @@
+"""Where "on the plate", "in the top drawer of the cabinet" or "to the right of the caddy" is, and whether a thing is there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from substep_policy.demonstrator.boxes import Box, body_box, region_box
+from substep_policy.demonstrator.frames import UP, most_vertical_axis
+from substep_policy.demonstrator.grounding import DIRECTIONS, LEVELS, find_object, find_region
+from substep_policy.demonstrator.obstacles import table_height
+from substep_policy.demonstrator.vocabulary import normalise
+from substep_policy.scene import SceneObject, SceneRegion, SceneState
+
+ON_OBJECT_TOLERANCE = 0.03  # LIBERO's: between the two bodies' origins, horizontally
+_BESIDE_GAP = 0.03
+_INSIDE = {
+    "basket": "contain_region",
+    "wooden_tray": "contain_region",
+    "microwave": "heating_region",
+    "desk_caddy": "back_contain_region",
+}
+_ON_TOP = {
+    "flat_stove": "cook_region",
+    "wooden_cabinet": "top_side",
+    "white_cabinet": "top_side",
+    "wooden_two_layer_shelf": "top_side",
+    "microwave": "top_side",
+    "wine_rack": "top_region",
+}
+_IN_WORDS = ("in", "into", "inside", "inside of")
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A place for an object.
+
+    Attributes:
+        name: region or object as in LIBERO's predicates.
+        relation: "on" or "in", LIBERO's predicate.
+        owner: the object that the place belongs to.
+        area: box that the object's origin has to end in.
+        floor: z in m that the object's underside comes to rest on, if nothing lies there yet.
+        is_object: a plain object (plate, bowl) and no region.
+    """
+
+    name: str
+    relation: str
+    owner: str
+    area: Box
+    floor: float
+    is_object: bool = False
+
+    def holds(self, scene: SceneState, thing: SceneObject) -> bool:
+        """Whether ``thing`` has arrived, by LIBERO's predicate where the task has it, else by geometry."""
+        predicate = scene.predicates.get(f"{self.relation} {thing.name} {self.name}")
+        if predicate is not None:
+            return predicate
+        if self.is_object:
+            offset = np.linalg.norm(thing.position[:2] - self.area.position[:2])
+            return bool(offset < ON_OBJECT_TOLERANCE and thing.position[2] >= scene.objects[self.owner].position[2])
+        reach = self.area.world_half_size
+        offset = np.abs(thing.position - self.area.position)
+        low_enough = body_box(thing).bottom < self.floor + 0.05
+        return bool(np.all(offset[:2] <= reach[:2]) and low_enough)
+
+
+def find_destination(scene: SceneState, preposition: str, phrase: str, thing: SceneObject) -> Destination:
+    """The place that the words mean for ``thing``, which is never part of the place itself.
+
+    Raises:
+        ValueError: no such place in the scene; the message says what there is.
+    """
+    others = frozenset({thing.name})
+    beside = re.fullmatch(rf"to the ({'|'.join(DIRECTIONS)}) of", preposition)
+    if beside or preposition in ("in front of", "behind", "next to"):
+        direction = beside[1] if beside else {"in front of": "front", "behind": "back"}.get(preposition, "right")
+        return _beside(scene, direction, find_object(scene, phrase, others), thing)
+    text = re.sub(r"^(?:the|a) ", "", normalise(phrase))
+    top_of = re.fullmatch(r"top of (.+)", text)
+    if top_of:
+        return _on_top(scene, find_object(scene, top_of[1], others))
+    drawer = re.fullmatch(rf"({'|'.join(LEVELS)}) (?:drawer|layer)(?: of (.+))?", text)
+    if drawer:
+        owner = find_object(scene, drawer[2] or "cabinet", others)
+        return _region(scene, find_region(scene, owner.name, f"{drawer[1]}_region"), "in")
+    compartment = re.fullmatch(r"(left|right|front|back) compartment(?: of (.+))?", text)
+    if compartment:
+        owner = find_object(scene, compartment[2] or "caddy", others)
+        return _region(scene, find_region(scene, owner.name, f"{compartment[1]}_contain_region"), "in")
+    owner = find_object(scene, phrase, others)
+    if owner.category == "wooden_two_layer_shelf" and preposition != "on top of":
+        level = "bottom" if preposition in ("under", "below") else "top"
+        return _region(scene, find_region(scene, owner.name, f"{level}_region"), "in")
+    if preposition in ("under", "below"):
+        raise ValueError(f"nothing fits under {owner.name} ({phrase!r}): only a cabinet shelf has room below")
+    if preposition in _IN_WORDS and owner.category in _INSIDE:
+        return _region(scene, find_region(scene, owner.name, _INSIDE[owner.category]), "in")
+    return _on_top(scene, owner)
+
+
+def _on_top(scene: SceneState, owner: SceneObject) -> Destination:
+    if owner.category in _ON_TOP:
+        return _region(scene, find_region(scene, owner.name, _ON_TOP[owner.category]), "on")
+    box = body_box(owner)
+    reach = np.array([ON_OBJECT_TOLERANCE, ON_OBJECT_TOLERANCE, box.world_half_size[2]])
+    hollow = min(0.01, 0.8 * box.world_half_size[2])
+    area = Box(owner.position.copy(), np.eye(3), reach)
+    return Destination(owner.name, "on", owner.name, area, box.top - hollow, is_object=True)
+
+
+def _region(scene: SceneState, region: SceneRegion, relation: str) -> Destination:
+    box = region_box(region)
+    if relation == "in":
+        floor = box.bottom
+    elif region.object in scene.objects:
+        floor = body_box(scene.objects[region.object]).top
+    else:
+        floor = table_height(scene)
+    return Destination(region.name, relation, region.object, box, floor)
+
+
+def _beside(scene: SceneState, direction: str, neighbour: SceneObject, thing: SceneObject) -> Destination:
+    """LIBERO's own region of that name where the scene has one, else a spot with a finger's width between the two."""
+    kind = re.sub(r"_\d+$", "", neighbour.name).removeprefix("flat_").removeprefix("wooden_")
+    for name, region in scene.regions.items():
+        if name.endswith(f"_{kind}_{direction}_region"):
+            return _region(scene, region, "on")
+    along = DIRECTIONS[direction]
+    reach = abs(along @ body_box(neighbour).world_half_size[:2]) + abs(along @ body_box(thing).world_half_size[:2])
+    floor = table_height(scene)
+    centre = np.array([*(body_box(neighbour).position[:2] + along * (reach + _BESIDE_GAP)), floor])
+    area = Box(centre, np.eye(3), np.array([0.05, 0.05, 0.05]))
+    return Destination(f"{direction} of {neighbour.name}", "on", neighbour.name, area, floor)
+
+
+def area_axes(area: Box) -> tuple[np.ndarray, np.ndarray]:
+    """The two horizontal half axes of an area: unit vectors (2, 3) and half sizes (2,) m."""
+    upright, _ = most_vertical_axis(area.rotation)
+    flat = [axis for axis in range(3) if axis != upright]
+    directions = area.rotation[:, flat].T
+    directions = directions - np.outer(directions @ UP, UP)
+    return directions / np.linalg.norm(directions, axis=1, keepdims=True), area.half_size[flat]

@@ -1,0 +1,122 @@
+"""Grasp candidates for an object where it stands, and the choice among them.
+
+A grasp is a hand pose in the object's frame, so that it follows the object when that is moved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from substep_policy.demonstrator.boxes import BoxSet
+from substep_policy.demonstrator.frames import Pose, angle_between, most_vertical_axis, pose_of
+from substep_policy.demonstrator.hand import FINGER_TRAVEL, TIP_LENGTH, hand_depth, pointing_down, turn_from_neutral
+from substep_policy.demonstrator.shapes import Pinch, Rim, Solid, rim_of, shapes_of
+from substep_policy.scene import SceneObject
+
+MAX_OPENING = 2 * FINGER_TRAVEL
+_WIDEST = MAX_OPENING - 0.005
+_PINCH_DEPTH = 0.03  # below the top of boxes and bottles
+_RIM_DEPTH = 0.02
+_FLOOR_CLEARANCE = 0.004  # of the fingertips above what the object stands on
+_ANGLES = np.radians(np.arange(0, 360, 15))
+
+
+@dataclass(frozen=True)
+class Grasp:
+    """``hand`` in the object's frame; ``preference`` 0 for the best kind of grasp on this object, larger for others."""
+
+    hand: Pose
+    preference: float = 0.0
+
+    def world(self, thing: SceneObject) -> Pose:
+        return pose_of(thing.position, thing.quaternion) @ self.hand
+
+
+def grasp_candidates(thing: SceneObject) -> list[Grasp]:
+    """Every way to take the object with a hand that points down, clearance not considered."""
+    frame = pose_of(thing.position, thing.quaternion)
+    found = []
+    for order, shape in enumerate(shapes_of(thing)):
+        if isinstance(shape, Rim) and most_vertical_axis(frame.rotation) == (2, 1.0):
+            poses = _rim_poses(thing, frame, shape)
+        elif isinstance(shape, Pinch) and most_vertical_axis(frame.rotation) == (2, 1.0):
+            poses = _pinch_poses(thing, frame, shape)
+        else:
+            poses = _solid_poses(thing, frame, isinstance(shape, Solid) and shape.round)
+        found += [Grasp(frame.inverse() @ pose, preference + order) for pose, preference in poses]
+    return found
+
+
+def choose_grasp(
+    thing: SceneObject, candidates: list[Grasp], hand: Pose, obstacles: BoxSet, failed: list[Pose]
+) -> Grasp | None:
+    """The cheapest candidate: little turning of the wrist, clear of everything else, unlike those that failed.
+
+    Args:
+        obstacles: all but the object itself.
+        failed: hand poses in the object's frame that did not hold it.
+    """
+    if not candidates:
+        return None
+    return min(candidates, key=lambda grasp: _cost(grasp, grasp.world(thing), hand, obstacles, failed))
+
+
+def _cost(grasp: Grasp, world: Pose, hand: Pose, obstacles: BoxSet, failed: list[Pose]) -> float:
+    depth = hand_depth(world, MAX_OPENING, obstacles, behind=0.05)
+    similar = sum(
+        np.linalg.norm(grasp.hand.position - other.position) < 0.02
+        and angle_between(grasp.hand.rotation, other.rotation) < 0.5
+        for other in failed
+    )
+    return (
+        300 * max(0.0, depth + 0.004)
+        + 0.5 * turn_from_neutral(world.rotation)
+        + 0.3 * angle_between(hand.rotation, world.rotation)
+        + 1.0 * float(np.linalg.norm(world.position[:2] - hand.position[:2]))
+        + 2.0 * grasp.preference
+        + 2.0 * similar
+    )
+
+
+def _rim_poses(thing: SceneObject, frame: Pose, rim: Rim) -> list[tuple[Pose, float]]:
+    centre, radius = rim_of(thing, rim)
+    poses = []
+    for angle in _ANGLES:
+        direction = np.array([np.cos(angle), np.sin(angle)])
+        if rim.handle is not None and direction @ np.array(rim.handle) > np.cos(np.radians(40)):
+            continue
+        height = max(thing.upper[2] - _RIM_DEPTH, thing.lower[2] + TIP_LENGTH + _FLOOR_CLEARANCE)
+        point = np.array([*(centre + direction * (radius - rim.wall / 2)), height])
+        outward = frame.rotation @ np.array([*direction, 0.0])
+        poses.append((Pose(frame.apply(point), pointing_down(np.arctan2(outward[1], outward[0]))), 0.0))
+    return poses
+
+
+def _pinch_poses(thing: SceneObject, frame: Pose, pinch: Pinch) -> list[tuple[Pose, float]]:
+    faces = np.where(np.array(pinch.anchor) > 0, thing.upper, thing.lower)
+    faces = np.where(np.array(pinch.anchor) == 0, (thing.lower + thing.upper) / 2, faces)
+    closing = frame.rotation @ np.array([*pinch.closing, 0.0])
+    return [(Pose(frame.apply(faces + pinch.point), pointing_down(np.arctan2(closing[1], closing[0]))), 0.0)]
+
+
+def _solid_poses(thing: SceneObject, frame: Pose, is_round: bool) -> list[tuple[Pose, float]]:
+    """Across each pair of upright faces that the fingers can span."""
+    upright, _ = most_vertical_axis(frame.rotation)
+    half = (thing.upper - thing.lower) / 2
+    centre = frame.apply((thing.lower + thing.upper) / 2)
+    top, bottom = centre[2] + half[upright], centre[2] - half[upright]
+    height = max(top - _PINCH_DEPTH, bottom + TIP_LENGTH + _FLOOR_CLEARANCE)
+    point = np.array([centre[0], centre[1], height])
+    poses = []
+    for axis in {0, 1, 2} - {upright}:
+        if 2 * half[axis] > _WIDEST:
+            continue
+        direction = frame.rotation[:, axis]
+        angles = _ANGLES[:12] if is_round else [0.0]
+        poses += [
+            (Pose(point, pointing_down(np.arctan2(direction[1], direction[0]) + angle)), 5 * half[axis])
+            for angle in angles
+        ]
+    return poses

@@ -1,0 +1,75 @@
+"""The Panda hand: where it is, how wide it is open, and which space it takes up.
+
+The frame is that of the grip site between the finger pads: x along which the fingers close, z out of the palm,
+so that a hand pointing straight down has z = (0, 0, −1). Sizes are measured off robosuite's Panda gripper.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from substep_policy.demonstrator.boxes import Box, BoxSet, box_from_corners
+from substep_policy.demonstrator.frames import Pose, rotation_vector, turn, yaw
+from substep_policy.observation import Observation
+
+FINGER_TRAVEL = 0.04  # of one finger, from closed to open
+TIP_LENGTH = 0.0092  # from the grip site to the ends of the fingers
+PALM_DISTANCE = 0.031  # from the grip site back to the palm
+PALM_HALF_WIDTH = 0.102
+PALM_HALF_DEPTH = 0.032
+FINGER_WIDTH = 0.0265
+_SITE_IN_EEF = Rotation.from_euler("z", -90, degrees=True).as_matrix()
+POINTING_DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
+
+
+@dataclass(frozen=True)
+class Hand:
+    """pose of the grip site in the world, ``opening`` the distance between the pads in m."""
+
+    pose: Pose
+    opening: float
+
+
+def read_hand(observation: Observation) -> Hand:
+    eef = Rotation.from_rotvec(observation.proprio[3:6].astype(float)).as_matrix()
+    fingers = observation.proprio[6:8].astype(float)
+    return Hand(Pose(observation.proprio[:3].astype(float), eef @ _SITE_IN_EEF), float(np.abs(fingers).sum()))
+
+
+def pointing_down(closing_angle: float) -> np.ndarray:
+    """(3, 3) of a hand pointing down whose fingers close along (cos, sin) of ``closing_angle``.
+
+    The two hands that close along the same line differ by half a turn; this is the one that the arm reaches with
+    its wrist closest to the middle of its range.
+    """
+    from_neutral = closing_angle % np.pi - np.pi / 2
+    return yaw(from_neutral) @ POINTING_DOWN
+
+
+def tilted(rotation: np.ndarray, axis: np.ndarray, angle: float) -> np.ndarray:
+    """(3, 3) ``rotation`` turned by ``angle`` rad about the world ``axis``."""
+    return turn(axis, angle) @ rotation
+
+
+def turn_from_neutral(rotation: np.ndarray) -> float:
+    """rad between a hand rotation and the one that the arm starts with."""
+    return float(np.linalg.norm(rotation_vector(rotation @ POINTING_DOWN.T)))
+
+
+def hand_boxes(pose: Pose, opening: float, behind: float = 0.0) -> list[Box]:
+    """What the hand fills: two fingers and the palm, made longer by ``behind`` m against the approach direction."""
+    inner, outer = opening / 2 - 0.001, opening / 2 + FINGER_WIDTH
+    corners = (
+        ((-outer, -0.0105, -PALM_DISTANCE - behind), (-inner, 0.0105, TIP_LENGTH)),
+        ((inner, -0.0105, -PALM_DISTANCE - behind), (outer, 0.0105, TIP_LENGTH)),
+        ((-PALM_HALF_WIDTH, -PALM_HALF_DEPTH, -0.123 - behind), (PALM_HALF_WIDTH, PALM_HALF_DEPTH, -PALM_DISTANCE)),
+    )
+    return [box_from_corners(pose, np.array(lower), np.array(upper)) for lower, upper in corners]
+
+
+def hand_depth(pose: Pose, opening: float, obstacles: BoxSet, behind: float = 0.0) -> float:
+    """How deep the hand would reach into the obstacles, m; at most 0 where it is clear."""
+    return max(obstacles.depth_of(box) for box in hand_boxes(pose, opening, behind))

@@ -1,0 +1,60 @@
+"""What the instructions call things: nouns, and the LIBERO categories that they may stand for."""
+
+from __future__ import annotations
+
+NOUNS: dict[str, tuple[str, ...]] = {
+    "black bowl": ("akita_black_bowl",),
+    "akita black bowl": ("akita_black_bowl",),
+    "white bowl": ("white_bowl",),
+    "red bowl": ("red_bowl",),
+    "bowl": ("akita_black_bowl", "white_bowl", "red_bowl"),
+    "plate": ("plate",),
+    "ramekin": ("glazed_rim_porcelain_ramekin",),
+    "cookie box": ("cookies",),
+    "cookies box": ("cookies",),
+    "cookies": ("cookies",),
+    "alphabet soup": ("alphabet_soup",),
+    "tomato sauce": ("tomato_sauce",),
+    "bbq sauce": ("bbq_sauce",),
+    "salad dressing": ("salad_dressing", "new_salad_dressing"),
+    "ketchup": ("ketchup",),
+    "milk": ("milk",),
+    "orange juice": ("orange_juice",),
+    "butter": ("butter",),
+    "cream cheese": ("cream_cheese",),
+    "cream cheese box": ("cream_cheese",),
+    "chocolate pudding": ("chocolate_pudding",),
+    "wine bottle": ("wine_bottle",),
+    "bottle": ("wine_bottle",),
+    "moka pot": ("moka_pot",),
+    "frying pan": ("chefmate_8_frypan",),
+    "pan": ("chefmate_8_frypan",),
+    "white mug": ("porcelain_mug",),
+    "red mug": ("red_coffee_mug",),
+    "red coffee mug": ("red_coffee_mug",),
+    "yellow and white mug": ("white_yellow_mug",),
+    "white and yellow mug": ("white_yellow_mug",),
+    "mug": ("porcelain_mug", "red_coffee_mug", "white_yellow_mug"),
+    "book": ("black_book", "yellow_book"),
+    "black book": ("black_book",),
+    "yellow book": ("yellow_book",),
+    "basket": ("basket",),
+    "tray": ("wooden_tray",),
+    "wooden tray": ("wooden_tray",),
+    "caddy": ("desk_caddy",),
+    "desk caddy": ("desk_caddy",),
+    "stove": ("flat_stove",),
+    "microwave": ("microwave",),
+    "cabinet": ("wooden_cabinet", "white_cabinet", "wooden_two_layer_shelf"),
+    "wooden cabinet": ("wooden_cabinet",),
+    "white cabinet": ("white_cabinet",),
+    "shelf": ("wooden_two_layer_shelf",),
+    "cabinet shelf": ("wooden_two_layer_shelf",),
+    "rack": ("wine_rack",),
+    "wine rack": ("wine_rack",),
+}
+
+
+def names_of(category: str) -> list[str]:
+    """Nouns that may stand for a category, the most particular first."""
+    return sorted((noun for noun, categories in NOUNS.items() if category in categories), key=len, reverse=True)

@@ -1,0 +1,107 @@
+"""Where the hand has to let go so that what it holds ends at a destination, chosen clear of everything there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from substep_policy.demonstrator.boxes import Box, BoxSet, box_from_corners
+from substep_policy.demonstrator.destinations import Destination, area_axes
+from substep_policy.demonstrator.frames import UP, Pose, angle_between, most_vertical_axis, pose_of, shortest_turn, yaw
+from substep_policy.demonstrator.hand import POINTING_DOWN, hand_depth
+from substep_policy.demonstrator.obstacles import Obstacle
+from substep_policy.scene import SceneObject
+
+_DROP = 0.006  # m above the floor of the place at which the hand opens
+_RAISE = np.arange(0, 0.13, 0.01)  # how much higher, where something is in the way
+_SPOTS = np.linspace(-0.7, 0.7, 5)  # of the area's half size
+_WRIST_RANGE = np.radians(115)
+_OPENING = 0.08
+
+
+@dataclass(frozen=True)
+class Release:
+    """``hand``: pose at which to open; ``thing``: pose of the object then."""
+
+    hand: Pose
+    thing: Pose
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    cost: float
+    thing: Pose
+
+
+def choose_release(thing: SceneObject, hand: Pose, destination: Destination, obstacles: list[Obstacle]) -> Release:
+    """The cheapest release pose: near the middle, little turning, nothing in the way of the object or of the hand.
+
+    Args:
+        thing: as it is held now by ``hand``.
+        obstacles: all but the object itself; the owner of a plain-object destination does not count for the object.
+    """
+    held = hand.inverse() @ pose_of(thing.position, thing.quaternion)
+    release_from = held.inverse()
+    for_thing = BoxSet.of([o.box for o in obstacles if not (destination.is_object and o.owner == destination.owner)])
+    for_hand = BoxSet.of([o.box for o in obstacles])
+    best: tuple[float, Release] | None = None
+    for candidate in sorted(_candidates(thing, hand, destination), key=lambda candidate: candidate.cost):
+        if best is not None and candidate.cost >= best[0]:
+            break
+        for up in _RAISE:
+            raised = candidate.thing.raised(up)
+            release = Release(raised @ release_from, raised)
+            box = box_from_corners(raised, thing.lower, thing.upper)
+            depth = max(for_thing.depth_of(_shrunk(box)), hand_depth(release.hand, _OPENING, for_hand, behind=0.05))
+            cost = candidate.cost + 6 * up + 300 * max(0.0, depth + 0.002)
+            if best is None or cost < best[0]:
+                best = (cost, release)
+            if depth <= 0:
+                break
+    assert best is not None
+    return best[1]
+
+
+def _candidates(thing: SceneObject, hand: Pose, destination: Destination) -> Iterator[_Candidate]:
+    """Upright object poses over the area, with what they cost before looking at what is in the way."""
+    now = pose_of(thing.position, thing.quaternion)
+    upright = shortest_turn(now.rotation[:, most_vertical_axis(now.rotation)[0]] * most_vertical_axis(now.rotation)[1], UP)
+    axes, half = area_axes(destination.area)
+    for angle in _turns(upright @ now.rotation, axes[0]):
+        rotation = yaw(angle) @ upright @ now.rotation
+        middle = rotation @ ((thing.lower + thing.upper) / 2)
+        bottom = box_from_corners(Pose(np.zeros(3), rotation), thing.lower, thing.upper).bottom
+        reach = np.abs(axes @ rotation) @ ((thing.upper - thing.lower) / 2)
+        turning = 0.4 * angle_between(hand.rotation, yaw(angle) @ hand.rotation)
+        turning += 20 * max(0.0, abs(_wrist_angle(yaw(angle) @ hand.rotation)) - _WRIST_RANGE)
+        for spot in [np.zeros(2)] if destination.is_object else _spots():
+            shift = spot * half
+            outside = 0.0 if destination.is_object else float(np.sum(np.maximum(np.abs(shift) + reach - half, 0)))
+            origin = destination.area.position + shift @ axes - (0 if destination.is_object else middle)
+            origin[2] = destination.floor - bottom + _DROP
+            off_centre = 3.0 * float(np.linalg.norm(shift))
+            yield _Candidate(turning + off_centre + 8 * outside, Pose(origin, rotation))
+
+
+def _spots() -> np.ndarray:
+    return np.array(np.meshgrid(_SPOTS, _SPOTS)).reshape(2, -1).T
+
+
+def _turns(rotation: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Angles to turn by: a coarse circle, and those that line the object up with the area."""
+    heading = rotation[:, [i for i in range(3) if i != most_vertical_axis(rotation)[0]][0]]
+    aligned = np.arctan2(axis[1], axis[0]) - np.arctan2(heading[1], heading[0]) + np.arange(4) * np.pi / 2
+    angles = np.concatenate([np.radians(np.arange(-180, 180, 30)), aligned])
+    return (angles + np.pi) % (2 * np.pi) - np.pi
+
+
+def _wrist_angle(rotation: np.ndarray) -> float:
+    """Signed rad about the vertical from the wrist's middle position."""
+    relative = rotation @ POINTING_DOWN.T
+    return float(np.arctan2(relative[1, 0] - relative[0, 1], relative[0, 0] + relative[1, 1]))
+
+
+def _shrunk(box: Box) -> Box:
+    return Box(box.position, box.rotation, np.maximum(box.half_size - 0.002, 0.001))

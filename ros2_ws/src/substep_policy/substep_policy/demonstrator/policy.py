@@ -1,0 +1,88 @@
+"""The demonstrator as a policy: one substep's text in, chunks of actions out, EOS once the substep's effect holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from substep_policy.chunk import NO_EOS, Chunk
+from substep_policy.demonstrator.controller import ServoConfig, servo
+from substep_policy.demonstrator.frames import Pose, angle_between
+from substep_policy.demonstrator.hand import Hand, read_hand
+from substep_policy.demonstrator.skills.pick_up import PickUp
+from substep_policy.demonstrator.skills.place import Place
+from substep_policy.demonstrator.skills.skill import Motion, Skill, View
+from substep_policy.demonstrator.vocabulary import Command, parse_command
+from substep_policy.demonstrator import vocabulary
+from substep_policy.observation import Observation
+
+_STEP_LENGTH = 0.016  # m that the hand covers in one control step at full speed
+
+_SKILLS: dict[type, Callable[[Command], Skill]] = {
+    vocabulary.PickUp: lambda command: PickUp(command.target),
+    vocabulary.Place: lambda command: Place(command.splits),
+}
+
+
+@dataclass(frozen=True)
+class DemonstratorConfig:
+    """horizon: most control steps answered at once, used in free space; 1 near objects, where feedback is needed."""
+
+    horizon: int = 4
+    servo: ServoConfig = field(default_factory=ServoConfig)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.horizon <= 16:
+            raise ValueError(f"horizon {self.horizon} is out of range: expected 1 to 16 steps")
+
+
+class Demonstrator:
+    """A scripted expert. It looks at the simulated world's ground truth, never at an image."""
+
+    name = "demonstrator"
+    requires_scene = True
+
+    def __init__(self, config: DemonstratorConfig | None = None) -> None:
+        self.config = config or DemonstratorConfig()
+        self._skill: Skill | None = None
+        self._last: tuple[np.ndarray, int] | None = None
+
+    def start_substep(self, instruction: str, task: str) -> None:
+        """Raises ValueError: the text is none of the motions that the demonstrator knows."""
+        command = parse_command(instruction)
+        self._skill = _SKILLS[type(command)](command)
+
+    def predict(self, observation: Observation) -> Chunk:
+        """Raises ValueError: no substep was started, no scene, or something that the substep names is not in it."""
+        if self._skill is None:
+            raise ValueError("predict was called before start_substep")
+        if observation.scene is None:
+            raise ValueError("the observation has no scene: the demonstrator runs in simulation only")
+        hand = read_hand(observation)
+        motion = self._motion(hand, observation.stamp)
+        view = View(observation.scene, hand, motion)
+        return self._chunk(view, self._skill.step(view))
+
+    def _motion(self, hand: Hand, stamp: int) -> np.ndarray:
+        """(3,) m that the hand moved per control step since the last observation; 0 after a pause or a reset."""
+        position, last = hand.pose.position, self._last
+        self._last = (position, stamp)
+        if last is None or stamp <= last[1]:
+            return np.zeros(3)
+        steps = (stamp - last[1]) / 50_000_000
+        return (position - last[0]) / steps if steps <= self.config.horizon else np.zeros(3)
+
+    def _chunk(self, view: View, motion: Motion) -> Chunk:
+        hand = view.hand.pose
+        ahead = Pose(hand.position + self.config.servo.lead * view.motion, hand.rotation)
+        action = servo(ahead, motion.target, motion.gripper, self.config.servo, motion.speed)
+        steps = 1 if motion.done else self._free_steps(hand, motion)
+        return Chunk(np.repeat(action[None], steps, axis=0), eos_index=steps - 1 if motion.done else NO_EOS)
+
+    def _free_steps(self, hand: Pose, motion: Motion) -> int:
+        """Steps that can be repeated blindly: as long as the target stays far off at full speed."""
+        distance = float(np.linalg.norm(motion.target.position - hand.position)) - 0.04
+        turning = angle_between(hand.rotation, motion.target.rotation) > 0.3
+        return int(np.clip(distance / _STEP_LENGTH, 1, 1 if turning else self.config.horizon))

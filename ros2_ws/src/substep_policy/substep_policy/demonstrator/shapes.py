@@ -1,0 +1,84 @@
+"""What kind of thing each LIBERO category is for a two-finger hand.
+
+Sizes come with the scene state; only what a box does not tell is written down here: where a rim's handle is, what is
+round, what has a handle or knob to pinch. Frames are those of LIBERO's models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from substep_policy.scene import SceneObject
+
+
+@dataclass(frozen=True)
+class Rim:
+    """An open vessel taken by its wall. ``handle``: (2,) direction of the handle in the object's frame, if it has one.
+
+    ``wall`` is the thickness that the grip centre is moved inwards from the outline by half.
+    """
+
+    handle: tuple[float, float] | None = None
+    wall: float = 0.008
+
+
+@dataclass(frozen=True)
+class Pinch:
+    """A part to take from above: ``point`` (3,) m as offsets from the box's faces, fingers closing along ``closing``.
+
+    ``point`` is relative to the middle of the box along an axis for which ``anchor`` is 0, to its upper (+1) or lower
+    (−1) face otherwise.
+    """
+
+    point: tuple[float, float, float]
+    anchor: tuple[int, int, int]
+    closing: tuple[float, float]
+    width: float
+
+
+@dataclass(frozen=True)
+class Solid:
+    """A box, can or bottle taken across its sides; ``round`` ones from any side."""
+
+    round: bool = False
+
+
+Shape = Rim | Pinch | Solid
+
+SHAPES: dict[str, tuple[Shape, ...]] = {
+    "akita_black_bowl": (Rim(),),
+    "white_bowl": (Rim(),),
+    "red_bowl": (Rim(),),
+    "glazed_rim_porcelain_ramekin": (Rim(),),
+    "plate": (Rim(),),
+    "porcelain_mug": (Rim(handle=(-1, 0)),),
+    "white_yellow_mug": (Rim(handle=(1, 0)),),
+    "red_coffee_mug": (Rim(handle=(1, 0)),),
+    "moka_pot": (
+        Pinch(point=(0, 0.055, -0.012), anchor=(0, -1, 1), closing=(1, 0), width=0.012),
+        Pinch(point=(0, -0.016, -0.036), anchor=(0, 1, 1), closing=(1, 0), width=0.016),
+    ),
+    "chefmate_8_frypan": (Pinch(point=(-0.1, 0, -0.016), anchor=(1, 0, 1), closing=(0, 1), width=0.028),),
+    "alphabet_soup": (Solid(round=True),),
+    "tomato_sauce": (Solid(round=True),),
+    "wine_bottle": (Solid(round=True),),
+}
+
+
+def shapes_of(thing: SceneObject) -> tuple[Shape, ...]:
+    return SHAPES.get(thing.category, (Solid(),))
+
+
+def rim_of(thing: SceneObject, rim: Rim) -> tuple[np.ndarray, float]:
+    """Centre (2,) and radius of the outline in the object's frame, the handle left out of it."""
+    centre = (thing.lower[:2] + thing.upper[:2]) / 2
+    if rim.handle is None:
+        return centre, float(np.min(thing.upper[:2] - thing.lower[:2]) / 2)
+    across = 1 if rim.handle[0] else 0
+    along = 1 - across
+    radius = float(thing.upper[across] - thing.lower[across]) / 2
+    side = rim.handle[along]
+    centre[along] = thing.lower[along] + radius if side > 0 else thing.upper[along] - radius
+    return centre, radius

@@ -1,0 +1,106 @@
+"""Pick up: over the object, down, close, lift; again with another grasp when it did not hold."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from substep_policy.demonstrator.boxes import BoxSet, body_box
+from substep_policy.demonstrator.controller import CLOSED, OPEN
+from substep_policy.demonstrator.frames import Pose, angle_between, pose_of
+from substep_policy.demonstrator.grasps import Grasp, choose_grasp, grasp_candidates
+from substep_policy.demonstrator.grounding import find_object
+from substep_policy.demonstrator.skills.skill import Motion, View
+from substep_policy.demonstrator.travel import Load, waypoint
+from substep_policy.scene import SceneObject
+
+_LIFT = 0.07
+_AT_GRASP = 0.007  # m
+_ALIGNED = 0.08  # rad
+_CLOSING_STEPS = 4  # until contact of both fingers means a grip
+_GIVE_UP_STEPS = 16
+_OPEN_ENOUGH = 0.07
+
+
+class PickUp:
+    def __init__(self, phrase: str) -> None:
+        self._phrase = phrase
+        self._name: str | None = None
+        self._grasp: Grasp | None = None
+        self._planned_for: Pose | None = None
+        self._failed: list[Pose] = []
+        self._closing = 0
+        self._resting_height = 0.0
+
+    @property
+    def name(self) -> str | None:
+        """The object, once it was looked for."""
+        return self._name
+
+    def step(self, view: View) -> Motion:
+        if self._name is None:
+            self._name = held_or_found(view, self._phrase).name
+            self._resting_height = body_box(view.thing(self._name)).bottom
+        thing = view.thing(self._name)
+        if self._closing or self._name in view.scene.grasped:
+            return self._close_and_lift(view, thing)
+        return self._approach(view, thing)
+
+    def _approach(self, view: View, thing: SceneObject) -> Motion:
+        self._plan(view, thing)
+        goal = self._grasp.world(thing)
+        hand = view.hand.pose
+        error = goal.position - hand.position
+        arrived = np.linalg.norm(error) < _AT_GRASP and angle_between(hand.rotation, goal.rotation) < _ALIGNED
+        if arrived and view.hand.opening > _OPEN_ENOUGH:
+            self._closing = 1
+            self._resting_height = body_box(thing).bottom
+            return Motion(goal, CLOSED)
+        target = waypoint(hand, goal, view.obstacles(thing.name), Load())
+        if view.hand.opening < _OPEN_ENOUGH or angle_between(hand.rotation, goal.rotation) > 0.3:
+            target.position[2] = max(target.position[2], min(hand.position[2], body_box(thing).top + 0.05))
+        return Motion(target, OPEN)
+
+    def _close_and_lift(self, view: View, thing: SceneObject) -> Motion:
+        self._closing += 1
+        hand = view.hand.pose
+        if self._name not in view.scene.grasped or self._closing <= _CLOSING_STEPS:
+            if self._closing > _GIVE_UP_STEPS:
+                self._fail(thing, hand)
+                return Motion(hand.raised(0.05), OPEN)
+            return Motion(hand, CLOSED)
+        self._closing = _CLOSING_STEPS
+        risen = body_box(thing).bottom - self._resting_height
+        goal = hand.raised(max(_LIFT - risen, 0.0) + 0.01)
+        return Motion(goal, CLOSED, done=risen >= _LIFT)
+
+    def _fail(self, thing: SceneObject, hand: Pose) -> None:
+        self._failed.append(pose_of(thing.position, thing.quaternion).inverse() @ hand)
+        self._grasp, self._closing = None, 0
+
+    def _plan(self, view: View, thing: SceneObject) -> None:
+        """Keeps a grasp as long as the object stays about where it was when the grasp was chosen."""
+        now = pose_of(thing.position, thing.quaternion)
+        if self._grasp is not None and not _has_moved(self._planned_for, now):
+            return
+        candidates = grasp_candidates(thing)
+        if not candidates:
+            raise ValueError(f"{thing.name} is too wide for the hand in every direction: {thing.upper - thing.lower} m")
+        obstacles = BoxSet.of([obstacle.box for obstacle in view.obstacles(thing.name)])
+        self._grasp = choose_grasp(thing, candidates, view.hand.pose, obstacles, self._failed)
+        self._planned_for = now
+
+
+def held_or_found(view: View, phrase: str) -> SceneObject:
+    """The object in the hand if the phrase may mean it, else the one that the phrase means."""
+    elsewhere = frozenset(view.scene.objects) - view.scene.grasped
+    if view.scene.grasped:
+        try:
+            return find_object(view.scene, phrase, exclude=elsewhere)
+        except ValueError:
+            pass
+    return find_object(view.scene, phrase)
+
+
+def _has_moved(planned_for: Pose, now: Pose) -> bool:
+    far = np.linalg.norm(planned_for.position - now.position) > 0.03
+    return bool(far or angle_between(planned_for.rotation, now.rotation) > 0.3)

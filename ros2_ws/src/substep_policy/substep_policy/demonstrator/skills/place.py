@@ -1,0 +1,111 @@
+"""Place: carry over, down, open, retreat; picks the object up again when it is not in the hand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from substep_policy.demonstrator.boxes import body_box
+from substep_policy.demonstrator.controller import CLOSED, OPEN
+from substep_policy.demonstrator.destinations import Destination, find_destination
+from substep_policy.demonstrator.frames import Pose, angle_between, pose_of
+from substep_policy.demonstrator.placing import Release, choose_release
+from substep_policy.demonstrator.skills.pick_up import PickUp, held_or_found
+from substep_policy.demonstrator.skills.skill import Motion, View, load_of
+from substep_policy.demonstrator.travel import Funnel, waypoint
+from substep_policy.scene import SceneObject
+
+_AT_RELEASE = 0.008  # m
+_ALIGNED = 0.15  # rad
+_RETREAT = 0.06
+_STALLED_STEPS = 6
+_LOST_STEPS = 4
+_WAIT_STEPS = 12  # for the effect after the retreat
+
+
+class Place:
+    def __init__(self, splits: tuple[tuple[str, str, str], ...]) -> None:
+        self._splits = splits
+        self._name: str | None = None
+        self._words: tuple[str, str] = ("", "")
+        self._pick: PickUp | None = None
+        self._release: Release | None = None
+        self._held: Pose | None = None
+        self._let_go_at: Pose | None = None
+        self._stalled = self._lost = self._waited = 0
+
+    def step(self, view: View) -> Motion:
+        if self._name is None:
+            self._ground(view)
+        thing = view.thing(self._name)
+        if self._let_go_at is not None:
+            return self._let_go(view, thing)
+        self._lost = 0 if self._name in view.scene.grasped else self._lost + 1
+        if self._pick is None and self._lost > _LOST_STEPS:
+            self._pick = PickUp(self._name)
+        if self._pick is not None:
+            return self._pick_again(view)
+        return self._carry(view, thing)
+
+    def _ground(self, view: View) -> None:
+        """Takes the first reading of the text that fits the scene; the errors of the others are all reported."""
+        errors = []
+        for subject, preposition, place in self._splits:
+            try:
+                thing = held_or_found(view, subject)
+                find_destination(view.scene, preposition, place, thing)
+            except ValueError as error:
+                errors.append(str(error))
+                continue
+            self._name, self._words = thing.name, (preposition, place)
+            if thing.name not in view.scene.grasped:
+                self._pick = PickUp(subject)
+            return
+        raise ValueError("; or ".join(dict.fromkeys(errors)))
+
+    def _pick_again(self, view: View) -> Motion:
+        motion = self._pick.step(view)
+        if motion.done:
+            self._pick, self._release, self._lost = None, None, 0
+        return Motion(motion.target, motion.gripper, motion.speed)
+
+    def _destination(self, view: View, thing: SceneObject) -> Destination:
+        return find_destination(view.scene, *self._words, thing)
+
+    def _carry(self, view: View, thing: SceneObject) -> Motion:
+        hand = view.hand.pose
+        obstacles = view.obstacles(thing.name)
+        held = hand.inverse() @ pose_of(thing.position, thing.quaternion)
+        if self._release is None or _has_slipped(self._held, held):
+            self._release = choose_release(thing, hand, self._destination(view, thing), obstacles)
+            self._held = held
+        goal = self._release.hand
+        error = goal.position - hand.position
+        self._stalled = self._stalled + 1 if view.is_slow and np.linalg.norm(error[:2]) < 0.02 else 0
+        arrived = np.linalg.norm(error) < _AT_RELEASE and angle_between(hand.rotation, goal.rotation) < _ALIGNED
+        if arrived or (self._stalled > _STALLED_STEPS and abs(error[2]) < 0.05):
+            self._let_go_at = hand
+            return Motion(hand, OPEN)
+        funnel = Funnel(width=0.01, slope=3.0, height=0.05)
+        return Motion(waypoint(hand, goal, obstacles, load_of(thing, hand), funnel), CLOSED)
+
+    def _let_go(self, view: View, thing: SceneObject) -> Motion:
+        """Opens on the spot, then backs off upwards, then waits until the object has come to rest."""
+        hand = view.hand.pose
+        if self._name in view.scene.grasped or view.hand.opening < 0.05:
+            return Motion(self._let_go_at, OPEN)
+        clear = max(self._let_go_at.position[2] + _RETREAT, body_box(thing).top + 0.03)
+        goal = Pose(np.array([*self._let_go_at.position[:2], clear + 0.01]), self._let_go_at.rotation)
+        if hand.position[2] < clear:
+            return Motion(goal, OPEN)
+        if self._destination(view, thing).holds(view.scene, thing):
+            return Motion(goal, OPEN, done=True)
+        self._waited += 1
+        if self._waited > _WAIT_STEPS:
+            self._let_go_at, self._pick, self._waited = None, PickUp(self._name), 0
+        return Motion(goal, OPEN)
+
+
+def _has_slipped(planned: Pose, now: Pose) -> bool:
+    return bool(
+        np.linalg.norm(planned.position - now.position) > 0.01 or angle_between(planned.rotation, now.rotation) > 0.15
+    )

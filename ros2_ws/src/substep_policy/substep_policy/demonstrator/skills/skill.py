@@ -1,0 +1,66 @@
+"""What all motions share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from substep_policy.demonstrator.boxes import body_box
+from substep_policy.demonstrator.frames import Pose, pose_of
+from substep_policy.demonstrator.hand import Hand
+from substep_policy.demonstrator.obstacles import Obstacle, find_obstacles
+from substep_policy.demonstrator.travel import Load
+from substep_policy.scene import SceneObject, SceneState
+
+
+@dataclass(frozen=True)
+class View:
+    """One instant: the scene, the hand, and how far (3,) m the hand moved in the last control step."""
+
+    scene: SceneState
+    hand: Hand
+    motion: np.ndarray = field(default_factory=lambda: np.zeros(3))
+
+    def thing(self, name: str) -> SceneObject:
+        return self.scene.objects[name]
+
+    def obstacles(self, *without: str) -> list[Obstacle]:
+        return find_obstacles(self.scene, frozenset(without))
+
+    @property
+    def is_slow(self) -> bool:
+        return float(np.linalg.norm(self.motion)) < 0.004
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Servo the hand to ``target``; ``gripper`` OPEN or CLOSED; ``done`` once the substep's effect holds."""
+
+    target: Pose
+    gripper: float
+    speed: float = 1.0
+    done: bool = False
+
+
+class Skill(Protocol):
+    """A motion in progress. It keeps only what the view does not show, such as grasps that failed."""
+
+    def step(self, view: View) -> Motion:
+        """Raises ValueError: what the substep names is not in the scene."""
+
+
+def load_of(thing: SceneObject, hand: Pose) -> Load:
+    """How far a held object reaches below and beside the grip site."""
+    box = body_box(thing)
+    corners = pose_of(thing.position, thing.quaternion).apply(_corners(thing))
+    return Load(
+        below=max(Load.below, float(hand.position[2] - box.bottom)),
+        sideways=float(np.max(np.linalg.norm(corners[:, :2] - hand.position[:2], axis=1))) * 0.8,
+    )
+
+
+def _corners(thing: SceneObject) -> np.ndarray:
+    grid = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, -1).T
+    return np.where(grid, thing.upper, thing.lower)
