@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from libero_bridge.libero_setup import LiberoTask
+from libero_bridge.tasks import LiberoTask
 
 ModelFilter = Callable[[str], str]
 

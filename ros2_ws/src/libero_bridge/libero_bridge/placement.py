@@ -34,7 +34,7 @@ class WideningLimits:
     margin: float = 0.08
     related_margin: float = 0.02
     yaw: float = 0.5
-    clearance: float = 0.01
+    clearance: float = 0.02
     area: tuple[float, float, float, float] = (-0.28, -0.35, 0.23, 0.35)
     order_gap: float = 0.04
 
@@ -186,7 +186,7 @@ class _Collisions:
     @contextmanager
     def _margin(self, clearance: float) -> Iterator[None]:
         before = self._model.geom_margin.copy()
-        self._model.geom_margin[self._owner >= 0] = clearance
+        self._model.geom_margin[self._owner >= 0] = clearance / 2  # MuJoCo adds both geoms' margins
         try:
             yield
         finally:

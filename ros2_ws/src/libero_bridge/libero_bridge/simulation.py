@@ -12,6 +12,7 @@ from libero_bridge.environment import build_environment, reset_environment, set_
 from libero_bridge.ground_truth import GroundTruth, xyzw
 from libero_bridge.placement import Placement, WidenedPlacement
 from libero_bridge.rendering import CameraRenderer
+from libero_bridge.tasks import load_task
 from substep_policy.observation import ACTION_DIM, Observation, proprioception
 from substep_policy.scene import SceneState
 
@@ -69,10 +70,10 @@ class Simulation:
             ValueError: unknown suite, task or asset folder; the message names it.
         """
         self.config = config
-        self._task = libero_setup.load_task(config.suite, config.task_index)
+        self._task = load_task(config.suite, config.task_index)
         self.suite, self.task_index, self.instruction = config.suite, config.task_index, self._task.instruction
         self._init_states = self._task.init_states()
-        libero_setup.use_assets(libero_setup.assets_folder(config.assets))
+        libero_setup.use_assets(config.assets)
         self._env = build_environment(self._task, libero_setup.model_filter(config.assets))
         self._model = self._env.sim.model._model
         self._data = self._env.sim.data._data
