@@ -181,7 +181,7 @@ class Model:
         }
         if texture is not None:
             file = f"{name}.png"
-            self._images[file] = _png(texture)
+            self._images[file] = png(texture)
             ET.SubElement(self.asset, "texture", name=f"tex-{full}", type="2d", file=file)
             attributes |= {"texture": f"tex-{full}", "texrepeat": _text(repeat)}
             attributes["texuniform"] = str(texuniform).lower()
@@ -292,7 +292,8 @@ class Body:
         return ET.SubElement(self.xml, "geom", attributes, pos=_text(pos), quat=_text(quat))
 
 
-def _png(image: Image.Image) -> bytes:
+def png(image: Image.Image) -> bytes:
+    """The image as the content of a PNG file."""
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
