@@ -97,7 +97,10 @@ class PolicyRegistry:
         )
 
 
-POLICIES = PolicyRegistry(named=MappingProxyType({"demonstrator": "substep_policy.demonstrator:load"}))
+POLICIES = PolicyRegistry(
+    named=MappingProxyType({"demonstrator": "substep_policy.demonstrator:load"}),
+    checkpoints=MappingProxyType({"compact": "substep_policy.compact_policy:load"}),
+)
 
 
 def _import(target: str) -> Callable[..., Policy]:

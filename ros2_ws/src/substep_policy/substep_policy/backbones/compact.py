@@ -1,0 +1,134 @@
+"""The compact backbone: two cameras, proprioception and text to action hidden states, trained from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from substep_policy.backbones.transformer import DecoderLayer, EncoderLayer
+from substep_policy.backbones.vision import VisionEncoder
+from substep_policy.configuration import configuration
+from substep_policy.observation import ACTION_DIM
+
+
+@configuration
+class CompactConfig:
+    """Sizes. The defaults make about 11 M parameters with the L1 and EOS heads.
+
+    Attributes:
+        vision_widths: channels of the stem and of each stage; every one of them halves the resolution.
+        vision_blocks: residual blocks of each stage.
+        width: of text and fusion tokens; action_width: D of the action hidden states.
+    """
+
+    type: Literal["compact"] = "compact"
+    vision_widths: tuple[int, ...] = (32, 64, 128, 256)
+    vision_blocks: tuple[int, ...] = (1, 1, 2)
+    vocabulary_size: int = 1024
+    text_layers: int = 2
+    width: int = 256
+    heads: int = 8
+    decoder_layers: int = 4
+    action_width: int = 128
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if len(self.vision_blocks) != len(self.vision_widths) - 1:
+            raise ValueError(
+                f"vision_blocks {self.vision_blocks} needs one entry per stage, {len(self.vision_widths) - 1} "
+                f"for vision_widths {self.vision_widths}"
+            )
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} does not divide into {self.heads} heads")
+
+
+@dataclass(frozen=True)
+class TextFeatures:
+    """An encoded instruction: tokens (B, L, D), mask (B, L) bool, summary (B, D). Constant during a substep."""
+
+    tokens: Tensor
+    mask: Tensor
+    summary: Tensor
+
+
+class TextEncoder(nn.Module):
+    """Token ids (B, L) -> ``TextFeatures``."""
+
+    def __init__(self, config: CompactConfig, max_length: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(config.vocabulary_size, config.width)
+        self.position = nn.Parameter(torch.randn(max_length, config.width) * 0.02)
+        self.layers = nn.ModuleList(
+            EncoderLayer(config.width, config.heads, config.dropout) for _ in range(config.text_layers)
+        )
+        self.norm = nn.LayerNorm(config.width)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> TextFeatures:
+        tokens = self.embedding(ids) + self.position
+        for layer in self.layers:
+            tokens = layer(tokens, mask)
+        tokens = self.norm(tokens)
+        weight = mask.unsqueeze(-1).to(tokens.dtype)
+        return TextFeatures(tokens, mask, (tokens * weight).sum(1) / weight.sum(1).clamp(min=1.0))
+
+
+class CompactBackbone(nn.Module):
+    """Observation and instruction -> ``actions_hidden_states`` (B, C·A, D), D = ``action_width``.
+
+    One query per action looks at image, proprioception and instruction tokens, and is then spread over the
+    action's A dimensions.
+    """
+
+    def __init__(
+        self, config: CompactConfig, cameras: int, image_size: int, max_length: int, chunk_length: int
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.hidden_dim = config.action_width
+        self.proprio_token_dim = config.width
+        self.text_encoder = TextEncoder(config, max_length)
+        self.vision_encoder = VisionEncoder(config.vision_widths, config.vision_blocks, config.width)
+        self.camera_embedding = nn.Parameter(torch.randn(cameras, config.width) * 0.02)
+        patches = (image_size // 2 ** len(config.vision_widths)) ** 2
+        self.vision_projection = nn.Linear(config.vision_widths[-1], config.width)
+        self.vision_position = nn.Parameter(torch.randn(cameras, patches, config.width) * 0.02)
+        self.queries = nn.Parameter(torch.randn(chunk_length, config.width) * 0.02)
+        self.decoder = nn.ModuleList(
+            DecoderLayer(config.width, config.heads, config.dropout) for _ in range(config.decoder_layers)
+        )
+        self.norm = nn.LayerNorm(config.width)
+        self.spread = nn.Linear(config.width, ACTION_DIM * config.action_width)
+
+    def encode_text(self, ids: Tensor, mask: Tensor) -> TextFeatures:
+        """Token ids (B, L) int64 and attention mask (B, L) bool -> features."""
+        return self.text_encoder(ids, mask)
+
+    def forward(self, batch: Mapping[str, Tensor], proprio_token: Tensor) -> Tensor:
+        """Model inputs (``images``, ``input_ids``, ``attention_mask``), proprio_token (B, width) -> (B, C·A, D)."""
+        text = self.encode_text(batch["input_ids"], batch["attention_mask"])
+        return self.act(batch["images"], proprio_token, text)
+
+    def act(self, images: Tensor, proprio_token: Tensor, text: TextFeatures) -> Tensor:
+        """Images (B, cameras, S, S, 3) uint8, proprio_token (B, width), encoded instruction -> (B, C·A, D)."""
+        vision = self._vision_tokens(images, text.summary)
+        memory = torch.cat([vision, proprio_token.unsqueeze(1), text.tokens], dim=1)
+        visible = text.mask.new_ones(len(images), vision.shape[1] + 1)
+        mask = torch.cat([visible, text.mask], dim=1)
+        actions = self.queries.expand(len(images), -1, -1)
+        for layer in self.decoder:
+            actions = layer(actions, memory, mask)
+        return self.spread(self.norm(actions)).unflatten(-1, (ACTION_DIM, -1)).flatten(1, 2)
+
+    def _vision_tokens(self, images: Tensor, text: Tensor) -> Tensor:
+        """Images (B, cameras, S, S, 3) uint8, text (B, width) -> (B, cameras · patches, width).
+
+        All cameras go through one encoder as one batch, each told by its embedding which view it looks at.
+        """
+        pixels = images.movedim(-1, 2).flatten(0, 1).to(text.dtype) / 127.5 - 1.0
+        condition = (text.unsqueeze(1) + self.camera_embedding).flatten(0, 1)
+        views = self.vision_projection(self.vision_encoder(pixels, condition))
+        return (views.unflatten(0, images.shape[:2]) + self.vision_position).flatten(1, 2)

@@ -1,0 +1,54 @@
+"""A small residual network, told by the instruction what to look for (FiLM, Perez et al. 2018)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+GROUPS = 8
+
+
+class FilmResidualBlock(nn.Module):
+    """Two 3×3 convolutions with a skip; the instruction scales and shifts the channels in between."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, text_dim: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.norm1 = nn.GroupNorm(GROUPS, outputs)
+        self.film = nn.Linear(text_dim, 2 * outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.norm2 = nn.GroupNorm(GROUPS, outputs)
+        self.skip = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.skip = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+        nn.init.zeros_(self.film.weight)
+        nn.init.zeros_(self.film.bias)
+
+    def forward(self, x: Tensor, text: Tensor) -> Tensor:
+        """x (N, inputs, H, W), text (N, text_dim) -> (N, outputs, H/stride, W/stride)."""
+        scale, shift = self.film(text)[..., None, None].chunk(2, dim=1)
+        y = self.norm1(self.conv1(x)) * (1 + scale) + shift
+        y = self.norm2(self.conv2(functional.relu(y)))
+        return functional.relu(y + self.skip(x))
+
+
+class VisionEncoder(nn.Module):
+    """Images (N, 3, S, S) -> tokens (N, (S/16)², width), one per 16×16 patch with a wide view around it."""
+
+    def __init__(self, widths: tuple[int, ...], blocks: tuple[int, ...], text_dim: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, widths[0], 5, 2, 2, bias=False)
+        self.stem_norm = nn.GroupNorm(GROUPS, widths[0])
+        layers = []
+        for inputs, outputs, count in zip(widths[:-1], widths[1:], blocks, strict=True):
+            layers.append(FilmResidualBlock(inputs, outputs, 2, text_dim))
+            layers.extend(FilmResidualBlock(outputs, outputs, 1, text_dim) for _ in range(count - 1))
+        self.blocks = nn.ModuleList(layers)
+
+    def forward(self, images: Tensor, text: Tensor) -> Tensor:
+        x = images.contiguous(memory_format=torch.channels_last)
+        x = functional.relu(self.stem_norm(self.stem(x)))
+        for block in self.blocks:
+            x = block(x, text)
+        return x.flatten(2).transpose(1, 2)

@@ -1,0 +1,141 @@
+"""A checkpoint folder: ``config.json``, the backbone, one file per head and step, statistics, tokenizer (S9).
+
+    config.json  model.safetensors  dataset_statistics.json  tokenizer.json
+    proprio_projector--1000_checkpoint.pt  action_head--1000_checkpoint.pt  eos_head--1000_checkpoint.pt
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from substep_policy.configuration import dump, parse
+from substep_policy.model import ModelConfig, SubstepModel, build_model
+
+CONFIG_FILE = "config.json"
+BACKBONE_FILE = "model.safetensors"
+LATEST = "latest"
+
+
+# What the two libraries raise for a cut, damaged or foreign file.
+UNREADABLE = (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError)
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is incomplete or does not fit; the message names file and keys."""
+
+
+def component_file(name: str, step: int | str, suffix: str = "pt") -> str:
+    """``eos_head--1000_checkpoint.pt``; ``step`` may be ``LATEST``."""
+    return f"{name}--{step}_checkpoint.{suffix}"
+
+
+def find_component(folder: Path, name: str) -> Path:
+    """The file of a head: ``latest`` if there is one, else the highest step.
+
+    Raises:
+        CheckpointError: the folder has no file of that head.
+    """
+    pattern = re.compile(re.escape(name) + r"--(latest|\d+)_checkpoint\.(?:pt|safetensors)")
+    found = [(match[1], path) for path in folder.iterdir() if (match := pattern.fullmatch(path.name))]
+    if not found:
+        raise CheckpointError(f"{folder} has no {component_file(name, LATEST)} and no {component_file(name, '<step>')}")
+    return max(found, key=lambda entry: (entry[0] == LATEST, int(entry[0]) if entry[0].isdigit() else 0))[1]
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Tensors of a ``.pt`` or ``.safetensors`` file, without the ``module.`` that data-parallel training prepends.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing") from error
+    except UNREADABLE as error:
+        raise CheckpointError(f"{path} cannot be read, is it complete? {error}") from error
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def load_state(module: nn.Module, path: Path) -> None:
+    """Fill ``module`` from a file, and set it to ``eval()``. Weights kept in half precision are widened.
+
+    Raises:
+        CheckpointError: a key is missing, unknown, or has another shape.
+    """
+    state, expected = read_state(path), module.state_dict()
+    problems = [f"{key} is missing" for key in expected if key not in state]
+    problems += [f"{key} is unknown" for key in state if key not in expected]
+    problems += [
+        f"{key} has shape {tuple(state[key].shape)}, expected {tuple(expected[key].shape)}"
+        for key in expected
+        if key in state and state[key].shape != expected[key].shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 8} more" if len(problems) > 8 else ""
+        raise CheckpointError(f"{path} does not fit {type(module).__name__}: {'; '.join(problems[:8])}{more}")
+    module.load_state_dict(state)
+    module.eval()
+
+
+def save_model(folder: Path, config: ModelConfig, model: SubstepModel, step: int) -> None:
+    """Write configuration, backbone and heads into an existing folder."""
+    (folder / CONFIG_FILE).write_text(json.dumps(dump(config), indent=2) + "\n")
+    save_file(_storable(model.backbone), folder / BACKBONE_FILE)
+    for name, head in model.heads.items():
+        torch.save(head.state_dict(), folder / component_file(name, step))
+
+
+def export_model(folder: Path, config: ModelConfig, model: SubstepModel) -> None:
+    """Write configuration and weights for shipping: safetensors only, half precision, heads as ``latest``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG_FILE).write_text(json.dumps(dump(config), indent=2) + "\n")
+    save_file(_halved(model.backbone), folder / BACKBONE_FILE)
+    for name, head in model.heads.items():
+        save_file(_halved(head), folder / component_file(name, LATEST, "safetensors"))
+
+
+def load_weights(folder: Path, model: SubstepModel) -> None:
+    """Fill a model from a checkpoint folder and set it to ``eval()``. Raises: CheckpointError, as ``load_state``."""
+    load_state(model.backbone, folder / BACKBONE_FILE)
+    for name, head in model.heads.items():
+        load_state(head, find_component(folder, name))
+    model.eval()
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """Raises: CheckpointError: config.json is missing or wrong; the message names the key."""
+    path = folder / CONFIG_FILE
+    try:
+        return parse(ModelConfig, json.loads(path.read_text()), str(path))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder} is no checkpoint: it has no {CONFIG_FILE}") from error
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def load_model(folder: Path) -> tuple[ModelConfig, SubstepModel]:
+    """Configuration and trained model of a checkpoint folder, in ``eval()``, on the CPU in float32."""
+    config = read_config(folder)
+    model = build_model(config)
+    load_weights(folder, model)
+    return config, model
+
+
+def _storable(module: nn.Module) -> dict[str, Tensor]:
+    return {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+
+
+def _halved(module: nn.Module) -> dict[str, Tensor]:
+    return {key: value.half() if value.is_floating_point() else value for key, value in _storable(module).items()}

@@ -1,0 +1,68 @@
+"""From action hidden states to a chunk: heads, un-normalisation, EOS, cut (S10). Independent of the backbone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from substep_policy.chunk import NO_EOS, Chunk
+from substep_policy.eos import (
+    EosRule,
+    EosSource,
+    TokenEosRule,
+    action_eos_probabilities,
+    cut_chunk,
+    find_eos,
+    find_token_eos,
+    token_eos_probabilities,
+)
+from substep_policy.model import EosDetection, ModelConfig, SubstepModel
+from substep_policy.normalization import GripperConvention, Statistics, decode_actions
+
+
+@dataclass(frozen=True)
+class ChunkDecoder:
+    """The reading half of a policy."""
+
+    action_head: nn.Module
+    eos_head: nn.Module | None
+    eos: EosDetection
+    statistics: Statistics
+    gripper: GripperConvention
+
+    @classmethod
+    def build(
+        cls, model: SubstepModel, config: ModelConfig, statistics: Statistics, eos_threshold: float | None = None
+    ) -> ChunkDecoder:
+        """``eos_threshold`` overrides the checkpoint's own."""
+        eos = config.eos
+        if eos_threshold is not None:
+            eos = EosDetection(source=eos.source, threshold=eos_threshold, choice=eos.choice)
+        return cls(model.action_head, model.eos_head, eos, statistics, config.gripper)
+
+    def decode(self, hidden: Tensor) -> Chunk:
+        """(1, C·A, D) -> the chunk, cut after the action that ends the substep.
+
+        Raises:
+            ValueError: the model's output is not finite.
+        """
+        actions = self.action_head.predict(hidden)[0].float().cpu().numpy()
+        if not np.isfinite(actions).all():
+            raise ValueError("the model's actions are not finite")
+        actions = decode_actions(actions, self.statistics, self.gripper)
+        return cut_chunk(actions, *self._eos(hidden))
+
+    def _eos(self, hidden: Tensor) -> tuple[np.ndarray, int]:
+        """(1, C·A, D) -> EOS probability of every action (C,), and which one ends the substep."""
+        if self.eos.source is EosSource.NONE:
+            return np.zeros(0, np.float32), NO_EOS
+        if self.eos.source is EosSource.TOKEN:
+            rule = TokenEosRule(self.action_head.tokenizer.eos_token_id, self.eos.threshold, self.eos.choice)
+            logits = self.action_head.logits(hidden)
+            probabilities = action_eos_probabilities(token_eos_probabilities(logits, rule))[0].cpu().numpy()
+            return probabilities, int(find_token_eos(logits, rule)[0])
+        probabilities = torch.sigmoid(self.eos_head(hidden).float())[0, :, 0].cpu().numpy()
+        return probabilities, int(find_eos(probabilities, EosRule(self.eos.threshold, self.eos.choice)))

@@ -1,0 +1,37 @@
+"""Denoising diffusion with the deterministic DDIM sampler (Song et al. 2021, eta = 0)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def squared_cosine_alpha_bars(steps: int, max_beta: float = 0.999) -> Tensor:
+    """(steps,) float64 cumulative products of 1 − β of the squared-cosine schedule (Nichol & Dhariwal 2021)."""
+
+    def signal(fraction: float) -> float:
+        return math.cos((fraction + 0.008) / 1.008 * math.pi / 2) ** 2
+
+    betas = [min(1 - signal((i + 1) / steps) / signal(i / steps), max_beta) for i in range(steps)]
+    return torch.cumprod(1.0 - torch.tensor(betas, dtype=torch.float64), dim=0)
+
+
+def add_noise(clean: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
+    """x_t = √ᾱ·x_0 + √(1−ᾱ)·ε, with ``alpha_bar`` (B,) broadcast over clean (B, …)."""
+    alpha_bar = alpha_bar.reshape(-1, *[1] * (clean.dim() - 1))
+    return alpha_bar.sqrt() * clean + (1 - alpha_bar).sqrt() * noise
+
+
+def ddim_step(noisy: Tensor, noise: Tensor, alpha_bar: float, previous_alpha_bar: float) -> Tensor:
+    """One deterministic step towards clean data; the estimate of x_0 is clipped to [−1, 1], as actions are."""
+    clean = ((noisy - math.sqrt(1 - alpha_bar) * noise) / math.sqrt(alpha_bar)).clamp(-1.0, 1.0)
+    consistent_noise = (noisy - math.sqrt(alpha_bar) * clean) / math.sqrt(1 - alpha_bar)
+    return math.sqrt(previous_alpha_bar) * clean + math.sqrt(1 - previous_alpha_bar) * consistent_noise
+
+
+def sampling_timesteps(train_steps: int, sampling_steps: int) -> list[int]:
+    """Evenly spaced timesteps, noisiest first, ending at 0."""
+    stride = train_steps // sampling_steps
+    return [i * stride for i in reversed(range(sampling_steps))]

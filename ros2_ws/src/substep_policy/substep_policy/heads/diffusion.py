@@ -1,0 +1,99 @@
+"""Continuous actions by denoising diffusion, conditioned on the hidden states alone.
+
+OpenVLA-OFT feeds the noisy actions through the language model, which costs a pass of the backbone per denoising
+step. Here the noise predictor is the head, so that the backbone runs once and need not know about diffusion.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from substep_policy.configuration import configuration
+from substep_policy.heads.ddim import add_noise, ddim_step, sampling_timesteps, squared_cosine_alpha_bars
+from substep_policy.heads.residual_mlp import ResidualMLP
+from substep_policy.heads.targets import ActionTargets, group_by_action, masked_mean
+from substep_policy.observation import ACTION_DIM
+
+
+@configuration
+class DiffusionHeadConfig:
+    """``train_steps`` noise levels are trained, ``sampling_steps`` of them are walked to sample a chunk."""
+
+    type: Literal["diffusion"] = "diffusion"
+    hidden_dim: int = 512
+    blocks: int = 2
+    time_dim: int = 64
+    train_steps: int = 50
+    sampling_steps: int = 10
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.sampling_steps <= self.train_steps:
+            raise ValueError(f"sampling_steps is {self.sampling_steps}, must be in 1..train_steps ({self.train_steps})")
+        if self.time_dim % 2:
+            raise ValueError(f"time_dim is {self.time_dim}, must be even")
+
+
+class DiffusionActionHead(nn.Module):
+    """(B, C·A, D) hidden states -> (B, C, A) normalised actions in [−1, 1], by DDIM from noise."""
+
+    def __init__(self, config: DiffusionHeadConfig, input_dim: int, chunk_length: int, action_dim: int = ACTION_DIM):
+        super().__init__()
+        self.config, self.chunk_length, self.action_dim = config, chunk_length, action_dim
+        self.condition = nn.Linear(input_dim * action_dim, config.hidden_dim)
+        inputs = config.hidden_dim + (1 + chunk_length) * action_dim + config.time_dim
+        self.noise_predictor = ResidualMLP(inputs, config.hidden_dim, action_dim, config.blocks)
+        alpha_bars = squared_cosine_alpha_bars(config.train_steps)
+        self.register_buffer("alpha_bars", alpha_bars.float(), persistent=False)
+
+    def predict_noise(self, condition: Tensor, noisy: Tensor, timestep: Tensor) -> Tensor:
+        """Condition (B, C, H), noisy actions (B, C, A), timestep (B,) -> noise (B, C, A).
+
+        Each action sees itself and the whole noisy chunk, so that a chunk is denoised into one trajectory.
+        """
+        time = sinusoidal_embedding(timestep, self.config.time_dim).to(condition.dtype)
+        rows = (-1, self.chunk_length, -1)
+        chunk = noisy.flatten(1).unsqueeze(1).expand(*rows)
+        features = [condition, noisy, chunk, time.unsqueeze(1).expand(*rows)]
+        return self.noise_predictor(torch.cat(features, dim=-1))
+
+    def loss(self, hidden: Tensor, targets: ActionTargets) -> Tensor:
+        """Mean squared error of the predicted noise over the actions that count.
+
+        Actions that do not count enter as pure noise: the network must not lean on them.
+        """
+        clean = targets.actions * targets.mask.unsqueeze(-1)
+        noise = torch.randn_like(clean)
+        timestep = torch.randint(self.config.train_steps, (len(clean),), device=clean.device)
+        noisy = add_noise(clean, noise, self.alpha_bars[timestep])
+        noisy = torch.where(targets.mask.unsqueeze(-1), noisy, noise)
+        predicted = self.predict_noise(self._condition(hidden), noisy, timestep)
+        return masked_mean((predicted - noise) ** 2, targets.mask)
+
+    def predict(self, hidden: Tensor) -> Tensor:
+        """(B, C·A, D) -> (B, C, A), from noise drawn from torch's generator."""
+        condition = self._condition(hidden)
+        noise = torch.randn(len(hidden), self.chunk_length, self.action_dim, device=hidden.device, dtype=hidden.dtype)
+        return self.denoise(condition, noise)
+
+    def denoise(self, condition: Tensor, noisy: Tensor) -> Tensor:
+        """Walk the noise (B, C, A) down to actions, given the condition (B, C, H)."""
+        timesteps = sampling_timesteps(self.config.train_steps, self.config.sampling_steps)
+        levels = [float(self.alpha_bars[t]) for t in timesteps] + [1.0]
+        for index, timestep in enumerate(timesteps):
+            at = torch.full((len(noisy),), timestep, device=noisy.device)
+            noisy = ddim_step(noisy, self.predict_noise(condition, noisy, at), levels[index], levels[index + 1])
+        return noisy
+
+    def _condition(self, hidden: Tensor) -> Tensor:
+        return self.condition(group_by_action(hidden, self.action_dim))
+
+
+def sinusoidal_embedding(timestep: Tensor, width: int) -> Tensor:
+    """(B,) -> (B, width): sines then cosines of geometrically spaced frequencies (Vaswani et al. 2017)."""
+    frequencies = torch.exp(-math.log(10_000.0) * torch.arange(width // 2, device=timestep.device) / (width // 2))
+    angles = timestep.float().unsqueeze(-1) * frequencies
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)

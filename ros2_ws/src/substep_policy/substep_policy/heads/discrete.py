@@ -1,0 +1,75 @@
+"""Discrete action tokens, all slots in parallel, with EOS among the tokens (T1, T2)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from substep_policy.action_tokens import BINS, ActionTokenizer
+from substep_policy.configuration import configuration
+from substep_policy.heads.targets import ActionTargets, masked_mean
+from substep_policy.observation import ACTION_DIM
+
+
+@configuration
+class DiscreteHeadConfig:
+    """The vocabulary is EOS (id 0) and the 256 action tokens."""
+
+    type: Literal["tokens"] = "tokens"
+
+    @property
+    def tokenizer(self) -> ActionTokenizer:
+        return ActionTokenizer(vocabulary_size=BINS + 1, eos_token_id=0)
+
+
+class DiscreteActionHead(nn.Module):
+    """(B, C·A, D) hidden states -> logits (B, C·A, V), one token per action dimension.
+
+    The slots are predicted in parallel, so a token that *follows* the last action of a substep has no slot of its
+    own: EOS is predicted in that action's last slot, where a causal model would predict what comes next. Reading it
+    back as ``position // A`` then names the action itself (T1). The slot's action token is trained beside it, on
+    the distribution without EOS, so that cutting the chunk there loses nothing.
+    """
+
+    def __init__(self, config: DiscreteHeadConfig, input_dim: int, action_dim: int = ACTION_DIM) -> None:
+        super().__init__()
+        self.action_dim = action_dim
+        self.tokenizer = config.tokenizer
+        self.norm = nn.LayerNorm(input_dim)
+        self.projection = nn.Linear(input_dim, self.tokenizer.vocabulary_size)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(B, C·A, D) -> (B, C·A, V)."""
+        return self.projection(self.norm(hidden))
+
+    def loss(self, hidden: Tensor, targets: ActionTargets) -> Tensor:
+        """Cross-entropy of the action tokens (without EOS), plus cross-entropy of EOS against anything else."""
+        logits = self.logits(hidden)
+        first = self.tokenizer.first_action_token
+        tokens = self.tokenizer.encode(targets.actions).flatten(1) - first
+        action_loss = functional.cross_entropy(logits[..., first:].transpose(1, 2), tokens, reduction="none")
+        action_loss = masked_mean(action_loss.reshape(targets.actions.shape), targets.mask)
+
+        is_eos = torch.zeros_like(targets.actions)
+        is_eos[..., -1:] = targets.eos_labels
+        eos_loss = functional.binary_cross_entropy_with_logits(
+            self.eos_log_odds(logits).reshape(is_eos.shape), is_eos, reduction="none"
+        )
+        return action_loss + masked_mean(eos_loss, targets.mask)
+
+    def eos_log_odds(self, logits: Tensor) -> Tensor:
+        """(B, C·A, V) -> (B, C·A): log P(EOS) − log P(any action token)."""
+        return logits[..., self.tokenizer.eos_token_id] - logits[..., self.tokenizer.first_action_token :].logsumexp(-1)
+
+    def decode(self, logits: Tensor) -> Tensor:
+        """(B, C·A, V) -> (B, C, A) normalised actions: the likeliest action token of each slot, EOS left out."""
+        first = self.tokenizer.first_action_token
+        tokens = logits[..., first:].argmax(dim=-1) + first
+        return self.tokenizer.decode(tokens).reshape(len(logits), -1, self.action_dim)
+
+    def predict(self, hidden: Tensor) -> Tensor:
+        """(B, C·A, D) -> (B, C, A) normalised actions."""
+        return self.decode(self.logits(hidden))

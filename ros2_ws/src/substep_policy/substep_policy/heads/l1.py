@@ -1,0 +1,38 @@
+"""Continuous actions by regression on the mean absolute error (OpenVLA-OFT)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from substep_policy.configuration import configuration
+from substep_policy.heads.residual_mlp import ResidualMLP
+from substep_policy.heads.targets import ActionTargets, group_by_action, masked_mean
+from substep_policy.observation import ACTION_DIM
+
+
+@configuration
+class L1HeadConfig:
+    """``hidden_dim`` is the width of the MLP, ``blocks`` its residual blocks."""
+
+    type: Literal["l1"] = "l1"
+    hidden_dim: int = 512
+    blocks: int = 2
+
+
+class L1RegressionActionHead(nn.Module):
+    """(B, C·A, D) hidden states -> (B, C, A) normalised actions. Emits no tokens, so no token EOS (T3)."""
+
+    def __init__(self, config: L1HeadConfig, input_dim: int, action_dim: int = ACTION_DIM) -> None:
+        super().__init__()
+        self.action_dim = action_dim
+        self.model = ResidualMLP(input_dim * action_dim, config.hidden_dim, action_dim, config.blocks)
+
+    def predict(self, hidden: Tensor) -> Tensor:
+        """(B, C·A, D) -> (B, C, A)."""
+        return self.model(group_by_action(hidden, self.action_dim))
+
+    def loss(self, hidden: Tensor, targets: ActionTargets) -> Tensor:
+        """Mean absolute error over the actions that count."""
+        return masked_mean((self.predict(hidden) - targets.actions).abs(), targets.mask)

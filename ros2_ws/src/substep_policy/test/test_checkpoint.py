@@ -1,0 +1,170 @@
+"""Checkpoint folders: what is found, what is refused, and the policy that comes out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from substep_policy.checkpoint import (
+    CheckpointError,
+    export_model,
+    find_component,
+    load_model,
+    load_state,
+    read_config,
+)
+from substep_policy.chunk import NO_EOS
+from substep_policy.observation import Observation
+from substep_policy.registry import POLICIES, PolicySettings
+
+
+def observation(seed: int = 0) -> Observation:
+    random = np.random.default_rng(seed)
+    images = {name: random.integers(0, 255, (48, 48, 3), np.uint8) for name in ("agentview", "eye_in_hand")}
+    return Observation(images, random.normal(size=8).astype(np.float32))
+
+
+def edit_config(folder: Path, **changes) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_latest_is_preferred_to_the_highest_step(tmp_path: Path):
+    for step in ("5", "100", "20"):
+        (tmp_path / f"eos_head--{step}_checkpoint.pt").touch()
+    assert find_component(tmp_path, "eos_head").name == "eos_head--100_checkpoint.pt"
+    (tmp_path / "eos_head--latest_checkpoint.pt").touch()
+    assert find_component(tmp_path, "eos_head").name == "eos_head--latest_checkpoint.pt"
+
+
+def test_a_missing_head_is_named(toy_checkpoint: Path):
+    (toy_checkpoint / "eos_head--5_checkpoint.pt").unlink()
+    with pytest.raises(CheckpointError, match="no eos_head--latest_checkpoint.pt"):
+        load_model(toy_checkpoint)
+
+
+def test_weights_survive_and_the_model_is_in_eval_mode(toy_checkpoint: Path):
+    _, first = load_model(toy_checkpoint)
+    _, second = load_model(toy_checkpoint)
+    assert not any(module.training for module in first.modules())
+    for one, other in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_prefixes_of_data_parallel_training_are_removed(toy_checkpoint: Path):
+    path = toy_checkpoint / "eos_head--5_checkpoint.pt"
+    state = torch.load(path, weights_only=True)
+    torch.save({f"module.{key}": value for key, value in state.items()}, path)
+    _, model = load_model(toy_checkpoint)
+    assert torch.equal(model.eos_head.state_dict()["model.1.weight"], state["model.1.weight"])
+
+
+def test_misfit_keys_and_shapes_are_named(toy_checkpoint: Path):
+    _, model = load_model(toy_checkpoint)
+    path = toy_checkpoint / "eos_head--5_checkpoint.pt"
+    state = torch.load(path, weights_only=True)
+    del state["model.0.bias"]
+    state |= {"model.1.weight": torch.zeros(2, 2), "stray": torch.zeros(1)}
+    torch.save(state, path)
+    expected = "model.0.bias is missing; stray is unknown; model.1.weight has shape \\(2, 2\\)"
+    with pytest.raises(CheckpointError, match=expected):
+        load_state(model.eos_head, path)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "action_head--5_checkpoint.pt"])
+def test_a_cut_off_file_is_named(toy_checkpoint: Path, name: str):
+    path = toy_checkpoint / name
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match=name):
+        load_model(toy_checkpoint)
+
+
+def test_token_eos_with_the_l1_head_is_refused(toy_checkpoint: Path):
+    edit_config(toy_checkpoint, eos={"source": "token"})
+    with pytest.raises(CheckpointError, match="emits continuous actions and no tokens"):
+        read_config(toy_checkpoint)
+
+
+def test_a_wrong_configuration_names_file_key_and_value(toy_checkpoint: Path):
+    edit_config(toy_checkpoint, chunk_length=0, preprocessing={"image_size": "big"})
+    with pytest.raises(CheckpointError, match="config.json: preprocessing.image_size is 'big'"):
+        read_config(toy_checkpoint)
+
+
+def test_exported_weights_are_half_the_size_and_give_the_same_policy(toy_checkpoint: Path, tmp_path: Path):
+    config, model = load_model(toy_checkpoint)
+    shipped = tmp_path / "shipped"
+    export_model(shipped, config, model)
+    assert not list(shipped.glob("*.pt")), "pickles are not shipped"
+    for name in ("dataset_statistics.json", "tokenizer.json"):
+        shutil.copy(toy_checkpoint / name, shipped)
+    size = (shipped / "model.safetensors").stat().st_size / (toy_checkpoint / "model.safetensors").stat().st_size
+    assert size < 0.75
+    chunks = []
+    for folder in (toy_checkpoint, shipped):
+        policy = POLICIES.load(str(folder), PolicySettings(device="cpu"))
+        policy.start_substep("pick up the black bowl", "")
+        chunks.append(policy.predict(observation()))
+    np.testing.assert_allclose(chunks[0].actions[:, :6], chunks[1].actions[:, :6], atol=2e-2)
+
+
+def test_policy_answers_with_a_chunk_in_range(toy_checkpoint: Path):
+    policy = POLICIES.load(str(toy_checkpoint), PolicySettings(device="cpu", eos_threshold=1.0))
+    policy.start_substep("pick up the black bowl", "a task")
+    chunk = policy.predict(observation())
+    assert chunk.actions.shape == (8, 7) and chunk.eos_index == NO_EOS
+    assert np.abs(chunk.actions).max() <= 1.0 and set(np.abs(chunk.actions[:, 6])) == {1.0}
+    assert chunk.eos_probabilities.shape == (8,)
+    assert policy.name == "compact:checkpoint" and not policy.requires_scene
+
+
+def test_policy_cuts_the_chunk_at_eos(toy_checkpoint: Path):
+    policy = POLICIES.load(str(toy_checkpoint), PolicySettings(device="cpu", eos_threshold=0.0))
+    policy.start_substep("pick up the black bowl", "a task")
+    chunk = policy.predict(observation())
+    assert chunk.eos_index == 0 and len(chunk.actions) == 1 and len(chunk.eos_probabilities) == 8
+
+
+@pytest.mark.parametrize("head", ["l1", "diffusion", "tokens"])
+def test_every_action_head_makes_a_policy(toy_config, toy_checkpoint: Path, head: str):
+    from substep_policy.checkpoint import save_model
+    from substep_policy.configuration import dump, parse
+    from substep_policy.model import ModelConfig, build_model
+
+    eos = {"source": "token", "threshold": None} if head == "tokens" else {"source": "head", "threshold": 0.5}
+    data = dump(toy_config) | {"action_head": {"type": head}, "eos": eos}
+    config = parse(ModelConfig, data, "test")
+    save_model(toy_checkpoint, config, build_model(config), step=9)
+    policy = POLICIES.load(str(toy_checkpoint), PolicySettings(device="cpu"))
+    policy.start_substep("open the top drawer", "")
+    assert len(policy.predict(observation()).eos_probabilities) == 8
+
+
+def test_policy_depends_on_image_proprioception_and_words(toy_checkpoint: Path):
+    policy = POLICIES.load(str(toy_checkpoint), PolicySettings(device="cpu", eos_threshold=1.0))
+
+    def actions(instruction: str, seen: Observation) -> np.ndarray:
+        policy.start_substep(instruction, "")
+        return policy.predict(seen).actions[:, :6]
+
+    first, other = observation(0), observation(1)
+    base = actions("pick up the black bowl", first)
+    assert np.abs(actions("pick up the black bowl", Observation(other.images, first.proprio)) - base).max() > 0
+    assert np.abs(actions("pick up the black bowl", Observation(first.images, other.proprio)) - base).max() > 0
+    assert np.abs(actions("open the top drawer of the cabinet", first) - base).max() > 0
+    np.testing.assert_array_equal(actions("pick up the black bowl", first), base)
+
+
+def test_settings_the_model_cannot_follow_are_refused(toy_checkpoint: Path):
+    with pytest.raises(ValueError, match="needs cameras \\['eye_in_hand'\\]"):
+        POLICIES.load(str(toy_checkpoint), PolicySettings(device="cpu", cameras=("agentview",)))
+    with pytest.raises(ValueError, match="bfloat16"):
+        POLICIES.load(str(toy_checkpoint), PolicySettings(device="cpu", dtype="bfloat16"))
+    policy = POLICIES.load(str(toy_checkpoint), PolicySettings(device="cpu"))
+    with pytest.raises(ValueError, match="before start_substep"):
+        policy.predict(observation())

@@ -1,0 +1,96 @@
+"""Statistics, their file, and the way from LIBERO's actions to a model's and back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from substep_policy.normalization import (
+    DatasetStatistics,
+    GripperConvention,
+    Statistics,
+    action_statistics,
+    decode_actions,
+    encode_actions,
+    load_statistics,
+    save_statistics,
+)
+
+finite = st.floats(-1.0, 1.0, width=32)
+
+
+@pytest.mark.parametrize("gripper", GripperConvention)
+@given(actions=arrays(np.float32, (20, 7), elements=finite), closing=arrays(bool, 20))
+def test_actions_come_back_from_the_models_range(gripper, actions, closing):
+    actions[:, -1] = np.where(closing, 1.0, -1.0)
+    statistics = action_statistics(actions, gripper)
+    inside = np.clip(actions, [*statistics.q01[:-1], -1], [*statistics.q99[:-1], 1])
+    encoded = encode_actions(inside, statistics, gripper)
+    assert np.abs(encoded).max() <= 1.0 + 1e-6
+    np.testing.assert_allclose(decode_actions(encoded, statistics, gripper), inside, atol=1e-5)
+
+
+def test_gripper_is_left_unnormalised():
+    actions = np.tile(np.array([0, 0, 0, 0, 0, 0, -1.0]), (10, 1))
+    statistics = action_statistics(actions, GripperConvention.CLOSE_IS_ONE)
+    assert statistics.mask.tolist() == [True] * 6 + [False]
+    assert encode_actions(actions, statistics, GripperConvention.CLOSE_IS_ONE)[:, -1].tolist() == [-1.0] * 10
+
+
+def test_gripper_of_openvla_is_one_when_open():
+    assert GripperConvention.OPEN_IS_ONE.to_model(np.array([-1.0, 1.0])).tolist() == [1.0, 0.0]
+    assert GripperConvention.OPEN_IS_ONE.to_arm(np.array([0.9, 0.1])).tolist() == [-1.0, 1.0]
+
+
+def test_quantiles_map_to_plus_and_minus_one_and_outliers_are_clipped():
+    values = np.random.default_rng(0).normal(size=(1000, 2))
+    statistics = Statistics.of(values)
+    edges = statistics.normalize(np.stack([statistics.q01, statistics.q99, statistics.q99 + 5]))
+    np.testing.assert_allclose(edges, [[-1, -1], [1, 1], [1, 1]], atol=1e-6)
+
+
+def test_statistics_survive_their_file(tmp_path: Path):
+    values = np.random.default_rng(0).normal(size=(50, 3))
+    statistics = DatasetStatistics(Statistics.of(values, [True, True, False]), Statistics.of(values), 50, 2)
+    save_statistics(tmp_path, "libero_goal", statistics)
+    loaded = load_statistics(tmp_path)
+    assert loaded.num_transitions == 50 and loaded.num_trajectories == 2
+    assert loaded.action.mask.tolist() == [True, True, False]
+    np.testing.assert_array_equal(loaded.action.q99, statistics.action.q99)
+
+
+def test_statistics_of_openvla_without_masks_are_read(tmp_path: Path):
+    part = {field: [0.0, 1.0] for field in ("mean", "std", "min", "max", "q01", "q99")}
+    (tmp_path / "dataset_statistics.json").write_text(json.dumps({"a": {"action": part, "proprio": part}}))
+    assert load_statistics(tmp_path, "a").proprio.mask.tolist() == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "message"),
+    [
+        ({"a": {}, "b": {}}, None, "statistics of \\['a', 'b'\\], not of None"),
+        ({"a": {}}, "c", "not of 'c'"),
+        ({"a": {"action": {}}}, "a", "lack|has no"),
+        ({"a": {"action": {"mean": [1]}, "proprio": {}}}, "a", "a/action: statistics lack std, min"),
+    ],
+)
+def test_wrong_statistics_are_refused_with_their_place(tmp_path: Path, content, name, message):
+    (tmp_path / "dataset_statistics.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        load_statistics(tmp_path, name)
+
+
+def test_unequal_lengths_and_empty_data_are_refused():
+    data = Statistics.of(np.zeros((3, 2))).to_json() | {"q01": [0.0]}
+    with pytest.raises(ValueError, match="unequal lengths"):
+        Statistics.from_json(data, "here")
+    with pytest.raises(ValueError, match="finite"):
+        Statistics.of(np.full((3, 2), np.nan))
+    with pytest.raises(ValueError, match="finite"):
+        Statistics.of(np.zeros((0, 2)))
