@@ -16,5 +16,5 @@ setup(
         (f"share/{PACKAGE}", ["package.xml"]),
     ],
     zip_safe=True,
-    entry_points={"console_scripts": ["planner = substep_planner.planner_node:main"]},
+    entry_points={"console_scripts": ["planner_node = substep_planner.planner_node:main"]},
 )

@@ -6,6 +6,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from substep_planner.decomposers.base import PlanRequest, SourcedPlan
+from substep_planner.decomposers.registry import DecomposerSettings
 from substep_planner.decomposers.remaining import remaining_plan
 from substep_planner.errors import ErrorCode, PlanningError
 from substep_planner.plan import Library, Plan, normalise_instruction, normalise_suite, read_library
@@ -51,3 +52,7 @@ class LibraryDecomposer:
             )
         suite, plan = found
         return SourcedPlan(remaining_plan(plan, request.done), f"{self.name}:{suite}")
+
+
+def create(settings: DecomposerSettings) -> LibraryDecomposer:
+    return LibraryDecomposer(load_library(settings.library))

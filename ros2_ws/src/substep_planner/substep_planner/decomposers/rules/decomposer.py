@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from substep_planner.decomposers.base import PlanRequest, SourcedPlan
+from substep_planner.decomposers.registry import DecomposerSettings
 from substep_planner.decomposers.remaining import remaining_plan
 from substep_planner.decomposers.rules.phrases import PhraseError
 from substep_planner.decomposers.rules.planner import motions
@@ -33,3 +34,7 @@ class RulesDecomposer:
     def decompose(self, request: PlanRequest) -> SourcedPlan:
         """See ``Decomposer``."""
         return SourcedPlan(remaining_plan(plan_by_rules(request.instruction), request.done), self.name)
+
+
+def create(settings: DecomposerSettings) -> RulesDecomposer:
+    return RulesDecomposer()

@@ -1,0 +1,304 @@
+"""Lifecycle node ``planner``: carries out tasks given in words and owns the active substep.
+
+How a client learns that its goal was turned away: ROS 2 actions carry no reason in a rejection, so before the
+rejection goes out the reason is logged and published on /diagnostics, status "<node>: goals", value ``last_rejection``
+("101 BUSY: …", numbers as in ExecuteTask).
+"""
+
+from __future__ import annotations
+
+import functools
+import traceback
+import uuid
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.action.server import ServerGoalHandle
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import MultiThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from substep_interfaces.action import ExecuteTask
+from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, EpisodeStatus
+from substep_interfaces.srv import DecomposeTask
+
+from substep_planner import planner_messages, planner_parameters
+from substep_planner.decomposers.base import PlanRequest, SourcedPlan
+from substep_planner.decomposers.fallback import decompose
+from substep_planner.errors import ErrorCode, PlanningError
+from substep_planner.substep_manager import SubstepManager
+from substep_planner.task_desk import TaskDesk
+from substep_planner.task_events import Activate, EpisodeProgress, Finish, MakePlan, Report
+from substep_planner.task_loop import TaskLoop
+from substep_policy.node_main import run_node
+from substep_policy.node_parameters import BadParameter, NodeParameters
+
+HEARTBEAT_PERIOD = 1.0  # s
+STOPPING_TIME = 5.0  # s that a task may take to end on deactivation
+EXECUTOR_THREADS = 6  # a task and one that preempts it hold a thread each; lifecycle, plans, topics need theirs
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+REPORTS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+
+
+class PlannerNode(LifecycleNode):
+    """Parameters, topics, action and lifecycle around ``SubstepManager``. Needs a MultiThreadedExecutor.
+
+    Args:
+        node_options: handed to ``rclpy.node.Node``.
+    """
+
+    def __init__(self, **node_options) -> None:
+        super().__init__("planner", **node_options)
+        self._declared = NodeParameters(self)
+        planner_parameters.declare(self._declared)
+        self._is_active = False
+        self._desk = TaskDesk()
+        self._episode: EpisodeProgress | None = None
+        self._last: Report | Finish | None = None
+        self._last_rejection = ""
+        self._entities: list = []
+
+    # --- lifecycle ---
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            self._settings = planner_parameters.read(self._declared)
+        except BadParameter as error:
+            self.get_logger().error(f"configure failed: {error}")
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:  # rclpy would swallow it; whatever a backend's loading raises is a failed configure
+            self.get_logger().error(f"configure failed: {type(error).__name__}: {error}\n{traceback.format_exc()}")
+            return TransitionCallbackReturn.FAILURE
+        self._create_entities()
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        result = super().on_activate(state)
+        self._is_active = True
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop("the planner was deactivated")
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop("the planner was shut down")
+        self._release()
+        return super().on_shutdown(state)
+
+    def destroy_node(self) -> None:
+        self._stop("the planner ends")
+        super().destroy_node()
+
+    def _create_entities(self) -> None:
+        self._substeps = self.create_lifecycle_publisher(ActiveSubstep, "active_substep", LATCHED)
+        self._diagnostics = self.create_lifecycle_publisher(DiagnosticArray, "/diagnostics", 10)
+        subscriptions = [
+            self.create_subscription(EpisodeStatus, "episode_status", self._on_episode, LATCHED),
+            self.create_subscription(ChunkReport, "chunk_report", self._on_report, REPORTS),
+            self.create_subscription(ActionChunk, "action_chunk", self._on_chunk, RELIABLE),
+            self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10),
+        ]
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # beats on when simulated time stands still
+        timer = self.create_timer(HEARTBEAT_PERIOD, self._publish_diagnostics, clock=steady)
+        service = self.create_service(
+            DecomposeTask, "decompose_task", self._on_decompose, callback_group=MutuallyExclusiveCallbackGroup()
+        )
+        action = ActionServer(
+            self,
+            ExecuteTask,
+            "execute_task",
+            self._execute,
+            goal_callback=self._on_goal,
+            handle_accepted_callback=self._on_accepted,
+            cancel_callback=lambda goal: CancelResponse.ACCEPT,
+            callback_group=MutuallyExclusiveCallbackGroup(),
+        )
+        self._entities = [(self.destroy_subscription, item) for item in subscriptions]
+        self._entities += [(self.destroy_timer, timer), (self.destroy_service, service)]
+        self._entities += [(lambda server: server.destroy(), action)]
+        self._entities += [(self.destroy_lifecycle_publisher, item) for item in (self._substeps, self._diagnostics)]
+
+    def _stop(self, why: str) -> None:
+        self._is_active = False
+        self._desk.stop_all(ErrorCode.NOT_ACTIVE, why)
+        if not self._desk.wait_until_idle(STOPPING_TIME):
+            self.get_logger().error(f"a task did not end within {STOPPING_TIME} s of: {why}")
+
+    def _release(self) -> None:
+        for destroy, entity in self._entities:
+            destroy(entity)
+        self._entities = []
+        self._episode = self._last = None
+
+    # --- what the others say ---
+
+    def _on_episode(self, message: EpisodeStatus) -> None:
+        self._episode = planner_messages.progress_from_message(message)  # latched: it may come before activation
+        self._desk.tell(self._episode)
+
+    def _on_report(self, message: ChunkReport) -> None:
+        try:
+            self._desk.tell(planner_messages.report_from_message(message))
+        except ValueError as error:
+            self.get_logger().error(f"chunk_report is not heeded: {error}")
+
+    def _on_chunk(self, message: ActionChunk) -> None:
+        self._desk.tell(planner_messages.announcement_from_message(message))
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if refusal := planner_messages.refusal_from_diagnostics(status):
+                self._desk.tell(refusal)
+
+    # --- goals ---
+
+    def _on_goal(self, goal: ExecuteTask.Goal) -> GoalResponse:
+        if not self._is_active:
+            return self._reject(ErrorCode.NOT_ACTIVE, goal, "the planner is not active")
+        if self._desk.busy and not self._settings.preempt:
+            return self._reject(ErrorCode.BUSY, goal, "another task is under way; cancel it or wait for its end")
+        return GoalResponse.ACCEPT
+
+    def _reject(self, code: ErrorCode, goal: ExecuteTask.Goal, why: str) -> GoalResponse:
+        self._last_rejection = f"{code.value} {code.name}: {goal.task!r}: {why}"
+        self.get_logger().warning(f"goal rejected: {self._last_rejection}")
+        self._publish_diagnostics()
+        return GoalResponse.REJECT
+
+    def _on_accepted(self, goal: ServerGoalHandle) -> None:
+        self._desk.stop_all(ErrorCode.PREEMPTED, f"another task came: {goal.request.task!r}")
+        task = TaskLoop(functools.partial(self._new_manager, goal), self._make_plan, _GoalOutlet(self, goal))
+        self._desk.add(task)
+        goal.execute(functools.partial(self._execute, task=task))
+
+    def _new_manager(self, goal: ServerGoalHandle, now: float) -> SubstepManager:
+        task_id = uuid.UUID(bytes=bytes(goal.goal_id.uuid)).hex[:12]
+        settings = self._settings
+        return SubstepManager(settings.manager, settings.new_rule(), goal.request.task, task_id, self._episode, now)
+
+    def _execute(self, goal: ServerGoalHandle, task: TaskLoop) -> ExecuteTask.Result:
+        self._desk.wait_for_turn(task)
+        try:
+            return self._conclude(goal, task.run())
+        finally:
+            self._desk.remove(task)
+
+    def _conclude(self, goal: ServerGoalHandle, finish: Finish) -> ExecuteTask.Result:
+        self._last = finish
+        log = self.get_logger().info if finish.success else self.get_logger().error
+        log(f"task {goal.request.task!r} ended with {finish.code.name}: {finish.message}")
+        if not self.context.ok():
+            pass  # the process ends: there is nobody to tell
+        elif finish.success:
+            goal.succeed()
+        elif finish.code is ErrorCode.CANCELED:
+            goal.canceled()
+        else:
+            goal.abort()
+        return planner_messages.result_to_message(finish)
+
+    # --- plans ---
+
+    def _make_plan(self, request: MakePlan) -> SourcedPlan:
+        return self._decompose(PlanRequest(request.instruction, request.suite, request.done))
+
+    def _decompose(self, request: PlanRequest) -> SourcedPlan:
+        result = decompose(request, self._settings.decomposers)
+        for passed_over in result.passed_over:
+            log = self.get_logger().info if passed_over.code is ErrorCode.NO_PLAN else self.get_logger().warning
+            log(f"plan by {result.sourced.source}: {passed_over}")
+        return result.sourced
+
+    def _on_decompose(self, request: DecomposeTask.Request, response: DecomposeTask.Response) -> DecomposeTask.Response:
+        try:
+            if not self._is_active:
+                raise PlanningError(ErrorCode.NOT_ACTIVE, "the planner is not active")
+            suite = self._episode.suite if self._episode is not None else ""
+            sourced = self._decompose(PlanRequest(request.task, suite))
+        except PlanningError as error:
+            response.success, response.error_code, response.message = False, int(error.code), str(error)
+            return response
+        response.success, response.source = True, sourced.source
+        response.substeps = planner_messages.substeps_to_messages(sourced.plan.substeps)
+        return response
+
+    # --- what the planner says ---
+
+    def publish_substep(self, message: ActiveSubstep) -> None:
+        """Make a substep the active one; an empty message: none."""
+        if self.context.ok():
+            message.header.stamp = self.get_clock().now().to_msg()
+            self._substeps.publish(message)
+
+    def note(self, report: Report) -> None:
+        """Remember, and log, what just happened."""
+        self._last = report
+        if report.event:
+            place = f"substep {report.key.index + 1} of {len(report.plan)}"
+            self.get_logger().info(f"{report.event}: {place}, {report.plan[report.key.index].instruction!r}")
+            self._publish_diagnostics()
+
+    def _publish_diagnostics(self) -> None:
+        if not self._is_active or not self.context.ok():
+            return
+        name = self.get_fully_qualified_name().lstrip("/")
+        level, message, values = _task_status(self._last)
+        task = DiagnosticStatus(level=level, name=f"{name}: task", message=message, hardware_id=name, values=values)
+        rejection = self._last_rejection
+        goals = DiagnosticStatus(level=DiagnosticStatus.OK, name=f"{name}: goals", hardware_id=name)
+        goals.message = "busy" if self._desk.busy else "ready"
+        goals.values = [KeyValue(key="last_rejection", value=rejection)]
+        array = DiagnosticArray(status=[task, goals])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
+
+
+class _GoalOutlet:
+    """Where the commands of one goal's task go."""
+
+    def __init__(self, node: PlannerNode, goal: ServerGoalHandle) -> None:
+        self._node = node
+        self._goal = goal
+
+    def activate(self, command: Activate) -> None:
+        self._node.publish_substep(planner_messages.activation_to_message(command))
+
+    def hold(self) -> None:
+        self._node.publish_substep(ActiveSubstep())
+
+    def report(self, command: Report) -> None:
+        self._node.note(command)
+        if self._node.context.ok():
+            self._goal.publish_feedback(planner_messages.feedback_to_message(command))
+
+    def is_cancel_requested(self) -> bool:
+        return self._goal.is_cancel_requested
+
+
+def _task_status(last: Report | Finish | None) -> tuple[bytes, str, list[KeyValue]]:
+    if last is None:
+        return DiagnosticStatus.OK, "no task yet", []
+    if isinstance(last, Finish):
+        level = DiagnosticStatus.OK if last.success else DiagnosticStatus.ERROR
+        values = {"error_code": f"{last.code.value} {last.code.name}", "plan_source": last.source,
+                  "substeps_completed": last.completed, "substeps_total": last.total}  # fmt: skip
+        return level, last.message, _values(values)
+    values = {"plan_id": last.key.plan_id, "plan_source": last.source, "substep_index": last.key.index,
+              "substeps_total": len(last.plan), "attempt": last.key.attempt, "steps": last.steps,
+              "eos_probability": last.eos_probability, "similarity": last.similarity}  # fmt: skip
+    return DiagnosticStatus.OK, last.plan[last.key.index].instruction, _values(values)
+
+
+def _values(values: dict) -> list[KeyValue]:
+    return [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+
+
+def main() -> int:
+    return run_node(PlannerNode, executor_type=functools.partial(MultiThreadedExecutor, num_threads=EXECUTOR_THREADS))

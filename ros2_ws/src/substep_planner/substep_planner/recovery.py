@@ -1,0 +1,36 @@
+"""What to do when a substep does not come to its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Remedy(Enum):
+    RETRY = "retry"  # issue the same substep again
+    REPLAN = "replan"  # ask the decomposers for a plan of what remains
+    ABORT = "abort"
+
+
+@dataclass(frozen=True)
+class RecoveryLadder:
+    """Retries of the substep first, then new plans for the rest of the task, then the end.
+
+    Attributes:
+        retries: of one substep.
+        replans: of one task.
+    """
+
+    retries: int = 1
+    replans: int = 1
+
+    def __post_init__(self) -> None:
+        for name, value in (("retries", self.retries), ("replans", self.replans)):
+            if value < 0:
+                raise ValueError(f"{name} is {value}, expected 0 or more")
+
+    def remedy(self, retries_used: int, replans_used: int) -> Remedy:
+        """The next rung."""
+        if retries_used < self.retries:
+            return Remedy.RETRY
+        return Remedy.REPLAN if replans_used < self.replans else Remedy.ABORT

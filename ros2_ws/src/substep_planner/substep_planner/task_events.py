@@ -1,0 +1,175 @@
+"""What the planner hears and what it does: the events and commands of the substep manager, without ROS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from substep_planner.decomposers.base import SourcedPlan
+from substep_planner.errors import ErrorCode
+from substep_planner.plan import Substep
+from substep_policy.request_desk import SubstepKey
+
+UNKNOWN = -1.0  # an EOS probability or similarity that has not been heard
+
+
+class Outcome(Enum):
+    """What became of a chunk, as in ChunkReport."""
+
+    PLAYED = 0
+    PLAYED_EOS = 1
+    SUPERSEDED = 2
+    REJECTED = 3
+
+
+# --- events ---
+
+
+@dataclass(frozen=True)
+class EpisodeProgress:
+    """The world after a control step. ``step`` counts control steps since the reset, ``episode`` counts resets."""
+
+    episode: int
+    step: int
+    success: bool
+    done: bool
+    instruction: str = ""
+    suite: str = ""
+
+
+@dataclass(frozen=True)
+class ChunkAnnounced:
+    """The policy answered: a chunk that may end in an EOS is about to be played."""
+
+    key: SubstepKey
+    eos: bool
+
+
+@dataclass(frozen=True)
+class ChunkPlayed:
+    """The bridge's report on a chunk; ``stamp`` is world time in ns."""
+
+    key: SubstepKey
+    outcome: Outcome
+    stamp: int
+    eos_probability: float = UNKNOWN
+    reason: str = ""
+    latched: bool = False
+
+
+@dataclass(frozen=True)
+class PolicyRefused:
+    """The policy says that it cannot carry out the substep, and why."""
+
+    key: SubstepKey
+    reason: str
+
+
+@dataclass(frozen=True)
+class FrameScored:
+    """The completion scorer's word on a frame of world time ``stamp`` (ns); ``completed`` is debounced."""
+
+    key: SubstepKey
+    stamp: int
+    similarity: float
+    completed: bool
+
+
+@dataclass(frozen=True)
+class PlanMade:
+    """The answer to ``request``."""
+
+    request: MakePlan
+    sourced: SourcedPlan
+
+
+@dataclass(frozen=True)
+class PlanFailed:
+    """The other answer to ``request``."""
+
+    request: MakePlan
+    code: ErrorCode
+    message: str
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Somebody ends the task: cancel, preempt, deactivation. ``code`` says who."""
+
+    code: ErrorCode
+    message: str
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time has passed."""
+
+
+Event = (
+    EpisodeProgress
+    | ChunkAnnounced
+    | ChunkPlayed
+    | PolicyRefused
+    | FrameScored
+    | PlanMade
+    | PlanFailed
+    | Stopped
+    | Tick
+)
+
+# --- commands ---
+
+
+@dataclass(frozen=True)
+class MakePlan:
+    """Ask the decomposers; ``done`` are the substeps of the task that were completed already."""
+
+    instruction: str
+    suite: str = ""
+    done: tuple[Substep, ...] = ()
+
+
+@dataclass(frozen=True)
+class Activate:
+    """Make a substep the active one."""
+
+    key: SubstepKey
+    count: int
+    substep: Substep
+    task: str
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Make nothing active: the world holds."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Feedback: where the task stands and what just happened (``event`` is empty when only figures changed)."""
+
+    key: SubstepKey
+    plan: tuple[Substep, ...]
+    source: str
+    steps: int
+    eos_probability: float
+    similarity: float
+    event: str
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The task is over."""
+
+    code: ErrorCode
+    message: str
+    source: str
+    completed: int
+    total: int
+
+    @property
+    def success(self) -> bool:
+        return self.code is ErrorCode.NONE
+
+
+Command = MakePlan | Activate | Hold | Report | Finish
