@@ -23,11 +23,15 @@ ORIGIN = (0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Contact:
-    """Contact parameters of a geom; the defaults are the stiff, high-friction ones LIBERO gives all its objects."""
+    """Contact parameters of a geom; the defaults are the stiff, high-friction ones LIBERO gives all its objects.
+
+    `solmix` is the weight of this geom's solref and solimp when it touches another one.
+    """
 
     friction: Vector = (0.95, 0.3, 0.1)
     solref: Vector = (0.001, 1.0)
     solimp: Vector = (0.998, 0.998, 0.001)
+    solmix: float = 1.0
 
 
 STIFF = Contact()
@@ -230,7 +234,7 @@ class Body:
     ) -> ET.Element:
         """A colliding geom that is not drawn. `mass` (kg) goes before `density` (kg/m3)."""
         extra = {"density": _text(density)} if mass is None else {"mass": _text(mass)}
-        for key in ("friction", "solref", "solimp"):
+        for key in ("friction", "solref", "solimp", "solmix"):
             extra[key] = _text(getattr(contact, key))
         return self._geom(shape, pos, quat, name, group="0", rgba="0.8 0.8 0.8 0.3", **extra)
 

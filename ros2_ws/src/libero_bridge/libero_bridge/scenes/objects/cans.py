@@ -23,7 +23,7 @@ def alphabet_soup() -> Model:
 
 
 def tomato_sauce() -> Model:
-    """A red tin with a green band and a tomato."""
+    """A red tin with a green band and a tomato on a pale ground."""
     return _can("tomato_sauce", _tomato_label(), mass=0.0545, bottom_site=-0.06)
 
 
@@ -55,7 +55,9 @@ def _tomato_label() -> Image.Image:
     def paint(draw: ImageDraw.ImageDraw, cell: Cell) -> None:
         word(draw, (3, 8, 61, 34), "TOMATO", "white")
         word(draw, (8, 37, 56, 56), "SAUCE", (255, 236, 150))
-        draw.ellipse((18, 57, 46, 90), fill=(246, 84, 60), outline=(110, 10, 10))
+        draw.ellipse((18, 57, 46, 90), fill=(226, 40, 26), outline=(110, 10, 10))
         draw.polygon([(24, 58), (40, 58), (32, 67)], fill=(30, 150, 50))
 
-    return wrapped([(0.06, TIN), (0.37, (204, 28, 22)), (0.6, (24, 120, 50)), (0.95, (196, 26, 22)), (1.0, TIN)], paint)
+    return wrapped(
+        [(0.06, TIN), (0.37, (204, 28, 22)), (0.6, (24, 120, 50)), (0.95, (244, 230, 196)), (1.0, TIN)], paint
+    )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from PIL import Image, ImageDraw
 
-from libero_bridge.scenes.builder import Model
+from libero_bridge.scenes.builder import Contact, Model
 from libero_bridge.scenes.meshes import lathe
 from libero_bridge.scenes.objects.parts import Part, add_contacts, between, ring
 
 SITES = (-0.06, 0.04, 0.025)
+# Some initial states put a bowl up to 15 mm into the plate's rim: a slow contact parts the two without a kick.
+RIM = Contact(solref=(0.03, 1.0), solmix=50.0)
 
 
 def akita_black_bowl() -> Model:
@@ -18,7 +21,7 @@ def akita_black_bowl() -> Model:
     model = Model("akita_black_bowl", origin=(0, -0.1, 0))
     model.placement_sites(*SITES)
     body = model.object()
-    wall = ring((0.0235, 0.003), (0.0446, 0.0158), 0.0016, 12) + ring((0.0435, 0.0155), (0.0535, 0.0521), 0.0026, 16)
+    wall = ring((0.029, 0.003), (0.04, 0.0158), 0.0016, 12) + ring((0.0435, 0.0155), (0.0535, 0.0521), 0.0026, 16)
     add_contacts(body, [between((-0.023, -0.023, 0.0016), (0.023, 0.023, 0.0067)), *wall], mass=0.0658)
     glaze = model.material("glaze", color=(0.045, 0.045, 0.05), specular=0.7, shininess=0.6)
     outside = [(0, 0.0016), (0.026, 0.0016), (0.0295, 0.004), (0.0452, 0.015), (0.0539, 0.0521)]
@@ -64,7 +67,7 @@ def plate() -> Model:
     body = model.object()
     add_contacts(body, _plate_parts(), mass=0.0305)
     china = model.material("china", texture=_red_rim(), specular=0.5, shininess=0.6)
-    profile = [(0, -0.0025), (0.044, -0.0025), (0.0686, 0.0145), (0.0686, 0.0166), (0.058, 0.0125), (0.04, 0.0055)]
+    profile = [(0, 0.0), (0.044, 0.0), (0.0686, 0.0145), (0.0686, 0.0166), (0.058, 0.0125), (0.04, 0.0055)]
     profile += [(0, 0.0052)]
     rows = [1.0, 1.0, 0.75, 0.5, 0.25, 0.1, 0.0]
     body.visual(lathe(profile, segments=24, rows=rows, seamless=True), china)
@@ -72,8 +75,9 @@ def plate() -> Model:
 
 
 def _plate_parts() -> Sequence[Part]:
-    rim = ring((0.0455, -0.0015), (0.0688, 0.0125), 0.0045, 16)
-    return [between((-0.031, -0.031, -0.0025), (0.031, 0.031, 0.0055)), *rim]
+    rim = ring((0.0455, 0.0), (0.0645, 0.0075), 0.0045, 16)
+    gentle = [replace(part, contact=RIM) for part in rim]
+    return [between((-0.031, -0.031, 0.0), (0.031, 0.031, 0.0055)), *gentle]
 
 
 def _glazed_rim() -> Image.Image:

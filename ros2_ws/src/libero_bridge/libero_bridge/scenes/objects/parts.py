@@ -8,7 +8,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from libero_bridge.scenes.builder import IDENTITY, ORIGIN, Body, Shape, Vector, box, compose, euler, rotate
+from libero_bridge.scenes.builder import (
+    IDENTITY,
+    ORIGIN,
+    STIFF,
+    Body,
+    Contact,
+    Shape,
+    Vector,
+    box,
+    compose,
+    euler,
+    rotate,
+)
 
 # Turns a thing built upright along z so that it stands along the object's y, its front (-y) towards the object's +z.
 UPRIGHT_ALONG_Y = euler(x=-math.pi / 2)
@@ -16,12 +28,16 @@ UPRIGHT_ALONG_Y = euler(x=-math.pi / 2)
 
 @dataclass(frozen=True)
 class Part:
-    """One box of an object's collision geometry, in the object's frame; `share` is less than 1 where parts overlap."""
+    """One box of an object's collision geometry, in the object's frame.
+
+    `share` is the part of its volume that counts for the mass: less than 1 where parts overlap.
+    """
 
     shape: Shape
     pos: Vector = ORIGIN
     quat: Vector = IDENTITY
     share: float = 1.0
+    contact: Contact = STIFF
 
 
 def between(low: Vector, high: Vector) -> Part:
@@ -94,4 +110,4 @@ def add_contacts(body: Body, parts: Sequence[Part], mass: float) -> None:
     """Adds the parts as colliding geoms whose masses (in proportion to volume) add up to `mass` kg."""
     volumes = np.array([np.prod(part.shape.size) * part.share for part in parts])
     for part, share in zip(parts, volumes / volumes.sum(), strict=True):
-        body.contact(part.shape, part.pos, part.quat, mass=mass * float(share))
+        body.contact(part.shape, part.pos, part.quat, mass=mass * float(share), contact=part.contact)
