@@ -171,4 +171,4 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _shortened(message: str, limit: int = 300) -> str:
-    return message if len(message) <= limit else f"{message[:limit]} …"
+    return message if len(message) <= limit else f"{message[: limit // 2]} … {message[-limit // 2 :]}"

@@ -104,6 +104,8 @@ class SubstepManager:
         self._done_before = 0  # by earlier plans
         self._replans = 0
         self._plan: Plan | None = None
+        self._plans = 0  # made so far
+        self._plan_id = ""
         self._source = ""
         self._index = self._attempt = self._retries = 0
         self._started_at: int | None = None  # step at which the substep began
@@ -195,6 +197,7 @@ class SubstepManager:
             whose = "the episode's own instruction" if self._own_instruction else "the task"
             return self._finish(ErrorCode.EMPTY_INSTRUCTION, f"{whose} is empty: {instruction!r}")
         self._task = instruction
+        self._done = []
         return self._ask_for_plan(now)
 
     def _ask_for_plan(self, now: float) -> list[Command]:
@@ -207,6 +210,8 @@ class SubstepManager:
         sourced: SourcedPlan = event.sourced
         replanned = self._trouble is not None
         self._plan, self._source = sourced.plan, sourced.source
+        self._plan_id = f"{self._task_id}.{self._plans}" if self._plans else self._task_id
+        self._plans += 1
         self._done_before = len(self._done)
         self._request = self._trouble = None
         self._phase, self._since = Phase.RUNNING, now
@@ -224,8 +229,7 @@ class SubstepManager:
 
     @property
     def _key(self) -> SubstepKey:
-        plan_id = self._task_id if self._replans == 0 else f"{self._task_id}.{self._replans}"
-        return SubstepKey(plan_id, self._index, self._attempt)
+        return SubstepKey(self._plan_id, self._index, self._attempt)
 
     @property
     def _substep(self) -> Substep:
