@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from libero_bridge.scenes.builder import Model
 from libero_bridge.scenes.arenas import ASSETS as ARENAS
+from libero_bridge.scenes.builder import Model
 from libero_bridge.scenes.fixtures import ASSETS as FIXTURES
 from libero_bridge.scenes.objects import ASSETS as OBJECTS
 from libero_bridge.scenes.surfaces import ASSETS as STYLES

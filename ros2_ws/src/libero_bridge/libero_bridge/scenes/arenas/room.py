@@ -48,14 +48,29 @@ def room(name: str, walls: dict = CORNERED_WALLS, floor_body: bool = False, shin
     """
     model = Model(name)
     ET.SubElement(
-        model.asset, "texture", type="skybox", builtin="gradient", rgb1=".9 .9 1", rgb2=".2 .3 .4", width="64", height="64"
+        model.asset,
+        "texture",
+        type="skybox",
+        builtin="gradient",
+        rgb1=".9 .9 1",
+        rgb2=".2 .3 .4",
+        width="64",
+        height="64",
     )
     _style(model, FLOOR_TEXTURE, "light-gray-floor-tile.png", FLOOR_LOOK, specular=0.0, shininess=0.0)
     _style(model, WALL_TEXTURE, "light-gray-plaster.png", WALL_LOOK, specular=0.8, shininess=shine)
     world = model.world()
     floor = world.body("floor") if floor_body else world
     ET.SubElement(
-        floor.xml, "geom", name="floor", type="plane", size="3 3 .125", pos="0 0 0", condim="3", group="1", material=FLOOR_LOOK
+        floor.xml,
+        "geom",
+        name="floor",
+        type="plane",
+        size="3 3 .125",
+        pos="0 0 0",
+        condim="3",
+        group="1",
+        material=FLOOR_LOOK,
     )
     for wall, (centre, azimuth, half_width) in walls.items():
         shape = box(half_width, WALL_HEIGHT / 2, 0.01)
@@ -73,7 +88,7 @@ def facing(azimuth: float) -> tuple[float, float, float, float]:
 
 
 def picture(half_width: float, half_height: float, cells: int = 4) -> Mesh:
-    """A rectangle facing +z that shows its texture once, in `cells` x `cells` parts because light is computed per corner."""
+    """A rectangle facing +z that shows its texture once, in a grid of `cells`: light is computed per corner."""
     steps = np.linspace(-1, 1, cells + 1)
     vertices = [(x * half_width, y * half_height, 0.0) for y in steps for x in steps]
     texcoords = [((x + 1) / 2, (1 - y) / 2) for y in steps for x in steps]

@@ -50,7 +50,8 @@ def _book_shelf(world: Body) -> None:
         world.visual(board(half_depth, 0.018, height / 2), WHITE, (x, y + side * (half_width - 0.018), height / 2))
     for level in range(6):
         world.visual(board(half_depth, half_width, 0.018), WHITE, (x, y, 0.03 + level * (height - 0.05) / 5))
-    books = [(-0.50, 0.90, DARK), (-0.455, 0.90, DARK), (-0.72, 1.24, (0.30, 0.12, 0.12)), (-0.78, 1.24, (0.14, 0.22, 0.34))]
+    books = [(-0.50, 0.90, DARK), (-0.455, 0.90, DARK), (-0.72, 1.24, (0.30, 0.12, 0.12))]
+    books += [(-0.78, 1.24, (0.14, 0.22, 0.34))]
     books += [(-1.15, 0.55, (0.2, 0.3, 0.22)), (-1.21, 0.55, (0.5, 0.4, 0.2)), (-1.30, 1.24, (0.35, 0.35, 0.38))]
     for book_y, book_z, color in books:
         world.visual(board(0.09, 0.022, 0.115), color, (-1.70, book_y, book_z + 0.115))
