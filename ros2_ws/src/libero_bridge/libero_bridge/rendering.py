@@ -6,16 +6,18 @@ import mujoco
 import numpy as np
 
 COLLISION_GROUP = 0
-MAX_IMAGE_SIDE = 1024
+MIN_IMAGE_SIDE, MAX_IMAGE_SIDE = 16, 2048
 
 
 class CameraRenderer:
     """Renders named cameras of one model. The OpenGL context belongs to the thread that made it."""
 
     def __init__(self, model: mujoco.MjModel, height: int, width: int) -> None:
-        """Raises ValueError: a side is not within 16 to ``MAX_IMAGE_SIDE`` pixels."""
-        if not (16 <= height <= MAX_IMAGE_SIDE and 16 <= width <= MAX_IMAGE_SIDE):
-            raise ValueError(f"image size {height}x{width} is out of range: expected 16 to {MAX_IMAGE_SIDE} pixels")
+        """Raises ValueError: a side is not within ``MIN_IMAGE_SIDE`` to ``MAX_IMAGE_SIDE`` pixels."""
+        if not all(MIN_IMAGE_SIDE <= side <= MAX_IMAGE_SIDE for side in (height, width)):
+            raise ValueError(
+                f"image size {height}x{width} is out of range: expected {MIN_IMAGE_SIDE} to {MAX_IMAGE_SIDE} pixels"
+            )
         model.vis.quality.offsamples = 0
         model.vis.global_.offheight = height
         model.vis.global_.offwidth = width

@@ -63,8 +63,11 @@ class Simulation:
     World time goes on across resets, 50 ms for each control step and one step for a reset.
     """
 
-    def __init__(self, config: SimulationConfig) -> None:
+    def __init__(self, config: SimulationConfig, stamp: int = 0) -> None:
         """Builds the world; call ``reset`` before anything else.
+
+        Args:
+            stamp: ns of world time to go on from, when it takes another one's place.
 
         Raises:
             ValueError: unknown suite, task or asset folder; the message names it.
@@ -79,8 +82,13 @@ class Simulation:
         self._data = self._env.sim.data._data
         self._arm = self._env.robots[0]
         self._renderers: dict[tuple[int, int], CameraRenderer] = {}
-        self._stamp = 0
+        self._stamp = stamp
         self._is_reset = False
+
+    @property
+    def workspace_origin(self) -> np.ndarray:
+        """(3,) m, world frame: the middle of the table's top, or of the floor where the task has no table."""
+        return np.array(self._env.workspace_offset, np.float64)
 
     @property
     def init_state_count(self) -> int:
@@ -95,6 +103,13 @@ class Simulation:
     def success(self) -> bool:
         """LIBERO's verdict; stays true within an episode."""
         return self._success
+
+    @property
+    def over(self) -> str:
+        """Why the episode has ended ("success" or "horizon reached"); empty while it goes on."""
+        if self._success:
+            return "success"
+        return "horizon reached" if self._step_count >= self.config.horizon else ""
 
     def reset(self, init_state: int = 0, seed: int = 0, placement: Placement = Placement.BENCHMARK) -> Observation:
         """Starts an episode.
@@ -157,6 +172,11 @@ class Simulation:
         """(2,) m: positions of the two finger joints."""
         return self._data.qpos[self._arm._ref_gripper_joint_pos_indexes]
 
+    def joint_positions(self) -> dict[str, float]:
+        """Joint name -> position: the arm's seven (rad), then the two fingers' (m)."""
+        names = (*self._arm.robot_joints, *self._arm.gripper_joints)
+        return {name: float(self._data.joint(name).qpos[0]) for name in names}
+
     def scene(self) -> SceneState:
         """Ground truth of this moment."""
         return self._ground_truth.read()
@@ -167,6 +187,12 @@ class Simulation:
         if size not in self._renderers:
             self._renderers[size] = CameraRenderer(self._model, height, width)
         return self._renderers[size].render(self._data, LIBERO_CAMERAS[camera])
+
+    def intrinsics(self, camera: str, height: int, width: int) -> np.ndarray:
+        """(3, 3) pinhole matrix in pixels; pixel centres lie at whole numbers."""
+        field_of_view = np.radians(self._model.cam(LIBERO_CAMERAS[camera]).fovy[0])
+        focal_length = height / 2 / np.tan(field_of_view / 2)
+        return np.array([[focal_length, 0, (width - 1) / 2], [0, focal_length, (height - 1) / 2], [0, 0, 1]])
 
     def close(self) -> None:
         for renderer in self._renderers.values():
