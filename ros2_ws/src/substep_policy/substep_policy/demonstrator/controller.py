@@ -35,14 +35,17 @@ class ServoConfig:
 
 
 def servo(hand: Pose, target: Pose, gripper: float, config: ServoConfig, speed: float = 1.0) -> np.ndarray:
-    """(7,) float32 action in [-1, 1] that moves the hand towards ``target`` along a straight line.
+    """(7,) float32 action in [-1, 1] that moves the hand towards ``target``, straight as seen from above.
+
+    Height has a limit of its own: a long way down must not slow down the centring over what is below.
 
     Args:
         gripper: ``OPEN`` or ``CLOSED``.
         speed: largest size of the translation part, in (0, 1].
     """
     action = np.zeros(ACTION_DIM, np.float32)
-    action[:3] = _limited(config.position_gain * (target.position - hand.position) / POSITION_STEP, speed)
+    step = config.position_gain * (target.position - hand.position) / POSITION_STEP
+    action[:2], action[2] = _limited(step[:2], speed), np.clip(step[2], -speed, speed)
     turn = rotation_between(hand.rotation, target.rotation)
     action[3:6] = _limited(config.rotation_gain * turn / ROTATION_STEP, config.max_rotation)
     action[6] = gripper

@@ -11,7 +11,15 @@ import numpy as np
 
 from substep_policy.demonstrator.boxes import BoxSet
 from substep_policy.demonstrator.frames import Pose, angle_between, most_vertical_axis, pose_of
-from substep_policy.demonstrator.hand import FINGER_TRAVEL, TIP_LENGTH, hand_depth, pointing_down, turn_from_neutral
+from substep_policy.demonstrator.hand import (
+    FINGER_TRAVEL,
+    FINGER_WIDTH,
+    TIP_LENGTH,
+    hand_depth,
+    pointing_down,
+    tilted_hand,
+    turn_from_neutral,
+)
 from substep_policy.demonstrator.shapes import Pinch, Rim, Solid, rim_of, shapes_of
 from substep_policy.scene import SceneObject
 
@@ -19,6 +27,8 @@ MAX_OPENING = 2 * FINGER_TRAVEL
 _WIDEST = MAX_OPENING - 0.005
 _PINCH_DEPTH = 0.03  # below the top of boxes and bottles
 _RIM_DEPTH = 0.02
+_RIM_TILTS = np.radians([0, 20, 35])  # of the hand, leaning away from the vessel
+_SWEEP = (0.0, 0.05, 0.1)  # m above the grasp at which the hand must be clear as well
 _FLOOR_CLEARANCE = 0.004  # of the fingertips above what the object stands on
 _ANGLES = np.radians(np.arange(0, 360, 15))
 
@@ -64,7 +74,7 @@ def choose_grasp(
 
 
 def _cost(grasp: Grasp, world: Pose, hand: Pose, obstacles: BoxSet, failed: list[Pose]) -> float:
-    depth = hand_depth(world, MAX_OPENING, obstacles, behind=0.05)
+    depth = max(hand_depth(world.raised(height), MAX_OPENING, obstacles) for height in _SWEEP)
     similar = sum(
         np.linalg.norm(grasp.hand.position - other.position) < 0.02
         and angle_between(grasp.hand.rotation, other.rotation) < 0.5
@@ -87,10 +97,13 @@ def _rim_poses(thing: SceneObject, frame: Pose, rim: Rim) -> list[tuple[Pose, fl
         direction = np.array([np.cos(angle), np.sin(angle)])
         if rim.handle is not None and direction @ np.array(rim.handle) > np.cos(np.radians(40)):
             continue
-        height = max(thing.upper[2] - _RIM_DEPTH, thing.lower[2] + TIP_LENGTH + _FLOOR_CLEARANCE)
-        point = np.array([*(centre + direction * (radius - rim.wall / 2)), height])
         outward = frame.rotation @ np.array([*direction, 0.0])
-        poses.append((Pose(frame.apply(point), pointing_down(np.arctan2(outward[1], outward[0]))), 0.0))
+        for tilt in _RIM_TILTS:
+            # the outer finger of a tilted hand is the lower one
+            lowest = TIP_LENGTH * np.cos(tilt) + (FINGER_TRAVEL + FINGER_WIDTH / 2) * np.sin(tilt)
+            height = max(thing.upper[2] - _RIM_DEPTH, thing.lower[2] + lowest + _FLOOR_CLEARANCE)
+            point = np.array([*(centre + direction * (radius - rim.wall / 2)), height])
+            poses.append((Pose(frame.apply(point), tilted_hand(-outward, tilt, outward)), 0.3 * tilt))
     return poses
 
 

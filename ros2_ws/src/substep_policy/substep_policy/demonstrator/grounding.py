@@ -27,7 +27,7 @@ Choose = Callable[[list[SceneObject]], SceneObject]
 
 
 def find_object(scene: SceneState, phrase: str, exclude: frozenset[str] = frozenset()) -> SceneObject:
-    """The object that a phrase such as "the black bowl next to the plate" means.
+    """The object that a phrase such as "the black bowl next to the plate", or an instance's own name, means.
 
     Args:
         exclude: names that cannot be meant, e.g. the object in the hand when the place is looked for.
@@ -35,6 +35,8 @@ def find_object(scene: SceneState, phrase: str, exclude: frozenset[str] = frozen
     Raises:
         ValueError: an unknown noun or relation, no such object in the scene, or several with nothing to choose by.
     """
+    if phrase in scene.objects and phrase not in exclude:
+        return scene.objects[phrase]
     text = _without_article(normalise(phrase))
     position, noun, relation = _take_apart(text)
     candidates = [
@@ -119,9 +121,9 @@ def _by_relation(scene: SceneState, relation: str, phrase: str) -> Choose:
     match = re.fullmatch(rf"(?:in|inside) (.*(?:{'|'.join(LEVELS)}) (?:drawer|layer).*)", relation)
     if match:
         return _inside(_drawer_box(scene, match[1]), phrase)
-    match = re.fullmatch(r"(?:on top of|on|in|inside) (.+)", relation)
+    match = re.fullmatch(r"(on top of|on|in|inside|outside|outside of) (.+)", relation)
     if match:
-        return _lying_on(scene, find_object(scene, match[1]), phrase)
+        return _lying(scene, match[1], find_object(scene, match[2]), phrase)
     raise ValueError(f"the relation {relation!r} in {phrase!r} is not understood")
 
 
@@ -153,21 +155,21 @@ def _inside(box: Box, phrase: str) -> Choose:
     return choose
 
 
-def _lying_on(scene: SceneState, support: SceneObject, phrase: str) -> Choose:
-    """The candidate above the support's footprint and no lower than halfway up its sides (stoves have parts on top)."""
-    box = _footprint(support)
+def _lying(scene: SceneState, relation: str, other: SceneObject, phrase: str) -> Choose:
+    """On: above the other's footprint and higher than it. In: above its footprint. Outside: not above its footprint."""
+    box = _footprint(other)
+
+    def fits(candidate: SceneObject) -> bool:
+        covered = box.covers(_footprint(candidate).position[:2], margin=0.02)
+        if relation.startswith("outside"):
+            return not covered
+        return covered and (relation.startswith("in") or _footprint(candidate).top > box.top)
 
     def choose(candidates: list[SceneObject]) -> SceneObject:
-        on_top = [
-            candidate
-            for candidate in candidates
-            if candidate.name != support.name
-            and box.covers(_footprint(candidate).position[:2], margin=0.02)
-            and _footprint(candidate).top > box.top
-        ]
-        if len(on_top) != 1:
-            raise ValueError(f"{len(on_top)} objects fit {phrase!r}, expected one of {_names(candidates)} there")
-        return on_top[0]
+        fitting = [candidate for candidate in candidates if candidate.name != other.name and fits(candidate)]
+        if len(fitting) != 1:
+            raise ValueError(f"{len(fitting)} objects fit {phrase!r}, expected one of {_names(candidates)}")
+        return fitting[0]
 
     return choose
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from substep_policy.demonstrator.boxes import Box, BoxSet, box_from_corners
-from substep_policy.demonstrator.frames import Pose, rotation_vector, turn, yaw
+from substep_policy.demonstrator.frames import UP, Pose, rotation_vector, turn, yaw
 from substep_policy.observation import Observation
 
 FINGER_TRAVEL = 0.04  # of one finger, from closed to open
@@ -49,9 +49,12 @@ def pointing_down(closing_angle: float) -> np.ndarray:
     return yaw(from_neutral) @ POINTING_DOWN
 
 
-def tilted(rotation: np.ndarray, axis: np.ndarray, angle: float) -> np.ndarray:
-    """(3, 3) ``rotation`` turned by ``angle`` rad about the world ``axis``."""
-    return turn(axis, angle) @ rotation
+def tilted_hand(inwards: np.ndarray, tilt: float, closing: np.ndarray) -> np.ndarray:
+    """(3, 3) of a hand tilted by ``tilt`` rad from pointing down towards the horizontal unit vector ``inwards``.
+
+    ``closing``: horizontal direction that the fingers would close along if the hand pointed down.
+    """
+    return turn(np.cross(inwards, UP), tilt) @ pointing_down(np.arctan2(closing[1], closing[0]))
 
 
 def turn_from_neutral(rotation: np.ndarray) -> float:

@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from substep_policy.chunk import NO_EOS, Chunk
+from substep_policy.demonstrator import vocabulary
 from substep_policy.demonstrator.controller import ServoConfig, servo
 from substep_policy.demonstrator.frames import Pose, angle_between
 from substep_policy.demonstrator.hand import Hand, read_hand
+from substep_policy.demonstrator.skills.articulated import close_part, open_part, turn_off, turn_on
 from substep_policy.demonstrator.skills.pick_up import PickUp
 from substep_policy.demonstrator.skills.place import Place
+from substep_policy.demonstrator.skills.push import Push
 from substep_policy.demonstrator.skills.skill import Motion, Skill, View
 from substep_policy.demonstrator.vocabulary import Command, parse_command
-from substep_policy.demonstrator import vocabulary
 from substep_policy.observation import Observation
 
 _STEP_LENGTH = 0.016  # m that the hand covers in one control step at full speed
@@ -23,6 +25,11 @@ _STEP_LENGTH = 0.016  # m that the hand covers in one control step at full speed
 _SKILLS: dict[type, Callable[[Command], Skill]] = {
     vocabulary.PickUp: lambda command: PickUp(command.target),
     vocabulary.Place: lambda command: Place(command.splits),
+    vocabulary.Push: lambda command: Push(command.splits),
+    vocabulary.Open: lambda command: open_part(command.target),
+    vocabulary.Close: lambda command: close_part(command.target),
+    vocabulary.TurnOn: lambda command: turn_on(command.target),
+    vocabulary.TurnOff: lambda command: turn_off(command.target),
 }
 
 
@@ -43,6 +50,8 @@ class Demonstrator:
 
     name = "demonstrator"
     requires_scene = True
+    device = "cpu"
+    dtype = "float64"
 
     def __init__(self, config: DemonstratorConfig | None = None) -> None:
         self.config = config or DemonstratorConfig()

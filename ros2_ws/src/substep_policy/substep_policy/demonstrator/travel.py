@@ -16,6 +16,7 @@ from substep_policy.demonstrator.obstacles import Obstacle
 _CLEARANCE = 0.015
 _SAMPLE = 0.02
 _FINGER_RADIUS = 0.035
+_COMMITTED = 0.03  # m from above the goal within which a descent among tall neighbours goes on
 _CLIMB = 1.2  # m of height per m of way
 
 
@@ -42,8 +43,9 @@ def waypoint(hand: Pose, goal: Pose, obstacles: list[Obstacle], load: Load, funn
     distance = float(np.linalg.norm(way))
     height = goal.position[2] + min(funnel.height, funnel.slope * max(0.0, distance - funnel.width))
     forward = distance
-    if distance > funnel.width + 0.007:
-        along, needed = _profile(hand, goal, obstacles, load)
+    along, needed = _profile(hand, goal, obstacles, load)
+    committed = distance < _COMMITTED and hand.position[2] < needed[-1]
+    if distance > funnel.width + 0.007 and not committed:
         height = max(height, float(np.max(needed - _CLIMB * np.maximum(along - 0.02, 0))))
         blocked = along[needed > hand.position[2] + 0.01]
         forward = min(distance, max(0.0, float(blocked[0]) - _SAMPLE)) if len(blocked) else distance

@@ -34,6 +34,24 @@ class View:
         return float(np.linalg.norm(self.motion)) < 0.004
 
 
+class Grip:
+    """Counts the steps of closing the fingers and tells when they have come to rest on something, or on each other."""
+
+    _MOST_STEPS = 16
+    _STILL = 0.0008  # m of opening per step
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self._opening = np.inf
+
+    def close(self, opening: float) -> bool:
+        """One step of closing; whether the fingers rest."""
+        still = self._opening - opening < self._STILL
+        self._opening = opening
+        self.steps += 1
+        return self.steps > 4 and (still or self.steps > self._MOST_STEPS)
+
+
 @dataclass(frozen=True)
 class Motion:
     """Servo the hand to ``target``; ``gripper`` OPEN or CLOSED; ``done`` once the substep's effect holds."""
