@@ -192,8 +192,11 @@ class PlannerNode(LifecycleNode):
 
     def _conclude(self, goal: ServerGoalHandle, finish: Finish) -> ExecuteTask.Result:
         self._last = finish
-        log = self.get_logger().info if finish.success else self.get_logger().error
-        log(f"task {goal.request.task!r} ended with {finish.code.name}: {finish.message}")
+        end = f"task {goal.request.task!r} ended with {finish.code.name}: {finish.message}"
+        if finish.success:  # a logger call must keep its severity, so there are two
+            self.get_logger().info(end)
+        else:
+            self.get_logger().error(end)
         if not self.context.ok():
             pass  # the process ends: there is nobody to tell
         elif finish.success:
@@ -212,8 +215,7 @@ class PlannerNode(LifecycleNode):
     def _decompose(self, request: PlanRequest) -> SourcedPlan:
         result = decompose(request, self._settings.decomposers)
         for passed_over in result.passed_over:
-            log = self.get_logger().info if passed_over.code is ErrorCode.NO_PLAN else self.get_logger().warning
-            log(f"plan by {result.sourced.source}: {passed_over}")
+            self.get_logger().warning(f"plan by {result.sourced.source}: {passed_over}")
         return result.sourced
 
     def _on_decompose(self, request: DecomposeTask.Request, response: DecomposeTask.Response) -> DecomposeTask.Response:

@@ -1,0 +1,278 @@
+"""The planner node over real topics, services and its action; client, bridge and policy are played by the test."""
+
+from __future__ import annotations
+
+import pytest
+from action_msgs.msg import GoalStatus
+from lifecycle_msgs.msg import State, Transition
+from rclpy.parameter import Parameter
+from substep_interfaces.action import ExecuteTask
+from substep_interfaces.msg import ActiveSubstep, ChunkReport
+
+from substep_planner.errors import ErrorCode
+
+TASK = "put the milk in the basket"
+
+
+def test_a_task_runs_from_its_goal_to_success(graph):
+    graph.activate().world()
+    handle = graph.accepted()
+    first = graph.next_substep()
+    assert (first.index, first.count, first.attempt, first.task) == (0, 2, 0, TASK)
+    assert first.instruction == "pick up the milk"
+    assert first.expected_effect == "the gripper holds the milk in the air"
+    graph.report(ChunkReport.PLAYED, eos_probability=0.25)
+    graph.report(ChunkReport.PLAYED_EOS, eos_probability=0.75)
+    second = graph.next_substep()
+    assert (second.plan_id, second.index, second.instruction) == (first.plan_id, 1, "place the milk in the basket")
+    graph.world(step=80, success=True)
+    result = graph.result(handle)
+    assert graph.status(handle) == GoalStatus.STATUS_SUCCEEDED
+    assert (result.success, result.error_code, result.plan_source) == (
+        True,
+        ExecuteTask.Result.NONE,
+        "rules (after library)",
+    )
+    assert (result.substeps_completed, result.substeps_total) == (1, 2)
+    assert graph.next_substep().plan_id == ""
+    assert graph.events_until("advanced") == ["started", "advanced: eos"]
+
+
+def test_feedback_tells_where_the_task_stands(graph):
+    graph.activate().world()
+    graph.accepted()
+    graph.next_substep()
+    start = graph.feedback.get(timeout=20)
+    assert [step.instruction for step in start.plan] == ["pick up the milk", "place the milk in the basket"]
+    assert (start.event, start.instruction, start.plan_id) == ("started", "pick up the milk", graph.active.plan_id)
+    assert (start.steps, start.eos_probability, start.similarity) == (0, -1.0, -1.0)
+    graph.world(step=8)
+    graph.report(ChunkReport.PLAYED, eos_probability=0.5)
+    assert graph.feedback.get(timeout=20).eos_probability == 0.5
+
+
+def test_all_substeps_done_is_success_though_the_world_is_silent_about_it(graph):
+    graph.activate().world()
+    handle = graph.accepted("open the microwave")
+    graph.next_substep()
+    graph.report(ChunkReport.PLAYED_EOS)
+    assert graph.result(handle).success
+
+
+def test_an_empty_task_is_the_episodes_own(graph):
+    graph.activate()
+    handle = graph.accepted("")
+    graph.world(instruction="Turn on the stove", suite="libero_goal")
+    assert graph.next_substep().instruction == "turn on the stove"
+    graph.report(ChunkReport.PLAYED_EOS)
+    assert graph.result(handle).plan_source == "library:libero_goal"
+
+
+@pytest.mark.parametrize(
+    ("task", "code", "message"),
+    [
+        ("   ", ErrorCode.EMPTY_INSTRUCTION, "the task is empty: '   '"),
+        ("sing a song", ErrorCode.NO_PLAN, "'sing a song' does not begin with an action"),
+    ],
+)
+def test_a_task_without_a_plan_is_aborted_with_the_reason(graph, task, code, message):
+    graph.activate().world()
+    handle = graph.accepted(task)
+    result = graph.result(handle)
+    assert graph.status(handle) == GoalStatus.STATUS_ABORTED
+    assert (result.success, result.error_code) == (False, code) and message in result.message
+    assert graph.substeps.empty()
+
+
+def test_a_second_goal_is_rejected_and_the_reason_is_published(graph):
+    graph.activate().world()
+    graph.accepted()
+    assert not graph.send("open the microwave").accepted
+    rejection = "101 BUSY: 'open the microwave': another task is under way; cancel it or wait for its end"
+    graph.diagnostic("planner: goals", last_rejection=rejection)
+
+
+@pytest.mark.parametrize("graph", [{"when_busy": "preempt"}], indirect=True)
+def test_a_second_goal_preempts_the_first_where_that_is_asked_for(graph):
+    graph.activate().world()
+    first = graph.accepted()
+    assert graph.next_substep().task == TASK
+    second = graph.accepted("open the microwave")
+    assert graph.result(first).error_code == ErrorCode.PREEMPTED
+    assert graph.next_substep().plan_id == ""
+    assert graph.next_substep().task == "open the microwave"
+    graph.report(ChunkReport.PLAYED_EOS)
+    assert graph.result(second).success
+
+
+def test_a_running_task_is_canceled_and_another_may_follow(graph):
+    graph.activate().world()
+    handle = graph.accepted()
+    graph.next_substep()
+    result = graph.cancel(handle)
+    assert (result.success, result.error_code) == (False, ErrorCode.CANCELED)
+    assert graph.next_substep().plan_id == ""
+    graph.accepted("open the microwave")
+    assert graph.next_substep().instruction == "open the microwave"
+
+
+def test_a_task_that_waits_for_its_instruction_can_be_canceled(graph):
+    graph.activate()
+    assert graph.cancel(graph.accepted("")).error_code == ErrorCode.CANCELED
+
+
+@pytest.mark.parametrize("graph", [{"substep_timeout": 50, "retries": 1, "replans": 1}], indirect=True)
+def test_a_substep_timeout_leads_to_retry_replanning_and_the_end(graph):
+    graph.activate().world()
+    handle = graph.accepted()
+    assert graph.next_substep().attempt == 0
+    graph.world(step=50)
+    assert graph.next_substep().attempt == 1
+    graph.world(step=100)
+    assert graph.next_substep().plan_id == ""
+    again = graph.next_substep()
+    assert (again.index, again.attempt, again.instruction) == (0, 0, "pick up the milk")
+    graph.world(step=150)
+    assert graph.next_substep().attempt == 1
+    graph.world(step=200)
+    result = graph.result(handle)
+    assert result.error_code == ErrorCode.SUBSTEP_TIMEOUT
+    assert "no end of substep 0 ('pick up the milk') after 50 steps" in result.message
+    assert graph.events_until("replanned") == [
+        "started", "retry: timeout", "replanning: timeout", "replanned by rules (after library)"
+    ]  # fmt: skip
+
+
+def test_the_end_of_the_episode_ends_the_task(graph):
+    graph.activate().world()
+    handle = graph.accepted()
+    graph.next_substep()
+    graph.world(step=30, done=True)
+    assert graph.result(handle).error_code == ErrorCode.EPISODE_ENDED
+
+
+def test_a_latched_guard_ends_the_task(graph):
+    graph.activate().world()
+    handle = graph.accepted()
+    graph.next_substep()
+    graph.report(ChunkReport.REJECTED, reason="speed 3 m/s, at most 1", latched=True)
+    result = graph.result(handle)
+    assert result.error_code == ErrorCode.GUARD_LATCHED and "speed 3 m/s" in result.message
+
+
+@pytest.mark.parametrize("graph", [{"bridge_silence": 0.5}], indirect=True)
+def test_a_silent_bridge_ends_the_task(graph):
+    graph.activate().world()
+    assert graph.result(graph.accepted()).error_code == ErrorCode.BRIDGE_SILENT
+
+
+@pytest.mark.parametrize("graph", [{"policy_silence": 0.5}], indirect=True)
+def test_a_silent_policy_ends_the_task(graph):
+    graph.activate().world()
+    handle = graph.accepted()
+    timer = graph.node.create_timer(0.1, graph.world)  # the bridge goes on
+    assert graph.result(handle).error_code == ErrorCode.POLICY_SILENT
+    graph.node.destroy_timer(timer)
+
+
+@pytest.mark.parametrize("graph", [{"replans": 0}], indirect=True)
+def test_a_policy_that_refuses_ends_the_task_with_its_own_words(graph):
+    graph.activate().world()
+    handle = graph.accepted()
+    graph.next_substep()
+    graph.policy_error("there is no milk in the scene")
+    result = graph.result(handle)
+    assert result.error_code == ErrorCode.POLICY_SILENT and "there is no milk in the scene" in result.message
+
+
+@pytest.mark.parametrize("graph", [{"library": "MISSING"}], indirect=True)
+def test_a_missing_plan_file_fails_configure(graph, capfd):
+    assert not graph.transition(Transition.TRANSITION_CONFIGURE)
+    assert "parameter decomposers is ['library', 'rules']: " in (error := capfd.readouterr().err) and "MISSING" in error
+
+
+def test_deactivation_ends_the_task_and_goals_are_rejected_until_the_next_activation(graph):
+    graph.activate().world()
+    handle = graph.accepted()
+    graph.next_substep()
+    assert graph.transition(Transition.TRANSITION_DEACTIVATE)
+    assert graph.result(handle).error_code == ErrorCode.NOT_ACTIVE
+    assert graph.next_substep().plan_id == ""
+    assert not graph.send(TASK).accepted
+    assert graph.decompose(TASK).error_code == ErrorCode.NOT_ACTIVE
+    assert graph.transition(Transition.TRANSITION_ACTIVATE)
+    graph.accepted()
+    assert graph.next_substep().instruction == "pick up the milk"
+
+
+def test_the_node_can_be_cleaned_up_and_configured_again(graph):
+    graph.activate()
+    assert graph.transition(Transition.TRANSITION_DEACTIVATE)
+    assert graph.transition(Transition.TRANSITION_CLEANUP)
+    graph.activate().world()
+    graph.accepted()
+    assert graph.next_substep().instruction == "pick up the milk"
+    assert graph.transition(Transition.TRANSITION_ACTIVE_SHUTDOWN)
+    assert graph.state() == State.PRIMARY_STATE_FINALIZED
+
+
+def test_decompose_task_answers_without_executing(graph):
+    graph.activate().world(suite="libero_goal")
+    answer = graph.decompose("turn on the stove")
+    assert (answer.success, answer.source) == (True, "library:libero_goal")
+    assert [step.instruction for step in answer.substeps] == ["turn on the stove"]
+    assert graph.decompose("").error_code == ErrorCode.EMPTY_INSTRUCTION
+    refused = graph.decompose("sing a song")
+    assert (refused.success, refused.error_code) == (False, ErrorCode.NO_PLAN)
+    assert "library: no plan" in refused.message and "rules: no plan" in refused.message
+    assert graph.substeps.empty()
+
+
+def test_diagnostics_tell_the_task_and_its_end(graph):
+    graph.activate().world()
+    handle = graph.accepted()
+    graph.next_substep()
+    status = graph.diagnostic("planner: task", substep_index="0", plan_source="rules (after library)")
+    assert status.message == "pick up the milk"
+    graph.cancel(handle)
+    graph.diagnostic("planner: task", error_code="103 CANCELED")
+
+
+@pytest.mark.parametrize(
+    ("graph", "expected"),
+    [
+        ({"substep_timeout": 0}, "parameter substep_timeout must be from 1 to 1000000"),
+        ({"bridge_silence": -1.0}, "parameter bridge_silence must be from 0.1 to 86400.0"),
+        ({"policy_silence": "long"}, "parameter policy_silence must be from 0.1 to 86400.0"),
+        ({"decomposers": ["oracle"]}, "unknown decomposer 'oracle', expected some of library, rules"),
+        ({"decomposers": [""]}, "no decomposer is named"),
+        ({"decomposers": ["rules", "rules"]}, "a decomposer is named twice: rules, rules"),
+        ({"switch_rule": "coin"}, "parameter switch_rule is 'coin', expected one of eos, vision"),
+        ({"when_busy": "queue"}, "parameter when_busy is 'queue', expected one of reject, preempt"),
+    ],
+    indirect=["graph"],
+)
+def test_a_bad_parameter_fails_configure_and_names_itself(graph, expected, capfd):
+    assert not graph.transition(Transition.TRANSITION_CONFIGURE)
+    assert graph.state() == State.PRIMARY_STATE_UNCONFIGURED
+    assert expected in capfd.readouterr().err
+
+
+def test_a_bad_parameter_can_be_put_right(graph):
+    graph.planner.set_parameters([Parameter("decomposers", value=["oracle"])])
+    assert not graph.transition(Transition.TRANSITION_CONFIGURE)
+    graph.planner.set_parameters([Parameter("decomposers", value=["rules"])])
+    assert graph.transition(Transition.TRANSITION_CONFIGURE)
+
+
+def test_error_codes_are_those_of_the_action():
+    constants = {name: getattr(ExecuteTask.Result, name) for name in dir(ExecuteTask.Result) if name.isupper()}
+    assert {code.name: code.value for code in ErrorCode} == {
+        name: value for name, value in constants.items() if isinstance(value, int)
+    }
+
+
+def test_nothing_is_active_before_the_first_task(graph):
+    graph.activate()
+    assert graph.substeps.empty()
+    assert ActiveSubstep().plan_id == ""
