@@ -232,6 +232,7 @@ class BridgeNode(LifecycleNode):
             return
         if time.monotonic() - self._requested_at >= self._settings.repeat_period:
             self._world.publish(self._observation, self._simulation)
+            self._world.repeat_status()  # a sign of life
             self._request()
 
     # --- what is said ---

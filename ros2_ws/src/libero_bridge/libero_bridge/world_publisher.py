@@ -54,6 +54,10 @@ class WorldPublisher:
             self._last_status = status
             self._status.publish(status)
 
+    def repeat_status(self) -> None:
+        """The last status again."""
+        self._status.publish(self._last_status)
+
     def destroy(self) -> None:
         singles = (self._joints, self._eef_pose, self._scene, self._clock, self._status)
         for publisher in (*self._images.values(), *self._infos.values(), *singles):
