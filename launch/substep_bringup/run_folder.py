@@ -1,0 +1,86 @@
+"""The folder that one run leaves behind, and what lies where in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """``runs/<time>/`` with video.mp4, summary.json, config.json and logs/."""
+
+    path: Path
+
+    @staticmethod
+    def create(runs: Path, config: Mapping[str, Any], now: datetime | None = None) -> RunFolder:
+        """Make a new folder below ``runs`` and note the run's configuration in it.
+
+        Args:
+            config: must be representable in JSON.
+
+        Raises:
+            OSError: it cannot be made there.
+        """
+        name = (now or datetime.now()).strftime(TIME_FORMAT)
+        runs = runs.expanduser()
+        runs.mkdir(parents=True, exist_ok=True)
+        folder = RunFolder(_make_unique(runs, name).resolve())
+        folder.logs.mkdir()
+        (folder.path / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        return folder
+
+    @property
+    def video(self) -> Path:
+        return self.path / "video.mp4"
+
+    @property
+    def summary(self) -> Path:
+        return self.path / "summary.json"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def parameters(self) -> Path:
+        return self.path / "parameters"
+
+    def config(self) -> dict[str, Any]:
+        """The configuration that ``create`` noted; empty where the session was started by hand."""
+        path = self.path / "config.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    def note_failure(self, what: str) -> None:
+        """Why the run is over, from whoever watches the processes, before it ends the session. The first counts."""
+        try:
+            with self._failure.open("x", encoding="utf-8") as file:
+                file.write(what)
+        except FileExistsError:
+            return
+
+    def failure(self) -> str:
+        """What ``note_failure`` was told; "" when nothing failed."""
+        return self._failure.read_text(encoding="utf-8") if self._failure.is_file() else ""
+
+    @property
+    def _failure(self) -> Path:
+        return self.path / "logs" / "failure.txt"
+
+
+def _make_unique(runs: Path, name: str) -> Path:
+    """Two runs may start in the same second."""
+    number = 1
+    while True:
+        path = runs / (name if number == 1 else f"{name}_{number}")
+        try:
+            path.mkdir()
+            return path
+        except FileExistsError:
+            number += 1

@@ -1,0 +1,254 @@
+"""What has happened in the run so far, from the messages of planner, policy and bridge. Feeds display and summary."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from substep_interfaces.action import ExecuteTask
+from substep_interfaces.msg import ActionChunk, ChunkReport, EpisodeStatus
+
+OUTCOMES = {
+    ChunkReport.PLAYED: "played",
+    ChunkReport.PLAYED_EOS: "played_eos",
+    ChunkReport.SUPERSEDED: "superseded",
+    ChunkReport.REJECTED: "rejected",
+}
+NOT_KNOWN = -1.0
+ADVANCED = "advanced: "
+
+
+@dataclass
+class SubstepRecord:
+    """One substep of one plan.
+
+    Attributes:
+        attempts: how often it was issued.
+        steps: control steps of the chunks that were played for it.
+        ended: why it was left: "eos", "vision", …; "" while it is active.
+    """
+
+    plan_id: str
+    index: int
+    instruction: str
+    expected_effect: str
+    attempts: int = 1
+    steps: int = 0
+    ended: str = ""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something the planner announced: at which control step of the episode, on which substep."""
+
+    step: int
+    substep: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the run stands, for one line of text.
+
+    Attributes:
+        index, count: of the active substep; count is 0 before there is a plan.
+        substep_steps, episode_steps: control steps so far.
+        eos_probability: the largest of the newest chunk; ``NOT_KNOWN`` without.
+        steps_per_second: control steps per second of wall time; 0 before it can be known.
+        hold_reason: why the arm holds; "" while it moves.
+    """
+
+    index: int = 0
+    count: int = 0
+    instruction: str = ""
+    substep_steps: int = 0
+    episode_steps: int = 0
+    eos_probability: float = NOT_KNOWN
+    steps_per_second: float = 0.0
+    success: bool = False
+    hold_reason: str = ""
+
+
+@dataclass(frozen=True)
+class History:
+    """Everything that goes into the summary; copies, so that they stand still.
+
+    Attributes:
+        inference_times: s, one for each chunk that reached the bridge.
+        chunks: outcome -> number.
+        rejections: reason -> number.
+        wall_time: s from the first to the last control step.
+    """
+
+    status: EpisodeStatus | None
+    plan_source: str
+    substeps: tuple[SubstepRecord, ...]
+    events: tuple[Event, ...]
+    inference_times: tuple[float, ...]
+    chunks: dict[str, int]
+    rejections: dict[str, int]
+    model: str
+    wall_time: float
+    steps_per_second: float
+
+
+@dataclass
+class _Pace:
+    """Control steps against the wall clock, within one episode."""
+
+    episode: int = -1
+    first: tuple[int, float] = (0, 0.0)
+    last: tuple[int, float] = (0, 0.0)
+
+    def update(self, episode: int, step: int, now: float) -> None:
+        if episode != self.episode:
+            self.episode, self.first = episode, (step, now)
+            self.last = self.first
+        elif step == self.first[0]:
+            self.first = self.last = (step, now)  # the world has not moved yet: waiting does not count
+        elif step > self.last[0]:
+            self.last = (step, now)
+
+    @property
+    def wall_time(self) -> float:
+        return self.last[1] - self.first[1]
+
+    @property
+    def rate(self) -> float:
+        return (self.last[0] - self.first[0]) / self.wall_time if self.wall_time > 0 else 0.0
+
+
+@dataclass
+class _Counts:
+    inference_times: list[float] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    rejections: Counter[str] = field(default_factory=Counter)
+    steps: Counter[tuple[str, int]] = field(default_factory=Counter)  # (plan, substep) -> control steps
+
+
+class RunTracker:
+    """Follows one run. Messages come in one thread, questions from another.
+
+    Args:
+        clock: monotonic wall time in s.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._status: EpisodeStatus | None = None
+        self._records: dict[tuple[str, int], SubstepRecord] = {}
+        self._active: SubstepRecord | None = None
+        self._active_since = 0
+        self._count = 0
+        self._plan_source = ""
+        self._events: list[Event] = []
+        self._eos_probability = NOT_KNOWN
+        self._model = ""
+        self._pace = _Pace()
+        self._counts = _Counts()
+
+    def hear_status(self, status: EpisodeStatus) -> None:
+        with self._lock:
+            self._status = status
+            self._pace.update(status.episode, status.step, self._clock())
+
+    def hear_chunk(self, chunk: ActionChunk) -> None:
+        with self._lock:
+            self._model = chunk.model
+            self._eos_probability = max(chunk.eos_probabilities, default=NOT_KNOWN)
+
+    def hear_report(self, report: ChunkReport) -> None:
+        with self._lock:
+            self._counts.outcomes[OUTCOMES[report.outcome]] += 1
+            self._counts.inference_times.append(report.inference_time)
+            self._counts.steps[report.plan_id, report.substep_index] += report.steps_played
+            if report.outcome == ChunkReport.REJECTED:
+                self._counts.rejections[report.reason] += 1
+
+    def hear_feedback(self, feedback: ExecuteTask.Feedback) -> None:
+        """The planner's word is what counts for substeps. "advanced: …" comes with the next one, except at the end."""
+        with self._lock:
+            key = (feedback.plan_id, feedback.substep_index)
+            if feedback.event:
+                self._events.append(Event(self._step, feedback.substep_index, feedback.event))
+            is_new = key not in self._records
+            if feedback.event.startswith(ADVANCED) and self._active is not None:
+                self._leave(feedback.event.removeprefix(ADVANCED))
+            if is_new:
+                self._enter(feedback)
+            self._records[key].attempts = feedback.attempt + 1
+
+    def finish(self, ended: str) -> None:
+        """The run is over; ``ended`` is why the active substep, if any, was left."""
+        with self._lock:
+            if self._active is not None:
+                self._leave(ended)
+
+    def progress(self) -> Progress:
+        with self._lock:
+            status = self._status or EpisodeStatus()
+            common = Progress(
+                count=self._count,
+                episode_steps=status.step,
+                eos_probability=self._eos_probability,
+                steps_per_second=self._pace.rate,
+                success=status.success,
+                hold_reason=status.hold_reason if status.holding else "",
+            )
+            if self._active is None:
+                return common
+            return replace(
+                common,
+                index=self._active.index,
+                instruction=self._active.instruction,
+                substep_steps=max(0, status.step - self._active_since),
+            )
+
+    def history(self) -> History:
+        with self._lock:
+            steps = self._counts.steps
+            return History(
+                status=self._status,
+                plan_source=self._plan_source,
+                substeps=tuple(replace(record, steps=steps[key]) for key, record in self._records.items()),
+                events=tuple(self._events),
+                inference_times=tuple(self._counts.inference_times),
+                chunks=dict(self._counts.outcomes),
+                rejections=dict(self._counts.rejections),
+                model=self._model,
+                wall_time=self._pace.wall_time,
+                steps_per_second=self._pace.rate,
+            )
+
+    @property
+    def status(self) -> EpisodeStatus | None:
+        """The newest word on the episode."""
+        with self._lock:
+            return self._status
+
+    def all_steps_reported(self) -> bool:
+        """Every control step of the episode belongs to a chunk that was reported."""
+        with self._lock:
+            return self._step <= sum(self._counts.steps.values())
+
+    @property
+    def _step(self) -> int:
+        return self._status.step if self._status is not None else 0
+
+    def _enter(self, feedback: ExecuteTask.Feedback) -> None:
+        if self._active is not None:
+            self._leave("replanned")
+        step = feedback.plan[feedback.substep_index]
+        record = SubstepRecord(feedback.plan_id, feedback.substep_index, step.instruction, step.expected_effect)
+        self._records[feedback.plan_id, feedback.substep_index] = record
+        self._active, self._active_since = record, self._step
+        self._count, self._plan_source = len(feedback.plan), feedback.plan_source
+        self._eos_probability = NOT_KNOWN
+
+    def _leave(self, ended: str) -> None:
+        self._active.ended = ended
+        self._active = None
