@@ -1,0 +1,217 @@
+"""The simulated world beside LIBERO's own loop: same physics, same verdicts, repeatable, images the right way up."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from libero_bridge import libero_setup
+from libero_bridge.simulation import Simulation, SimulationConfig
+from libero_bridge.tasks import load_task
+
+pytestmark = pytest.mark.xdist_group("simulation")
+SOUP = "alphabet_soup_1"
+IDLE = np.array([0, 0, 0, 0, 0, 0, -1.0])
+
+
+@pytest.fixture(scope="module")
+def simulation() -> Iterator[Simulation]:
+    """Pick up the alphabet soup and place it in the basket."""
+    world = Simulation(SimulationConfig("libero_object", 0, image_size=(64, 64)))
+    yield world
+    world.close()
+
+
+@pytest.fixture(scope="module")
+def plain_environment():
+    """LIBERO's own environment of the same task, from the same assets."""
+    libero_setup.use_assets(libero_setup.EMBEDDED_ASSETS)
+    from libero.libero.envs.env_wrapper import ControlEnv
+
+    task = load_task("libero_object", 0)
+    environment = ControlEnv(str(task.bddl_file), use_camera_obs=False, has_offscreen_renderer=False)
+    yield environment
+    environment.close()
+
+
+def test_trajectory_and_verdict_are_those_of_liberos_own_loop(simulation, plain_environment):
+    plain_environment.seed(3)
+    plain_environment.reset()
+    plain_environment.set_init_state(load_task("libero_object", 0).init_states()[5])
+    for _ in range(simulation.config.settle_steps):
+        plain_environment.step(IDLE)
+    simulation.reset(init_state=5, seed=3)
+
+    verdicts = []
+    for step, action in enumerate(wild_actions(60)):
+        if step == 30:
+            for env in (simulation._env, plain_environment.env):
+                put_above(env, SOUP, "basket_1")
+        simulation.step(action)
+        done = plain_environment.step(action)[2]
+        assert np.abs(simulation._data.qpos - plain_environment.sim.data.qpos).max() < 1e-9
+        verdicts.append((bool(done), all(simulation.scene().predicates.values())))
+    assert all(plain == ours for plain, ours in verdicts)
+    assert [plain for plain, _ in verdicts].count(True) > 5, "the soup never was in the basket: nothing was compared"
+    assert simulation.success and simulation.over == "success"
+
+
+def test_the_same_seed_gives_the_same_bits(simulation):
+    first = rollout_hash(simulation)
+    simulation.reset(init_state=9, seed=1)
+    simulation.step(np.ones(7))
+    assert rollout_hash(simulation) == first
+
+
+def test_a_world_built_anew_gives_the_same_bits(simulation):
+    other = Simulation(SimulationConfig("libero_object", 0, image_size=(64, 64)))
+    try:
+        assert rollout_hash(other) == rollout_hash(simulation)
+    finally:
+        other.close()
+
+
+def test_world_time_goes_on_across_resets(simulation):
+    stamps = [simulation.reset().stamp, simulation.step(IDLE).stamp, simulation.reset().stamp]
+    assert np.diff(stamps).tolist() == [50_000_000, 50_000_000]
+    assert simulation.step_count == 0 and not simulation.success
+
+
+def test_images_show_objects_where_the_camera_geometry_says(simulation):
+    """Row 0 is the top, column 0 the left: an object that is hidden changes the image at its projected place."""
+    simulation.reset()
+    model, data = simulation._model, simulation._data
+    for camera, size in (("agentview", (240, 320)), ("eye_in_hand", (200, 200))):
+        with_soup = simulation.render(camera, *size).astype(int)
+        hidden = [g for g in range(model.ngeom) if model.body(model.geom_bodyid[g]).name.startswith(SOUP)]
+        alpha = model.geom_rgba[hidden, 3].copy()
+        model.geom_rgba[hidden, 3] = 0
+        changed = np.abs(simulation.render(camera, *size).astype(int) - with_soup).sum(axis=2) > 30
+        model.geom_rgba[hidden, 3] = alpha
+        rows, columns = np.nonzero(changed)
+        row, column = project(simulation, data, camera, size, object_centre(simulation, SOUP))
+        assert len(rows) > 20
+        assert abs(np.median(rows) - row) < 12 and abs(np.median(columns) - column) < 12
+
+
+def test_the_scene_says_what_there_is(simulation):
+    simulation.reset()
+    scene = simulation.scene()
+    assert scene.predicates == {"in alphabet_soup_1 basket_1_contain_region": False}
+    soup, basket = scene.objects[SOUP], scene.objects["basket_1"]
+    assert (soup.category, soup.movable) == ("alphabet_soup", True)
+    assert (soup.upper > soup.lower).all() and (basket.upper - basket.lower > 0.1).all()
+    region = scene.regions["basket_1_contain_region"]
+    assert region.object == "basket_1"
+    assert np.linalg.norm(region.position - basket.position) < 0.1
+    assert scene.regions["floor_target_object_region"].object == "floor"
+    assert scene.grasped == frozenset()
+
+
+def test_an_object_between_both_fingers_is_grasped(simulation):
+    simulation.reset()
+    soup = object_centre(simulation, SOUP)
+    drive(simulation, soup + [0, 0, 0.12], gripper=-1)
+    drive(simulation, soup, gripper=-1)
+    assert simulation.scene().grasped == frozenset()
+    drive(simulation, soup, gripper=1)
+    assert simulation.scene().grasped == {SOUP}
+
+
+def test_joints_of_fixtures_have_an_axis_and_move_with_their_body():
+    world = Simulation(SimulationConfig("libero_goal", 0, render=False))
+    try:
+        world.reset()
+        before = world.scene()
+        middle = before.joints["wooden_cabinet_1_middle_level"]
+        assert middle.object == "wooden_cabinet_1"
+        world._env.sim.data.set_joint_qpos("wooden_cabinet_1_middle_level", -0.15)
+        world._env.sim.forward()
+        after = world.scene()
+        moved = after.joints["wooden_cabinet_1_middle_level"]
+        np.testing.assert_allclose(moved.body_position - middle.body_position, -0.15 * middle.axis, atol=1e-6)
+        assert after.predicates == {"open wooden_cabinet_1_middle_region": True}
+        assert not before.predicates["open wooden_cabinet_1_middle_region"]
+    finally:
+        world.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"suite": "libero_nothing"}, "libero_nothing.*libero_spatial"),
+        ({"task_index": 10}, "10.*libero_object.*0 to 9"),
+        ({"assets": "/nowhere"}, "/nowhere"),
+        ({"cameras": ("frontview",)}, "frontview.*agentview"),
+        ({"horizon": 0}, "horizon 0"),
+        ({"settle_steps": -1}, "settle_steps -1"),
+    ],
+)
+def test_a_wrong_configuration_is_named(change, words):
+    with pytest.raises(ValueError, match=words):
+        Simulation(SimulationConfig(**{"suite": "libero_object", "task_index": 0, **change}))
+
+
+def test_a_wrong_initial_state_or_action_is_named(simulation):
+    with pytest.raises(ValueError, match="initial state 50 .*0 to 49"):
+        simulation.reset(init_state=50)
+    simulation.reset()
+    for action in (np.zeros(6), np.full(7, np.nan)):
+        with pytest.raises(ValueError, match="finite vector of 7 values"):
+            simulation.step(action)
+    with pytest.raises(ValueError, match="image size 8x128"):
+        simulation.render("agentview", 8, 128)
+
+
+def wild_actions(count: int) -> np.ndarray:
+    """(count, 7) downwards into the objects, with turns and a gripper that opens and closes."""
+    actions = np.random.default_rng(0).uniform(-1, 1, (count, 7))
+    actions[:, 2] = actions[:, 2] * 0.5 - 0.5
+    return actions
+
+
+def rollout_hash(simulation: Simulation) -> str:
+    """Of everything that is observed in some steps after a reset."""
+    digest = hashlib.sha256()
+    observations = [simulation.reset(init_state=2, seed=7), *(simulation.step(action) for action in wild_actions(15))]
+    for observation in observations:
+        digest.update(observation.proprio.tobytes())
+        for image in observation.images.values():
+            digest.update(image.tobytes())
+        for item in observation.scene.objects.values():
+            digest.update(item.position.tobytes() + item.quaternion.tobytes())
+    return digest.hexdigest()
+
+
+def put_above(env, name: str, place: str) -> None:
+    """Lets an object fall from 10 cm above another one."""
+    joint = env.objects_dict[name].joints[-1]
+    pose = env.sim.data.get_joint_qpos(joint).copy()
+    pose[:3] = env.sim.data.body_xpos[env.obj_body_id[place]] + [0, 0, 0.1]
+    env.sim.data.set_joint_qpos(joint, pose)
+    env.sim.data.set_joint_qvel(joint, np.zeros(6))
+
+
+def object_centre(simulation: Simulation, name: str) -> np.ndarray:
+    """(3,) m: middle of an object's collision geometry in the world frame."""
+    body = simulation._env.obj_body_id[name]
+    item = simulation.scene().objects[name]
+    return simulation._data.xpos[body] + simulation._data.xmat[body].reshape(3, 3) @ (item.lower + item.upper) / 2
+
+
+def project(simulation: Simulation, data, camera: str, size: tuple[int, int], point: np.ndarray) -> tuple[float, float]:
+    """Row and column of a world point in an upright image, by the pinhole model."""
+    name = {"agentview": "agentview", "eye_in_hand": "robot0_eye_in_hand"}[camera]
+    view = data.cam(name)
+    x, y, z = view.xmat.reshape(3, 3).T @ (point - view.xpos) * [1, -1, -1]  # x right, y down, z forward
+    column, row, _ = simulation.intrinsics(camera, *size) @ [x / z, y / z, 1]
+    return row, column
+
+
+def drive(simulation: Simulation, target: np.ndarray, gripper: float, steps: int = 40) -> None:
+    for _ in range(steps):
+        error = target - simulation.eef_pose()[0]
+        simulation.step(np.array([*np.clip(20 * error, -1, 1), 0, 0, 0, gripper]))
