@@ -1,0 +1,1 @@
+"""Checks a scene pack against the benchmark: every task, every initial state, every goal."""
