@@ -1,0 +1,1 @@
+"""What crosses packages: the running graph and its faults."""

@@ -1,0 +1,44 @@
+"""The test as the policy: answers chunk requests with whatever a test wants to see played, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from substep_interfaces.msg import ActionChunk, ChunkRequest
+
+from substep_policy.chunk import Chunk
+from substep_policy.messages import chunk_to_message
+from substep_policy.observation import ACTION_DIM
+from tests.probe import Probe
+
+STILL = np.array([[0, 0, 0, 0, 0, 0, -1]], np.float32)
+
+
+def chunk_for(request: ChunkRequest, actions: np.ndarray, *, eos: bool = False) -> ActionChunk:
+    """A well-formed answer: (horizon, 7) actions, the last of which ends the substep if ``eos``."""
+    probabilities = np.zeros(len(actions), np.float32)
+    probabilities[-1] = float(eos)
+    chunk = Chunk(actions.astype(np.float32), probabilities, len(actions) - 1 if eos else -1)
+    return chunk_to_message(chunk, request, "stand-in", 0.01)
+
+
+def still(request: ChunkRequest) -> ActionChunk:
+    """Four steps of doing nothing."""
+    return chunk_for(request, np.repeat(STILL, 4, axis=0))
+
+
+def reach(direction: tuple[float, float, float], steps: int) -> np.ndarray:
+    """(steps, 7): move the hand, gripper open."""
+    actions = np.zeros((steps, ACTION_DIM), np.float32)
+    actions[:, :3] = direction
+    actions[:, -1] = -1.0
+    return actions
+
+
+class StandInPolicy:
+    """Answers every request by ``answer``, which a test may exchange at any time."""
+
+    def __init__(self, probe: Probe) -> None:
+        self.answer: Callable[[ChunkRequest], ActionChunk | None] = lambda request: None
+        probe.answer_requests(lambda request: self.answer(request))
