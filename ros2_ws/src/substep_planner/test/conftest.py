@@ -160,6 +160,12 @@ class PlannerGraph:
         self.active = self.substeps.get(timeout=PATIENCE)
         return self.active
 
+    def next_active(self) -> ActiveSubstep:
+        """The next that is not empty: an empty one that is replaced at once may never be seen."""
+        while not self.next_substep().plan_id:
+            pass
+        return self.active
+
     def world(self, step=0, success=False, done=False, episode=1, instruction=TASK, suite="libero_object") -> None:
         self.statuses.publish(
             EpisodeStatus(
