@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from substep_bringup.session.tracker import NOT_KNOWN, Progress
+from substep_bringup.session.tracker import Progress, eos_text
 
 PANEL_HEIGHT = 384  # pixels of one camera in the video
 CAPTION_HEIGHT = 64
@@ -25,9 +25,7 @@ def caption_lines(progress: Progress) -> tuple[str, str]:
         return "success: the goal holds", figures
     if not progress.instruction:
         return progress.hold_reason or "no active substep", figures
-    figures += f"   in this substep {progress.substep_steps}"
-    if progress.eos_probability != NOT_KNOWN:
-        figures += f"   EOS {progress.eos_probability:.2f}"
+    figures += f"   in this substep {progress.substep_steps}   EOS {eos_text(progress)}"
     return f"{progress.index + 1}/{progress.count}  {progress.instruction}", figures
 
 

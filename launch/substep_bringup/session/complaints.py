@@ -28,27 +28,25 @@ class Complaint:
 
 
 class Complaints:
-    """Collects complaints; thread-safe.
-
-    Diagnostics say what is wrong for people to read, so they come before the log when both know.
-    """
+    """Collects complaints; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._in_diagnostics: dict[str, str] = {}
-        self._in_log: dict[str, str] = {}
+        self._in_log: dict[str, Complaint] = {}
         self._unread: deque[Complaint] = deque(maxlen=KEPT)
 
     def hear_log(self, message: Log) -> None:
         """A line of /rosout."""
         if message.level < _level(Log.WARN):
             return
-        node = message.name.replace(".", "/")
         severity = Severity.ERROR if message.level >= _level(Log.ERROR) else Severity.WARNING
+        complaint = Complaint(message.name.replace(".", "/"), severity, message.msg)
         with self._lock:
-            if severity is Severity.ERROR:
-                self._in_log[node] = message.msg
-            self._unread.append(Complaint(node, severity, message.msg))
+            earlier = self._in_log.get(complaint.node)
+            if earlier is None or severity >= earlier.severity:
+                self._in_log[complaint.node] = complaint
+            self._unread.append(complaint)
 
     def hear_diagnostics(self, message: DiagnosticArray) -> None:
         """A message of /diagnostics; a status is named "<node>: <what>"."""
@@ -57,10 +55,14 @@ class Complaints:
                 if _level(status.level) == _level(DiagnosticStatus.ERROR):
                     self._in_diagnostics[status.name.partition(":")[0].strip("/ ")] = status.message
 
-    def last_error(self, node: str) -> str:
-        """The newest error of a node; "" when it has not complained."""
+    def newest(self, node: str) -> str:
+        """The newest error of a node, else its newest warning; "" when it has not complained.
+
+        Diagnostics are written for people to read, so an error there comes before one in the log.
+        """
         with self._lock:
-            return self._in_diagnostics.get(node) or self._in_log.get(node, "")
+            logged = self._in_log.get(node)
+            return self._in_diagnostics.get(node) or (logged.text if logged else "")
 
     def take_unread(self) -> list[Complaint]:
         """Complaints in the log since the last call."""

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from substep_bringup.session.tracker import NOT_KNOWN, Progress
+from substep_bringup.session.tracker import Progress, eos_text
 
 REDRAWS = 0.2  # s between two redraws of the line
 REPEATS = 10.0  # s between two plain lines when nothing else changes
@@ -23,9 +23,8 @@ def progress_text(progress: Progress) -> str:
         f"substep {progress.index + 1}/{progress.count}",
         progress.instruction,
         f"step {progress.substep_steps} ({progress.episode_steps})",
+        f"EOS {eos_text(progress)}",
     ]
-    if progress.eos_probability != NOT_KNOWN:
-        parts.append(f"EOS {progress.eos_probability:.2f}")
     if progress.steps_per_second > 0:
         parts.append(f"{progress.steps_per_second:.0f} steps/s")
     return "  ".join(parts)

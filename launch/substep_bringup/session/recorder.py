@@ -119,15 +119,13 @@ class VideoWriter:
         try:
             self._frames.put(None, timeout=FINISHING)
             self._thread.join(FINISHING)
-            self._encoder.stdin.close()
-            self._encoder.wait(FINISHING)
+            _, said = self._encoder.communicate(timeout=FINISHING)  # closes its input, so that it ends
         except (queue.Full, subprocess.TimeoutExpired):
+            self._encoder.kill()
+            _, said = self._encoder.communicate()
             self._problem = f"the encoder did not finish within {FINISHING:.0f} s"
-        except BrokenPipeError:
-            self._problem = "the encoder ended early"
-        self._encoder.kill()
-        said = self._encoder.communicate()[1].decode(errors="replace").strip()
-        return VideoStats(self._path.name, self._written, self._dropped, said or self._problem)
+        problem = said.decode(errors="replace").strip() or self._problem
+        return VideoStats(self._path.name, self._written, self._dropped, problem)
 
     def _encode(self) -> None:
         while (frame := self._frames.get()) is not None:

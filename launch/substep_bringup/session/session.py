@@ -19,7 +19,9 @@ from substep_planner.errors import ErrorCode
 
 LAST_WORDS = 2.0  # s for news that is on its way when something ends
 ANSWER = 10.0  # s for an answer that takes no work
-CANCELLING = 5.0  # s
+CANCELLING = 3.0  # s
+ANSWER_WHEN_ENDING = 2.0  # s; whoever has died does not answer
+WORTH_A_LINE = 0.3  # s of waiting
 SHUTTING_DOWN = 5.0  # s for each node
 
 
@@ -46,7 +48,8 @@ class Session:
     def run(self) -> ExitCode:
         """Carry the run out, whatever comes, and leave its summary."""
         outcome = self._attempt()
-        self._node.tracker.finish(outcome.verdict)
+        self._node.tracker.finish(_why_the_substep_ended(outcome))
+        self._show_ended()
         self._keep(outcome)
         self._take_down()
         return outcome.exit_code
@@ -113,12 +116,8 @@ class Session:
         self._require(managed, answer.result().success, "refused to become active")
 
     def _require(self, managed: ManagedNode, success: bool, refusal: str) -> None:
-        if success:
-            return
-        name = self._node.full_name(managed.name)
-        wait_quietly(lambda: self._node.complaints.last_error(name) != "", LAST_WORDS)
-        reason = self._node.complaints.last_error(name) or "it did not say why; see its log"
-        raise BringupFailed(f"node {managed.name} {refusal}: {reason}")
+        if not success:
+            raise BringupFailed(f"node {managed.name} {refusal}: {self._last_word(managed.name)}")
 
     # --- the task ---
 
@@ -145,7 +144,7 @@ class Session:
         except TookTooLong:
             raise BringupFailed("the planner does not answer to the task") from None
         if not goal.accepted:
-            return Outcome(ExitCode.TASK_FAILED, "rejected", message=self._planner_error() or "the planner is busy")
+            return Outcome(ExitCode.TASK_FAILED, "rejected", message=self._last_word("planner"))
         self._interruption.wait(goal.is_over, meanwhile=self._show_progress)
         return self._judge(goal.result)
 
@@ -162,8 +161,11 @@ class Session:
             common["message"] = f"{result.message}, but the world says that the goal does not hold"
         return Outcome(ExitCode.TASK_FAILED, "failed" if result.success else "aborted", **common)
 
-    def _planner_error(self) -> str:
-        return self._node.complaints.last_error(self._node.full_name("planner"))
+    def _last_word(self, node: str) -> str:
+        """What a node complained about; asked for when it has just refused something, so it may still be on its way."""
+        name = self._node.full_name(node)
+        wait_quietly(lambda: self._node.complaints.newest(name) != "", LAST_WORDS)
+        return self._node.complaints.newest(name) or f"{node} did not say why; see its log"
 
     def _cancel(self) -> None:
         goal = self._node.goal
@@ -205,14 +207,12 @@ class Session:
             self._display.message(f"video: {video.problem}", "yellow")
 
     def _take_down(self) -> None:
-        """In the reverse order, skipping nodes that are gone or stuck in a transition."""
-        for managed in reversed(self._managed):
-            if managed.is_busy() or not managed.is_there():
-                continue
-            state = managed.ask_state()
-            if not wait_quietly(state.done, SHUTTING_DOWN):
-                continue
-            transition = SHUTDOWN.get(state.result().current_state.id)
+        """In the reverse order, without those that are gone or stuck in a transition; they are ended as processes."""
+        reachable = [node for node in reversed(self._managed) if node.is_there() and not node.is_busy()]
+        states = {managed: managed.ask_state() for managed in reachable}
+        wait_quietly(lambda: all(state.done() for state in states.values()), ANSWER_WHEN_ENDING)
+        for managed in [managed for managed in reachable if states[managed].done()]:
+            transition = SHUTDOWN.get(states[managed].result().current_state.id)
             if transition is not None:
                 wait_quietly(managed.request(transition).done, SHUTTING_DOWN)
 
@@ -225,18 +225,32 @@ class Session:
         def show() -> None:
             self._pass_on_complaints()
             waited = time.monotonic() - since
-            self._display.phase(what, waited)
+            if waited > WORTH_A_LINE:
+                self._display.phase(what, waited)
 
         self._interruption.wait(condition, seconds, show)
 
     def _show_progress(self) -> None:
         self._pass_on_complaints()
+        self._show_ended()
         self._display.progress(self._node.tracker.progress())
+
+    def _show_ended(self) -> None:
+        for record in self._node.tracker.take_ended():
+            what = f"substep {record.index + 1}  {record.instruction}"
+            self._display.message(f"{what}: {record.ended}, {record.steps} steps")
 
     def _pass_on_complaints(self) -> None:
         for complaint in self._node.complaints.take_unread():
             style = "red" if complaint.severity is Severity.ERROR else "yellow"
             self._display.message(f"[{complaint.node}] {complaint.text}", style)
+
+
+def _why_the_substep_ended(outcome: Outcome) -> str:
+    """For the substep that was active at the end."""
+    if outcome.success:
+        return "goal reached"
+    return outcome.error.lower() if outcome.error_code else outcome.verdict
 
 
 def _error_name(code: int) -> str:

@@ -72,6 +72,11 @@ class Progress:
     hold_reason: str = ""
 
 
+def eos_text(progress: Progress) -> str:
+    """For people: a probability, or a dash."""
+    return "–" if progress.eos_probability == NOT_KNOWN else f"{progress.eos_probability:.2f}"
+
+
 @dataclass(frozen=True)
 class History:
     """Everything that goes into the summary; copies, so that they stand still.
@@ -143,6 +148,7 @@ class RunTracker:
         self._records: dict[tuple[str, int], SubstepRecord] = {}
         self._active: SubstepRecord | None = None
         self._active_since = 0
+        self._ended: list[SubstepRecord] = []
         self._count = 0
         self._plan_source = ""
         self._events: list[Event] = []
@@ -159,7 +165,8 @@ class RunTracker:
     def hear_chunk(self, chunk: ActionChunk) -> None:
         with self._lock:
             self._model = chunk.model
-            self._eos_probability = max(chunk.eos_probabilities, default=NOT_KNOWN)
+            certain = 1.0 if chunk.eos_index >= 0 else NOT_KNOWN  # a policy without an EOS head still ends substeps
+            self._eos_probability = max(chunk.eos_probabilities, default=certain)
 
     def hear_report(self, report: ChunkReport) -> None:
         with self._lock:
@@ -210,11 +217,10 @@ class RunTracker:
 
     def history(self) -> History:
         with self._lock:
-            steps = self._counts.steps
             return History(
                 status=self._status,
                 plan_source=self._plan_source,
-                substeps=tuple(replace(record, steps=steps[key]) for key, record in self._records.items()),
+                substeps=tuple(self._counted(record) for record in self._records.values()),
                 events=tuple(self._events),
                 inference_times=tuple(self._counts.inference_times),
                 chunks=dict(self._counts.outcomes),
@@ -223,6 +229,12 @@ class RunTracker:
                 wall_time=self._pace.wall_time,
                 steps_per_second=self._pace.rate,
             )
+
+    def take_ended(self) -> list[SubstepRecord]:
+        """Substeps that have ended since the last call."""
+        with self._lock:
+            ended, self._ended = self._ended, []
+            return [self._counted(record) for record in ended]
 
     @property
     def status(self) -> EpisodeStatus | None:
@@ -251,4 +263,9 @@ class RunTracker:
 
     def _leave(self, ended: str) -> None:
         self._active.ended = ended
+        self._ended.append(self._active)
         self._active = None
+
+    def _counted(self, record: SubstepRecord) -> SubstepRecord:
+        """A copy with the control steps that were reported for it."""
+        return replace(record, steps=self._counts.steps[record.plan_id, record.index])

@@ -1,0 +1,194 @@
+"""A session, its runner and stand-ins for the nodes, as processes: what a user sees of good and bad runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import imageio_ffmpeg
+import psutil
+import pytest
+
+from substep_bringup.exit_codes import ExitCode
+from substep_bringup.run_folder import RunFolder
+
+PATIENCE = 90.0  # s, for what must happen
+FAKE_GRAPH = Path(__file__).with_name("fake_graph.py")
+RUN = """
+import sys
+from pathlib import Path
+from substep_bringup.child_process import ProcessSpec
+from substep_bringup.run_folder import RunFolder
+from substep_bringup.runner import Runner
+
+folder, fault = RunFolder(Path(sys.argv[1])), sys.argv[3]
+nodes = ProcessSpec("nodes", (sys.executable, sys.argv[2], fault), folder.logs / "nodes.log")
+start = "import sys; from substep_bringup.session.main import main; sys.exit(main())"
+session = ProcessSpec(
+    "session", (sys.executable, "-c", start, "--ros-args", "-p", f"run_folder:={folder.path}", *sys.argv[4:])
+)
+sys.exit(Runner([nodes], session, on_failure=folder.note_failure).run())
+"""
+
+
+class Run:
+    """One run below a test's folder."""
+
+    def __init__(self, runs: Path, fault: str, *arguments: str) -> None:
+        self.folder = RunFolder.create(runs, {"seed": 7})
+        command = [sys.executable, "-c", RUN, str(self.folder.path), str(FAKE_GRAPH), fault, *arguments]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def end(self) -> tuple[int, str]:
+        """Exit code and what was printed."""
+        printed, _ = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, printed
+
+    def wait_for(self, word: str) -> None:
+        """Until a line with ``word`` is printed."""
+        for line in self.process.stdout:
+            if word in line:
+                return
+        raise AssertionError(f"the run ended without {word!r}")
+
+    def summary(self) -> dict:
+        return json.loads(self.folder.summary.read_text())
+
+    def frames(self) -> int:
+        """Frames of the video that can be decoded."""
+        return imageio_ffmpeg.count_frames_and_secs(str(self.folder.video))[0]
+
+
+@pytest.fixture
+def start(tmp_path):
+    runs = []
+
+    def start_run(fault: str = "none", *arguments: str) -> Run:
+        runs.append(Run(tmp_path, fault, *arguments))
+        return runs[-1]
+
+    yield start_run
+    for run in runs:
+        run.process.kill()
+        run.process.wait()
+        run.process.stdout.close()
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.01)
+
+
+def nodes_of(run: Run) -> psutil.Process:
+    """The process of the stand-ins."""
+    children = psutil.Process(run.process.pid).children()
+    return next(child for child in children if str(FAKE_GRAPH) in child.cmdline())
+
+
+def test_a_task_that_is_done(start):
+    run = start()
+    code, printed = run.end()
+    assert code == ExitCode.SUCCESS, printed
+    assert "substep 1  pick up the mug: eos, 5 steps" in printed
+    assert "substep 2  place the mug on the plate: goal reached, 5 steps" in printed
+    assert "success" in printed
+    summary = run.summary()
+    assert summary["success"] and summary["verdict"] == "success"
+    assert summary["task"]["instruction"] == "move the mug"
+    assert [(step["instruction"], step["steps"], step["ended"]) for step in summary["plan"]["substeps"]] == [
+        ("pick up the mug", 5, "eos"),
+        ("place the mug on the plate", 5, "goal reached"),
+    ]
+    assert summary["steps"] == 10
+    assert summary["chunk_latency_s"]["median"] == 0.25
+    assert summary["config"] == {"seed": 7}
+    assert run.frames() == summary["video"]["frames"] > 20
+
+
+def test_only_the_worlds_verdict_counts(start):
+    run = start("wrong")
+    code, printed = run.end()
+    assert code == ExitCode.TASK_FAILED
+    assert "the world says that the goal does not hold" in printed
+    assert run.summary()["success"] is False
+
+
+def test_a_node_that_refuses_to_configure_is_quoted(start):
+    run = start("refuse")
+    code, printed = run.end()
+    assert code == ExitCode.BRINGUP_FAILED
+    assert "node policy refused to configure: configure failed: parameter device is 'tpu'" in printed
+    assert "parameter device is 'tpu', expected 'auto' or 'cpu'" in run.summary()["error"]["message"]
+
+
+def test_a_task_that_the_planner_gives_up(start):
+    run = start("abort")
+    code, printed = run.end()
+    assert code == ExitCode.TASK_FAILED
+    assert "no chunk came" in printed
+    summary = run.summary()
+    assert summary["error"] == {"code": 160, "name": "POLICY_SILENT", "message": "no chunk came"}
+    assert summary["plan"]["substeps"][0]["ended"] == "policy_silent"
+
+
+def test_a_goal_that_the_planner_rejects(start):
+    run = start("busy")
+    assert run.end()[0] == ExitCode.TASK_FAILED
+    assert "101 BUSY" in run.summary()["error"]["message"]
+
+
+def test_an_interrupted_run_keeps_its_video_and_summary(start):
+    run = start("standstill")
+    run.wait_for("substep 1/2")
+    run.process.send_signal(signal.SIGINT)
+    assert run.end()[0] == ExitCode.INTERRUPTED
+    summary = run.summary()
+    assert summary["verdict"] == "interrupted"
+    assert summary["plan"]["substeps"][0]["ended"] == "canceled"
+    assert run.frames() == summary["video"]["frames"] > 0
+
+
+def test_an_interrupted_configure_ends_at_once(start):
+    run = start("slow")
+    run.wait_for("configuring policy")
+    run.process.send_signal(signal.SIGINT)
+    assert run.end()[0] == ExitCode.INTERRUPTED
+    assert run.summary()["verdict"] == "interrupted"
+
+
+def test_a_node_that_dies_is_named_in_the_summary(start):
+    run = start("standstill")
+    run.wait_for("substep 1/2")
+    os.kill(nodes_of(run).pid, signal.SIGKILL)
+    code, printed = run.end()
+    assert code == ExitCode.NODE_DIED
+    summary = run.summary()
+    assert summary["verdict"] == "node died"
+    assert summary["error"]["message"] == "node nodes was ended by SIGKILL"
+    assert run.frames() > 0
+
+
+def test_a_killed_runner_leaves_a_readable_video_and_no_process(start):
+    run = start("standstill")
+    run.wait_for("substep 1/2")
+    family = psutil.Process(run.process.pid).children(recursive=True)
+    assert any("ffmpeg" in process.name() for process in family)
+    run.process.kill()
+    _, alive = psutil.wait_procs(family, PATIENCE)
+    assert alive == []
+    assert run.frames() > 0
+
+
+def test_a_bad_parameter_of_the_session_is_named(start):
+    run = start("none", "-p", "video_rate:=0")
+    code, printed = run.end()
+    assert code == ExitCode.BAD_ARGUMENTS
+    assert "parameter video_rate must be from 1 to 60" in printed
