@@ -97,22 +97,29 @@ class BoxSet:
             np.array([box.half_size for box in boxes]).reshape(-1, 3),
         )
 
-    def depth_of(self, box: Box) -> float:
-        """How deep ``box`` reaches into any of the boxes in m, at most 0 where it stays clear (separating axes)."""
-        if len(self.positions) == 0:
-            return -np.inf
-        axes = self._axes_to_try(box)
-        distance = np.abs(np.einsum("nki,ni->nk", axes, self.positions - box.position))
-        reach = np.abs(axes @ box.rotation) @ box.half_size
-        reach += np.einsum("nkj,nj->nk", np.abs(np.einsum("nki,nij->nkj", axes, self.rotations)), self.half_sizes)
-        return float(np.max(np.min(reach - distance, axis=1)))
+    def near(self, point: np.ndarray, distance: float) -> BoxSet:
+        """Those whose world-aligned outline comes within ``distance`` m of a (2,) point, seen from above."""
+        reach = np.einsum("nij,nj->ni", np.abs(self.rotations), self.half_sizes)[:, :2]
+        gap = np.linalg.norm(np.maximum(np.abs(self.positions[:, :2] - point) - reach, 0), axis=1)
+        return BoxSet(*(array[gap < distance] for array in (self.positions, self.rotations, self.half_sizes)))
 
-    def _axes_to_try(self, box: Box) -> np.ndarray:
-        """(n, 15, 3) unit axes: the faces' normals of both and the cross products of their edges."""
-        count = len(self.positions)
-        own = np.broadcast_to(box.rotation.T, (count, 3, 3))
-        theirs = np.swapaxes(self.rotations, 1, 2)
-        crosses = np.cross(own[:, :, None, :], theirs[:, None, :, :]).reshape(count, 9, 3)
-        norms = np.linalg.norm(crosses, axis=2, keepdims=True)
-        crosses = np.where(norms > 1e-6, crosses / np.maximum(norms, 1e-6), own[:, [0] * 9])
-        return np.concatenate([own, theirs, crosses], axis=1)
+    def depths_of(self, others: BoxSet) -> np.ndarray:
+        """(m,) how deep each of the others reaches into any of these boxes in m; below 0: it stays that far clear.
+
+        By separating axes: the faces' normals of both boxes and the cross products of their edges.
+        """
+        if len(self.positions) == 0:
+            return np.full(len(others.positions), -np.inf)
+        offsets = self.positions[None] - others.positions[:, None]
+        own = np.swapaxes(others.rotations, 1, 2)[:, None]
+        theirs = np.swapaxes(self.rotations, 1, 2)[None]
+        shape = (len(others.positions), len(self.positions))
+        own, theirs = (np.broadcast_to(axes, (*shape, 3, 3)) for axes in (own, theirs))
+        crosses = np.cross(own[:, :, :, None], theirs[:, :, None, :]).reshape(*shape, 9, 3)
+        norms = np.linalg.norm(crosses, axis=-1, keepdims=True)
+        crosses = np.where(norms > 1e-6, crosses / np.maximum(norms, 1e-6), own[:, :, [0] * 9])
+        axes = np.concatenate([own, theirs, crosses], axis=2)
+        reach = np.abs(axes @ others.rotations[:, None]) @ others.half_sizes[:, None, :, None]
+        reach = reach + np.abs(axes @ self.rotations[None]) @ self.half_sizes[None, :, :, None]
+        distance = np.abs(axes @ offsets[..., None])
+        return np.max(np.min((reach - distance)[..., 0], axis=2), axis=1)

@@ -14,8 +14,9 @@ from substep_policy.demonstrator.frames import Pose, angle_between, most_vertica
 from substep_policy.demonstrator.hand import (
     FINGER_TRAVEL,
     FINGER_WIDTH,
+    MAX_OPENING,
     TIP_LENGTH,
-    hand_depth,
+    hand_depths,
     pointing_down,
     tilted_hand,
     turn_from_neutral,
@@ -23,11 +24,11 @@ from substep_policy.demonstrator.hand import (
 from substep_policy.demonstrator.shapes import Pinch, Rim, Solid, rim_of, shapes_of
 from substep_policy.scene import SceneObject
 
-MAX_OPENING = 2 * FINGER_TRAVEL
 _WIDEST = MAX_OPENING - 0.005
 _PINCH_DEPTH = 0.03  # below the top of boxes and bottles
 _RIM_DEPTH = 0.02
 _RIM_TILTS = np.radians([0, 20, 35])  # of the hand, leaning away from the vessel
+_SURROUNDINGS = 0.3  # m around the object in which something may be in the way
 _SWEEP = (0.0, 0.05, 0.1)  # m above the grasp at which the hand must be clear as well
 _FLOOR_CLEARANCE = 0.004  # of the fingertips above what the object stands on
 _ANGLES = np.radians(np.arange(0, 360, 15))
@@ -70,11 +71,12 @@ def choose_grasp(
     """
     if not candidates:
         return None
-    return min(candidates, key=lambda grasp: _cost(grasp, grasp.world(thing), hand, obstacles, failed))
+    close = obstacles.near(thing.position[:2], _SURROUNDINGS)
+    return min(candidates, key=lambda grasp: _cost(grasp, grasp.world(thing), hand, close, failed))
 
 
 def _cost(grasp: Grasp, world: Pose, hand: Pose, obstacles: BoxSet, failed: list[Pose]) -> float:
-    depth = max(hand_depth(world.raised(height), MAX_OPENING, obstacles) for height in _SWEEP)
+    depth = float(hand_depths([world.raised(height) for height in _SWEEP], MAX_OPENING, obstacles).max())
     similar = sum(
         np.linalg.norm(grasp.hand.position - other.position) < 0.02
         and angle_between(grasp.hand.rotation, other.rotation) < 0.5
@@ -103,7 +105,7 @@ def _rim_poses(thing: SceneObject, frame: Pose, rim: Rim) -> list[tuple[Pose, fl
             lowest = TIP_LENGTH * np.cos(tilt) + (FINGER_TRAVEL + FINGER_WIDTH / 2) * np.sin(tilt)
             height = max(thing.upper[2] - _RIM_DEPTH, thing.lower[2] + lowest + _FLOOR_CLEARANCE)
             point = np.array([*(centre + direction * (radius - rim.wall / 2)), height])
-            poses.append((Pose(frame.apply(point), tilted_hand(-outward, tilt, outward)), 0.3 * tilt))
+            poses.append((Pose(frame.apply(point), tilted_hand(-outward, tilt, outward)), tilt))
     return poses
 
 

@@ -16,11 +16,15 @@ from substep_policy.demonstrator.frames import UP, Pose, rotation_vector, turn, 
 from substep_policy.observation import Observation
 
 FINGER_TRAVEL = 0.04  # of one finger, from closed to open
+MAX_OPENING = 2 * FINGER_TRAVEL
 TIP_LENGTH = 0.0092  # from the grip site to the ends of the fingers
 PALM_DISTANCE = 0.031  # from the grip site back to the palm
 PALM_HALF_WIDTH = 0.102
 PALM_HALF_DEPTH = 0.032
 FINGER_WIDTH = 0.0265
+_PALM_BACK = 0.123  # from the grip site to the flange
+_WRIST_BACK = 0.2
+_WRIST_RADIUS = 0.05
 _SITE_IN_EEF = Rotation.from_euler("z", -90, degrees=True).as_matrix()
 POINTING_DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 
@@ -62,17 +66,19 @@ def turn_from_neutral(rotation: np.ndarray) -> float:
     return float(np.linalg.norm(rotation_vector(rotation @ POINTING_DOWN.T)))
 
 
-def hand_boxes(pose: Pose, opening: float, behind: float = 0.0) -> list[Box]:
-    """What the hand fills: two fingers and the palm, made longer by ``behind`` m against the approach direction."""
+def hand_boxes(pose: Pose, opening: float) -> list[Box]:
+    """What the hand fills: two fingers, the palm and the wrist behind it."""
     inner, outer = opening / 2 - 0.001, opening / 2 + FINGER_WIDTH
     corners = (
-        ((-outer, -0.0105, -PALM_DISTANCE - behind), (-inner, 0.0105, TIP_LENGTH)),
-        ((inner, -0.0105, -PALM_DISTANCE - behind), (outer, 0.0105, TIP_LENGTH)),
-        ((-PALM_HALF_WIDTH, -PALM_HALF_DEPTH, -0.123 - behind), (PALM_HALF_WIDTH, PALM_HALF_DEPTH, -PALM_DISTANCE)),
+        ((-outer, -0.0105, -PALM_DISTANCE), (-inner, 0.0105, TIP_LENGTH)),
+        ((inner, -0.0105, -PALM_DISTANCE), (outer, 0.0105, TIP_LENGTH)),
+        ((-PALM_HALF_WIDTH, -PALM_HALF_DEPTH, -_PALM_BACK), (PALM_HALF_WIDTH, PALM_HALF_DEPTH, -PALM_DISTANCE)),
+        ((-_WRIST_RADIUS, -_WRIST_RADIUS, -_WRIST_BACK), (_WRIST_RADIUS, _WRIST_RADIUS, -_PALM_BACK)),
     )
     return [box_from_corners(pose, np.array(lower), np.array(upper)) for lower, upper in corners]
 
 
-def hand_depth(pose: Pose, opening: float, obstacles: BoxSet, behind: float = 0.0) -> float:
-    """How deep the hand would reach into the obstacles, m; at most 0 where it is clear."""
-    return max(obstacles.depth_of(box) for box in hand_boxes(pose, opening, behind))
+def hand_depths(poses: list[Pose], opening: float, obstacles: BoxSet) -> np.ndarray:
+    """(n,) how deep the hand would reach into the obstacles at each pose, m; at most 0 where it is clear."""
+    boxes = [box for pose in poses for box in hand_boxes(pose, opening)]
+    return obstacles.depths_of(BoxSet.of(boxes)).reshape(len(poses), -1).max(axis=1)

@@ -10,15 +10,16 @@ import numpy as np
 from substep_policy.demonstrator.boxes import Box, BoxSet, box_from_corners
 from substep_policy.demonstrator.destinations import Destination, area_axes
 from substep_policy.demonstrator.frames import UP, Pose, angle_between, most_vertical_axis, pose_of, shortest_turn, yaw
-from substep_policy.demonstrator.hand import POINTING_DOWN, hand_depth
+from substep_policy.demonstrator.hand import MAX_OPENING, POINTING_DOWN, hand_depths
 from substep_policy.demonstrator.obstacles import Obstacle
+from substep_policy.demonstrator.shapes import hull_boxes
 from substep_policy.scene import SceneObject
 
 _DROP = 0.006  # m above the floor of the place at which the hand opens
-_RAISE = np.arange(0, 0.13, 0.01)  # how much higher, where something is in the way
+_RAISE = np.arange(0, 0.14, 0.015)  # how much higher, where something is in the way
 _SPOTS = np.linspace(-0.7, 0.7, 5)  # of the area's half size
 _WRIST_RANGE = np.radians(115)
-_OPENING = 0.08
+_SURROUNDINGS = 0.3  # m around the place in which something may be in the way
 
 
 @dataclass(frozen=True)
@@ -42,26 +43,26 @@ def choose_release(thing: SceneObject, hand: Pose, destination: Destination, obs
         thing: as it is held now by ``hand``.
         obstacles: all but the object itself; the owner of a plain-object destination does not count for the object.
     """
-    held = hand.inverse() @ pose_of(thing.position, thing.quaternion)
-    release_from = held.inverse()
-    for_thing = BoxSet.of([o.box for o in obstacles if not (destination.is_object and o.owner == destination.owner)])
-    for_hand = BoxSet.of([o.box for o in obstacles])
-    best: tuple[float, Release] | None = None
+    release_from = (hand.inverse() @ pose_of(thing.position, thing.quaternion)).inverse()
+    around = destination.area.position[:2]
+    for_thing = [o.box for o in obstacles if not (destination.is_object and o.owner == destination.owner)]
+    for_thing = BoxSet.of(for_thing).near(around, _SURROUNDINGS)
+    for_hand = BoxSet.of([o.box for o in obstacles]).near(around, _SURROUNDINGS)
+    best, best_cost = None, np.inf
     for candidate in sorted(_candidates(thing, hand, destination), key=lambda candidate: candidate.cost):
-        if best is not None and candidate.cost >= best[0]:
+        if candidate.cost >= best_cost:
             break
-        for up in _RAISE:
-            raised = candidate.thing.raised(up)
-            release = Release(raised @ release_from, raised)
-            box = box_from_corners(raised, thing.lower, thing.upper)
-            depth = max(for_thing.depth_of(_shrunk(box)), hand_depth(release.hand, _OPENING, for_hand, behind=0.05))
-            cost = candidate.cost + 6 * up + 300 * max(0.0, depth + 0.002)
-            if best is None or cost < best[0]:
-                best = (cost, release)
-            if depth <= 0:
-                break
+        poses = [candidate.thing.raised(height) for height in _RAISE]
+        hands = [pose @ release_from for pose in poses]
+        hulls = BoxSet.of([_shrunk(box) for pose in poses for box in hull_boxes(thing, pose)])
+        thing_depth = for_thing.depths_of(hulls).reshape(len(poses), -1).max(axis=1)
+        depth = np.maximum(thing_depth, hand_depths(hands, MAX_OPENING, for_hand))
+        costs = candidate.cost + 15 * _RAISE + 300 * np.maximum(0, depth + 0.002)
+        index = int(np.argmin(costs))
+        if costs[index] < best_cost:
+            best, best_cost = Release(hands[index], poses[index]), costs[index]
     assert best is not None
-    return best[1]
+    return best
 
 
 def _candidates(thing: SceneObject, hand: Pose, destination: Destination) -> Iterator[_Candidate]:
@@ -82,7 +83,7 @@ def _candidates(thing: SceneObject, hand: Pose, destination: Destination) -> Ite
             origin = destination.area.position + shift @ axes - (0 if destination.is_object else middle)
             origin[2] = destination.floor - bottom + _DROP
             off_centre = 3.0 * float(np.linalg.norm(shift))
-            yield _Candidate(turning + off_centre + 8 * outside, Pose(origin, rotation))
+            yield _Candidate(turning + off_centre + 30 * outside, Pose(origin, rotation))
 
 
 def _spots() -> np.ndarray:

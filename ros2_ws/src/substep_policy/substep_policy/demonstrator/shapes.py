@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from substep_policy.demonstrator.boxes import Box, box_from_corners
+from substep_policy.demonstrator.frames import Pose, most_vertical_axis, yaw
 from substep_policy.scene import SceneObject
 
 
@@ -82,3 +84,24 @@ def rim_of(thing: SceneObject, rim: Rim) -> tuple[np.ndarray, float]:
     side = rim.handle[along]
     centre[along] = thing.lower[along] + radius if side > 0 else thing.upper[along] - radius
     return centre, radius
+
+
+def is_round(thing: SceneObject) -> bool:
+    """Whether it looks like a disc from above when it stands (a handle aside)."""
+    return any(isinstance(shape, Rim) or isinstance(shape, Solid) and shape.round for shape in shapes_of(thing))
+
+
+def hull_boxes(thing: SceneObject, pose: Pose) -> list[Box]:
+    """Boxes that fill the object at ``pose``: its own box, or for something round an octagon of four."""
+    whole = box_from_corners(pose, thing.lower, thing.upper)
+    upright, _ = most_vertical_axis(pose.rotation)
+    flat = [axis for axis in range(3) if axis != upright]
+    sides = whole.half_size[flat]
+    if not is_round(thing) or np.max(sides) > 1.15 * np.min(sides):
+        return [whole]
+    radius, boxes = float(np.min(sides)), []
+    for angle in np.radians([0, 45, 90, 135]):
+        half = np.empty(3)
+        half[upright], half[flat[0]], half[flat[1]] = whole.half_size[upright], 0.924 * radius, 0.383 * radius
+        boxes.append(Box(whole.position, yaw(angle) @ pose.rotation, half))
+    return boxes
