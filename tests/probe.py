@@ -31,10 +31,11 @@ class Goal:
         self._probe = probe
         self.feedback: list[ExecuteTask.Feedback] = []
         probe.wait(probe.execute_task.server_is_ready, "the execute_task server")
-        sent = probe.execute_task.send_goal_async(ExecuteTask.Goal(task=task), self._on_feedback)
+        goal = ExecuteTask.Goal(task=task)
+        sent = probe.on_executor(lambda: probe.execute_task.send_goal_async(goal, self._on_feedback))
         self.handle = probe.result_of(sent, "an answer to the goal")
         self.accepted = self.handle.accepted
-        self._result = self.handle.get_result_async() if self.accepted else None
+        self._result = probe.on_executor(self.handle.get_result_async) if self.accepted else None
 
     def _on_feedback(self, message: Any) -> None:
         with self._probe.changed:
@@ -42,7 +43,7 @@ class Goal:
             self._probe.changed.notify_all()
 
     def cancel(self) -> None:
-        self._probe.result_of(self.handle.cancel_goal_async(), "an answer to the cancel request")
+        self._probe.result_of(self._probe.on_executor(self.handle.cancel_goal_async), "an answer to the cancel request")
 
     def result(self, timeout: float = PATIENCE) -> ExecuteTask.Result:
         return self._probe.result_of(self._result, "the result of the goal", timeout).result
@@ -139,6 +140,10 @@ class Probe:
         future.add_done_callback(wake)
         self.wait(future.done, what, timeout)
         return future.result()
+
+    def on_executor(self, call: Callable[[], Any]) -> Any:
+        """What ``call`` returns, run in the executor's thread: rclpy's action client loses answers to other threads."""
+        return self.result_of(self._executor.create_task(call), "a turn of the executor")
 
     def call(self, client: Any, request: Any, timeout: float = PATIENCE) -> Any:
         self.wait(client.service_is_ready, f"service {client.srv_name}", timeout)
