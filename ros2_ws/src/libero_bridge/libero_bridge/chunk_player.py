@@ -97,7 +97,8 @@ class ChunkPlayer:
 
     def after_step(self, over: str = "") -> list[Report]:
         """Call after each control step. over: why the episode has ended with it, if it has."""
-        self._over = self._over or over
+        if over:
+            self._over, self.outstanding = over, None
         if self._playing is None:
             return []
         if len(self._queue):

@@ -179,6 +179,13 @@ def test_the_end_of_the_episode_drops_the_rest(world):
     assert world.player.hold_reason == "episode over: success" and not world.player.wants_request
 
 
+def test_nothing_is_awaited_any_more_when_the_episode_ends(world):
+    world.ask()
+    world.player.next_action()  # realtime: the world goes on while the policy is thinking
+    world.player.after_step("horizon reached")
+    assert world.player.outstanding is None
+
+
 def test_without_a_substep_any_more_the_arm_holds(world):
     world.answer(world.ask())
     world.play(steps=1)
