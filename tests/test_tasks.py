@@ -9,7 +9,7 @@ from tests.probe import Goal
 from tests.running_graph import SMALL
 
 pytestmark = pytest.mark.xdist_group("tasks")
-TASKS = {"libero_object": 0, "libero_spatial": 2, "libero_goal": 7, "libero_10": 0, "libero_90": 1}
+TASKS = {"libero_object": 0, "libero_spatial": 2, "libero_goal": 8, "libero_10": 0, "libero_90": 1}
 
 
 @pytest.fixture(scope="module")

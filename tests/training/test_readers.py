@@ -1,0 +1,201 @@
+"""Every format gives the same demonstration, and what is damaged is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.training.toy import INSTRUCTION, TASK, ToyDemo, write_hdf5, write_lerobot, write_rlds
+from training.demonstrations import (
+    Demonstration,
+    DemonstrationError,
+    LeRobotSource,
+    LiberoHdf5Source,
+    ReadReport,
+    RldsSource,
+    read_demonstrations,
+    read_source,
+)
+from training.demonstrations.tfrecord import TFRecordError, parse_example, read_records, record, serialize_example
+
+DEMOS = [ToyDemo(12, seed=1), ToyDemo(9, seed=2)]
+
+
+def sources(folder: Path) -> dict[str, object]:
+    """The same two demonstrations in every format."""
+    write_hdf5(folder / "hdf5/libero_goal", DEMOS)
+    return {
+        "hdf5": LiberoHdf5Source(path=folder / "hdf5"),
+        "rlds": RldsSource(path=write_rlds(folder / "rlds", DEMOS, [INSTRUCTION] * 2), suite="libero_goal"),
+        "lerobot": LeRobotSource(
+            path=write_lerobot(folder / "tables", DEMOS, video=False), suite="libero_goal", orientation="upright"
+        ),
+        "lerobot-video": LeRobotSource(
+            path=write_lerobot(folder / "videos", DEMOS), suite="libero_goal", orientation="upright"
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", ["hdf5", "rlds", "lerobot", "lerobot-video"])
+def test_every_format_gives_the_same_demonstrations(tmp_path: Path, name: str):
+    found = list(read_demonstrations([sources(tmp_path)[name]], ReadReport(), skip_damaged=False))
+    assert [demo.key for demo in found] == [f"libero_goal/{TASK}/episode_0", f"libero_goal/{TASK}/episode_1"]
+    for demo, expected in zip(found, DEMOS, strict=True):
+        assert demo.instruction == INSTRUCTION and demo.taught.all()
+        np.testing.assert_allclose(demo.actions, expected.actions, atol=1e-6)
+        np.testing.assert_allclose(demo.proprio, expected.proprio, atol=1e-6)
+        frames = demo.frames()
+        for camera, images in expected.frames.items():
+            error = np.abs(frames[camera].astype(int) - images).mean()
+            assert error < (12 if name == "lerobot-video" else 0.1), "video is lossy; nothing is turned or mirrored"
+
+
+def test_a_damaged_demonstration_is_skipped_and_counted_or_raised(tmp_path: Path):
+    path = write_hdf5(tmp_path / "libero_goal", DEMOS)
+    with h5py.File(path, "a") as file:
+        del file["data/demo_0/obs/ee_ori"]
+    report = ReadReport()
+    source = LiberoHdf5Source(path=tmp_path)
+    assert [demo.episode for demo in read_demonstrations([source], report)] == ["episode_1"]
+    assert report.read == 1 and len(report.skipped) == 1 and "data/demo_0" in report.skipped[0]
+    with pytest.raises(DemonstrationError, match="demo_0.*ee_ori"):
+        list(read_demonstrations([source], ReadReport(), skip_damaged=False))
+
+
+def test_unequal_lengths_are_named(tmp_path: Path):
+    path = write_hdf5(tmp_path / "libero_goal", DEMOS)
+    with h5py.File(path, "a") as file:
+        del file["data/demo_0/actions"]
+        file["data/demo_0/actions"] = np.zeros((5, 7))
+    (broken, _) = read_source(LiberoHdf5Source(path=tmp_path))
+    assert isinstance(broken, DemonstrationError)
+    assert "unequal lengths: 5 actions, {'ee_pos': 12" in str(broken)
+
+
+def test_frames_of_another_number_are_named(tmp_path: Path):
+    path = write_hdf5(tmp_path / "libero_goal", DEMOS)
+    with h5py.File(path, "a") as file:
+        del file["data/demo_0/obs/agentview_rgb"]
+        file["data/demo_0/obs/agentview_rgb"] = np.zeros((3, 16, 16, 3), np.uint8)
+    demo = next(iter(read_source(LiberoHdf5Source(path=tmp_path))))
+    with pytest.raises(DemonstrationError, match="agentview has 3 frames for 12 actions"):
+        demo.frames()
+
+
+def test_nan_and_wrong_width_are_named(tmp_path: Path):
+    demos = [ToyDemo(6), ToyDemo(6)]
+    demos[0].actions[2, 3] = np.nan
+    demos[1].actions = np.zeros((6, 6))
+    demos[1].actions[:, -1] = [0, 0, 1, 1, 0, 0]
+    write_hdf5(tmp_path / "libero_goal", demos)
+    messages = [str(item) for item in read_source(LiberoHdf5Source(path=tmp_path))]
+    assert "actions holds NaN or infinity" in messages[0]
+    assert "actions has shape (6, 6), expected (6, 7)" in messages[1]
+
+
+@pytest.mark.parametrize("size", [0, 10, 2000])
+def test_a_cut_off_hdf5_file_is_named(tmp_path: Path, size: int):
+    path = write_hdf5(tmp_path / "libero_goal", DEMOS)
+    path.write_bytes(path.read_bytes()[:size])
+    (error,) = read_source(LiberoHdf5Source(path=tmp_path))
+    assert isinstance(error, DemonstrationError) and str(path) in str(error)
+
+
+def test_scene_names_of_libero_90_stay_in_the_task_and_not_in_the_instruction(tmp_path: Path):
+    path = write_hdf5(tmp_path / "libero_90", DEMOS[:1], task="KITCHEN_SCENE1_open_the_drawer")
+    with h5py.File(path, "a") as file:
+        del file["data"].attrs["problem_info"]
+    (demo,) = read_source(LiberoHdf5Source(path=tmp_path))
+    assert isinstance(demo, Demonstration)
+    assert (demo.task, demo.instruction) == ("KITCHEN_SCENE1_open_the_drawer", "open the drawer")
+
+
+def test_an_empty_folder_says_what_was_expected(tmp_path: Path):
+    with pytest.raises(DemonstrationError, match="has no"):
+        list(read_source(LiberoHdf5Source(path=tmp_path)))
+    with pytest.raises(DemonstrationError, match="features.json"):
+        list(read_source(RldsSource(path=tmp_path)))
+    with pytest.raises(DemonstrationError, match="info.json"):
+        list(read_source(LeRobotSource(path=tmp_path)))
+
+
+def test_episodes_of_rlds_count_within_the_task_or_the_data_set(tmp_path: Path):
+    demos = [ToyDemo(4, seed) for seed in range(4)]
+    path = write_rlds(tmp_path, demos, ["open the drawer", "close it", "open the drawer", "close it"])
+    keys = {numbering: [demo.key for demo in read_source(RldsSource(path=path, numbering=numbering))]
+            for numbering in ("task", "dataset")}
+    assert keys["task"][0] == "libero_goal_no_noops/open_the_drawer/episode_0"
+    assert keys["task"][2] == "libero_goal_no_noops/close_it/episode_0"
+    assert keys["dataset"][2] == "libero_goal_no_noops/close_it/episode_2"
+
+
+def test_a_damaged_shard_gives_what_comes_before_the_damage(tmp_path: Path):
+    folder = write_rlds(tmp_path, [ToyDemo(4, seed) for seed in range(4)], [INSTRUCTION] * 4)
+    shard = sorted(folder.glob("*/*.tfrecord-*"))[0]
+    data = bytearray(shard.read_bytes())
+    data[-20] ^= 0xFF
+    shard.write_bytes(data)
+    report = ReadReport()
+    assert len(list(read_demonstrations([RldsSource(path=folder)], report))) == 3
+    assert len(report.skipped) == 1 and "checksum" in report.skipped[0] and str(shard) in report.skipped[0]
+
+
+def test_an_older_lerobot_version_is_refused(tmp_path: Path):
+    folder = write_lerobot(tmp_path / "set", DEMOS, video=False)
+    info = json.loads((folder / "meta/info.json").read_text()) | {"codebase_version": "v2.1"}
+    (folder / "meta/info.json").write_text(json.dumps(info))
+    with pytest.raises(DemonstrationError, match="v2.1.*v3"):
+        list(read_source(LeRobotSource(path=folder)))
+
+
+def test_a_video_that_ends_early_is_named(tmp_path: Path):
+    folder = write_lerobot(tmp_path / "set", DEMOS)
+    (tmp_path / "short").mkdir()
+    other = write_lerobot(tmp_path / "short/set", DEMOS[:1])
+    for video in folder.glob("videos/*/*/*.mp4"):
+        video.write_bytes((other / video.relative_to(folder)).read_bytes())
+    first, second = read_source(LeRobotSource(path=folder, orientation="upright"))
+    assert len(first.frames()["agentview"]) == 12
+    with pytest.raises(DemonstrationError, match="has 0 frames, expected 9 from frame 12 on"):
+        second.frames()
+
+
+@given(st.lists(st.binary(max_size=200), max_size=5))
+def test_records_survive_their_file(tmp_path_factory, blobs):
+    path = tmp_path_factory.mktemp("records") / "file"
+    path.write_bytes(b"".join(map(record, blobs)))
+    assert list(read_records(path)) == blobs
+
+
+@given(st.binary(min_size=1, max_size=60), st.integers(0, 10_000), st.integers(1, 255))
+def test_any_changed_byte_of_a_record_file_is_noticed(tmp_path_factory, blob, place, change):
+    data = bytearray(record(blob))
+    data[place % len(data)] ^= change
+    path = tmp_path_factory.mktemp("records") / "file"
+    path.write_bytes(data)
+    with pytest.raises(TFRecordError):
+        list(read_records(path))
+
+
+@given(
+    st.dictionaries(
+        st.text(min_size=1, max_size=10),
+        st.lists(st.binary(max_size=9), min_size=1, max_size=4)
+        | st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=4)
+        | st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=4),
+        max_size=4,
+    )
+)
+def test_examples_survive_serialisation(features):
+    assert parse_example(serialize_example(features)) == features
+
+
+def test_the_record_format_is_tensorflows():
+    # One record holding b"foo", as TensorFlow's own writer frames it.
+    assert record(b"foo").hex() == "03000000000000001ba5c1e1666f6f" + record(b"foo").hex()[30:]
