@@ -98,11 +98,11 @@ make_venv() {
   uv=$(find_uv) && rm -rf "$VENV" || return 1
   if [ "$ROS_SOURCE" = wheels ]; then
     "$uv" venv -q -p "$PYTHON" "$VENV" \
-      && "$uv" pip install -p "$VENV/bin/python" -r "$ROOT/requirements/requirements.txt" \
+      && "$uv" pip install --compile-bytecode -p "$VENV/bin/python" -r "$ROOT/requirements/requirements.txt" \
       && "$VENV/bin/python" "$ROOT/setup/mend_wheels.py"
   else
     "$uv" venv -q -p "$PYTHON" --system-site-packages "$VENV" \
-      && "$uv" pip install -p "$VENV/bin/python" -r "$ROOT/requirements/stack.in" -c "$ROOT/requirements/requirements.txt"
+      && "$uv" pip install --compile-bytecode -p "$VENV/bin/python" -r "$ROOT/requirements/stack.in" -c "$ROOT/requirements/requirements.txt"
   fi && touch "$VENV/.complete"
 }
 
