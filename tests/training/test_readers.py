@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from tests.training.toy import INSTRUCTION, TASK, ToyDemo, write_hdf5, write_lerobot, write_rlds
 from training.demonstrations import (
@@ -128,8 +129,10 @@ def test_an_empty_folder_says_what_was_expected(tmp_path: Path):
 def test_episodes_of_rlds_count_within_the_task_or_the_data_set(tmp_path: Path):
     demos = [ToyDemo(4, seed) for seed in range(4)]
     path = write_rlds(tmp_path, demos, ["open the drawer", "close it", "open the drawer", "close it"])
-    keys = {numbering: [demo.key for demo in read_source(RldsSource(path=path, numbering=numbering))]
-            for numbering in ("task", "dataset")}
+    keys = {
+        numbering: [demo.key for demo in read_source(RldsSource(path=path, numbering=numbering))]
+        for numbering in ("task", "dataset")
+    }
     assert keys["task"][0] == "libero_goal_no_noops/open_the_drawer/episode_0"
     assert keys["task"][2] == "libero_goal_no_noops/close_it/episode_0"
     assert keys["dataset"][2] == "libero_goal_no_noops/close_it/episode_2"
@@ -196,6 +199,18 @@ def test_examples_survive_serialisation(features):
     assert parse_example(serialize_example(features)) == features
 
 
-def test_the_record_format_is_tensorflows():
-    # One record holding b"foo", as TensorFlow's own writer frames it.
-    assert record(b"foo").hex() == "03000000000000001ba5c1e1666f6f" + record(b"foo").hex()[30:]
+def test_the_record_format_is_tensorflows(tmp_path: Path):
+    with (tmp_path / "file").open("wb") as file:
+        writer = RecordWriter(file)  # TensorBoard's own, written independently
+        for blob in (b"foo", b"", bytes(1000)):
+            writer.write(blob)
+        writer.flush()
+        assert list(read_records(tmp_path / "file")) == [b"foo", b"", bytes(1000)]
+
+
+def test_examples_have_tensorflows_field_numbers():
+    # By hand from example.proto: features 1, map entry key 1 and value 2; bytes_list 1, float_list 2, int64_list 3.
+    integers = bytes.fromhex("0a0c 0a0a 0a0161 1205 1a03 0a0107")
+    floats = bytes.fromhex("0a0f 0a0d 0a0162 1208 1206 0a04 0000803f")
+    strings = bytes.fromhex("0a0d 0a0b 0a0163 1206 0a04 0a027879")
+    assert parse_example(integers + floats + strings) == {"a": [7], "b": [1.0], "c": [b"xy"]}

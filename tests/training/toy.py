@@ -61,7 +61,11 @@ def write_hdf5(folder: Path, demos: Sequence[ToyDemo], task: str = TASK, instruc
             group = data.create_group(f"demo_{number}")
             group["actions"] = demo.actions
             obs = group.create_group("obs")
-            parts = {"ee_pos": demo.proprio[:, :3], "ee_ori": demo.proprio[:, 3:6], "gripper_states": demo.proprio[:, 6:]}
+            parts = {
+                "ee_pos": demo.proprio[:, :3],
+                "ee_ori": demo.proprio[:, 3:6],
+                "gripper_states": demo.proprio[:, 6:],
+            }
             for name, values in parts.items():
                 obs[name] = values.astype(np.float64)
             for camera, frames in demo.frames.items():

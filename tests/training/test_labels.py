@@ -1,0 +1,184 @@
+"""The label file, its matching rules, and labels made from demonstrations."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from substep_planner.plan import Substep
+from tests.training.toy import INSTRUCTION, SUBSTEPS, TASK, ToyDemo, true_labels, write_hdf5
+from training.label_substeps import compare, main
+from training.labels import UNLABELLED, LabelError, SubstepLabels, labels_from_boundaries
+from training.segmentation import SegmentationError, gripper_closed, segment
+
+texts = st.text("abcdefgh ", min_size=3, max_size=12).map(str.strip).filter(lambda text: len(text) >= 3)
+
+
+@given(
+    st.lists(st.tuples(texts, st.integers(1, 6)), min_size=1, max_size=5),
+    st.lists(st.integers(0, 3), min_size=1, max_size=3),
+)
+def test_labels_survive_their_file(tmp_path_factory, steps, cycles):
+    substeps = [Substep(text, f"effect of {text}") for text, _ in steps]
+    ends = (np.cumsum([count for _, count in steps]) - 1).tolist()
+    cycle = np.resize(sorted(cycles), ends[-1] + 1)
+    labels = SubstepLabels()
+    labels.add("libero_10", "some_task", "episode_0", labels_from_boundaries("some task", substeps, ends, cycle))
+    path = tmp_path_factory.mktemp("labels") / "substep_labels.json"
+    labels.save(path)
+    loaded = SubstepLabels.load(path).find("libero_10", "some_task", "episode_0")
+    assert loaded.boundaries == ends and loaded.cycle.tolist() == cycle.tolist()
+    assert [substep.instruction for substep in loaded.substeps] == [text for text, _ in steps]
+    assert [loaded.substeps[i].instruction for i in loaded.substep_index] == [t for t, n in steps for _ in range(n)]
+
+
+def test_the_file_has_the_fields_of_the_format(tmp_path: Path):
+    true_labels([ToyDemo(10)]).save(tmp_path / "substep_labels.json")
+    entry = json.loads((tmp_path / "substep_labels.json").read_text())["libero_goal"][TASK]["episode_0"]
+    assert entry["original_instruction"] == INSTRUCTION
+    assert (entry["total_timesteps"], entry["num_substeps"], entry["substep_boundaries"]) == (10, 2, [5, 9])
+    assert entry["substeps"][1]["subgoal"] == "place the bowl on the plate"
+    assert entry["timestep_labels"][5] == {
+        "timestep": 5,
+        "action": "pick",
+        "APD_step": "pick up the bowl",
+        "cycle": 0,
+        "is_substep_end": True,
+    }
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("libero_goal_no_noops", TASK, "episode_0"),
+        (b"libero_goal", TASK.encode(), b"episode_0"),
+        ("libero_goal", INSTRUCTION, "episode_0"),
+        ("libero_goal", f"KITCHEN_SCENE3_{TASK}", "episode_0"),
+    ],
+)
+def test_suffix_bytes_spaces_and_scene_do_not_hinder_matching(place):
+    assert true_labels([ToyDemo(10)]).find(*place) is not None
+
+
+@pytest.mark.parametrize("place", [("libero_10", TASK, "episode_0"), ("libero_goal", TASK, "episode_1")])
+def test_what_is_missing_is_not_found(place):
+    assert true_labels([ToyDemo(10)]).find(*place) is None
+
+
+def test_labels_saved_with_the_suffix_are_found_without_it(tmp_path: Path):
+    path = tmp_path / "labels.json"
+    true_labels([ToyDemo(10)]).save(path)
+    path.write_text(path.read_text().replace('"libero_goal"', '"libero_goal_no_noops"'))
+    assert SubstepLabels.load(path).find("libero_goal", TASK, "episode_0") is not None
+
+
+def test_timesteps_the_file_leaves_out_are_unlabelled(tmp_path: Path):
+    path = tmp_path / "labels.json"
+    true_labels([ToyDemo(10)]).save(path)
+    content = json.loads(path.read_text())
+    del content["libero_goal"][TASK]["episode_0"]["timestep_labels"][:3]
+    path.write_text(json.dumps(content))
+    found = SubstepLabels.load(path).find("libero_goal", TASK, "episode_0")
+    assert found.substep_index.tolist() == [UNLABELLED] * 3 + [0] * 3 + [1] * 4
+
+
+def test_the_same_substep_twice_in_a_row_stays_two_substeps(tmp_path: Path):
+    labels = SubstepLabels()
+    twice = (Substep("push it", ""), Substep("push it", ""))
+    labels.add("s", "t", "episode_0", labels_from_boundaries("t", twice, [2, 5], np.zeros(6, int)))
+    labels.save(tmp_path / "labels.json")
+    found = SubstepLabels.load(tmp_path / "labels.json").find("s", "t", "episode_0")
+    assert len(found.substeps) == 2 and found.boundaries == [2, 5]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "expected an object, got list"),
+        ('{"s": {"t": {"episode_0": {}}}}', "s/t/episode_0: 'total_timesteps' is missing"),
+        (
+            '{"s": {"t": {"episode_0": {"total_timesteps": 1, "original_instruction": "t", "timestep_labels": '
+            '[{"timestep": 4, "APD_step": "x", "cycle": 0, "is_substep_end": false}]}}}}',
+            "timestep 4 lies outside 0..0",
+        ),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_place(tmp_path: Path, content: str, message: str):
+    path = tmp_path / "labels.json"
+    path.write_text(content)
+    with pytest.raises(LabelError, match=message):
+        SubstepLabels.load(path)
+
+
+def test_gripper_changes_count_relative_to_the_episodes_own_range():
+    command = np.array([0.2] * 5 + [0.5] * 6 + [0.2] * 5)
+    assert gripper_closed(command, hold=4).tolist() == [False] * 5 + [True] * 6 + [False] * 5
+    assert not gripper_closed(np.full(5, 0.7), hold=4).any(), "a gripper that never moves is open"
+
+
+def test_chatter_of_the_gripper_is_ignored():
+    command = np.array([-1] * 6 + [1] * 2 + [-1] * 6 + [1] * 6 + [-1] * 2 + [1] * 6)
+    assert gripper_closed(command, hold=4).tolist() == [False] * 14 + [True] * 14
+
+
+def test_a_pick_ends_when_the_hand_has_lifted_and_a_place_with_the_episode():
+    demo = ToyDemo(60)
+    labels = segment(demo.actions, demo.proprio, INSTRUCTION, SUBSTEPS)
+    pick_end, place_end = labels.boundaries
+    height = demo.proprio[:, 2]
+    assert 20 < pick_end < 40 and place_end == 59
+    assert height[pick_end] - height[20] >= 0.04 > height[pick_end - 1] - height[20]
+    assert labels.cycle[[0, 25, 50]].tolist() == [0, 0, 1]
+
+
+def test_blocks_cover_every_timestep_once_for_several_cycles():
+    demos = [ToyDemo(45, seed) for seed in range(3)]
+    actions = np.concatenate([demo.actions for demo in demos])
+    proprio = np.concatenate([demo.proprio for demo in demos])
+    labels = segment(actions, proprio, "three times", SUBSTEPS * 3)
+    assert np.all(np.diff(labels.substep_index) >= 0) and set(labels.substep_index) == set(range(6))
+    for number, end in enumerate(labels.boundaries[1:-1:2]):
+        assert number * 45 + 30 <= end <= number * 45 + 50, "a place ends after its own release, before the next grasp"
+
+
+def test_a_manipulation_before_a_pick_takes_a_grasp_of_its_own_if_there_is_one():
+    opening = (Substep("open the top drawer", "it is open"), *SUBSTEPS)
+    two, one = [ToyDemo(45), ToyDemo(45, 1)], ToyDemo(60)
+    actions, proprio = np.concatenate([d.actions for d in two]), np.concatenate([d.proprio for d in two])
+    assert 30 <= segment(actions, proprio, "x", opening).boundaries[0] <= 50
+    assert segment(one.actions, one.proprio, "x", opening).boundaries[0] < 20, "before the only grasp"
+
+
+def test_a_demonstration_unlike_its_plan_is_refused():
+    demo = ToyDemo(30)
+    with pytest.raises(SegmentationError, match="no grasp after timestep"):
+        segment(demo.actions, demo.proprio, "x", SUBSTEPS * 2)
+
+
+def test_label_command_writes_labels_and_reports_the_agreement(tmp_path: Path, capsys):
+    demos = [ToyDemo(60, seed) for seed in range(3)]
+    write_hdf5(tmp_path / "libero_goal", demos)
+    write_hdf5(tmp_path / "libero_goal", demos[:1], task="juggle", instruction="juggle three oranges")
+    true_labels(demos).save(tmp_path / "truth.json")
+    assert main([str(tmp_path), "--out", str(tmp_path / "made.json"), "--compare", str(tmp_path / "truth.json")]) == 0
+    printed = capsys.readouterr()
+    assert "3 demonstrations labelled" in printed.out and "1 without a plan" in printed.out
+    assert "3 inner boundaries of 3 episodes" in printed.out
+    assert "juggle three oranges" in printed.err
+    assert len(SubstepLabels.load(tmp_path / "made.json")) == 3
+
+
+def test_label_command_fails_with_the_reason(tmp_path: Path, capsys):
+    assert main([str(tmp_path / "nowhere")]) == 1
+    assert "nowhere" in capsys.readouterr().err
+
+
+def test_agreement_needs_something_in_common():
+    with pytest.raises(ValueError, match="in common"):
+        compare([], SubstepLabels(), SubstepLabels(), (3,))

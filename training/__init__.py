@@ -1,0 +1,1 @@
+"""Demonstrations, substep labels, fine-tuning with an EOS head, collection and evaluation."""

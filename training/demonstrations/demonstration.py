@@ -1,0 +1,86 @@
+"""One demonstration, whatever file it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from substep_policy.observation import ACTION_DIM, PROPRIO_DIM
+
+
+class DemonstrationError(ValueError):
+    """A demonstration that cannot be used; the message names the file, the episode and what is wrong."""
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """An episode of T timesteps. Frames are read when they are asked for.
+
+    Attributes:
+        suite, task: e.g. "libero_goal", "put_the_bowl_on_the_plate"; LIBERO's scene may stand in front of the task.
+        episode: "episode_N", N counting the episodes of the task from 0.
+        instruction: the whole task's.
+        actions: (T, 7) float32 as taught: OSC_POSE deltas in [−1, 1], gripper +1 close, −1 open.
+        proprio: (T, 8) float32 as ``Observation.proprio``.
+        taught: (T,) bool; False where the action is no example to follow (a disturbance to recover from).
+        load_frames: -> camera name -> (T, H, W, 3) uint8, upright.
+        source: file and place in it, for messages.
+    """
+
+    suite: str
+    task: str
+    episode: str
+    instruction: str
+    actions: np.ndarray
+    proprio: np.ndarray
+    taught: np.ndarray
+    load_frames: Callable[[], Mapping[str, np.ndarray]]
+    source: str
+
+    def __post_init__(self) -> None:
+        length = len(self.actions)
+        if length == 0:
+            raise DemonstrationError(f"{self.source}: the episode has no timesteps")
+        expected = {"actions": (length, ACTION_DIM), "proprio": (length, PROPRIO_DIM), "taught": (length,)}
+        for name, shape in expected.items():
+            found = getattr(self, name).shape
+            if found != shape:
+                raise DemonstrationError(f"{self.source}: {name} has shape {found}, expected {shape}")
+        for name in ("actions", "proprio"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise DemonstrationError(f"{self.source}: {name} holds NaN or infinity")
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    @cached_property
+    def key(self) -> str:
+        return f"{self.suite}/{self.task}/{self.episode}"
+
+    def frames(self) -> Mapping[str, np.ndarray]:
+        """Every camera's frames.
+
+        Raises:
+            DemonstrationError: a camera has another number of frames than there are actions, or no images.
+        """
+        frames = self.load_frames()
+        for camera, images in frames.items():
+            if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
+                raise DemonstrationError(f"{self.source}: {camera} holds {images.dtype} {images.shape}, not RGB frames")
+            if len(images) != len(self):
+                raise DemonstrationError(f"{self.source}: {camera} has {len(images)} frames for {len(self)} actions")
+        return frames
+
+
+def located(error: Exception, where: str) -> DemonstrationError:
+    """The error with its place in front, once."""
+    message = f"{error!r}" if isinstance(error, KeyError) else str(error)
+    return DemonstrationError(message if message.startswith(where) else f"{where}: {message}")
+
+
+def all_taught(length: int) -> np.ndarray:
+    """(length,) True: every action is an example."""
+    return np.ones(length, bool)

@@ -1,0 +1,145 @@
+"""RLDS data sets as TFDS writes them (``modified_libero_rlds`` and its like), without TensorFlow."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+
+from substep_policy.configuration import configuration
+from training.demonstrations.demonstration import Demonstration, DemonstrationError, all_taught, located
+from training.demonstrations.orientation import ImageOrientation
+from training.demonstrations.tfrecord import TFRecordError, parse_example, read_records
+
+FRAMES = {"agentview": "image", "eye_in_hand": "wrist_image"}
+
+
+@configuration
+class RldsSource:
+    """A TFDS folder: the one that holds ``features.json``, or one above it with a single version.
+
+    Attributes:
+        suite: of the labels; None: the data set's name (a trailing ``_no_noops`` does not matter).
+        numbering: "episode_N" counts within the "task", or through the whole "dataset".
+    """
+
+    path: Path
+    type: Literal["rlds"] = "rlds"
+    suite: str | None = None
+    split: str = "train"
+    numbering: Literal["task", "dataset"] = "task"
+    orientation: ImageOrientation = ImageOrientation.HALF_TURN_OF_OPENGL
+
+
+def version_folder(source: RldsSource) -> Path:
+    """Raises: DemonstrationError: no ``features.json``, or several versions to choose from."""
+    found = [source.path] if (source.path / "features.json").is_file() else []
+    found = found or sorted(path.parent for path in source.path.glob("*/features.json"))
+    if len(found) != 1:
+        raise DemonstrationError(f"{source.path} has {len(found)} folders with a features.json, expected one")
+    return found[0]
+
+
+def read(source: RldsSource) -> Iterator[Demonstration | DemonstrationError]:
+    """Every demonstration, or in its place the error that says why it cannot be had."""
+    folder = version_folder(source)
+    shapes = _step_shapes(folder / "features.json")
+    shards = sorted(folder.glob(f"*-{source.split}.tfrecord-*"))
+    if not shards:
+        raise DemonstrationError(f"{folder} has no shards of split {source.split!r}")
+    suite = source.suite or shards[0].name.split(f"-{source.split}.tfrecord")[0]
+    counts: Counter[str] = Counter()
+    for shard in shards:
+        try:
+            for number, data in enumerate(read_records(shard)):
+                where = f"{shard}: episode {number}"
+                try:
+                    yield _read_episode(source, suite, parse_example(data), shapes, counts, where)
+                except (TFRecordError, KeyError, ValueError) as error:
+                    yield located(error, where)
+        except TFRecordError as error:
+            yield DemonstrationError(str(error))
+
+
+def _read_episode(
+    source: RldsSource, suite: str, features: dict[str, list], shapes: dict, counts: Counter[str], where: str
+) -> Demonstration:
+    instruction = _field(features, "steps/language_instruction")[0].decode().strip().lower()
+    actions = _matrix(features, "action", shapes)
+    proprio = _matrix(features, "observation/state", shapes)
+    if len(proprio) != len(actions):
+        raise DemonstrationError(f"unequal lengths: {len(actions)} actions, {len(proprio)} states")
+    key = instruction if source.numbering == "task" else ""
+    counts[key] += 1
+    encoded = {
+        camera: features[f"steps/observation/{name}"]
+        for camera, name in FRAMES.items()
+        if f"steps/observation/{name}" in features
+    }
+    return Demonstration(
+        suite=suite,
+        task=instruction.replace(" ", "_"),
+        episode=f"episode_{counts[key] - 1}",
+        instruction=instruction,
+        actions=actions,
+        proprio=proprio,
+        taught=all_taught(len(actions)),
+        load_frames=partial(_decode, encoded, source.orientation, where),
+        source=where,
+    )
+
+
+def _decode(encoded: Mapping[str, list[bytes]], orientation: ImageOrientation, where: str) -> dict[str, np.ndarray]:
+    return {
+        camera: orientation.to_upright(np.stack([decode_image(image, f"{where}: {camera}") for image in images]))
+        for camera, images in encoded.items()
+    }
+
+
+def decode_image(data: bytes, where: str) -> np.ndarray:
+    """JPEG or PNG bytes -> (H, W, 3) uint8 RGB. Raises: DemonstrationError: neither."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if image is None:
+        raise DemonstrationError(f"{where}: a frame is no JPEG or PNG image")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _matrix(features: dict[str, list], name: str, shapes: dict[str, tuple[int, ...]]) -> np.ndarray:
+    """The feature of all steps, stored in a row -> (T, width) float32."""
+    if name not in shapes:
+        raise DemonstrationError(f"features.json has no steps/{name}")
+    values = np.asarray(_field(features, f"steps/{name}"), np.float32)
+    width = int(np.prod(shapes[name]))
+    if values.size % width:
+        raise DemonstrationError(f"steps/{name} has {values.size} values, no multiple of its shape {shapes[name]}")
+    return values.reshape(-1, width)
+
+
+def _field(features: dict[str, list], name: str) -> list:
+    if not features.get(name):
+        raise DemonstrationError(f"{name} is missing or empty")
+    return features[name]
+
+
+def _step_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """features.json -> shape of every tensor of a step, by its path in the step."""
+    try:
+        description = json.loads(path.read_text())
+        steps = description["featuresDict"]["features"]["steps"]["sequence"]["feature"]
+        return dict(_tensor_shapes(steps, ""))
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise DemonstrationError(f"{path} does not describe RLDS episodes: {error!r}") from error
+
+
+def _tensor_shapes(feature: dict[str, Any], prefix: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    if "featuresDict" in feature:
+        for name, inner in feature["featuresDict"]["features"].items():
+            yield from _tensor_shapes(inner, f"{prefix}/{name}" if prefix else name)
+    elif "tensor" in feature:
+        yield prefix, tuple(int(size) for size in feature["tensor"].get("shape", {}).get("dimensions", []))

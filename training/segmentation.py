@@ -1,0 +1,137 @@
+"""Where the substeps of a demonstration end, from the gripper and the end effector alone (S3).
+
+The plan says which substeps to expect; the gripper's closings and openings, taken relative to the episode's own
+range, say when objects are grasped and let go; the height and the speed of the end effector say when a grasp has
+become a lift, and when the hand has gone from what it let go. Blocks follow each other without gap or overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from substep_planner.plan import Substep
+from training.labels import EpisodeLabels, action_word, labels_from_boundaries
+
+
+class SegmentationError(ValueError):
+    """The demonstration does not show what the plan says; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class SegmentationRules:
+    """Attributes:
+
+    lift: height gained after a grasp, in metres, that makes a pick complete.
+    retreat: distance from where the object was let go, in metres, that makes a place complete.
+    hold: timesteps that the gripper must stay closed or open to count; shorter ones are chatter.
+    patience: timesteps after a closing or opening within which lift or retreat must come; else the block ends there.
+    """
+
+    lift: float = 0.04
+    retreat: float = 0.04
+    hold: int = 4
+    patience: int = 40
+
+
+def gripper_closed(command: np.ndarray, hold: int) -> np.ndarray:
+    """Gripper command (T,) -> (T,) bool, relative to the episode's own range and without chatter.
+
+    A gripper that never moves counts as open throughout.
+    """
+    low, high = command.min(), command.max()
+    if high - low < 1e-6:
+        return np.zeros(len(command), bool)
+    closed = (command - low) / (high - low) > 0.5
+    starts = np.flatnonzero(np.diff(closed, prepend=~closed[:1]))
+    for start, end in zip(starts, [*starts[1:], len(closed)], strict=True):
+        if end - start < hold and 0 < start:
+            closed[start:end] = closed[start - 1]
+    return closed
+
+
+def segment(
+    actions: np.ndarray,
+    proprio: np.ndarray,
+    instruction: str,
+    substeps: Sequence[Substep],
+    rules: SegmentationRules | None = None,
+) -> EpisodeLabels:
+    """Labels of an episode: actions (T, 7), proprio (T, 8) and the plan it follows.
+
+    Raises:
+        SegmentationError: there are fewer grasps or releases than the plan needs.
+    """
+    rules = rules or SegmentationRules()
+    closed = gripper_closed(actions[:, -1], rules.hold)
+    episode = _Episode(proprio[:, :3], closed, rules)
+    kinds = [action_word(substep.instruction) for substep in substeps]
+    ends: list[int] = []
+    start = 0
+    for number, kind in enumerate(kinds):
+        if number == len(kinds) - 1:
+            end = len(actions) - 1
+        else:
+            end = episode.end_of(kind, start, kinds[number + 1 :])
+        if end < start:
+            raise SegmentationError(f"substep {number + 1} {substeps[number].instruction!r} has no timesteps left")
+        ends.append(end)
+        start = end + 1
+    return labels_from_boundaries(instruction, substeps, ends, np.cumsum(episode.closings_mask) - closed)
+
+
+class _Episode:
+    """Gripper events and end-effector motion of one episode."""
+
+    def __init__(self, position: np.ndarray, closed: np.ndarray, rules: SegmentationRules) -> None:
+        self.position, self.rules, self.length = position, rules, len(position)
+        change = np.diff(closed.astype(int), prepend=0)
+        self.closings_mask = change == 1
+        self.closings, self.openings = np.flatnonzero(change == 1), np.flatnonzero(change == -1)
+
+    def end_of(self, kind: str, start: int, following: Sequence[str]) -> int:
+        """Last timestep of a substep that begins at ``start`` and has others behind it."""
+        if kind == "pick":
+            return self._lifted(self._next(self.closings, start, "grasp"))
+        if kind == "place":
+            return self._retreated(self._next(self.openings, start, "release"))
+        return self._end_of_manipulation(start, following)
+
+    def _end_of_manipulation(self, start: int, following: Sequence[str]) -> int:
+        """Opening, closing, pushing, turning: a grasp of its own if there are more grasps than picks to come."""
+        grasps = self.closings[self.closings >= start]
+        picks = following.count("pick")
+        if len(grasps) > picks:
+            return self._retreated(self._next(self.openings, int(grasps[0]), "release"))
+        limit = int(grasps[0]) if len(grasps) else self.length - 1
+        return self._turning_point(start, limit)
+
+    def _turning_point(self, start: int, limit: int) -> int:
+        """Where the hand, having done its work, sets out for the next thing: its slowest moment in the middle part."""
+        speed = np.linalg.norm(np.diff(self.position, axis=0, append=self.position[-1:]), axis=1)
+        smooth = np.convolve(speed, np.full(5, 0.2), mode="same")
+        first, last = start + (limit - start) // 4, start + 3 * (limit - start) // 4
+        return first + int(np.argmin(smooth[first : last + 1]))
+
+    def _lifted(self, closing: int) -> int:
+        height = self.position[:, 2] - self.position[closing, 2]
+        return self._first(height >= self.rules.lift, closing, self.openings)
+
+    def _retreated(self, opening: int) -> int:
+        distance = np.linalg.norm(self.position - self.position[opening], axis=1)
+        return self._first(distance >= self.rules.retreat, opening, self.closings)
+
+    def _first(self, reached: np.ndarray, event: int, next_events: np.ndarray) -> int:
+        """First timestep after ``event`` where ``reached`` holds, before patience or the next event ends."""
+        later = next_events[next_events > event]
+        limit = min(event + self.rules.patience, int(later[0]) - 1 if len(later) else self.length - 2, self.length - 2)
+        hits = np.flatnonzero(reached[event : limit + 1])
+        return event + int(hits[0]) if len(hits) else limit
+
+    def _next(self, events: np.ndarray, start: int, name: str) -> int:
+        later = events[events >= start]
+        if len(later) == 0:
+            raise SegmentationError(f"no {name} after timestep {start}")
+        return int(later[0])
