@@ -5,6 +5,8 @@ When a node or the session ends, everything ends. The exit status is 0 only if t
 
 from __future__ import annotations
 
+import shutil
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 
@@ -41,12 +43,19 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     names = [argument.name for argument in arguments_of(GraphConfig)]
     config = config_from_texts(GraphConfig, {name: LaunchConfiguration(name).perform(context) for name in names})
     folder = RunFolder.create(Path(config.runs), asdict(config))
-    launch.logging.launch_config.log_dir = str(folder.logs)  # of the logs that are opened from now on
+    _log_to(folder.logs)
     graph = simulation_graph(config, folder.path)
-    nodes = {spec.name: _action(spec, graph) for spec in graph.nodes}
-    session = _action(graph.session, graph, sigterm_timeout=FINISHING)
+    nodes = {spec.name: _action(spec, graph, prefix=_follow_launch("KILL")) for spec in graph.nodes}
+    session = _action(graph.session, graph, prefix=_follow_launch("TERM"), sigterm_timeout=FINISHING)
     watches = [_end_with(action, _node_watch(name, folder)) for name, action in nodes.items()]
     return [*watches, _end_with(session, _end_with_session), *nodes.values(), session]
+
+
+def _log_to(folder: Path) -> None:
+    """The nodes' output goes here. Launch warns that its own log, already open, stays where it is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        launch.logging.launch_config.log_dir = str(folder)
 
 
 def _action(spec: NodeSpec, graph: Graph, **options) -> Node:
@@ -54,6 +63,7 @@ def _action(spec: NodeSpec, graph: Graph, **options) -> Node:
         package=spec.package,
         executable=spec.executable,
         name=spec.name,
+        exec_name=spec.name,
         namespace=spec.namespace or None,
         parameters=[*map(str, spec.parameter_files), dict(spec.parameters)],
         remappings=list(spec.remappings),
@@ -62,6 +72,11 @@ def _action(spec: NodeSpec, graph: Graph, **options) -> Node:
         output=OUTPUT,
         **options,
     )
+
+
+def _follow_launch(signal_name: str) -> str | None:
+    """Launch leaves its processes behind when it is ended by SIGTERM or SIGKILL; this sends them a signal then."""
+    return f"setpriv --pdeathsig {signal_name} --" if shutil.which("setpriv") else None
 
 
 def _end_with(action: Node, on_exit) -> RegisterEventHandler:

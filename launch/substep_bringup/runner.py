@@ -48,7 +48,7 @@ class Runner:
 
     The session's end is the regular end: everybody else is stopped and its exit code is the run's. A node that ends
     earlier is a failure: the session is told to finish (SIGTERM), and everything is stopped. Signals go to the session
-    alone, which takes the nodes down in order; a second signal ends everything at once.
+    alone, which keeps what there is and takes the nodes down in order; a second signal ends everything at once.
 
     Args:
         nodes: started in this order, before the session.
@@ -77,7 +77,7 @@ class Runner:
         """Run to the end. Call it from the main thread.
 
         Returns:
-            the session's exit code, or ``ExitCode.NODE_DIED``.
+            the session's exit code; ``ExitCode.NODE_DIED``; or 128 + the number of the signal that ended the run.
 
         Raises:
             OSError: a process could not be started; those already started are stopped.
@@ -120,14 +120,13 @@ class Runner:
             else:
                 continue
             told = time.monotonic()
-        return cause if cause == ExitCode.NODE_DIED else self._exit_code_of_session()
+        if cause is not None:
+            return cause
+        return self._session_died() if self._session.exit_code < 0 else self._session.exit_code
 
-    def _exit_code_of_session(self) -> int:
-        exit_code = self._session.exit_code
-        if exit_code < 0:
-            self._explain(self._session)
-            return ExitCode.NODE_DIED
-        return exit_code
+    def _session_died(self) -> int:
+        self._explain(self._session)
+        return ExitCode.NODE_DIED
 
     def _dead_node(self) -> ChildProcess | None:
         return next((node for node in self._nodes if node.exit_code is not None), None)

@@ -128,12 +128,22 @@ def test_a_killed_node_ends_everything_and_the_session_is_told_why(start):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
-def test_signals_reach_the_session_which_decides_the_exit_code(start, number, code):
-    run = start()
+@pytest.mark.parametrize("session", [POLITE_SESSION, POLITE_SESSION.replace("exit(130)", "exit(0)")])
+def test_a_signal_reaches_the_session_and_shows_in_the_exit_code(start, session, number, code):
+    run = start(session=session)
     run.pid("session"), run.pid("node"), run.pid("other")
     run.process.send_signal(number)
     assert run.end()[0] == code
     assert not any(is_running(pid) for pid in run.pids())
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_session_that_has_hardly_begun_may_end_by_the_signal_itself(start, number, code):
+    beginning = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n" + NODE
+    run = start(session=beginning)
+    run.pid("session")
+    run.process.send_signal(number)
+    assert run.end() == (code, "")
 
 
 def test_nodes_are_left_in_peace_while_the_session_finishes(start):

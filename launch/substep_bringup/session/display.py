@@ -30,6 +30,13 @@ def progress_text(progress: Progress) -> str:
     return "  ".join(parts)
 
 
+class _Console(Console):
+    """Goes silent when nobody reads any more; the run is worth finishing even then."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class Display:
     """Shows a phase or the run's progress in one line, and messages above it.
 
@@ -38,7 +45,7 @@ class Display:
     """
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console or Console(highlight=False, soft_wrap=True)
+        self._console = console or _Console(highlight=False, soft_wrap=True)
         self._clock = clock
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._shown_at = float("-inf")

@@ -1,59 +1,14 @@
-"""The session's process."""
+"""Entry point of the session's process."""
 
 from __future__ import annotations
 
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
-
-from substep_bringup.exit_codes import ExitCode
-from substep_bringup.session.display import Display
 from substep_bringup.session.interruption import Interruption
-from substep_bringup.session.session import Session
-from substep_bringup.session.session_node import SessionNode
-from substep_policy.node_parameters import BadParameter
 
 
 def main() -> int:
-    """Run one session. Signals end it in order, so rclpy must not take them."""
+    """Run one session; see ``ExitCode``."""
     with Interruption().listening() as interruption:
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        try:
-            node = SessionNode()
-        except BadParameter as error:
-            print(f"session: {error}", file=sys.stderr)
-            rclpy.shutdown()
-            return ExitCode.BAD_ARGUMENTS
-        with _spinning(node, interruption), Display() as display:
-            return Session(node.config, node, display, interruption).run()
+        # imported here because it takes a second or more, in which a signal must not be lost
+        from substep_bringup.session.process import run_process
 
-
-@contextmanager
-def _spinning(node: Node, interruption: Interruption) -> Iterator[None]:
-    """Callbacks run in a thread, so that the session can wait for what they bring."""
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    thread = threading.Thread(target=_spin, args=(executor, interruption), name="executor")
-    thread.start()
-    try:
-        yield
-    finally:
-        executor.shutdown()
-        thread.join()
-        node.destroy_node()
-        rclpy.shutdown()
-
-
-def _spin(executor: SingleThreadedExecutor, interruption: Interruption) -> None:
-    try:
-        executor.spin()
-    except ExternalShutdownException:
-        return
-    except Exception as error:  # the border of the thread: whatever a callback raised ends the session
-        interruption.fail(error)
+        return run_process(interruption)
