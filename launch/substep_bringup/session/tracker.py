@@ -74,7 +74,7 @@ class Progress:
 
 def eos_text(progress: Progress) -> str:
     """For people: a probability, or a dash."""
-    return "–" if progress.eos_probability == NOT_KNOWN else f"{progress.eos_probability:.2f}"
+    return "-" if progress.eos_probability == NOT_KNOWN else f"{progress.eos_probability:.2f}"
 
 
 @dataclass(frozen=True)
