@@ -6,7 +6,6 @@ setup(
     name=package_name,
     version="0.1.0",
     packages=find_packages(exclude=["test"]),
-    package_data={"libero_bridge.scenes": ["**/*.xml", "**/*.png", "**/*.obj", "**/*.stl", "**/*.json"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
@@ -17,5 +16,6 @@ setup(
     maintainer_email="maintainers@substep.dev",
     description="LIBERO as camera and joint topics: simulated world, action queue, safety guard.",
     license="Apache-2.0",
+    tests_require=["pytest"],
     entry_points={"console_scripts": ["bridge_node = libero_bridge.bridge_node:main"]},
 )

@@ -55,11 +55,18 @@ def use_assets(assets: str) -> None:
         assets: "embedded", "libero" (installed with LIBERO, or downloaded by it) or the path of a folder.
 
     Raises:
-        ValueError: the folder does not exist or does not look like a LIBERO asset tree.
+        ValueError: there is no LIBERO asset tree.
     """
     import_libero()
     libero = importlib.import_module("libero.libero")
-    libero._assets_path_cache = None if assets == LIBERO_ASSETS else str(_assets_folder(assets))
+    libero._assets_path_cache = None
+    folder = Path(libero.get_assets_path()) if assets == LIBERO_ASSETS else _assets_folder(assets)
+    if not (folder / "scenes").is_dir():
+        raise ValueError(
+            f"assets {assets!r} are not a LIBERO asset tree (no folder 'scenes' in {folder}); expected "
+            f"{EMBEDDED_ASSETS!r}, {LIBERO_ASSETS!r} (installed, or to be downloaded by LIBERO) or the path of one"
+        )
+    libero._assets_path_cache = str(folder)
 
 
 def model_filter(assets: str) -> Callable[[str], str] | None:
@@ -72,17 +79,11 @@ def model_filter(assets: str) -> Callable[[str], str] | None:
 
 
 def _assets_folder(assets: str) -> Path:
-    if assets == EMBEDDED_ASSETS:
-        from libero_bridge.scenes.pack import pack_path
+    if assets != EMBEDDED_ASSETS:
+        return Path(assets).expanduser().resolve()
+    from libero_bridge.scenes.pack import pack_path
 
-        return pack_path()
-    folder = Path(assets).expanduser().resolve()
-    if not (folder / "scenes").is_dir():
-        raise ValueError(
-            f"assets {assets!r} is not a LIBERO asset folder (no folder 'scenes' in {folder}); "
-            f"expected {EMBEDDED_ASSETS!r}, {LIBERO_ASSETS!r} or the path of one"
-        )
-    return folder
+    return pack_path()
 
 
 def _write_config() -> Path:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import itertools
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -425,6 +428,26 @@ def test_it_can_be_cleaned_up_and_configured_again(ros):
         puppet.answer = answering(2, eos=True)
         puppet.activate(1)
         puppet.wait_for(lambda: puppet.reports())
+
+
+def test_a_signal_in_the_middle_of_a_chunk_ends_the_process_cleanly(ros):
+    arguments = ["-r", "__ns:=/process", "-p", "image_height:=32", "-p", "image_width:=32"]
+    command = [sys.executable, "-m", "libero_bridge.bridge_node", "--ros-args", *arguments]
+    node = rclpy.create_node("puppet", namespace="process")
+    puppet = Puppet(node)
+    with spinning(node), subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert puppet.change_state(Transition.TRANSITION_CONFIGURE)
+            assert puppet.change_state(Transition.TRANSITION_ACTIVATE)
+            puppet.answer = answering(60)
+            puppet.activate(1)
+            puppet.wait_for(lambda: puppet.of("episode_status") and puppet.status().step >= 3)
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=TIMEOUT)
+        finally:
+            process.kill()
+    node.destroy_node()
+    assert process.returncode == 0 and "Traceback" not in errors
 
 
 def set_back(chunk: ActionChunk, nanoseconds: int) -> None:

@@ -1,0 +1,25 @@
+"""The benchmarks run and print what they promise. Speed itself is not asserted: the machine may be busy."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from libero_bridge.benchmarks import graph_speed, simulation_speed
+
+pytestmark = pytest.mark.xdist_group("simulation")
+
+
+def test_the_world_is_faster_than_liberos_own_loop(capsys):
+    simulation_speed.run("libero_object", 0, steps=20, assets="")
+    printed = capsys.readouterr().out
+    wall, processor = re.search(r"ratio, wall and processor +([\d.]+) +([\d.]+)", printed).groups()
+    assert "assets: embedded" in printed and float(processor) > 1.5, printed
+
+
+def test_the_graph_is_measured_beside_one_process(capsys):
+    graph_speed.run("libero_object", 0, steps=40, assets="")
+    printed = capsys.readouterr().out
+    figures = re.findall(r"(?:one process|through ROS|ratio) +([\d.]+)", printed)
+    assert len(figures) == 3 and all(float(figure) > 0 for figure in figures), printed
