@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 
 import rclpy
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
+
+RCLError = rclpy_implementation.RCLError
 
 
 def run_node(
@@ -31,6 +34,10 @@ def run_node(
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RCLError:
+        if rclpy.ok():
+            raise
+        # the signal came while a callback was about to publish, and took the context away from under it
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
