@@ -23,8 +23,6 @@ _CONFIG_VARIABLE = "LIBERO_CONFIG_PATH"
 
 def import_libero() -> None:
     """Imports LIBERO with a configuration file in place, without its question, warnings and log file."""
-    os.environ.setdefault("MUJOCO_GL", "egl")
-    os.environ.setdefault("PYOPENGL_PLATFORM", os.environ["MUJOCO_GL"])
     if not Path(os.environ.get(_CONFIG_VARIABLE, ""), "config.yaml").is_file():
         os.environ[_CONFIG_VARIABLE] = str(_write_config())
     _quiet_robosuite()
