@@ -33,7 +33,8 @@ class ToyDemo:
         random = np.random.default_rng(seed)
         third = length // 3
         self.length = length
-        self.actions = random.uniform(-1, 1, (length, 7))
+        self.actions = random.uniform(-0.1, 0.1, (length, 7))
+        self.actions[:, :6] += np.repeat([[0.7], [-0.7], [0.3]], [third, third, length - 2 * third], axis=0)
         self.actions[:, 6] = -1
         self.actions[third : 2 * third, 6] = 1
         height = np.concatenate(

@@ -61,8 +61,14 @@ class ChunkDecoder:
             return np.zeros(0, np.float32), NO_EOS
         if self.eos.source is EosSource.TOKEN:
             rule = TokenEosRule(self.action_head.tokenizer.eos_token_id, self.eos.threshold, self.eos.choice)
-            logits = self.action_head.logits(hidden)
-            probabilities = action_eos_probabilities(token_eos_probabilities(logits, rule))[0].cpu().numpy()
-            return probabilities, int(find_token_eos(logits, rule)[0])
-        probabilities = torch.sigmoid(self.eos_head(hidden).float())[0, :, 0].cpu().numpy()
+            eos_index = int(find_token_eos(self.action_head.logits(hidden), rule)[0])
+            return self.eos_probabilities(hidden)[0].cpu().numpy(), eos_index
+        probabilities = self.eos_probabilities(hidden)[0].cpu().numpy()
         return probabilities, int(find_eos(probabilities, EosRule(self.eos.threshold, self.eos.choice)))
+
+    def eos_probabilities(self, hidden: Tensor) -> Tensor:
+        """(B, C·A, D) -> (B, C) probability that each action is the last of its substep; EOS source not ``none``."""
+        if self.eos.source is EosSource.TOKEN:
+            rule = TokenEosRule(self.action_head.tokenizer.eos_token_id)
+            return action_eos_probabilities(token_eos_probabilities(self.action_head.logits(hidden), rule))
+        return torch.sigmoid(self.eos_head(hidden).float())[..., 0]

@@ -34,7 +34,6 @@ class CompactPolicy:
         self.name = name
         self.device, self.dtype = str(device), "float32"
         self._model, self._preprocessor, self._decoder = model.to(device).eval(), preprocessor, decoder
-        self._model.backbone.vision_encoder.to(memory_format=torch.channels_last)
         self._device = device
         self._text = None
 

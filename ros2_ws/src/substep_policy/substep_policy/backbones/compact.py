@@ -92,6 +92,7 @@ class CompactBackbone(nn.Module):
         self.proprio_token_dim = config.width
         self.text_encoder = TextEncoder(config, max_length)
         self.vision_encoder = VisionEncoder(config.vision_widths, config.vision_blocks, config.width)
+        self.vision_encoder.to(memory_format=torch.channels_last)
         self.camera_embedding = nn.Parameter(torch.randn(cameras, config.width) * 0.02)
         patches = (image_size // 2 ** len(config.vision_widths)) ** 2
         self.vision_projection = nn.Linear(config.vision_widths[-1], config.width)

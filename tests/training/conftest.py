@@ -1,0 +1,70 @@
+"""Toy data sets and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from accelerate.state import AcceleratorState
+
+from tests.training.toy import ToyDemo, true_labels, write_hdf5
+from training.config import FinetuneConfig, read_config
+
+TOY_MODEL = {
+    "chunk_length": 4,
+    "backbone": {
+        "type": "compact",
+        "vision_widths": [8, 8, 8, 8],
+        "vision_blocks": [1, 1, 1],
+        "vocabulary_size": 600,
+        "text_layers": 1,
+        "width": 16,
+        "heads": 2,
+        "decoder_layers": 1,
+        "action_width": 4,
+    },
+    "action_head": {"type": "l1", "hidden_dim": 16, "blocks": 1},
+    "eos_head": {"hidden_dim": 16},
+    "preprocessing": {"image_size": 16, "max_instruction_tokens": 10},
+}
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerate() -> Iterator[None]:
+    """Accelerate keeps precision and devices for the life of a process; a run has a process of its own."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture
+def toy_run(tmp_path: Path) -> Callable[..., FinetuneConfig]:
+    """``toy_run("steps=3", …)``: the configuration of a run on six short demonstrations."""
+    demos = [ToyDemo(18, seed) for seed in range(6)]
+    write_hdf5(tmp_path / "demos/libero_goal", demos)
+    true_labels(demos).save(tmp_path / "substep_labels.json")
+
+    def configure(*overrides: str) -> FinetuneConfig:
+        import yaml
+
+        content = {
+            "out": str(tmp_path / "run"),
+            "data": {
+                "sources": [{"type": "libero_hdf5", "path": str(tmp_path / "demos")}],
+                "labels": str(tmp_path / "substep_labels.json"),
+                "cache": str(tmp_path / "cache"),
+                "held_out_every": 3,
+                "augmentation": {"shift": 1},
+            },
+            "model": TOY_MODEL,
+            "optimizer": {"batch_size": 8, "warmup_steps": 2, "learning_rate": 0.001},
+            "steps": 4,
+            "log_every": 1,
+            "save_every": 2,
+            "distribution_batches": 2,
+        }
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return read_config(path, overrides)
+
+    return configure

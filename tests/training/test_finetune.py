@@ -1,0 +1,245 @@
+"""Whole training runs at toy size: checkpoints, resuming, skipping, logs, configuration."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from substep_policy.checkpoint import read_config as read_model_config
+from substep_policy.registry import POLICIES, PolicySettings
+from training import finetune_substep, run_state
+from training.config import OptimizerConfig, read_config
+from training.finetune_substep import finetune, learning_rate, main, start, train, train_step
+from training.prefetch import prefetch
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Every tensor of a checkpoint's model."""
+    state = dict(load_file(folder / "model.safetensors"))
+    for path in folder.glob("*_checkpoint.pt"):
+        state |= {f"{path.name}:{key}": value for key, value in torch.load(path, weights_only=True).items()}
+    return state
+
+
+def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    assert [key for key in one if not torch.equal(one[key], other[key])] == []
+
+
+def test_a_run_leaves_a_checkpoint_that_is_a_policy(toy_run):
+    folder = finetune(toy_run())
+    assert folder.name == "step_0000004"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "config.json",
+        "model.safetensors",
+        "action_head--4_checkpoint.pt",
+        "proprio_projector--4_checkpoint.pt",
+        "eos_head--4_checkpoint.pt",
+        "dataset_statistics.json",
+        "tokenizer.json",
+        "training_config.yaml",
+        "training_state--0.pt",
+        "calibration.json",
+    }
+    policy = POLICIES.load(str(folder), PolicySettings(device="cpu"))
+    policy.start_substep("pick up the bowl", "put the bowl on the plate")
+    eos = read_model_config(folder).eos
+    assert (
+        eos.calibrated and eos.threshold == json.loads((folder / "calibration.json").read_text())["chosen"]["threshold"]
+    )
+
+
+MODES = {
+    "direct": [],
+    "buffer": [
+        "eos={mode: buffer, buffer: {min_negative: 4, sample_negative: 4, min_positive: 1, sample_positive: 1}}"
+    ],
+    "diffusion": ["model.action_head={type: diffusion, hidden_dim: 16}"],
+    "tokens": [
+        "model.action_head={type: tokens}",
+        "model.eos_head=null",
+        "model.eos={source: token}",
+        "eos={mode: none}",
+    ],
+    "accumulation": ["optimizer.gradient_accumulation=2"],
+    "bf16": ["mixed_precision=bf16"],
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_two_steps_stopped_and_resumed_equal_four(toy_run, mode: str):
+    config = toy_run("data.held_out_every=0", *MODES[mode])
+    whole = weights(finetune(config))
+    shutil.rmtree(config.out)
+    run = start(config)
+    run.config = read_config_of(toy_run, mode, "steps=2")
+    train(run)  # stops after two steps, under the schedule of four
+    first = weights(run_state.checkpoint_folder(config.out, 2))
+    resumed = weights(finetune(config))
+    by_part = {key.split(":")[-1]: value for key, value in resumed.items()}
+    assert_same({key.split(":")[-1]: value for key, value in whole.items()}, by_part)
+    assert any(not torch.equal(first[key], resumed[key]) for key in first if key in resumed)
+
+
+def read_config_of(toy_run, mode: str, *more: str):
+    return toy_run("data.held_out_every=0", *MODES[mode], *more)
+
+
+def test_resuming_from_an_earlier_checkpoint_gives_the_same_end(toy_run):
+    config = toy_run("data.held_out_every=0", "save_every=1", "keep=10")
+    whole = weights(finetune(config))
+    for step, folder in run_state.checkpoints(config.out):
+        if step > 1:
+            shutil.rmtree(folder)
+    assert_same(whole, weights(finetune(config)))
+
+
+def test_only_the_last_checkpoints_are_kept_and_unfinished_ones_ignored(toy_run):
+    config = toy_run("save_every=1", "keep=2")
+    unfinished = run_state.checkpoint_folder(config.out, 3).with_suffix(".unfinished")
+    unfinished.mkdir(parents=True)
+    finetune(config)
+    assert [step for step, _ in run_state.checkpoints(config.out)] == [3, 4]
+
+
+def test_training_fits_the_demonstrations(toy_run):
+    config = toy_run(
+        "steps=60",
+        "save_every=60",
+        "optimizer.learning_rate=0.003",
+        "data.augmentation=null",
+        "model.backbone.dropout=0.0",
+    )
+    run = start(config)
+    batch = run.stream.batch(0)
+    before = run.objective(batch).action.item()
+    train(run)
+    assert run.objective(batch).action.item() < 0.8 * before
+
+
+def test_a_loss_that_is_not_finite_skips_the_batch_and_is_counted(toy_run, caplog):
+    config = toy_run("data.held_out_every=0")
+    run = start(config)
+    before = {key: value.clone() for key, value in run.objective.state_dict().items()}
+    batch = run.stream.batch(0)
+    batch["actions"][0, 0, 0] = torch.nan
+    report = train_step(run, [batch])
+    assert report.is_skipped
+    assert_same(before, run.objective.state_dict())
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in run.objective.parameters())
+
+    stream_batch = type(run.stream).batch
+
+    def poisoned(self, number: int):
+        found = stream_batch(self, number)
+        if number == 1:
+            found["proprio"] = found["proprio"] * math.inf
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(run.stream), "batch", poisoned)
+        train(run)
+    assert run.skipped == 1 and run.step == 4
+    assert "step 2: loss or gradient is not finite, batch skipped (1 so far)" in caplog.text
+    state = torch.load(run_state.checkpoint_folder(config.out, 4) / "training_state--0.pt", weights_only=True)
+    assert state["skipped"] == 1
+
+
+def test_gradients_are_clipped(toy_run):
+    run = start(toy_run("optimizer.max_grad_norm=0.01"))
+    report = train_step(run, [run.stream.batch(0)])
+    norms = [float(p.grad.norm()) for p in run.objective.parameters() if p.grad is not None]
+    assert report.gradient_norm > 0.01
+    assert math.hypot(*norms) == pytest.approx(0.01, rel=1e-3)
+    assert OptimizerConfig().max_grad_norm == 0.8
+
+
+def test_the_log_tells_distribution_updates_and_threshold(toy_run):
+    config = toy_run()
+    finetune(config)
+    text = (config.out / "train.log").read_text()
+    assert "recommended positive weight" in text and "4 episodes with substep labels" in text
+    assert "step 3: EOS loss" in text and "gradient norm 0." in text and "EOS threshold" in text
+    assert list(config.out.glob("curves/events.*")), "TensorBoard finds the curves"
+
+
+def test_the_whole_configuration_is_echoed_into_the_checkpoint(toy_run):
+    config = toy_run("steps=2", "data.held_out_every=0")
+    folder = finetune(config)
+    assert read_config(folder / "training_config.yaml") == config
+
+
+def test_default_thresholds_follow_the_mode_and_calibration_overrides_them(toy_run):
+    folder = finetune(toy_run("steps=1", "data.held_out_every=0", "eos={mode: buffer}"))
+    eos = read_model_config(folder).eos
+    assert (eos.threshold, eos.calibrated) == (0.5, False)
+
+
+def test_a_run_starts_from_the_weights_and_tokenizer_of_another(toy_run, tmp_path: Path):
+    first = finetune(toy_run("steps=2", "data.held_out_every=0"))
+    second = toy_run(f"out={tmp_path / 'second'}", f"initial_checkpoint={first}", "data.held_out_every=0")
+    run = start(second)
+    assert_same(dict(load_file(first / "model.safetensors")), run.objective.model.backbone.state_dict())
+    assert run.step == 0
+
+
+def test_learning_rate_warms_up_and_decays_to_a_tenth():
+    config = OptimizerConfig(learning_rate=1.0, warmup_steps=10)
+    assert learning_rate(config, 0, 100) == pytest.approx(0.1) and learning_rate(config, 10, 100) == 1.0
+    assert learning_rate(config, 100, 100) == pytest.approx(0.1)
+
+
+def test_the_command_trains_and_prints_the_checkpoint(toy_run, tmp_path: Path, capsys):
+    toy_run()
+    assert main([str(tmp_path / "config.yaml"), "steps=1", "data.held_out_every=0"]) == 0
+    assert capsys.readouterr().out.strip().endswith("step_0000001")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optimizer.lerning_rate=1", "optimizer.lerning_rate is not a known key"),
+        ("optimizer.batch_size=0", "optimizer.batch_size is 0"),
+        ("model.eos={source: token}", "emits continuous actions and no tokens"),
+        ("model.eos_head=null", "needs an eos_head"),
+        ("data.sources=[{type: parquet, path: x}]", "data.sources.0 is {"),
+        ("data.labels=/nowhere.json", "/nowhere.json"),
+        ("steps=", "steps is None"),
+        ("model.action_head={type: tokens, hidden_dim: 3}", "action_head.tokens.hidden_dim is not a known key"),
+    ],
+)
+def test_a_wrong_configuration_ends_with_key_and_value(toy_run, tmp_path: Path, capsys, override: str, message: str):
+    toy_run()
+    assert main([str(tmp_path / "config.yaml"), override]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_yaml_is_named(tmp_path: Path, capsys):
+    (tmp_path / "config.yaml").write_text("a: [")
+    assert main([str(tmp_path / "config.yaml")]) == 1
+    assert "config.yaml" in capsys.readouterr().err
+
+
+def test_shipped_configurations_are_valid():
+    folder = Path(finetune_substep.__file__).parent / "configs"
+    paths = sorted(folder.glob("*.yaml"))
+    assert paths
+    for path in paths:
+        read_config(path)
+        assert yaml.safe_load(path.read_text())
+
+
+def test_prefetching_keeps_the_order_and_raises_in_turn():
+    assert list(prefetch(lambda n: n * n, range(10), depth=3)) == [n * n for n in range(10)]
+    results = prefetch(lambda n: 1 // (2 - n), range(4), depth=2)
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(results)

@@ -1,0 +1,184 @@
+"""Chooses the EOS threshold on held-out demonstrations and stores it in the checkpoint.
+
+A threshold is judged by what a run would do with it: from a substep's beginning a chunk is asked for every C
+timesteps, and the first EOS found is the predicted end. It is right within ``TOLERANCE`` timesteps of the true one.
+All phases of the asking are tried, since a run does not begin where the demonstration did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from substep_policy.checkpoint import CONFIG_FILE, load_model
+from substep_policy.chunk import NO_EOS
+from substep_policy.chunk_decoder import ChunkDecoder
+from substep_policy.compact_policy import load_preprocessor
+from substep_policy.configuration import dump
+from substep_policy.eos import EosChoice, EosRule, find_eos
+from substep_policy.normalization import load_statistics
+from training.config import CONFIG_FILE as TRAINING_CONFIG_FILE
+from training.config import read_config
+from training.dataset import Sample, SubstepDataset
+from training.transform import SubstepTransform
+
+TOLERANCE = 3
+BATCH = 64
+THRESHOLDS = np.round(np.concatenate([[0.005, 0.01, 0.02], np.linspace(0.03, 0.97, 95), [0.98, 0.99, 0.995]]), 3)
+CALIBRATION_FILE = "calibration.json"
+
+
+@dataclass(frozen=True)
+class EosScore:
+    """Precision, recall and F1 of predicted substep ends, at one threshold."""
+
+    threshold: float
+    precision: float
+    recall: float
+    f1: float
+    premature: float  # share of substeps ended too early
+    missed: float  # share of substeps whose end was not found in time
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The chosen threshold's score and that of every other."""
+
+    chosen: EosScore
+    substeps: int
+    curve: tuple[EosScore, ...]
+
+    def __str__(self) -> str:
+        best = self.chosen
+        return (
+            f"EOS threshold {best.threshold:g}: precision {best.precision:.3f}, recall {best.recall:.3f}, "
+            f"F1 {best.f1:.3f} within ±{TOLERANCE} timesteps on {self.substeps} held-out substeps "
+            f"({best.premature:.1%} premature, {best.missed:.1%} missed)"
+        )
+
+
+@dataclass(frozen=True)
+class SubstepProbabilities:
+    """EOS probabilities (L + TOLERANCE or fewer, C) asked at every timestep of a substep of L timesteps, and shortly
+    after it with the same instruction."""
+
+    probabilities: np.ndarray
+    length: int
+
+
+def predicted_end(eos_indices: np.ndarray, phase: int, chunk_length: int) -> int:
+    """First end found when a chunk is asked for every ``chunk_length`` timesteps from ``phase`` on, or ``NO_EOS``.
+
+    Args:
+        eos_indices: (N,) EOS index of the chunk asked for at each timestep.
+    """
+    for timestep in range(phase, len(eos_indices), chunk_length):
+        if eos_indices[timestep] != NO_EOS:
+            return timestep + int(eos_indices[timestep])
+    return NO_EOS
+
+
+def score(substeps: Sequence[SubstepProbabilities], threshold: float, choice: EosChoice) -> EosScore:
+    """How well the ends of ``substeps`` are found."""
+    right = premature = missed = 0
+    for substep in substeps:
+        indices = find_eos(substep.probabilities, EosRule(threshold, choice))
+        chunk_length = substep.probabilities.shape[1]
+        for phase in range(min(chunk_length, substep.length)):
+            end = predicted_end(indices, phase, chunk_length)
+            if end == NO_EOS or end > substep.length - 1 + TOLERANCE:
+                missed += 1
+            elif end < substep.length - 1 - TOLERANCE:
+                premature += 1
+            else:
+                right += 1
+    trials = right + premature + missed
+    precision, recall = right / max(right + premature, 1), right / max(trials, 1)
+    f1 = 2 * precision * recall / max(precision + recall, 1e-9)
+    return EosScore(float(threshold), precision, recall, f1, premature / max(trials, 1), missed / max(trials, 1))
+
+
+def choose_threshold(substeps: Sequence[SubstepProbabilities], choice: EosChoice) -> Calibration:
+    """The best F1; of several thresholds just as good, the middle one.
+
+    Raises:
+        ValueError: there are no substeps.
+    """
+    if not substeps:
+        raise ValueError("there are no held-out substeps to calibrate the EOS threshold on")
+    curve = tuple(score(substeps, threshold, choice) for threshold in THRESHOLDS)
+    best = max(entry.f1 for entry in curve)
+    as_good = [entry for entry in curve if entry.f1 >= best - 1e-9]
+    return Calibration(as_good[len(as_good) // 2], len(substeps), curve)
+
+
+@torch.inference_mode()
+def probabilities(
+    dataset: SubstepDataset, transform: SubstepTransform, model: torch.nn.Module, decoder: ChunkDecoder
+) -> list[SubstepProbabilities]:
+    """EOS probabilities of every substep of a data set, from the model as a policy would use it."""
+    found = []
+    for number, truth in enumerate(tqdm(dataset.truths, desc="calibrate", unit="demo")):
+        start = 0
+        for end in np.flatnonzero(truth.is_end):
+            last = min(end + TOLERANCE, dataset.episodes[number].length - 1)
+            samples = [dataset.sample(number, t, shown=min(t, end)) for t in range(start, last + 1)]
+            found.append(SubstepProbabilities(_probabilities(samples, transform, model, decoder), end - start + 1))
+            start = end + 1
+    return found
+
+
+def _probabilities(
+    samples: Sequence[Sample], transform: SubstepTransform, model: torch.nn.Module, decoder: ChunkDecoder
+) -> np.ndarray:
+    parts = [transform(samples[first : first + BATCH]) for first in range(0, len(samples), BATCH)]
+    return np.concatenate([decoder.eos_probabilities(model(batch)).numpy() for batch in parts])
+
+
+def calibrate_checkpoint(folder: Path, dataset: SubstepDataset) -> Calibration:
+    """Choose the threshold on ``dataset`` and write it into the checkpoint's configuration."""
+    config, model = load_model(folder)
+    statistics = load_statistics(folder)
+    preprocessor = load_preprocessor(folder, config, statistics.proprio)
+    transform = SubstepTransform(preprocessor, statistics.action, config.gripper)
+    decoder = ChunkDecoder.build(model, config, statistics.action)
+    result = choose_threshold(probabilities(dataset, transform, model, decoder), config.eos.choice)
+    eos = dataclasses.replace(config.eos, threshold=result.chosen.threshold, calibrated=True)
+    (folder / CALIBRATION_FILE).write_text(json.dumps(asdict(result), indent=1) + "\n")
+    (folder / CONFIG_FILE).write_text(json.dumps(dump(dataclasses.replace(config, eos=eos)), indent=2) + "\n")
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Calibrate a checkpoint again, on the held-out demonstrations of the data it was trained on."""
+    from training.data import prepare_data
+
+    parser = argparse.ArgumentParser(prog="python -m training.calibrate", description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of the configuration it was trained with")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    try:
+        config = read_config(options.checkpoint / TRAINING_CONFIG_FILE, options.overrides)
+        data = prepare_data(config.data, config.model, options.checkpoint, is_resumed=True)
+        if data.held_out is None:
+            raise ValueError("no demonstration is held out: set data.held_out_every")
+        print(calibrate_checkpoint(options.checkpoint, data.held_out))
+    except (ValueError, OSError) as error:
+        print(f"calibrate: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

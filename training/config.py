@@ -1,0 +1,173 @@
+"""Configuration of ``finetune_substep``: a YAML file, overridden by ``key.subkey=value`` on the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import Field
+
+from substep_policy.configuration import configuration, dump, parse
+from substep_policy.model import DIRECT_EOS_THRESHOLD, ModelConfig
+from training.augmentation import Augmentation
+from training.dataset import SampleRules
+from training.demonstrations import Source
+from training.eos_buffer import EOSBufferConfig
+from training.losses import EosLoss, FocalLoss, WeightedBCE
+
+CONFIG_FILE = "training_config.yaml"
+
+
+@configuration
+class DirectEos:
+    """The EOS loss is taken on every batch and reaches the backbone (S7, E3)."""
+
+    mode: Literal["direct"] = "direct"
+    loss: EosLoss = FocalLoss()
+    lambda_eos: float = 1.0
+    threshold: float = DIRECT_EOS_THRESHOLD
+
+
+@configuration
+class BufferEos:
+    """The EOS loss is taken on a class-balanced buffer of stored hidden states and reaches the EOS head (E1, E3)."""
+
+    mode: Literal["buffer"] = "buffer"
+    loss: EosLoss = WeightedBCE(pos_weight=1.0)
+    lambda_eos: float = 2.0
+    threshold: float = 0.5
+    buffer: EOSBufferConfig = EOSBufferConfig()
+
+
+@configuration
+class NoEosHead:
+    """No EOS head is trained: actions alone, or EOS among the action tokens."""
+
+    mode: Literal["none"] = "none"
+
+
+EosTraining = Annotated[DirectEos | BufferEos | NoEosHead, Field(discriminator="mode")]
+
+
+@configuration
+class DataConfig:
+    """What is trained on.
+
+    Attributes:
+        sources: demonstrations, in any of the formats.
+        labels: a ``substep_labels.json``; None leaves every episode its task's instruction.
+        cache: folder of the frames, built on first use.
+        name: of the data set in ``dataset_statistics.json``.
+        tokenizer: a ``tokenizer.json``; None trains one on the plans' texts.
+        rules: how samples are cut.
+        augmentation: of images; None for none.
+        paraphrase_probability: share of samples that get another wording of their substep.
+        held_out_every: every n-th demonstration of a task is kept for calibration; 0 keeps none.
+        skip_damaged: skip and count damaged demonstrations; False stops at the first.
+        workers: processes that read or render frames when the cache is built.
+    """
+
+    sources: tuple[Source, ...]
+    cache: Path
+    labels: Path | None = None
+    name: str = "demonstrations"
+    tokenizer: Path | None = None
+    rules: SampleRules = SampleRules()
+    augmentation: Augmentation | None = Augmentation()
+    paraphrase_probability: float = Field(default=0.5, ge=0, le=1)
+    held_out_every: int = Field(default=10, ge=0)
+    skip_damaged: bool = True
+    workers: int = Field(default=1, ge=1)
+
+
+@configuration
+class OptimizerConfig:
+    """AdamW with linear warm-up and cosine decay to a tenth of the learning rate.
+
+    Attributes:
+        gradient_accumulation: batches whose gradients make one step.
+        max_grad_norm: gradients are clipped to it (S8).
+    """
+
+    learning_rate: float = Field(default=3e-4, gt=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    warmup_steps: int = Field(default=500, ge=0)
+    batch_size: int = Field(default=64, ge=1)
+    gradient_accumulation: int = Field(default=1, ge=1)
+    max_grad_norm: float = Field(default=0.8, gt=0)
+
+
+@configuration
+class FinetuneConfig:
+    """One training run.
+
+    Attributes:
+        out: run folder: checkpoints, TensorBoard curves, log.
+        initial_checkpoint: weights to start from; None starts from random ones.
+        mixed_precision: "bf16" or "fp16" where the device has it.
+        distribution_batches: batches sampled before training to print the EOS ratio (S8); 0 skips that.
+        save_every: steps between checkpoints; ``keep``: how many are kept, the last ones.
+        log_every: steps between lines of the log and points of the curves.
+        prefetch: batches prepared ahead.
+    """
+
+    out: Path
+    data: DataConfig
+    model: ModelConfig = ModelConfig()
+    eos: EosTraining = DirectEos()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    steps: int = Field(default=20_000, ge=1)
+    seed: int = Field(default=0, ge=0)
+    initial_checkpoint: Path | None = None
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    distribution_batches: int = Field(default=50, ge=0)
+    save_every: int = Field(default=1000, ge=1)
+    keep: int = Field(default=3, ge=1)
+    log_every: int = Field(default=20, ge=1)
+    prefetch: int = Field(default=2, ge=1)
+
+    def __post_init__(self) -> None:
+        trains_head = not isinstance(self.eos, NoEosHead)
+        if trains_head != (self.model.eos_head is not None):
+            has = "null" if self.model.eos_head is None else "there"
+            raise ValueError(f"eos mode is {self.eos.mode!r}, but model.eos_head is {has}: both or neither")
+
+    def checkpoint_model(self) -> ModelConfig:
+        """What a checkpoint says of the model: as configured, with the EOS threshold of the training mode (E3)."""
+        if isinstance(self.eos, NoEosHead):
+            return self.model
+        return dataclasses.replace(self.model, eos=dataclasses.replace(self.model.eos, threshold=self.eos.threshold))
+
+
+def read_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
+    """A YAML file with ``key.subkey=value`` overrides.
+
+    Raises:
+        ValueError: the file is not YAML, or a key or value is wrong; the message names it.
+        OSError: the file cannot be read.
+    """
+    try:
+        parts = [OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides))]
+        base, changes = (OmegaConf.to_container(part, resolve=True) for part in parts)
+    except (OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"{path} with {' '.join(overrides) or 'no overrides'}: {error}") from error
+    return parse(FinetuneConfig, override(base, changes), f"{path}{' and overrides' if overrides else ''}")
+
+
+def override(base: Any, changes: Any) -> Any:
+    """Merge nested mappings. A mapping of another kind (``type`` or ``mode``) takes the other's place altogether."""
+    if not isinstance(base, dict) or not isinstance(changes, dict):
+        return changes
+    if any(tag in changes and changes[tag] != base.get(tag) for tag in ("type", "mode")):
+        return changes
+    return base | {key: override(base[key], value) if key in base else value for key, value in changes.items()}
+
+
+def write_config(config: FinetuneConfig, folder: Path) -> None:
+    """Echo the whole configuration, defaults included, into a folder."""
+    (folder / CONFIG_FILE).write_text(yaml.safe_dump(dump(config), sort_keys=False))

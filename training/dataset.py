@@ -1,0 +1,213 @@
+"""Training samples: a frame, the instruction of its substep (S4), the next C actions and where the substep ends."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from substep_policy.configuration import configuration
+from training.labels import UNLABELLED, EpisodeLabels, SubstepLabels
+from training.store import DemonstrationStore, StoredEpisode
+
+
+@configuration
+class SampleRules:
+    """How samples are cut from demonstrations.
+
+    Attributes:
+        use_substep_decomposition: False trains on the whole task's instruction throughout (S12).
+        mask_after_boundary: actions after a boundary belong to another instruction and do not count; False keeps
+            the seed's behaviour, which trains on them.
+        late_steps: timesteps after a boundary that are also shown with the instruction just completed and EOS at
+            once, so that a policy that went past the end still finds it; 0 shows none.
+    """
+
+    use_substep_decomposition: bool = True
+    mask_after_boundary: bool = True
+    late_steps: int = 0
+
+    def __post_init__(self) -> None:
+        if self.late_steps < 0:
+            raise ValueError(f"late_steps is {self.late_steps}, must be 0 or more")
+
+
+@dataclass
+class LabelUse:
+    """What the labels gave. Nothing falls back to the task's instruction unsaid."""
+
+    labelled_episodes: int = 0
+    unlabelled_episodes: list[str] = field(default_factory=list)
+    unequal_lengths: list[str] = field(default_factory=list)
+    unlabelled_timesteps: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.labelled_episodes} episodes with substep labels; the task's own instruction stands in for "
+            f"{len(self.unlabelled_episodes)} episodes without labels, {len(self.unequal_lengths)} with labels of "
+            f"another length, and {self.unlabelled_timesteps} timesteps without a label"
+        )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One timestep. C is the chunk length.
+
+    Attributes:
+        frame: (cameras, S, S, 3) uint8.
+        proprio: (8,) float32.
+        actions: (C, 7) float32, the last one repeated beyond the episode's end.
+        mask: (C,) bool, the actions that count.
+        eos_labels: (C, 1) float32, 1 at the first boundary in the chunk.
+        instruction, task: the substep's text and the whole task's.
+    """
+
+    frame: np.ndarray
+    proprio: np.ndarray
+    actions: np.ndarray
+    mask: np.ndarray
+    eos_labels: np.ndarray
+    instruction: str
+    task: str
+
+
+@dataclass(frozen=True)
+class EpisodeTruth:
+    """Labels of a stored episode as the rules read them: instruction number and boundary of every timestep."""
+
+    instructions: tuple[str, ...]
+    number: np.ndarray
+    is_end: np.ndarray
+
+
+class SubstepDataset:
+    """Timesteps of stored demonstrations as samples, by number."""
+
+    def __init__(
+        self,
+        store: DemonstrationStore,
+        labels: SubstepLabels,
+        rules: SampleRules,
+        episodes: list[StoredEpisode],
+        chunk_length: int,
+    ) -> None:
+        self.rules, self.episodes, self.chunk_length = rules, episodes, chunk_length
+        self.label_use = LabelUse()
+        self._frames = store.frames()
+        self._actions, self._proprio, self._taught = store.steps()
+        self.truths = [read_truth(episode, labels, rules, self.label_use) for episode in episodes]
+        self._index = np.concatenate([self._samples_of(number) for number in range(len(episodes))])
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, number: int) -> Sample:
+        episode, timestep, shown = map(int, self._index[number])
+        return self.sample(episode, timestep, shown)
+
+    def sample(self, episode: int, timestep: int, shown: int | None = None) -> Sample:
+        """The sample of a timestep, with the instruction of its substep, or of timestep ``shown`` before it."""
+        stored, truth = self.episodes[episode], self.truths[episode]
+        shown = timestep if shown is None else shown
+        steps = np.arange(timestep, timestep + self.chunk_length)
+        inside = steps < stored.length
+        steps = np.minimum(steps, stored.length - 1)
+        is_late = shown < timestep
+        mask, eos_labels = self._targets(truth, steps, inside, is_late)
+        rows = stored.start + steps
+        return Sample(
+            frame=self._frames[stored.start + timestep],
+            proprio=self._proprio[stored.start + timestep],
+            actions=self._actions[rows],
+            mask=mask & np.logical_and.accumulate(self._taught[rows]),
+            eos_labels=eos_labels,
+            instruction=truth.instructions[truth.number[shown]],
+            task=stored.instruction,
+        )
+
+    def training_actions(self) -> np.ndarray:
+        """(N, 7) all actions of these episodes that are examples, for statistics."""
+        rows = self._rows()
+        return self._actions[rows][self._taught[rows]]
+
+    def training_proprio(self) -> np.ndarray:
+        """(N, 8) proprioception of every timestep of these episodes."""
+        return self._proprio[self._rows()]
+
+    def _targets(
+        self, truth: EpisodeTruth, steps: np.ndarray, inside: np.ndarray, is_late: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Which actions count (C,), and the EOS label of each (C, 1)."""
+        eos_labels = np.zeros((len(steps), 1), np.float32)
+        if is_late:  # the substep is over: EOS at once, and no action is right
+            eos_labels[0] = 1.0
+            return np.zeros(len(steps), bool), eos_labels
+        ends = np.flatnonzero(truth.is_end[steps] & inside)
+        if len(ends):
+            eos_labels[ends[0]] = 1.0
+        if not self.rules.mask_after_boundary:
+            return np.ones(len(steps), bool), eos_labels
+        mask = inside.copy()
+        if len(ends):
+            mask[ends[0] + 1 :] = False
+        return mask, eos_labels
+
+    def _samples_of(self, number: int) -> np.ndarray:
+        """(M, 3): episode, timestep, timestep whose instruction is shown. Disturbances are nothing to learn from."""
+        stored, truth = self.episodes[number], self.truths[number]
+        length = stored.length
+        steps = np.flatnonzero(self._taught[stored.start : stored.start + length])
+        rows = [np.stack([steps, steps], axis=1)]
+        for end in np.flatnonzero(truth.is_end[:-1]):
+            late = np.arange(end + 1, min(end + 1 + self.rules.late_steps, length))
+            rows.append(np.stack([late, np.full(len(late), end)], axis=1))
+        pairs = np.concatenate(rows)
+        return np.concatenate([np.full((len(pairs), 1), number), pairs], axis=1)
+
+    def _rows(self) -> np.ndarray:
+        return np.concatenate([np.arange(e.start, e.start + e.length) for e in self.episodes])
+
+
+def read_truth(episode: StoredEpisode, labels: SubstepLabels, rules: SampleRules, use: LabelUse) -> EpisodeTruth:
+    """Labels of an episode under the rules; what is missing is counted in ``use``."""
+    found = labels.find(episode.suite, episode.task, episode.episode) if rules.use_substep_decomposition else None
+    if rules.use_substep_decomposition:
+        if found is None:
+            use.unlabelled_episodes.append(episode.key)
+        elif len(found) != episode.length:
+            use.unequal_lengths.append(f"{episode.key}: {len(found)} labels for {episode.length} timesteps")
+            found = None
+        else:
+            use.labelled_episodes += 1
+            use.unlabelled_timesteps += int((found.substep_index == UNLABELLED).sum())
+    return whole_task_truth(episode) if found is None else _labelled_truth(episode, found)
+
+
+def whole_task_truth(episode: StoredEpisode) -> EpisodeTruth:
+    """One instruction, the task's, which ends with the episode."""
+    is_end = np.zeros(episode.length, bool)
+    is_end[-1] = True
+    return EpisodeTruth((episode.instruction,), np.zeros(episode.length, int), is_end)
+
+
+def _labelled_truth(episode: StoredEpisode, labels: EpisodeLabels) -> EpisodeTruth:
+    texts = [substep.instruction.lower() for substep in labels.substeps]
+    number = np.where(labels.substep_index == UNLABELLED, len(texts), labels.substep_index)
+    return EpisodeTruth((*texts, episode.instruction), number, labels.is_end)
+
+
+def split_episodes(
+    episodes: list[StoredEpisode], held_out_every: int
+) -> tuple[list[StoredEpisode], list[StoredEpisode]]:
+    """Training and held-out episodes: every ``held_out_every``-th of each task is held out; 0 holds out none.
+
+    Which ones they are does not depend on the order of files.
+    """
+    training, held_out = [], []
+    seen: Counter[str] = Counter()
+    for episode in sorted(episodes, key=lambda e: (e.suite, e.task, len(e.episode), e.episode)):
+        seen[f"{episode.suite}/{episode.task}"] += 1
+        is_held_out = held_out_every and seen[f"{episode.suite}/{episode.task}"] % held_out_every == 0
+        (held_out if is_held_out else training).append(episode)
+    return training, held_out

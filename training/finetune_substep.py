@@ -1,0 +1,277 @@
+"""Trains a policy with an EOS head: ``./substep train CONFIG.yaml [key.subkey=value …]``.
+
+One step is a function of weights, optimizer, EOS buffer and step number alone, so a run that is stopped goes on as if
+it had not been: the same command again continues from the last checkpoint. Several GPUs or machines:
+``accelerate launch -m training.finetune_substep CONFIG.yaml``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration, set_seed
+from tqdm import tqdm
+
+from substep_policy.checkpoint import load_weights
+from substep_policy.eos import EosSource
+from substep_policy.model import build_model
+from training import run_state
+from training.calibrate import calibrate_checkpoint
+from training.config import FinetuneConfig, OptimizerConfig, read_config
+from training.data import TrainingData, prepare_data
+from training.objective import Losses, Objective, eos_distribution, gradient_norm
+from training.paraphrases import Paraphrases
+from training.prefetch import prefetch
+from training.transform import Batch, BatchStream
+
+log = logging.getLogger("training")
+step_log = logging.getLogger("training.steps")
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one step did: its last batch's losses and the gradient norms, or a skip."""
+
+    losses: Losses | None
+    gradient_norm: float = math.nan
+    eos_gradient_norm: float = math.nan
+
+    @property
+    def is_skipped(self) -> bool:
+        return self.losses is None
+
+
+@dataclass
+class Run:
+    """Everything a run holds. ``wrapped`` is ``objective`` as accelerate prepared it."""
+
+    config: FinetuneConfig
+    accelerator: Accelerator
+    data: TrainingData
+    stream: BatchStream
+    objective: Objective
+    wrapped: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    skipped: int = 0
+
+
+def finetune(config: FinetuneConfig) -> Path:
+    """Train to ``config.steps`` and calibrate; -> the folder of the last checkpoint.
+
+    Raises:
+        ValueError: data or checkpoint do not fit the configuration.
+    """
+    with run_log(config.out):
+        run = start(config)
+        if config.distribution_batches:
+            log.info("%s", eos_distribution(run.stream.batch(number) for number in range(config.distribution_batches)))
+        last = train(run)
+        has_eos = config.model.eos.source is not EosSource.NONE
+        if run.accelerator.is_main_process and run.data.held_out is not None and has_eos:
+            log.info("%s", calibrate_checkpoint(last, run.data.held_out))
+        run.accelerator.end_training()
+        return last
+
+
+def start(config: FinetuneConfig) -> Run:
+    """A new run, or the one in ``config.out`` as its last checkpoint left it."""
+    accelerator = make_accelerator(config)
+    set_seed(config.seed)
+    done = run_state.checkpoints(config.out)
+    resumed = done[-1][1] if done else None
+    with accelerator.main_process_first():
+        data = prepare_data(config.data, config.model, resumed or config.initial_checkpoint, resumed is not None)
+    objective = Objective(build_model(config.model), config.eos, seed=config.seed + accelerator.process_index)
+    if config.initial_checkpoint and resumed is None:
+        load_weights(config.initial_checkpoint, objective.model)
+    wrapped, optimizer = accelerator.prepare(objective, make_optimizer(objective, config.optimizer))
+    run = Run(config, accelerator, data, make_stream(config, data, accelerator), objective, wrapped, optimizer)
+    if resumed is not None:
+        run.step, run.skipped = run_state.restore(accelerator, resumed, objective, optimizer)
+        log.info("resuming from %s", resumed)
+    objective.train()
+    return run
+
+
+def train(run: Run) -> Path:
+    """Steps up to ``config.steps``; -> the last checkpoint."""
+    config, accumulation = run.config, run.config.optimizer.gradient_accumulation
+    batches = prefetch(run.stream.batch, range(run.step * accumulation, config.steps * accumulation), config.prefetch)
+    is_main = run.accelerator.is_main_process
+    progress = tqdm(initial=run.step, total=config.steps, unit="step", disable=not is_main)
+    folder = run_state.checkpoint_folder(config.out, run.step)
+    while run.step < config.steps:
+        torch.manual_seed(step_seed(config.seed, run.step, run.accelerator.process_index))
+        set_learning_rate(run.optimizer, learning_rate(config.optimizer, run.step, config.steps))
+        report = train_step(run, [next(batches) for _ in range(accumulation)])
+        run.step += 1
+        run.skipped += report.is_skipped
+        if is_main:
+            log_step(run, report)
+        if run.step % config.log_every == 0:
+            run.accelerator.log(curves(report, run.optimizer, run.skipped), step=run.step)
+            progress.set_postfix_str(summary(report, run.skipped))
+        progress.update()
+        if run.step % config.save_every == 0 or run.step == config.steps:
+            folder = run_state.save(
+                run.accelerator, config, run.data, run.objective, run.optimizer, run.step, run.skipped
+            )
+    progress.close()
+    return folder
+
+
+def train_step(run: Run, batches: Sequence[Batch]) -> StepReport:
+    """One update from ``batches``; none if a loss or a gradient is not finite (S8)."""
+    accelerator, optimizer = run.accelerator, run.optimizer
+    optimizer.zero_grad()
+    for number, batch in enumerate(batches):
+        is_last = number == len(batches) - 1
+        with contextlib.nullcontext() if is_last else accelerator.no_sync(run.wrapped):
+            losses = run.wrapped({name: tensor.to(accelerator.device) for name, tensor in batch.items()})
+            if not is_finite_everywhere(accelerator, losses.total):
+                return StepReport(None)
+            accelerator.backward(losses.total / len(batches))
+    norm = float(accelerator.clip_grad_norm_(run.objective.parameters(), run.config.optimizer.max_grad_norm))
+    if not math.isfinite(norm) and accelerator.scaler is None:
+        return StepReport(None)
+    eos_head = run.objective.model.eos_head
+    eos_norm = math.nan if losses.eos is None else gradient_norm(eos_head.parameters())
+    optimizer.step()  # with a gradient scaler it skips itself where a gradient overflowed
+    return StepReport(None) if accelerator.optimizer_step_was_skipped else StepReport(losses, norm, eos_norm)
+
+
+def is_finite_everywhere(accelerator: Accelerator, loss: torch.Tensor) -> bool:
+    """Whether the loss is finite in every process: they skip together or not at all."""
+    return bool(accelerator.gather(torch.isfinite(loss.detach()).reshape(1)).all())
+
+
+def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
+    """Linear warm-up, then a cosine from the full rate to a tenth of it."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    progress = (step - config.warmup_steps) / max(steps - config.warmup_steps, 1)
+    return config.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def step_seed(seed: int, step: int, process: int) -> int:
+    """Seed of a step's dropout and noise: different for every step and process, the same when it is run again."""
+    return (seed * 1_000_003 + step) * 1009 + process
+
+
+def make_optimizer(objective: Objective, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """AdamW; biases, norms and embeddings of one dimension are not decayed."""
+    parameters = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95))
+
+
+def make_stream(config: FinetuneConfig, data: TrainingData, accelerator: Accelerator) -> BatchStream:
+    probability = config.data.paraphrase_probability
+    return BatchStream(
+        data.training,
+        data.transform,
+        config.optimizer.batch_size,
+        config.seed,
+        config.data.augmentation,
+        Paraphrases(probability) if probability else None,
+        accelerator.process_index,
+        accelerator.num_processes,
+    )
+
+
+def make_accelerator(config: FinetuneConfig) -> Accelerator:
+    """Accelerate with TensorBoard. Not every step uses the EOS head, which data-parallel training must be told."""
+    accelerator = Accelerator(
+        mixed_precision=config.mixed_precision,
+        log_with="tensorboard",
+        project_config=ProjectConfiguration(project_dir=str(config.out), logging_dir=str(config.out)),
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+    accelerator.init_trackers("curves")
+    return accelerator
+
+
+@contextlib.contextmanager
+def run_log(out: Path) -> Iterator[None]:
+    """Copies the log into ``train.log``; the lines of every single step go there only."""
+    out.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(out / "train.log")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log.setLevel(logging.INFO)
+    step_log.propagate = False
+    for logger in (log, step_log):
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in (log, step_log):
+            logger.removeHandler(handler)
+        handler.close()
+
+
+def log_step(run: Run, report: StepReport) -> None:
+    """A line for every skipped batch, and for every update of the EOS head (E2)."""
+    losses = report.losses
+    if losses is None:
+        log.warning("step %d: loss or gradient is not finite, batch skipped (%d so far)", run.step, run.skipped)
+    elif losses.eos is not None:
+        step_log.info(
+            "step %d: EOS loss %.4f on %d negatives and %d positives, gradient norm %.4f",
+            *(run.step, losses.eos.item(), losses.negatives, losses.positives, report.eos_gradient_norm),
+        )
+
+
+def curves(report: StepReport, optimizer: torch.optim.Optimizer, skipped: int) -> dict[str, float]:
+    """Points of the TensorBoard curves."""
+    points = {"learning_rate": optimizer.param_groups[0]["lr"], "skipped": skipped}
+    if report.losses is None:
+        return points
+    points |= {"loss/total": report.losses.total.item(), "loss/action": report.losses.action.item()}
+    if report.losses.eos is not None:
+        points |= {"loss/eos": report.losses.eos.item(), "gradient_norm/eos_head": report.eos_gradient_norm}
+    return points | {"gradient_norm/all": report.gradient_norm}
+
+
+def summary(report: StepReport, skipped: int) -> str:
+    """The end of the progress bar."""
+    parts = [] if report.losses is None else [f"action {report.losses.action.item():.4f}"]
+    if report.losses is not None and report.losses.eos is not None:
+        parts.append(f"eos {report.losses.eos.item():.4f}")
+    return ", ".join([*parts, f"{skipped} skipped"] if skipped else parts)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0, or 1 with the reason on stderr."""
+    parser = argparse.ArgumentParser(prog="substep train", description=__doc__)
+    parser.add_argument("config", type=Path, help="YAML file, see training/configs")
+    parser.add_argument("overrides", nargs="*", metavar="key.subkey=value", help="e.g. optimizer.batch_size=32")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    try:
+        print(finetune(read_config(options.config, options.overrides)))
+    except (ValueError, OSError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""What is minimised: ``total = action_loss + lambda_eos · eos_loss`` (S7), EOS directly or through the buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from substep_policy.model import SubstepModel
+from training.config import BufferEos, EosTraining
+from training.eos_buffer import EOSBuffer
+from training.losses import eos_loss
+from training.transform import action_targets
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Losses of a batch; ``eos`` is None where there was none to take. Counts are of what the EOS loss saw."""
+
+    total: Tensor
+    action: Tensor
+    eos: Tensor | None
+    positives: int
+    negatives: int
+
+
+class Objective(nn.Module):
+    """A model with its losses, as one module so that data-parallel wrappers see one forward pass."""
+
+    def __init__(self, model: SubstepModel, eos: EosTraining, seed: int = 0) -> None:
+        super().__init__()
+        self.model, self.eos = model, eos
+        self.buffer = EOSBuffer(eos.buffer, seed) if isinstance(eos, BufferEos) else None
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Losses:
+        """A batch of ``SubstepTransform`` -> losses. The heads run in float32 whatever the backbone runs in."""
+        hidden = self.model(batch)
+        with torch.autocast(hidden.device.type, enabled=False):
+            hidden = hidden.float()
+            action = self.model.action_head.loss(hidden, action_targets(batch))
+            logits, labels = self._eos(hidden, batch["eos_labels"])
+            if logits is None:
+                return Losses(action, action, None, 0, 0)
+            eos = eos_loss(self.eos.loss, logits, labels)
+        positives = int((labels > 0.5).sum())
+        return Losses(action + self.eos.lambda_eos * eos, action, eos, positives, labels.numel() - positives)
+
+    def _eos(self, hidden: Tensor, labels: Tensor) -> tuple[Tensor | None, Tensor]:
+        """Logits and labels for the EOS loss.
+
+        Directly, and always outside training: of this batch, with a gradient to the backbone. Through the buffer:
+        of what is drawn from it, as soon as it holds enough.
+        """
+        if self.model.eos_head is None:
+            return None, labels
+        if self.buffer is None or not self.training:
+            return self.model.eos_head(hidden), labels
+        self.buffer.add(hidden, labels)
+        if not self.buffer.is_ready:
+            return None, labels
+        entries, drawn_labels = self.buffer.draw()
+        return self.model.eos_head(entries), drawn_labels
+
+
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> float:
+    """L2 norm of the gradients that are there."""
+    gradients = [parameter.grad.norm() for parameter in parameters if parameter.grad is not None]
+    return float(torch.stack(gradients).norm()) if gradients else 0.0
+
+
+@dataclass(frozen=True)
+class EosDistribution:
+    """How rare EOS is in sampled batches (S8)."""
+
+    positives: int
+    total: int
+
+    @property
+    def ratio(self) -> float:
+        return self.positives / max(self.total, 1)
+
+    @property
+    def recommended_weight(self) -> float:
+        """Negatives per positive: the positive weight that balances BCE."""
+        return (self.total - self.positives) / max(self.positives, 1)
+
+    def __str__(self) -> str:
+        if self.positives == 0:
+            return f"EOS=1 in none of {self.total} sampled actions: are the substep labels those of this data?"
+        return (
+            f"EOS=1 in {self.positives} of {self.total} sampled actions ({self.ratio:.2%}); "
+            f"recommended positive weight {self.recommended_weight:.1f}"
+        )
+
+
+def eos_distribution(batches: Iterable[Mapping[str, Tensor]]) -> EosDistribution:
+    """Counts over batches."""
+    labels = [batch["eos_labels"] for batch in batches]
+    return EosDistribution(int(sum(part.sum() for part in labels)), sum(part.numel() for part in labels))

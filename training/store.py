@@ -1,0 +1,178 @@
+"""Demonstrations on disk in the form training reads: frames as one memory-mapped uint8 array.
+
+``frames.bin`` grows by one demonstration at a time and ``index.jsonl`` by one line after it, so that building can
+stop at any point and go on later; what an interruption left unfinished is cut off.
+
+    frames.bin    (N, cameras, S, S, 3) uint8, upright
+    steps.bin     (N, 16) float32: 7 action, 8 proprioception, 1 taught
+    index.jsonl   a header, then one line a demonstration
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Iterable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from substep_policy.observation import ACTION_DIM, PROPRIO_DIM
+from substep_policy.preprocessing import resize
+from training.demonstrations import Demonstration, DemonstrationError, ReadReport
+
+STEP_WIDTH = ACTION_DIM + PROPRIO_DIM + 1
+
+
+class StoreError(ValueError):
+    """A store that does not fit; the message says why."""
+
+
+@dataclass(frozen=True)
+class StoredEpisode:
+    """Where a demonstration lies: timesteps ``start`` to ``start + length``."""
+
+    suite: str
+    task: str
+    episode: str
+    instruction: str
+    start: int
+    length: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.suite}/{self.task}/{self.episode}"
+
+
+@dataclass(frozen=True)
+class StoreFormat:
+    """``cameras`` in the order of the frames; ``image_size`` in pixels."""
+
+    cameras: tuple[str, ...]
+    image_size: int
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        return (len(self.cameras), self.image_size, self.image_size, 3)
+
+
+def stack_frames(demonstration: Demonstration, format: StoreFormat) -> np.ndarray | DemonstrationError:
+    """(T, cameras, S, S, 3) uint8, or the error that says why there is none."""
+    try:
+        views = demonstration.frames()
+    except DemonstrationError as error:
+        return error
+    missing = [camera for camera in format.cameras if camera not in views]
+    if missing:
+        return DemonstrationError(f"{demonstration.source}: no frames of {', '.join(missing)}, only {sorted(views)}")
+    size = format.image_size
+    resized = [np.stack([resize(frame, size) for frame in views[camera]]) for camera in format.cameras]
+    return np.stack(resized, axis=1)
+
+
+def make_executor(workers: int) -> Executor:
+    """Processes started afresh (a forked OpenGL context does not work), or this thread's helper for one worker."""
+    if workers == 1:
+        return ThreadPoolExecutor(1)
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+
+
+class DemonstrationStore:
+    """Reads and extends a store folder."""
+
+    def __init__(self, folder: Path, format: StoreFormat) -> None:
+        """Opens or creates it.
+
+        Raises:
+            StoreError: the folder holds other cameras or another size.
+        """
+        self.folder, self.format = folder, format
+        folder.mkdir(parents=True, exist_ok=True)
+        self.episodes = self._read_index()
+        self._keys = {episode.key for episode in self.episodes}
+        self._cut_off_unfinished()
+
+    @property
+    def length(self) -> int:
+        """Timesteps of all demonstrations."""
+        return sum(episode.length for episode in self.episodes)
+
+    def extend(self, demonstrations: Iterable[Demonstration], report: ReadReport, workers: int = 1) -> None:
+        """Append those that are not in yet; damaged frames are counted in the report.
+
+        Args:
+            workers: processes that read (or render) frames.
+        """
+        missing = [demonstration for demonstration in demonstrations if demonstration.key not in self._keys]
+        progress = tqdm(total=len(missing), desc="frames", unit="demo", disable=not missing)
+        with progress, make_executor(workers) as executor:
+            results = executor.map(partial(stack_frames, format=self.format), missing)
+            for demonstration, frames in zip(missing, results, strict=True):
+                progress.update()
+                if isinstance(frames, DemonstrationError):
+                    report.skipped.append(str(frames))
+                else:
+                    self._append(demonstration, frames)
+
+    def frames(self) -> np.ndarray:
+        """(N, cameras, S, S, 3) uint8, memory-mapped."""
+        return np.memmap(self._path("frames.bin"), np.uint8, "r", shape=(self.length, *self.format.frame_shape))
+
+    def steps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Actions (N, 7), proprio (N, 8), taught (N,) bool."""
+        steps = np.fromfile(self._path("steps.bin"), np.float32).reshape(self.length, STEP_WIDTH)
+        return steps[:, :ACTION_DIM], steps[:, ACTION_DIM:-1], steps[:, -1] > 0.5
+
+    def _append(self, demonstration: Demonstration, frames: np.ndarray) -> None:
+        steps = np.concatenate([demonstration.actions, demonstration.proprio, demonstration.taught[:, None]], axis=1)
+        for name, values in (("frames.bin", frames), ("steps.bin", steps.astype(np.float32))):
+            with self._path(name).open("ab") as file:
+                file.write(np.ascontiguousarray(values).tobytes())
+        episode = StoredEpisode(
+            demonstration.suite,
+            demonstration.task,
+            demonstration.episode,
+            demonstration.instruction,
+            self.length,
+            len(demonstration),
+        )
+        with self._path("index.jsonl").open("a") as file:
+            file.write(json.dumps(asdict(episode)) + "\n")
+        self.episodes.append(episode)
+        self._keys.add(episode.key)
+
+    def _read_index(self) -> list[StoredEpisode]:
+        path = self._path("index.jsonl")
+        header = {"cameras": list(self.format.cameras), "image_size": self.format.image_size}
+        if not path.exists():
+            path.write_text(json.dumps(header) + "\n")
+        first, *lines = path.read_text().splitlines(keepends=True)
+        if json.loads(first) != header:
+            raise StoreError(
+                f"{self.folder} was built with {first.strip()}, expected {json.dumps(header)}: use another"
+            )
+        return [StoredEpisode(**json.loads(line)) for line in lines if line.endswith("\n")]
+
+    def _cut_off_unfinished(self) -> None:
+        """Bytes after the last finished demonstration, and a half-written line of the index."""
+        sizes = {"frames.bin": int(np.prod(self.format.frame_shape)), "steps.bin": STEP_WIDTH * 4}
+        for name, size in sizes.items():
+            path, expected = self._path(name), self.length * size
+            path.touch()
+            if path.stat().st_size < expected:
+                raise StoreError(
+                    f"{path} has {path.stat().st_size} bytes, its index says {expected}: delete {self.folder}"
+                )
+            os.truncate(path, expected)
+        index = self._path("index.jsonl")
+        lines = index.read_text().splitlines(keepends=True)
+        if not lines[-1].endswith("\n"):
+            index.write_text("".join(lines[:-1]))
+
+    def _path(self, name: str) -> Path:
+        return self.folder / name
