@@ -65,7 +65,7 @@ class SessionNode(Node):
         return self._reset.call_async(request)
 
     def send_goal(self, task: str) -> Goal:
-        self.goal = Goal(self.execute_task, task, self.tracker.hear_feedback)
+        self.goal = Goal(self.executor, self.execute_task, task, self.tracker.hear_feedback)
         return self.goal
 
     def close_video(self) -> VideoStats | None:
