@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from substep_policy.demonstrator.frames import Pose, rotation_between
+from substep_policy.demonstrator.frames import Pose, rotation_between, turn_by
 from substep_policy.observation import ACTION_DIM
 
 POSITION_STEP = 0.05  # m that ±1 commands
 ROTATION_STEP = 0.5  # rad that ±1 commands
 OPEN, CLOSED = -1.0, 1.0
+_STRIDE = 0.0145  # m a step that ±1 comes to in the end
+_TURN = 0.055  # rad a step that ±1 comes to
+_RESPONSE = 0.35  # of the difference to that, made up in one step
 
 
 @dataclass(frozen=True)
@@ -55,3 +58,29 @@ def servo(hand: Pose, target: Pose, gripper: float, config: ServoConfig, speed: 
 def _limited(vector: np.ndarray, largest: float) -> np.ndarray:
     """The same direction with no component beyond ``largest``."""
     return vector * min(1.0, largest / max(float(np.max(np.abs(vector))), 1e-9))
+
+
+@dataclass(frozen=True)
+class ArmState:
+    """pose of the hand and its motion (3,) m per control step."""
+
+    pose: Pose
+    motion: np.ndarray
+
+    def after(self, action: np.ndarray) -> ArmState:
+        """What one control step makes of it: a lag of the first order, fitted to robosuite's OSC on a Panda."""
+        motion = self.motion + _RESPONSE * (_STRIDE * action[:3] - self.motion)
+        turned = turn_by(_TURN * action[3:6]) @ self.pose.rotation
+        return ArmState(Pose(self.pose.position + motion, turned), motion)
+
+
+def servo_chunk(
+    start: ArmState, target: Pose, gripper: float, config: ServoConfig, speed: float, steps: int
+) -> np.ndarray:
+    """(steps, 7) actions, the later ones for where the arm is then expected to be."""
+    actions, state = [], start
+    for _ in range(steps):
+        ahead = Pose(state.pose.position + config.lead * state.motion, state.pose.rotation)
+        actions.append(servo(ahead, target, gripper, config, speed))
+        state = state.after(actions[-1])
+    return np.array(actions)

@@ -56,15 +56,16 @@ class Destination:
     def holds(self, scene: SceneState, thing: SceneObject) -> bool:
         """Whether ``thing`` has arrived, by LIBERO's predicate where the task has it, else by geometry."""
         predicate = scene.predicates.get(f"{self.relation} {thing.name} {self.name}")
-        if predicate is not None:
-            return predicate
+        return self.surrounds(scene, thing) if predicate is None else predicate
+
+    def surrounds(self, scene: SceneState, thing: SceneObject) -> bool:
+        """The same by geometry alone."""
         if self.is_object:
             offset = np.linalg.norm(thing.position[:2] - self.area.position[:2])
             return bool(offset < ON_OBJECT_TOLERANCE and thing.position[2] >= scene.objects[self.owner].position[2])
-        reach = self.area.world_half_size
         offset = np.abs(thing.position - self.area.position)
         low_enough = body_box(thing).bottom < self.floor + 0.05
-        return bool(np.all(offset[:2] <= reach[:2]) and low_enough)
+        return bool(np.all(offset[:2] <= self.area.world_half_size[:2]) and low_enough)
 
 
 def find_destination(scene: SceneState, preposition: str, phrase: str, thing: SceneObject) -> Destination:

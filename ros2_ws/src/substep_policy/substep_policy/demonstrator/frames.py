@@ -41,6 +41,11 @@ def turn(axis: np.ndarray, angle: float) -> np.ndarray:
     return Rotation.from_rotvec(np.asarray(axis, float) * angle).as_matrix()
 
 
+def turn_by(vector: np.ndarray) -> np.ndarray:
+    """(3,) rotation vector in rad -> (3, 3)."""
+    return Rotation.from_rotvec(np.asarray(vector, float)).as_matrix()
+
+
 def yaw(angle: float) -> np.ndarray:
     """(3, 3) rotation by ``angle`` rad about the vertical."""
     return turn(UP, angle)
@@ -49,6 +54,11 @@ def yaw(angle: float) -> np.ndarray:
 def rotation_vector(rotation: np.ndarray) -> np.ndarray:
     """(3, 3) -> (3,) rad."""
     return Rotation.from_matrix(rotation).as_rotvec()
+
+
+def limited(vector: np.ndarray, length: float) -> np.ndarray:
+    """The same direction, no longer than ``length``."""
+    return vector * min(1.0, length / max(float(np.linalg.norm(vector)), 1e-12))
 
 
 def rotation_between(source: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -9,8 +9,19 @@ import numpy as np
 
 from substep_policy.demonstrator.boxes import Box, BoxSet, box_from_corners
 from substep_policy.demonstrator.destinations import Destination, area_axes
-from substep_policy.demonstrator.frames import UP, Pose, angle_between, most_vertical_axis, pose_of, shortest_turn, yaw
-from substep_policy.demonstrator.hand import MAX_OPENING, POINTING_DOWN, hand_depths
+from substep_policy.demonstrator.frames import (
+    UP,
+    Pose,
+    angle_between,
+    limited,
+    most_vertical_axis,
+    pose_of,
+    rotation_vector,
+    shortest_turn,
+    turn_by,
+    yaw,
+)
+from substep_policy.demonstrator.hand import MAX_OPENING, POINTING_DOWN, Hand, hand_depths
 from substep_policy.demonstrator.obstacles import Obstacle
 from substep_policy.demonstrator.shapes import hull_boxes
 from substep_policy.scene import SceneObject
@@ -18,6 +29,8 @@ from substep_policy.scene import SceneObject
 _DROP = 0.006  # m above the floor of the place at which the hand opens
 _RAISE = np.arange(0, 0.14, 0.015)  # how much higher, where something is in the way
 _SPOTS = np.linspace(-0.7, 0.7, 5)  # of the area's half size
+_OVERHANG = 0.02  # m by which a thing may stand over the edge of what it is put on
+_MAX_TILT = np.radians(12)  # of the hand, to set down upright what hangs askew
 _WRIST_RANGE = np.radians(115)
 _SURROUNDINGS = 0.3  # m around the place in which something may be in the way
 
@@ -36,27 +49,31 @@ class _Candidate:
     thing: Pose
 
 
-def choose_release(thing: SceneObject, hand: Pose, destination: Destination, obstacles: list[Obstacle]) -> Release:
+def choose_release(
+    thing: SceneObject, hand: Hand, destination: Destination, obstacles: list[Obstacle], leave_room: bool = False
+) -> Release:
     """The cheapest release pose: near the middle, little turning, nothing in the way of the object or of the hand.
 
     Args:
         thing: as it is held now by ``hand``.
         obstacles: all but the object itself; the owner of a plain-object destination does not count for the object.
+        leave_room: prefer a side to the middle, because something of the same kind may have to go there too.
     """
-    release_from = (hand.inverse() @ pose_of(thing.position, thing.quaternion)).inverse()
+    release_from = (hand.pose.inverse() @ pose_of(thing.position, thing.quaternion)).inverse()
     around = destination.area.position[:2]
     for_thing = [o.box for o in obstacles if not (destination.is_object and o.owner == destination.owner)]
     for_thing = BoxSet.of(for_thing).near(around, _SURROUNDINGS)
     for_hand = BoxSet.of([o.box for o in obstacles]).near(around, _SURROUNDINGS)
     best, best_cost = None, np.inf
-    for candidate in sorted(_candidates(thing, hand, destination), key=lambda candidate: candidate.cost):
+    for candidate in sorted(_candidates(thing, hand.pose, destination, leave_room), key=lambda candidate: candidate.cost):
         if candidate.cost >= best_cost:
             break
         poses = [candidate.thing.raised(height) for height in _RAISE]
         hands = [pose @ release_from for pose in poses]
         hulls = BoxSet.of([_shrunk(box) for pose in poses for box in hull_boxes(thing, pose)])
         thing_depth = for_thing.depths_of(hulls).reshape(len(poses), -1).max(axis=1)
-        depth = np.maximum(thing_depth, hand_depths(hands, MAX_OPENING, for_hand))
+        hand_depth = [hand_depths(hands, opening, for_hand) for opening in (hand.opening, MAX_OPENING)]
+        depth = np.max([thing_depth, *hand_depth], axis=0)
         costs = candidate.cost + 15 * _RAISE + 300 * np.maximum(0, depth + 0.002)
         index = int(np.argmin(costs))
         if costs[index] < best_cost:
@@ -65,10 +82,14 @@ def choose_release(thing: SceneObject, hand: Pose, destination: Destination, obs
     return best
 
 
-def _candidates(thing: SceneObject, hand: Pose, destination: Destination) -> Iterator[_Candidate]:
+def _candidates(
+    thing: SceneObject, hand: Pose, destination: Destination, leave_room: bool
+) -> Iterator[_Candidate]:
     """Upright object poses over the area, with what they cost before looking at what is in the way."""
     now = pose_of(thing.position, thing.quaternion)
-    upright = shortest_turn(now.rotation[:, most_vertical_axis(now.rotation)[0]] * most_vertical_axis(now.rotation)[1], UP)
+    axis, sign = most_vertical_axis(now.rotation)
+    upright = shortest_turn(sign * now.rotation[:, axis], UP)
+    upright = turn_by(limited(rotation_vector(upright), _MAX_TILT))
     axes, half = area_axes(destination.area)
     for angle in _turns(upright @ now.rotation, axes[0]):
         rotation = yaw(angle) @ upright @ now.rotation
@@ -79,10 +100,12 @@ def _candidates(thing: SceneObject, hand: Pose, destination: Destination) -> Ite
         turning += 20 * max(0.0, abs(_wrist_angle(yaw(angle) @ hand.rotation)) - _WRIST_RANGE)
         for spot in [np.zeros(2)] if destination.is_object else _spots():
             shift = spot * half
-            outside = 0.0 if destination.is_object else float(np.sum(np.maximum(np.abs(shift) + reach - half, 0)))
+            room = np.inf if destination.is_object else half + (_OVERHANG if destination.relation == "on" else 0)
+            outside = float(np.sum(np.maximum(np.abs(shift) + reach - room, 0)))
             origin = destination.area.position + shift @ axes - (0 if destination.is_object else middle)
             origin[2] = destination.floor - bottom + _DROP
-            off_centre = 3.0 * float(np.linalg.norm(shift))
+            best = _SPOTS[-1] * np.min(half) if leave_room else 0.0
+            off_centre = 3.0 * abs(float(np.linalg.norm(shift)) - best)
             yield _Candidate(turning + off_centre + 30 * outside, Pose(origin, rotation))
 
 

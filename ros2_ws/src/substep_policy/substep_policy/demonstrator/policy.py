@@ -9,8 +9,8 @@ import numpy as np
 
 from substep_policy.chunk import NO_EOS, Chunk
 from substep_policy.demonstrator import vocabulary
-from substep_policy.demonstrator.controller import ServoConfig, servo
-from substep_policy.demonstrator.frames import Pose, angle_between
+from substep_policy.demonstrator.controller import ArmState, ServoConfig, servo_chunk
+from substep_policy.demonstrator.frames import Pose
 from substep_policy.demonstrator.hand import Hand, read_hand
 from substep_policy.demonstrator.skills.articulated import close_part, open_part, turn_off, turn_on
 from substep_policy.demonstrator.skills.pick_up import PickUp
@@ -20,6 +20,8 @@ from substep_policy.demonstrator.skills.skill import Motion, Skill, View
 from substep_policy.demonstrator.vocabulary import Command, parse_command
 from substep_policy.observation import Observation
 
+_CENTRED = 0.006  # m aside that count as none
+_SLOWING = 0.04  # m before the target within which the arm is slower
 _STEP_LENGTH = 0.016  # m that the hand covers in one control step at full speed
 
 _SKILLS: dict[type, Callable[[Command], Skill]] = {
@@ -85,13 +87,14 @@ class Demonstrator:
 
     def _chunk(self, view: View, motion: Motion) -> Chunk:
         hand = view.hand.pose
-        ahead = Pose(hand.position + self.config.servo.lead * view.motion, hand.rotation)
-        action = servo(ahead, motion.target, motion.gripper, self.config.servo, motion.speed)
         steps = 1 if motion.done else self._free_steps(hand, motion)
-        return Chunk(np.repeat(action[None], steps, axis=0), eos_index=steps - 1 if motion.done else NO_EOS)
+        state = ArmState(hand, view.motion)
+        actions = servo_chunk(state, motion.target, motion.gripper, self.config.servo, motion.speed, steps)
+        return Chunk(actions, eos_index=steps - 1 if motion.done else NO_EOS)
 
     def _free_steps(self, hand: Pose, motion: Motion) -> int:
-        """Steps that can be repeated blindly: as long as the target stays far off at full speed."""
-        distance = float(np.linalg.norm(motion.target.position - hand.position)) - 0.04
-        turning = angle_between(hand.rotation, motion.target.rotation) > 0.3
-        return int(np.clip(distance / _STEP_LENGTH, 1, 1 if turning else self.config.horizon))
+        """Steps that need no feedback: as long as the target stays far off at full speed, or lies straight below."""
+        way = np.abs(motion.target.position - hand.position)
+        aside = float(np.linalg.norm(way[:2]))
+        distance = aside if aside > _CENTRED else float(way[2])
+        return int(np.clip((distance - _SLOWING) / _STEP_LENGTH, 1, self.config.horizon))

@@ -59,7 +59,7 @@ SHAPES: dict[str, tuple[Shape, ...]] = {
     "white_yellow_mug": (Rim(handle=(1, 0)),),
     "red_coffee_mug": (Rim(handle=(1, 0)),),
     "moka_pot": (
-        Pinch(point=(0, 0.055, -0.012), anchor=(0, -1, 1), closing=(1, 0), width=0.012),
+        Pinch(point=(0, 0.055, -0.007), anchor=(0, -1, 1), closing=(1, 0), width=0.012),
         Pinch(point=(0, -0.016, -0.036), anchor=(0, 1, 1), closing=(1, 0), width=0.016),
     ),
     "chefmate_8_frypan": (Pinch(point=(-0.1, 0, -0.016), anchor=(1, 0, 1), closing=(0, 1), width=0.028),),

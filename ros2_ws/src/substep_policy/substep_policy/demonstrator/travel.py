@@ -44,8 +44,8 @@ def waypoint(hand: Pose, goal: Pose, obstacles: list[Obstacle], load: Load, funn
     height = goal.position[2] + min(funnel.height, funnel.slope * max(0.0, distance - funnel.width))
     forward = distance
     along, needed = _profile(hand, goal, obstacles, load)
-    committed = distance < _COMMITTED and hand.position[2] < needed[-1]
-    if distance > funnel.width + 0.007 and not committed:
+    committed = distance < _COMMITTED and hand.position[2] < needed[-1] - _CLEARANCE - 0.01
+    if distance > funnel.width and not committed:
         height = max(height, float(np.max(needed - _CLIMB * np.maximum(along - 0.02, 0))))
         blocked = along[needed > hand.position[2] + 0.01]
         forward = min(distance, max(0.0, float(blocked[0]) - _SAMPLE)) if len(blocked) else distance

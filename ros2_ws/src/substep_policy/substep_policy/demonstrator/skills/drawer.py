@@ -9,7 +9,7 @@ from substep_policy.demonstrator.controller import CLOSED, OPEN
 from substep_policy.demonstrator.frames import UP, Pose, angle_between
 from substep_policy.demonstrator.hand import TIP_LENGTH, tilted_hand
 from substep_policy.demonstrator.skills.reach import reach
-from substep_policy.demonstrator.skills.skill import Grip, Motion, View
+from substep_policy.demonstrator.skills.skill import Grip, Motion, Opening, View
 from substep_policy.scene import SceneJoint
 
 _PULL_TILT = np.radians(80)
@@ -29,6 +29,7 @@ class OpenDrawer:
         self._grip: Grip | None = None
         self._pulls = False
         self._released_at: Pose | None = None
+        self._opening, self._is_open = Opening(), False
 
     def step(self, view: View) -> Motion:
         joint = view.scene.joints[self._joint]
@@ -58,8 +59,9 @@ class OpenDrawer:
     def _back_off(self, view: View, drawer: Drawer, is_open: bool) -> Motion:
         hand = view.hand.pose
         if self._released_at is None:
-            self._released_at = hand
-        if view.hand.opening < 0.05:
+            self._released_at, self._opening, self._is_open = hand, Opening(), False
+        self._is_open = self._is_open or self._opening.open(view.hand.opening)
+        if not self._is_open:
             return Motion(self._released_at, OPEN)
         if not is_open:
             self._released_at, self._grip = None, None

@@ -9,13 +9,13 @@ from substep_policy.demonstrator.boxes import joint_box
 from substep_policy.demonstrator.controller import CLOSED, OPEN
 from substep_policy.demonstrator.frames import Pose, angle_between, pose_of, turn
 from substep_policy.demonstrator.hand import pointing_down
-from substep_policy.demonstrator.skills.skill import Grip, Motion, View
+from substep_policy.demonstrator.skills.skill import Grip, Motion, Opening, View
 from substep_policy.demonstrator.travel import Load, waypoint
 from substep_policy.scene import SceneJoint
 
 _GRIP_DEPTH = 0.02
 _LEAD = 0.5  # rad that the hand is told to turn ahead
-_BEYOND = 0.05  # rad past LIBERO's limit
+_BEYOND = 0.25  # rad past LIBERO's limit
 
 
 class TurnKnob:
@@ -26,6 +26,7 @@ class TurnKnob:
         self._fingers: Grip | None = None
         self._turns = False
         self._released_at: Pose | None = None
+        self._opening, self._is_open = Opening(), False
 
     def step(self, view: View) -> Motion:
         joint = view.scene.joints[self._joint]
@@ -65,8 +66,9 @@ class TurnKnob:
     def _back_off(self, view: View, joint: SceneJoint) -> Motion:
         hand = view.hand.pose
         if self._released_at is None:
-            self._released_at = hand
-        if view.hand.opening < 0.05:
+            self._released_at, self._opening, self._is_open = hand, Opening(), False
+        self._is_open = self._is_open or self._opening.open(view.hand.opening)
+        if not self._is_open:
             return Motion(self._released_at, OPEN)
         if not self._is_done(view, joint, beyond=False):
             self._released_at, self._fingers = None, None

@@ -10,7 +10,7 @@ from substep_policy.demonstrator.destinations import Destination, find_destinati
 from substep_policy.demonstrator.frames import Pose, angle_between, pose_of
 from substep_policy.demonstrator.placing import Release, choose_release
 from substep_policy.demonstrator.skills.pick_up import PickUp, held_or_found
-from substep_policy.demonstrator.skills.skill import Motion, View, load_of
+from substep_policy.demonstrator.skills.skill import Motion, Opening, View, load_of
 from substep_policy.demonstrator.travel import Funnel, waypoint
 from substep_policy.scene import SceneObject
 
@@ -31,12 +31,16 @@ class Place:
         self._release: Release | None = None
         self._held: Pose | None = None
         self._let_go_at: Pose | None = None
+        self._opening, self._is_open = Opening(), False
         self._stalled = self._lost = self._waited = 0
+        self._lift_to = -np.inf
+        self._held_once = False  # LIBERO's containers are so tight that a predicate may hold only while a thing goes in
 
     def step(self, view: View) -> Motion:
         if self._name is None:
             self._ground(view)
         thing = view.thing(self._name)
+        self._held_once = self._held_once or self._destination(view, thing).holds(view.scene, thing)
         if self._let_go_at is not None:
             return self._let_go(view, thing)
         self._lost = 0 if self._name in view.scene.grasped else self._lost + 1
@@ -75,34 +79,65 @@ class Place:
         hand = view.hand.pose
         obstacles = view.obstacles(thing.name)
         held = hand.inverse() @ pose_of(thing.position, thing.quaternion)
-        if self._release is None or _has_slipped(self._held, held):
-            self._release = choose_release(thing, hand, self._destination(view, thing), obstacles)
+        if self._release is None or self._is_far(hand) and _has_slipped(self._held, held):
+            destination = self._destination(view, thing)
+            room = _has_its_like_elsewhere(view, thing, destination)
+            self._release = choose_release(thing, view.hand, destination, obstacles, room)
             self._held = held
         goal = self._release.hand
         error = goal.position - hand.position
         self._stalled = self._stalled + 1 if view.is_slow and np.linalg.norm(error[:2]) < 0.02 else 0
         arrived = np.linalg.norm(error) < _AT_RELEASE and angle_between(hand.rotation, goal.rotation) < _ALIGNED
-        if arrived or (self._stalled > _STALLED_STEPS and abs(error[2]) < 0.05):
-            self._let_go_at = hand
+        if self._stalled > _STALLED_STEPS and abs(error[2]) > 0.05:
+            self._lift_to, self._stalled = hand.position[2] + 0.08, 0
+        if hand.position[2] < self._lift_to:
+            return self._lift(view)
+        if arrived or self._stalled > _STALLED_STEPS:
+            self._let_go_at, self._opening, self._is_open = hand, Opening(), False
             return Motion(hand, OPEN)
-        funnel = Funnel(width=0.01, slope=3.0, height=0.05)
+        funnel = Funnel(width=0.006, slope=4.0, height=0.05)
         return Motion(waypoint(hand, goal, obstacles, load_of(thing, hand), funnel), CLOSED)
+
+    def _lift(self, view: View) -> Motion:
+        """Up again from where the thing got stuck, and a new plan from there."""
+        hand = view.hand.pose
+        if hand.position[2] > self._lift_to - 0.015:
+            self._lift_to, self._release = -np.inf, None
+            return Motion(hand, CLOSED)
+        return Motion(Pose(np.array([*hand.position[:2], self._lift_to + 0.01]), self._release.hand.rotation), CLOSED)
+
+    def _is_far(self, hand: Pose) -> bool:
+        """Plans are changed on the way only: near the place, a thing that moves in the hand has touched something."""
+        return bool(np.linalg.norm(self._release.hand.position[:2] - hand.position[:2]) > 0.03)
 
     def _let_go(self, view: View, thing: SceneObject) -> Motion:
         """Opens on the spot, then backs off upwards, then waits until the object has come to rest."""
         hand = view.hand.pose
-        if self._name in view.scene.grasped or view.hand.opening < 0.05:
+        self._is_open = self._is_open or self._opening.open(view.hand.opening)
+        if not self._is_open:
             return Motion(self._let_go_at, OPEN)
         clear = max(self._let_go_at.position[2] + _RETREAT, body_box(thing).top + 0.03)
         goal = Pose(np.array([*self._let_go_at.position[:2], clear + 0.01]), self._let_go_at.rotation)
         if hand.position[2] < clear:
             return Motion(goal, OPEN)
-        if self._destination(view, thing).holds(view.scene, thing):
+        if self._is_there(view, thing):
             return Motion(goal, OPEN, done=True)
         self._waited += 1
         if self._waited > _WAIT_STEPS:
             self._let_go_at, self._pick, self._waited = None, PickUp(self._name), 0
         return Motion(goal, OPEN)
+
+    def _is_there(self, view: View, thing: SceneObject) -> bool:
+        destination = self._destination(view, thing)
+        return destination.holds(view.scene, thing) or self._held_once and destination.surrounds(view.scene, thing)
+
+
+def _has_its_like_elsewhere(view: View, thing: SceneObject, destination: Destination) -> bool:
+    """Whether the scene has another object of this category that is not at the destination yet."""
+    return any(
+        other.category == thing.category and other.name != thing.name and not destination.holds(view.scene, other)
+        for other in view.scene.objects.values()
+    )
 
 
 def _has_slipped(planned: Pose, now: Pose) -> bool:

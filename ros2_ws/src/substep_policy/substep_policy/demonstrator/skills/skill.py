@@ -52,6 +52,25 @@ class Grip:
         return self.steps > 4 and (still or self.steps > self._MOST_STEPS)
 
 
+class Opening:
+    """Counts the steps of opening the fingers and tells when they are open, or come to rest against a wall."""
+
+    _ENOUGH = 0.055
+    _MOST_STEPS = 12
+    _STILL = 0.0005
+
+    def __init__(self) -> None:
+        self._steps = 0
+        self._opening = -np.inf
+
+    def open(self, opening: float) -> bool:
+        """One step of opening; whether the hand may leave."""
+        still = opening - self._opening < self._STILL
+        self._opening = opening
+        self._steps += 1
+        return opening > self._ENOUGH or self._steps > 4 and still or self._steps > self._MOST_STEPS
+
+
 @dataclass(frozen=True)
 class Motion:
     """Servo the hand to ``target``; ``gripper`` OPEN or CLOSED; ``done`` once the substep's effect holds."""
