@@ -46,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PlanFormatError, ValueError, OSError) as error:
         print(f"substep plan: {error}", file=sys.stderr)
         return 1
-    for passed_over in result.passed_over:
-        print(f"passed over {passed_over}", file=sys.stderr)
+    for remark in result.remarks:
+        print(f"note: {remark}", file=sys.stderr)
     print(f"plan by {result.sourced.source}", file=sys.stderr)
     steps = steps_to_json(result.sourced.plan.substeps)
     if options.json:

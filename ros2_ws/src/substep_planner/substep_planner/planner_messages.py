@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.serialization import deserialize_message
 from substep_interfaces.action import ExecuteTask
-from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, EpisodeStatus
+from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, EpisodeStatus, SceneState
 from substep_interfaces.msg import Substep as SubstepMessage
 
 from substep_planner.plan import Substep
@@ -65,6 +66,13 @@ def refusal_from_diagnostics(status: DiagnosticStatus) -> PolicyRefused | None:
     except (KeyError, ValueError):  # an error that is not about a substep
         return None
     return PolicyRefused(key, status.message)
+
+
+def categories_in_scene(serialised: bytes) -> frozenset[str]:
+    """Categories of the objects of a serialised SceneState; none where none was heard."""
+    if not serialised:
+        return frozenset()
+    return frozenset(item.category for item in deserialize_message(serialised, SceneState).objects)
 
 
 def substeps_to_messages(substeps: Iterable[Substep]) -> list[SubstepMessage]:

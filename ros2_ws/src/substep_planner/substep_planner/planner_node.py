@@ -18,15 +18,16 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from substep_interfaces.action import ExecuteTask
-from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, EpisodeStatus
+from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, EpisodeStatus, SceneState
 from substep_interfaces.srv import DecomposeTask
 
 from substep_planner import planner_messages, planner_parameters
 from substep_planner.decomposers.base import PlanRequest, SourcedPlan
-from substep_planner.decomposers.fallback import decompose
+from substep_planner.decomposers.fallback import Decomposition, decompose
 from substep_planner.errors import ErrorCode, PlanningError
+from substep_planner.plan import Substep
 from substep_planner.substep_manager import SubstepManager
 from substep_planner.task_desk import TaskDesk
 from substep_planner.task_events import Activate, EpisodeProgress, Finish, MakePlan, Report
@@ -58,6 +59,8 @@ class PlannerNode(LifecycleNode):
         self._episode: EpisodeProgress | None = None
         self._last: Report | Finish | None = None
         self._last_rejection = ""
+        self._last_plan: Decomposition | None = None
+        self._scene = b""  # newest SceneState, serialised: its names are looked up when a plan is asked for
         self._entities: list = []
 
     # --- lifecycle ---
@@ -104,6 +107,7 @@ class PlannerNode(LifecycleNode):
             self.create_subscription(ChunkReport, "chunk_report", self._on_report, REPORTS),
             self.create_subscription(ActionChunk, "action_chunk", self._on_chunk, RELIABLE),
             self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10),
+            self.create_subscription(SceneState, "scene_state", self._on_scene, qos_profile_sensor_data, raw=True),
         ]
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # beats on when simulated time stands still
         timer = self.create_timer(HEARTBEAT_PERIOD, self._publish_diagnostics, clock=steady)
@@ -135,7 +139,8 @@ class PlannerNode(LifecycleNode):
         for destroy, entity in self._entities:
             destroy(entity)
         self._entities = []
-        self._episode = self._last = None
+        self._episode = self._last = self._last_plan = None
+        self._scene = b""
 
     # --- what the others say ---
 
@@ -151,6 +156,9 @@ class PlannerNode(LifecycleNode):
 
     def _on_chunk(self, message: ActionChunk) -> None:
         self._desk.tell(planner_messages.announcement_from_message(message))
+
+    def _on_scene(self, serialised: bytes) -> None:
+        self._scene = serialised
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -210,12 +218,15 @@ class PlannerNode(LifecycleNode):
     # --- plans ---
 
     def _make_plan(self, request: MakePlan) -> SourcedPlan:
-        return self._decompose(PlanRequest(request.instruction, request.suite, request.done))
+        return self._decompose(request.instruction, request.suite, request.done)
 
-    def _decompose(self, request: PlanRequest) -> SourcedPlan:
-        result = decompose(request, self._settings.decomposers)
-        for passed_over in result.passed_over:
-            self.get_logger().warning(f"plan by {result.sourced.source}: {passed_over}")
+    def _decompose(self, instruction: str, suite: str, done: tuple[Substep, ...] = ()) -> SourcedPlan:
+        objects = planner_messages.categories_in_scene(self._scene)
+        result = decompose(PlanRequest(instruction, suite, done, objects), self._settings.decomposers)
+        for remark in result.remarks:
+            self.get_logger().warning(f"plan by {result.sourced.source}: {remark}")
+        self._last_plan = result
+        self._publish_diagnostics()
         return result.sourced
 
     def _on_decompose(self, request: DecomposeTask.Request, response: DecomposeTask.Response) -> DecomposeTask.Response:
@@ -223,7 +234,7 @@ class PlannerNode(LifecycleNode):
             if not self._is_active:
                 raise PlanningError(ErrorCode.NOT_ACTIVE, "the planner is not active")
             suite = self._episode.suite if self._episode is not None else ""
-            sourced = self._decompose(PlanRequest(request.task, suite))
+            sourced = self._decompose(request.task, suite)
         except PlanningError as error:
             response.success, response.error_code, response.message = False, int(error.code), str(error)
             return response
@@ -253,11 +264,10 @@ class PlannerNode(LifecycleNode):
         name = self.get_fully_qualified_name().lstrip("/")
         level, message, values = _task_status(self._last)
         task = DiagnosticStatus(level=level, name=f"{name}: task", message=message, hardware_id=name, values=values)
-        rejection = self._last_rejection
         goals = DiagnosticStatus(level=DiagnosticStatus.OK, name=f"{name}: goals", hardware_id=name)
         goals.message = "busy" if self._desk.busy else "ready"
-        goals.values = [KeyValue(key="last_rejection", value=rejection)]
-        array = DiagnosticArray(status=[task, goals])
+        goals.values = _values({"last_rejection": self._last_rejection})
+        array = DiagnosticArray(status=[task, goals, _plan_status(name, self._last_plan)])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 
@@ -296,6 +306,15 @@ def _task_status(last: Report | Finish | None) -> tuple[bytes, str, list[KeyValu
               "substeps_total": len(last.plan), "attempt": last.key.attempt, "steps": last.steps,
               "eos_probability": last.eos_probability, "similarity": last.similarity}  # fmt: skip
     return DiagnosticStatus.OK, last.plan[last.key.index].instruction, _values(values)
+
+
+def _plan_status(name: str, last: Decomposition | None) -> DiagnosticStatus:
+    status = DiagnosticStatus(level=DiagnosticStatus.OK, name=f"{name}: plan", message="no plan yet", hardware_id=name)
+    if last is not None:
+        status.level = DiagnosticStatus.WARN if last.remarks else DiagnosticStatus.OK
+        status.message = f"plan by {last.sourced.source}"
+        status.values = _values({"source": last.sourced.source, "remarks": "; ".join(last.remarks)})
+    return status
 
 
 def _values(values: dict) -> list[KeyValue]:

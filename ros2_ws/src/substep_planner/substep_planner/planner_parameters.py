@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from substep_planner.decomposers.base import Decomposer
 from substep_planner.decomposers.registry import DECOMPOSERS, DEFAULT_ORDER, DecomposerSettings, load_decomposers
@@ -35,7 +35,7 @@ def declare(parameters: NodeParameters) -> None:
     parameters.declare(
         "decomposers", list(DEFAULT_ORDER), f"who is asked for a plan, in this order; some of {', '.join(DECOMPOSERS)}"
     )
-    parameters.declare("library", "", "path of a plan file for the library decomposer; empty: the shipped one")
+    _declare_decomposers(parameters)
     parameters.declare("switch_rule", "eos", "what ends a substep", choices=SWITCH_RULES)
     parameters.declare(
         "confirm_steps",
@@ -64,6 +64,28 @@ def declare(parameters: NodeParameters) -> None:
     parameters.declare("when_busy", "reject", "what a second goal leads to", choices=WHEN_BUSY)
 
 
+def _declare_decomposers(parameters: NodeParameters) -> None:
+    default = DecomposerSettings()
+    parameters.declare("library", default.library, "path of a plan file for 'library'; empty: the shipped one")
+    parameters.declare("prompt", default.prompt, "path of the language models' prompt file; empty: the shipped one")
+    parameters.declare(
+        "plan_cache", default.plan_cache, "folder in which language models' plans are kept; empty: in memory only"
+    )
+    parameters.declare("show_image", default.show_image, "whether language models are shown the scene")
+    parameters.declare("transformers_model", default.transformers_model, "hub id or folder of a causal language model")
+    parameters.declare("device", default.device, "where models run: auto, cpu, cuda or cuda:N")
+    parameters.declare("max_tokens", default.max_tokens, "of one answer of a language model", bounds=(1, 100_000))
+    parameters.declare("openai_url", default.openai_url, "of an OpenAI-compatible server, up to and with its version")
+    parameters.declare("openai_model", default.openai_model, "name of the model at that server")
+    parameters.declare(
+        "openai_key_variable",
+        default.openai_key_variable,
+        "environment variable with the server's key; none is sent if unset",
+    )
+    parameters.declare("openai_timeout", default.openai_timeout, "s for one whole answer", bounds=(0.1, 3600.0))
+    parameters.declare("openai_retries", default.openai_retries, "of a failed request", bounds=(0, 100))
+
+
 def read(parameters: NodeParameters) -> PlannerSettings:
     """The parameters' values, checked.
 
@@ -86,7 +108,7 @@ def read(parameters: NodeParameters) -> PlannerSettings:
 
 def _decomposers(parameters: NodeParameters) -> tuple[Decomposer, ...]:
     names = [name for name in parameters.value("decomposers") if name]
-    settings = DecomposerSettings(library=parameters.value("library"))
+    settings = DecomposerSettings(**{field.name: parameters.value(field.name) for field in fields(DecomposerSettings)})
     try:
         return load_decomposers(names, settings)
     except (ValueError, OSError) as error:

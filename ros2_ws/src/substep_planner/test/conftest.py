@@ -14,8 +14,9 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.action import ActionClient
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
 from substep_interfaces.action import ExecuteTask
-from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, EpisodeStatus
+from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, EpisodeStatus, SceneObject, SceneState
 from substep_interfaces.srv import DecomposeTask
 
 from substep_planner.planner_node import EXECUTOR_THREADS, LATCHED, RELIABLE, REPORTS, PlannerNode
@@ -69,6 +70,7 @@ class PlannerGraph:
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         self.statuses = node.create_publisher(EpisodeStatus, "episode_status", LATCHED)
         self.reports = node.create_publisher(ChunkReport, "chunk_report", REPORTS)
+        self.scenes = node.create_publisher(SceneState, "scene_state", qos_profile_sensor_data)
         self.chunks = node.create_publisher(ActionChunk, "action_chunk", RELIABLE)
         self.others_diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.change_state = node.create_client(ChangeState, "planner/change_state")
@@ -114,9 +116,10 @@ class PlannerGraph:
         return self
 
     def _wait_for_subscribers(self) -> None:
+        publishers = (self.statuses, self.reports, self.chunks, self.scenes)
         changed = threading.Event()
         timer = self.node.create_timer(0.01, changed.set)
-        while not all(publisher.get_subscription_count() for publisher in (self.statuses, self.reports, self.chunks)):
+        while not all(publisher.get_subscription_count() for publisher in publishers):
             changed.clear()
             assert changed.wait(PATIENCE)
         self.node.destroy_timer(timer)
@@ -172,6 +175,10 @@ class PlannerGraph:
                 episode=episode, suite=suite, instruction=instruction, step=step, success=success, done=success or done
             )
         )
+
+    def scene(self, *categories: str) -> None:
+        objects = [SceneObject(name=f"{category}_1", category=category) for category in categories]
+        self.scenes.publish(SceneState(objects=objects))
 
     def report(self, outcome: int, **more) -> None:
         active = self.active

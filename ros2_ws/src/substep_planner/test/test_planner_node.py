@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from action_msgs.msg import GoalStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from rclpy.parameter import Parameter
 from substep_interfaces.action import ExecuteTask
@@ -226,6 +227,18 @@ def test_decompose_task_answers_without_executing(graph):
     assert graph.substeps.empty()
 
 
+def test_what_there_is_to_say_about_a_plan_is_in_diagnostics(graph):
+    graph.activate()
+    values = {}
+    while "the scene has no basket" not in values.get("remarks", ""):  # the scene comes by best effort
+        graph.scene("milk", "plate")
+        graph.decompose(TASK)
+        status = graph.diagnostic("planner: plan", source="rules (after library)")
+        values = {item.key: item.value for item in status.values}
+    assert status.level == DiagnosticStatus.WARN
+    assert "library: no plan for 'put the milk in the basket'" in values["remarks"]
+
+
 def test_diagnostics_tell_the_task_and_its_end(graph):
     graph.activate().world()
     handle = graph.accepted()
@@ -244,6 +257,8 @@ def test_diagnostics_tell_the_task_and_its_end(graph):
         ({"policy_silence": "long"}, "parameter policy_silence must be from 0.1 to 86400.0"),
         ({"decomposers": ["oracle"]}, "unknown decomposer 'oracle', expected some of library, rules"),
         ({"decomposers": [""]}, "no decomposer is named"),
+        ({"decomposers": ["openai"], "openai_url": "here"}, "url is 'here', expected http://"),
+        ({"decomposers": ["transformers"], "transformers_model": "/no/model"}, "/no/model"),
         ({"decomposers": ["rules", "rules"]}, "a decomposer is named twice: rules, rules"),
         ({"switch_rule": "coin"}, "parameter switch_rule is 'coin', expected one of eos, vision"),
         ({"when_busy": "queue"}, "parameter when_busy is 'queue', expected one of reject, preempt"),

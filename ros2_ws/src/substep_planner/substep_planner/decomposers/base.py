@@ -18,7 +18,7 @@ class PlanRequest:
         instruction: the task in words, not empty.
         suite: the benchmark suite it belongs to, where it is known.
         done: substeps of it that were already completed; the plan holds what remains.
-        objects: names of what is in the scene, where they are known.
+        objects: categories of what is in the scene (LIBERO's names), where they are known.
         image: (H, W, 3) uint8 RGB view of the scene, for decomposers that look at it.
     """
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from substep_planner.decomposers.base import Decomposer, PlanRequest, SourcedPlan
+from substep_planner.decomposers.plan_checks import missing_things
 from substep_planner.errors import ErrorCode, PlanningError
 
 
@@ -23,10 +24,21 @@ class PassedOver:
 
 @dataclass(frozen=True)
 class Decomposition:
-    """A plan, and the decomposers that were asked before it in vain."""
+    """A plan, and what there is to say about it.
+
+    Attributes:
+        passed_over: the decomposers that were asked before in vain.
+        missing: names of things in the plan that the scene, as far as it is known, does not have.
+    """
 
     sourced: SourcedPlan
     passed_over: tuple[PassedOver, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """All of it in words."""
+        return tuple(map(str, self.passed_over)) + tuple(f"the scene has no {name}" for name in self.missing)
 
 
 def decompose(request: PlanRequest, decomposers: Sequence[Decomposer]) -> Decomposition:
@@ -45,7 +57,8 @@ def decompose(request: PlanRequest, decomposers: Sequence[Decomposer]) -> Decomp
         except PlanningError as error:
             failures.append(PassedOver(decomposer.name, error.code, str(error)))
             continue
-        return Decomposition(_named_after(sourced, failures), tuple(failures))
+        missing = tuple(missing_things(sourced.plan, request.objects))
+        return Decomposition(_named_after(sourced, failures), tuple(failures), missing)
     code = max((failure.code for failure in failures), default=ErrorCode.NO_PLAN)
     raise PlanningError(code, "; ".join(map(str, failures)) or "no decomposer is configured")
 

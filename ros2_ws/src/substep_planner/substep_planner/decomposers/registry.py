@@ -18,9 +18,31 @@ class DecomposerSettings:
 
     Attributes:
         library: path of a plan file; empty: the shipped one.
+        prompt: path of a prompt file for the language models; empty: the shipped one.
+        plan_cache: folder in which language models' plans are kept; empty: in memory only.
+        show_image: whether language models are shown the scene.
+        transformers_model: hub id or folder.
+        device: of the transformers model: "auto", "cpu", "cuda" or "cuda:N".
+        max_tokens: of one answer of a language model.
+        openai_url: of an OpenAI-compatible server, up to and including the version.
+        openai_model: as the server calls it.
+        openai_key_variable: environment variable that holds the server's key; unset or empty: no key is sent.
+        openai_timeout: s for one whole answer.
+        openai_retries: after a failed connection, a timeout, status 429 or 5xx.
     """
 
     library: str = ""
+    prompt: str = ""
+    plan_cache: str = ""
+    show_image: bool = False
+    transformers_model: str = "Qwen/Qwen3-4B-Instruct-2507"
+    device: str = "auto"
+    max_tokens: int = 1024
+    openai_url: str = "http://localhost:8000/v1"
+    openai_model: str = "Qwen/Qwen3-4B-Instruct-2507"
+    openai_key_variable: str = "OPENAI_API_KEY"
+    openai_timeout: float = 30.0
+    openai_retries: int = 2
 
 
 # name -> "module:function(settings) -> Decomposer"
@@ -28,6 +50,8 @@ DECOMPOSERS: Mapping[str, str] = MappingProxyType(
     {
         "library": "substep_planner.decomposers.library:create",
         "rules": "substep_planner.decomposers.rules.decomposer:create",
+        "transformers": "substep_planner.decomposers.language_model.decomposer:create_transformers",
+        "openai": "substep_planner.decomposers.language_model.decomposer:create_openai",
         "whole_task": "substep_planner.decomposers.whole_task:create",
     }
 )

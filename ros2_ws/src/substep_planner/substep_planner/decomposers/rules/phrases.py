@@ -121,11 +121,11 @@ def read_thing(text: str) -> Thing:
     return Thing(name, side)
 
 
-def split_destination(text: str) -> tuple[str, str, str]:
+def split_destination(text: str, *, first: bool = False) -> tuple[str, str, str]:
     """For example "the bowl on the stove on the plate" -> ("the bowl on the stove", "on", "the plate").
 
-    The last destination wins, what stands before it belongs to the thing. The rest is empty when the place is only
-    hinted at ("inside", "there").
+    The last destination wins, what stands before it belongs to the thing; or the first does, and what follows belongs
+    to the place. The rest is empty when the place is only hinted at ("inside", "there").
 
     Raises:
         PhraseError: there is no destination.
@@ -141,8 +141,9 @@ def split_destination(text: str) -> tuple[str, str, str]:
         if skipped := _POSITION.match(rest) or re.match(rf"(?:{_BESIDE})\s", rest):
             position = word.start() + skipped.end()
         elif found := _destination_at(rest):
-            best = (word.start(), word.start() + found[0], found[1])
-            position = best[1]
+            if best is None or not first:
+                best = (word.start(), word.start() + found[0], found[1])
+            position = word.start() + found[0]
         else:
             position = word.start() + len(re.match(r"[\w'-]+", rest)[0])
     if best is None:

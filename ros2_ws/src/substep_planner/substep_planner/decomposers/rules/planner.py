@@ -29,8 +29,12 @@ class Motion:
 
 @dataclass
 class _Reader:
-    """Reads clauses one after the other and remembers what "it" may mean."""
+    """Reads clauses one after the other and remembers what "it" may mean.
 
+    ``in_hand``: what is put somewhere is in the hand already, so nothing but its name is said of it.
+    """
+
+    in_hand: bool = False
     motions: list[Motion] = field(default_factory=list)
     held: list[Thing] = field(default_factory=list)  # to be picked up; their pick is written when they are placed
     deferred: list[Motion] = field(default_factory=list)  # need a free hand
@@ -125,7 +129,7 @@ class _Reader:
             if placements and not _has_destination(group[-1]):  # "the left mug on the plate and then the right one"
                 placements.append((" and ".join(group), *placements[-1][1:]))
                 continue
-            what, preposition, where = split_destination(group[-1])
+            what, preposition, where = split_destination(group[-1], first=self.in_hand)
             placements.append((" and ".join([*group[:-1], what]), preposition, where))
         return placements
 
@@ -246,6 +250,24 @@ def motions(clauses: list[Clause]) -> list[Motion]:
     for clause in clauses:
         reader.read(clause)
     return _told_apart(reader.finish())
+
+
+def single_motion(clauses: list[Clause]) -> Motion:
+    """The one motion of a substep such as "place the mug on the plate", whose object is in the hand already.
+
+    Raises:
+        PhraseError: it cannot be read, or is more than one motion.
+    """
+    if len(clauses) != 1:
+        raise PhraseError(f"it is {len(clauses)} motions, expected one")
+    reader = _Reader(in_hand=True)
+    reader.read(clauses[0])
+    motions = reader.finish()
+    if [motion.verb for motion in motions] == [Verb.PICK, Verb.PUT]:
+        return replace(motions[1], thing=replace(motions[1].thing, side=motions[0].thing.side))
+    if len(motions) != 1:
+        raise PhraseError(f"it is {len(motions)} motions, expected one")
+    return motions[0]
 
 
 def _told_apart(motions: list[Motion]) -> list[Motion]:

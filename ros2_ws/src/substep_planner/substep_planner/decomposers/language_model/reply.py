@@ -1,0 +1,57 @@
+"""What a model must answer, and how the answer becomes a plan."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from substep_planner.plan import MAX_SUBSTEPS, Plan, PlanFormatError, normalise_instruction, plan_from_json
+
+# Bounds stand in the pattern: a length bound alone would let raw control characters through a decoding grammar.
+_TEXT = {"type": "string", "pattern": r"^[A-Za-z][A-Za-z0-9 ,'-]{1,118}[A-Za-z0-9]$"}
+REPLY_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "steps": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MAX_SUBSTEPS,
+            "items": {
+                "type": "object",
+                "properties": {"subgoal": _TEXT, "expected_effect": _TEXT},
+                "required": ["subgoal", "expected_effect"],
+                "additionalProperties": False,
+            },
+        }
+    },
+    "required": ["steps"],
+    "additionalProperties": False,
+}
+
+
+def plan_from_reply(instruction: str, reply: str) -> Plan:
+    """A model's answer -> Plan.
+
+    Steps are numbered by their order; a Markdown fence around the JSON is forgiven, text around it is not.
+
+    Raises:
+        PlanFormatError: it is not JSON, or not steps as in the plan file format.
+    """
+    text = reply.strip()
+    if fenced := re.fullmatch(r"```(?:json)?\s*(.*?)\s*```", text, re.DOTALL):
+        text = fenced[1]
+    try:
+        data = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise PlanFormatError(f"the answer is not JSON: {error}; it begins {text[:80]!r}") from error
+    steps = data.get("steps") if isinstance(data, dict) else data
+    if not isinstance(steps, list):
+        raise PlanFormatError('the answer is not an object with a list "steps"')
+    return plan_from_json(normalise_instruction(instruction), _numbered(steps), "the answer")
+
+
+def _numbered(steps: list[Any]) -> list[Any]:
+    """The model's own numbers, if it gave any, do not matter."""
+    return [{**step, "step": number} if isinstance(step, dict) else step for number, step in enumerate(steps, start=1)]

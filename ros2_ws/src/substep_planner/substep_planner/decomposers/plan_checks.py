@@ -1,0 +1,101 @@
+"""Whether a plan can be carried out: single motions in a workable order, effects that can be seen, known objects."""
+
+from __future__ import annotations
+
+import re
+
+from substep_planner.decomposers.rules.phrases import PhraseError, Thing
+from substep_planner.decomposers.rules.planner import Motion, single_motion
+from substep_planner.decomposers.rules.sentence import Verb, clauses
+from substep_planner.decomposers.rules.wording import substep
+from substep_planner.plan import Plan, Substep
+from substep_policy.demonstrator.nouns import NOUNS
+
+_ROBOT = frozenset({"gripper", "arm", "hand", "robot", "finger", "fingers"})
+_INSTRUCTION = re.compile(r"(?:pick up|place|put|push|grasp|grab|turn on|turn off|move|lift|stack)\b")
+
+
+def in_shared_words(plan: Plan) -> tuple[Plan, list[str]]:
+    """The plan in the words of the substep vocabulary, and what is wrong with it (nothing: an empty list).
+
+    "Grab the cup." becomes "pick up the mug"; effects stay as they are but for case and full stop.
+    """
+    problems: list[str] = []
+    substeps: list[Substep] = []
+    motions: list[Motion] = []
+    for number, step in enumerate(plan.substeps, start=1):
+        try:
+            motions.append(_motion(step.instruction))
+        except PhraseError as error:
+            problems.append(f"step {number}: {step.instruction!r} is not a single motion: {error}")
+            continue
+        effect = step.expected_effect.strip().rstrip(".").lower()
+        substeps.append(Substep(substep(motions[-1]).instruction, effect))
+        problems += [f"step {number}: {problem}" for problem in _effect_problems(substeps[-1])]
+    if not problems:
+        problems = _order_problems(motions) + _repetitions(substeps)
+    return (plan if problems else Plan(plan.instruction, tuple(substeps))), problems
+
+
+def missing_things(plan: Plan, objects: frozenset[str]) -> list[str]:
+    """What the plan names and the scene lacks; ``objects`` are the scene's categories, empty if they are unknown."""
+    if not objects:
+        return []
+    missing = {name for step in plan.substeps for name in _names(step.instruction) if not _is_there(name, objects)}
+    return sorted(missing)
+
+
+def _motion(text: str) -> Motion:
+    motion = single_motion(clauses(text.strip().rstrip(".")))
+    if motion.thing.head in _ROBOT:
+        raise PhraseError("it moves the robot, not a thing")
+    return motion
+
+
+def _effect_problems(step: Substep) -> list[str]:
+    if step.expected_effect == step.instruction or _INSTRUCTION.match(step.expected_effect):
+        return [f"the effect {step.expected_effect!r} is an instruction, not something that a camera sees"]
+    return []
+
+
+def _order_problems(motions: list[Motion]) -> list[str]:
+    problems = []
+    held: Thing | None = None
+    for number, motion in enumerate(motions, start=1):
+        if motion.verb is Verb.PUT:
+            if held is None and number > 1:
+                problems.append(f"step {number}: the {motion.thing.name} is placed but was not picked up")
+            held = None
+        elif held is not None:
+            problems.append(f"step {number}: the gripper still holds the {held.name}")
+        elif motion.verb is Verb.PICK:
+            held = motion.thing
+    return problems
+
+
+def _repetitions(substeps: list[Substep]) -> list[str]:
+    effects = [step.expected_effect for step in substeps]
+    return [
+        f"step {number}: the effect {effect!r} is that of an earlier step"
+        for number, effect in enumerate(effects, start=1)
+        if effect in effects[: number - 1]
+    ]
+
+
+def _names(instruction: str) -> list[str]:
+    """Nouns of the things that a substep acts on and places them at."""
+    try:
+        motion = single_motion(clauses(instruction))
+    except PhraseError:  # not in the shared words, so nothing can be said
+        return []
+    things = [motion.thing] + ([motion.place.thing] if motion.place is not None else [])
+    return [thing.name.split(" of the ")[-1].replace(" & ", " and ") for thing in things]
+
+
+def _is_there(name: str, objects: frozenset[str]) -> bool:
+    if name in ("table", "floor"):
+        return True
+    categories = NOUNS.get(name)
+    if categories is not None:
+        return not objects.isdisjoint(categories)
+    return any(name.split()[-1] in category.split("_") for category in objects)

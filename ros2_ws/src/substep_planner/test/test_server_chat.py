@@ -1,0 +1,224 @@
+"""The client of OpenAI-compatible servers, against a real HTTP server on this machine."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from substep_planner.decomposers.base import PlanRequest
+from substep_planner.decomposers.language_model.chat import BackendError, Message
+from substep_planner.decomposers.language_model.decomposer import create_openai
+from substep_planner.decomposers.language_model.reply import REPLY_SCHEMA
+from substep_planner.decomposers.language_model.server_chat import LARGEST_ANSWER, ServerChat, ServerSettings
+from substep_planner.decomposers.registry import DecomposerSettings
+from substep_planner.errors import ErrorCode, PlanningError
+
+ASK = [Message("system", "be brief"), Message("user", "hello")]
+STEPS = {"steps": [{"subgoal": "open the microwave", "expected_effect": "the microwave is open"}]}
+
+
+def completion(content) -> bytes:
+    return json.dumps({"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}).encode()
+
+
+class Server(ThreadingHTTPServer):
+    """Treats each request with the next of its behaviours, functions of the request handler."""
+
+    daemon_threads = True
+
+    def __init__(self, *behaviours) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.behaviours = list(behaviours)
+        self.requests = []
+        self.closing = threading.Event()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.requests.append((self.path, dict(self.headers), body))
+        self.server.behaviours.pop(0)(self)
+
+    def log_message(self, *args):
+        pass
+
+    def reply(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def says(content, status=200, **headers):
+    body = content if isinstance(content, bytes) else completion(content)
+    return lambda handler: handler.reply(status, body, **headers)
+
+
+def hangs(handler):
+    handler.server.closing.wait()
+
+
+def drips(handler):
+    """Sends a byte now and then, so that no single read times out."""
+    handler.send_response(200)
+    handler.end_headers()
+    while not handler.server.closing.wait(0.02):
+        handler.wfile.write(b" ")
+        handler.wfile.flush()
+
+
+def floods(handler):
+    handler.send_response(200)
+    handler.end_headers()
+    try:
+        while True:
+            handler.wfile.write(b"x" * 65536)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+
+
+def hangs_up(handler):
+    handler.connection.close()
+
+
+@pytest.fixture
+def serve():
+    servers = []
+
+    def start(*behaviours) -> Server:
+        servers.append(Server(*behaviours))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.closing.set()
+        server.shutdown()
+        server.server_close()
+
+
+def chat(server: Server, pauses=None, **settings) -> ServerChat:
+    return ServerChat(ServerSettings(server.url, "m", **settings), sleep=(pauses if pauses is not None else []).append)
+
+
+def test_the_request_carries_the_conversation_the_schema_and_the_key(serve):
+    server = serve(says("hi"))
+    assert chat(server, key="secret").answer(ASK, REPLY_SCHEMA) == "hi"
+    path, headers, body = server.requests[0]
+    assert path == "/v1/chat/completions" and headers["Authorization"] == "Bearer secret"
+    assert body["model"] == "m" and body["temperature"] == 0
+    assert body["messages"] == [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}]
+    assert body["response_format"]["type"] == "json_schema"
+    assert body["response_format"]["json_schema"]["schema"] == REPLY_SCHEMA
+
+
+def test_no_key_is_sent_where_there_is_none_and_it_is_never_shown(serve):
+    server = serve(says("hi"))
+    chat(server).answer(ASK, REPLY_SCHEMA)
+    assert "Authorization" not in server.requests[0][1]
+    assert "secret" not in repr(ServerSettings("http://x", "m", key="secret"))
+
+
+def test_an_image_goes_with_the_first_user_turn(serve):
+    server = serve(says("hi"))
+    chat(server).answer(ASK, REPLY_SCHEMA, np.zeros((4, 4, 3), np.uint8))
+    text, image = server.requests[0][2]["messages"][1]["content"]
+    assert text == {"type": "text", "text": "hello"}
+    assert image["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_passing_failures_are_retried_with_growing_pauses(serve, status):
+    server, pauses = serve(says(b"busy", status), says(b"busy", status), says("hi")), []
+    assert chat(server, pauses, retries=2).answer(ASK, REPLY_SCHEMA) == "hi"
+    assert pauses == [0.5, 1.0]
+
+
+def test_the_server_may_ask_for_a_longer_pause_within_reason(serve):
+    server = serve(says(b"", 429, Retry_After="3"), says(b"", 429, Retry_After="3600"), says("hi"))
+    pauses = []
+    chat(server, pauses, retries=2).answer(ASK, REPLY_SCHEMA)
+    assert pauses == [3.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("behaviours", "reason"),
+    [
+        ([says(b"busy", 429)] * 3, r"status 429 Too Many Requests: busy \(asked 3 times\)"),
+        ([says(b"oops", 500)] * 3, r"status 500 Internal Server Error: oops \(asked 3 times\)"),
+        ([hangs_up] * 3, r"RemoteProtocolError: .* \(asked 3 times\)"),
+        ([says(b"no such model", 404)], "status 404 Not Found: no such model"),
+        ([says(b"bad key", 401)], "status 401 Unauthorized: bad key"),
+        ([says(b"<html>")], "not a chat completion: b'<html>'"),
+        ([says(b'{"choices": []}')], "not a chat completion"),
+        ([says(b"[" * 100_000)], "not a chat completion"),
+        ([says(None)], "has no text but None"),
+        ([floods], f"the answer is longer than {LARGEST_ANSWER} bytes"),
+    ],
+)
+def test_failures_that_stay_are_told(serve, behaviours, reason):
+    with pytest.raises(BackendError, match=reason):
+        chat(serve(*behaviours), retries=2).answer(ASK, REPLY_SCHEMA)
+
+
+@pytest.mark.parametrize("behaviour", [hangs, drips])
+def test_an_answer_that_does_not_come_ends_in_bounded_time(serve, behaviour):
+    server = serve(behaviour, behaviour)
+    with pytest.raises(BackendError, match=r"within 0.3 s \(asked 2 times\)"):
+        chat(server, timeout=0.3, retries=1).answer(ASK, REPLY_SCHEMA)
+
+
+def test_no_server_at_all_is_told():
+    with pytest.raises(BackendError, match="ConnectError"):
+        ServerChat(ServerSettings("http://127.0.0.1:9/v1", "m", retries=0)).answer(ASK, REPLY_SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"url": "localhost"}, "url is 'localhost'"),
+        ({"model": ""}, "model is empty"),
+        ({"timeout": 0.0}, "timeout is 0.0 s"),
+        ({"retries": -1}, "retries is -1"),
+    ],
+)
+def test_bad_settings_are_refused(settings, reason):
+    with pytest.raises(ValueError, match=reason):
+        ServerSettings(**{"url": "http://x/v1", "model": "m", **settings})
+
+
+def openai(server: Server):
+    return create_openai(DecomposerSettings(openai_url=server.url, openai_model="m", openai_retries=0))
+
+
+def test_a_plan_comes_from_a_server(serve):
+    sourced = openai(serve(says(json.dumps(STEPS)))).decompose(PlanRequest("heat nothing"))
+    assert sourced.source == "openai:m" and sourced.plan.substeps[0].instruction == "open the microwave"
+
+
+@pytest.mark.parametrize("first", ["{broken", '{"plan": "wrong schema"}', '{"steps": [{"subgoal": "dance"}]}'])
+def test_broken_json_and_wrong_schemas_are_repaired_once(serve, first):
+    server = serve(says(first), says(json.dumps(STEPS)))
+    assert openai(server).decompose(PlanRequest("heat nothing")).plan.substeps
+    assert len(server.requests[1][2]["messages"]) == 4
+    with pytest.raises(PlanningError) as error:
+        openai(serve(says(first), says(first))).decompose(PlanRequest("heat nothing"))
+    assert error.value.code is ErrorCode.INVALID_PLAN
+
+
+def test_the_key_comes_from_the_environment(serve, monkeypatch):
+    monkeypatch.setenv("PLANNER_KEY", "secret")
+    server = serve(says(json.dumps(STEPS)))
+    settings = DecomposerSettings(openai_url=server.url, openai_model="m", openai_key_variable="PLANNER_KEY")
+    create_openai(settings).decompose(PlanRequest("heat nothing"))
+    assert server.requests[0][1]["Authorization"] == "Bearer secret"

@@ -1,0 +1,109 @@
+"""Language models in this process, on a small model made here with random weights."""
+
+from __future__ import annotations
+
+import json
+
+import jsonschema
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+from substep_planner.decomposers.base import PlanRequest
+from substep_planner.decomposers.language_model.chat import BackendError, Message
+from substep_planner.decomposers.language_model.decomposer import create_transformers
+from substep_planner.decomposers.language_model.reply import REPLY_SCHEMA, plan_from_reply
+from substep_planner.decomposers.language_model.transformers_chat import LocalModelSettings, TransformersChat
+from substep_planner.decomposers.registry import DecomposerSettings
+from substep_planner.errors import ErrorCode, PlanningError
+from substep_planner.plan import MAX_SUBSTEPS
+
+ASK = [Message("system", "be brief"), Message("user", "hello")]
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    special = ["<|im_start|>", "<|im_end|>"]
+    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=special, initial_alphabet=alphabet)
+    tokenizer.train_from_iterator(['{"steps": [{"subgoal": "pick up the mug", "expected_effect": "x"}]}'], trainer)
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|im_end|>")
+    wrapped.chat_template = TEMPLATE
+    return wrapped
+
+
+def make_model(folder, seed: int):
+    """Weights so large that every token is as good as drawn at random, but the same each time."""
+    tokenizer = make_tokenizer()
+    torch.manual_seed(seed)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer) + 5,  # padded, as real models' are
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        initializer_range=1.0,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    Qwen2ForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> str:
+    return make_model(tmp_path_factory.mktemp("model"), seed=0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_weights_give_valid_json_and_a_plan(tmp_path, seed):
+    chat = TransformersChat(LocalModelSettings(make_model(tmp_path, seed), "cpu", max_new_tokens=6000))
+    answer = chat.answer(ASK, REPLY_SCHEMA)
+    jsonschema.validate(json.loads(answer), REPLY_SCHEMA)
+    assert 1 <= len(plan_from_reply("hello", answer).substeps) <= MAX_SUBSTEPS
+
+
+def test_the_conversation_goes_through_the_models_own_template(folder):
+    chat = TransformersChat(LocalModelSettings(folder, "cpu"))
+    text = chat._tokenizer.decode(chat._inputs(ASK, None)["input_ids"][0])
+    assert text == (
+        "<|im_start|>system\nbe brief<|im_end|>\n<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+def test_a_model_without_a_template_gets_plain_text(tmp_path):
+    folder = make_model(tmp_path, seed=0)
+    for file in tmp_path.glob("chat_template*"):
+        file.unlink()
+    chat = TransformersChat(LocalModelSettings(folder, "cpu"))
+    assert chat._tokenizer.decode(chat._inputs(ASK, None)["input_ids"][0]) == "be brief\n\nhello\n\n"
+
+
+def test_an_answer_that_is_cut_short_is_a_failure(folder):
+    with pytest.raises(BackendError, match="not complete after 5 tokens"):
+        TransformersChat(LocalModelSettings(folder, "cpu", max_new_tokens=5)).answer(ASK, REPLY_SCHEMA)
+
+
+def test_nonsense_in_valid_json_is_still_no_plan(folder):
+    made = create_transformers(DecomposerSettings(transformers_model=folder, device="cpu", max_tokens=6000))
+    with pytest.raises(PlanningError, match="is not a single motion") as error:
+        made.decompose(PlanRequest("put the mug on the plate"))
+    assert error.value.code is ErrorCode.INVALID_PLAN
+    assert made.name == "transformers"
+
+
+def test_bad_settings_are_refused():
+    with pytest.raises(ValueError, match="model is empty"):
+        LocalModelSettings("")
+    with pytest.raises(ValueError, match="max_new_tokens is 0"):
+        LocalModelSettings("m", max_new_tokens=0)
+    with pytest.raises(OSError, match="nowhere"):
+        TransformersChat(LocalModelSettings("/nowhere/at/all", "cpu"))
