@@ -258,7 +258,6 @@ def test_diagnostics_tell_the_task_and_its_end(graph):
         ({"decomposers": ["oracle"]}, "unknown decomposer 'oracle', expected some of library, rules"),
         ({"decomposers": [""]}, "no decomposer is named"),
         ({"decomposers": ["openai"], "openai_url": "here"}, "url is 'here', expected http://"),
-        ({"decomposers": ["transformers"], "transformers_model": "/no/model"}, "/no/model"),
         ({"decomposers": ["rules", "rules"]}, "a decomposer is named twice: rules, rules"),
         ({"switch_rule": "coin"}, "parameter switch_rule is 'coin', expected one of eos, vision"),
         ({"when_busy": "queue"}, "parameter when_busy is 'queue', expected one of reject, preempt"),
