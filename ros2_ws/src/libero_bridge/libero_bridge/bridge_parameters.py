@@ -66,6 +66,7 @@ def declare(parameters: NodeParameters) -> None:
     sides = (MIN_IMAGE_SIDE, MAX_IMAGE_SIDE)
     parameters.declare("image_height", defaults.image_size[0], "pixels", bounds=sides)
     parameters.declare("image_width", defaults.image_size[1], "pixels", bounds=sides)
+    parameters.declare("effects", False, "shadows, reflections and smoothed edges as in LIBERO's own images; slow")
     parameters.declare("clock", ClockMode.LOCKSTEP.value, "how time passes", choices=[item.value for item in ClockMode])
     parameters.declare(
         "repeat_period", 1.0, "s of wall time after which an unanswered request is repeated", bounds=(0.05, 60.0)
@@ -95,6 +96,7 @@ def _simulation(parameters: NodeParameters) -> SimulationConfig:
             assets=parameters.value("assets"),
             image_size=(parameters.value("image_height"), parameters.value("image_width")),
             cameras=tuple(name for name in parameters.value("cameras") if name),
+            effects=parameters.value("effects"),
             horizon=parameters.value("horizon"),
             settle_steps=parameters.value("settle_steps"),
         )

@@ -28,6 +28,7 @@ class GroundTruth:
         instances = {**env.objects_dict, **env.fixtures_dict}
         self._categories = _categories(env.parsed_problem)
         self._roots = {name: self._model.body(instance.root_body).id for name, instance in instances.items()}
+        self._by_root = {body: name for name, body in self._roots.items()}
         self._boxes = {name: collision_box(self._model, self._data, body) for name, body in self._roots.items()}
         self._movable = {name: self._model.body_dofnum[body] == 6 for name, body in self._roots.items()}
         self._joints = self._find_joints()
@@ -103,10 +104,9 @@ class GroundTruth:
 
     def _owner(self, body: int) -> str | None:
         """Name of the instance that a body belongs to; None for the robot and the arena."""
-        by_root = {root: name for name, root in self._roots.items()}
         while body > 0:
-            if body in by_root:
-                return by_root[body]
+            if body in self._by_root:
+                return self._by_root[body]
             body = self._model.body_parentid[body]
         return None
 

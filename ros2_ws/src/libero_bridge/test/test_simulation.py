@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from libero_bridge import libero_setup
-from libero_bridge.simulation import Simulation, SimulationConfig
+from libero_bridge.simulation import LIBERO_CAMERAS, Simulation, SimulationConfig
 from libero_bridge.tasks import load_task
 
 pytestmark = pytest.mark.xdist_group("simulation")
@@ -20,9 +21,8 @@ IDLE = np.array([0, 0, 0, 0, 0, 0, -1.0])
 @pytest.fixture(scope="module")
 def simulation() -> Iterator[Simulation]:
     """Pick up the alphabet soup and place it in the basket."""
-    world = Simulation(SimulationConfig("libero_object", 0, image_size=(64, 64)))
-    yield world
-    world.close()
+    with contextlib.closing(Simulation(SimulationConfig("libero_object", 0, image_size=(64, 64)))) as world:
+        yield world
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +67,10 @@ def test_the_same_seed_gives_the_same_bits(simulation):
 
 
 def test_a_world_built_anew_gives_the_same_bits(simulation):
-    other = Simulation(SimulationConfig("libero_object", 0, image_size=(64, 64)))
-    try:
+    with contextlib.closing(Simulation(simulation.config)) as other:
+        with pytest.raises(RuntimeError, match="call reset first"):
+            other.step(IDLE)
         assert rollout_hash(other) == rollout_hash(simulation)
-    finally:
-        other.close()
 
 
 def test_world_time_goes_on_across_resets(simulation):
@@ -95,6 +94,19 @@ def test_images_show_objects_where_the_camera_geometry_says(simulation):
         row, column = project(simulation, data, camera, size, object_centre(simulation, SOUP))
         assert len(rows) > 20
         assert abs(np.median(rows) - row) < 12 and abs(np.median(columns) - column) < 12
+
+
+def test_with_effects_images_are_those_of_liberos_renderer_the_right_way_up():
+    with contextlib.closing(Simulation(SimulationConfig("libero_object", 0, effects=True))) as world:
+        images = world.reset().images
+        from robosuite.utils.binding_utils import MjRenderContextOffscreen
+
+        renderer = MjRenderContextOffscreen(world._env.sim, device_id=-1)
+        renderer.vopt.geomgroup[0] = 0
+        for camera, name in LIBERO_CAMERAS.items():
+            renderer.render(128, 128, world._model.cam(name).id)
+            difference = np.abs(images[camera].astype(int) - renderer.read_pixels(128, 128)[::-1])
+            assert difference.max() <= 8 and (difference > 0).mean() < 0.01  # it draws into a part of a larger buffer
 
 
 def test_the_scene_says_what_there_is(simulation):
@@ -122,10 +134,8 @@ def test_an_object_between_both_fingers_is_grasped(simulation):
 
 
 def test_joints_of_fixtures_have_an_axis_and_move_with_their_body():
-    world = Simulation(SimulationConfig("libero_goal", 0, render=False))
-    try:
-        world.reset()
-        before = world.scene()
+    with contextlib.closing(Simulation(SimulationConfig("libero_goal", 0, render=False))) as world:
+        before = world.reset().scene
         middle = before.joints["wooden_cabinet_1_middle_level"]
         assert middle.object == "wooden_cabinet_1"
         world._env.sim.data.set_joint_qpos("wooden_cabinet_1_middle_level", -0.15)
@@ -135,8 +145,6 @@ def test_joints_of_fixtures_have_an_axis_and_move_with_their_body():
         np.testing.assert_allclose(moved.body_position - middle.body_position, -0.15 * middle.axis, atol=1e-6)
         assert after.predicates == {"open wooden_cabinet_1_middle_region": True}
         assert not before.predicates["open wooden_cabinet_1_middle_region"]
-    finally:
-        world.close()
 
 
 @pytest.mark.parametrize(
@@ -147,6 +155,7 @@ def test_joints_of_fixtures_have_an_axis_and_move_with_their_body():
         ({"assets": "/nowhere"}, "/nowhere"),
         ({"cameras": ("frontview",)}, "frontview.*agentview"),
         ({"horizon": 0}, "horizon 0"),
+        ({"image_size": (128, 8)}, "image size 128x8"),
         ({"settle_steps": -1}, "settle_steps -1"),
     ],
 )
@@ -204,8 +213,7 @@ def object_centre(simulation: Simulation, name: str) -> np.ndarray:
 
 def project(simulation: Simulation, data, camera: str, size: tuple[int, int], point: np.ndarray) -> tuple[float, float]:
     """Row and column of a world point in an upright image, by the pinhole model."""
-    name = {"agentview": "agentview", "eye_in_hand": "robot0_eye_in_hand"}[camera]
-    view = data.cam(name)
+    view = data.cam(LIBERO_CAMERAS[camera])
     x, y, z = view.xmat.reshape(3, 3).T @ (point - view.xpos) * [1, -1, -1]  # x right, y down, z forward
     column, row, _ = simulation.intrinsics(camera, *size) @ [x / z, y / z, 1]
     return row, column
