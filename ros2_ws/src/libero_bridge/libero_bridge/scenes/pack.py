@@ -11,6 +11,18 @@ from pathlib import Path
 from libero_bridge.scenes.catalogue import catalogue
 
 
+def _source_hash() -> str:
+    digest = hashlib.sha256()
+    root = Path(__file__).parent
+    for source in sorted(root.rglob("*.py")):
+        digest.update(source.relative_to(root).as_posix().encode() + b"\0" + source.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+# Taken when the generators are loaded: a source edited later must not lend its name to a pack of the older code.
+_SOURCE_HASH = _source_hash()
+
+
 def pack_path() -> Path:
     """The folder of the generated asset tree, written on first use.
 
@@ -22,7 +34,7 @@ def pack_path() -> Path:
         OSError: the cache folder cannot be written.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "substep"
-    pack = cache / f"scenes-{_source_hash()}"
+    pack = cache / f"scenes-{_SOURCE_HASH}"
     if not pack.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         _publish(pack)
@@ -49,11 +61,3 @@ def _publish(pack: Path) -> None:
             raise
     finally:
         shutil.rmtree(written, ignore_errors=True)
-
-
-def _source_hash() -> str:
-    digest = hashlib.sha256()
-    root = Path(__file__).parent
-    for source in sorted(root.rglob("*.py")):
-        digest.update(source.relative_to(root).as_posix().encode() + b"\0" + source.read_bytes() + b"\0")
-    return digest.hexdigest()[:12]

@@ -17,6 +17,7 @@ from libero_bridge.scenes.objects.parts import (
     moved,
     octagon,
     turned,
+    yielding,
 )
 from libero_bridge.scenes.textures import Cell, word, wrapped
 
@@ -125,7 +126,7 @@ def _bottle(
     model = Model(name)
     model.placement_sites(*sites)
     body = model.object()
-    add_contacts(body, moved(turned(parts, quat), offset), mass)
+    add_contacts(body, yielding(moved(turned(parts, quat), offset)), mass)
     look = model.material("label", texture=label, specular=0.5, shininess=0.5)
     body.visual(lathe(profile, segments=16, front=front, scale=radii), look, offset, quat)
     return model

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from libero_bridge.scenes.builder import Model
 from libero_bridge.scenes.meshes import lathe
-from libero_bridge.scenes.objects.parts import UPRIGHT_ALONG_Y, add_contacts, moved, octagon, turned
+from libero_bridge.scenes.objects.parts import UPRIGHT_ALONG_Y, add_contacts, moved, octagon, turned, yielding
 from libero_bridge.scenes.textures import Cell, word, wrapped
 
 BOTTOM, TOP = -0.0386, 0.0373
@@ -32,7 +32,7 @@ def _can(name: str, label: Image.Image, mass: float, bottom_site: float) -> Mode
     model.placement_sites(bottom=bottom_site, top=0.04, radius=0.025)
     body = model.object()
     shape = turned(octagon(CONTACT_RADIUS, BOTTOM, TOP), UPRIGHT_ALONG_Y)
-    add_contacts(body, moved(shape, (0, 0, AXIS_Z)), mass)
+    add_contacts(body, yielding(moved(shape, (0, 0, AXIS_Z))), mass)
     rim = LABEL_RADIUS - 0.002
     profile = [(0, BOTTOM), (rim, BOTTOM), (LABEL_RADIUS, BOTTOM + 0.003), (LABEL_RADIUS, TOP - 0.004)]
     profile += [(rim, TOP), (rim - 0.002, TOP), (rim - 0.002, TOP - 0.002), (0, TOP - 0.002)]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from PIL import ImageDraw
 
-from libero_bridge.scenes.builder import Model, box, euler
+from libero_bridge.scenes.builder import YIELDING, Model, box, euler
 from libero_bridge.scenes.meshes import box_mesh, extrude
-from libero_bridge.scenes.objects.parts import UPRIGHT_ALONG_Y, add_contacts, between, turned
+from libero_bridge.scenes.objects.parts import UPRIGHT_ALONG_Y, add_contacts, between, turned, yielding
 from libero_bridge.scenes.textures import Cell, Painter, atlas, word
 
 
@@ -119,7 +119,7 @@ def _flat(
     model = Model(name)
     model.placement_sites(*carton.sites)
     body = model.object()
-    body.contact(box(*carton.half), carton.center, mass=carton.mass)
+    body.contact(box(*carton.half), carton.center, mass=carton.mass, contact=YIELDING)
     look = model.material("print", texture=atlas({"+z": top, "-z": top}, background, cell))
     body.visual(box_mesh(*carton.half), look, carton.center)
     return model
@@ -136,7 +136,7 @@ def _gabled(name: str, background: tuple[int, int, int], side: Painter, mass: fl
         between((-half, -0.016, eaves), (half, 0.016, (eaves + ridge) / 2)),
         between((-half, -0.0035, (eaves + ridge) / 2), (half, 0.0035, top)),
     ]
-    add_contacts(body, turned(parts, UPRIGHT_ALONG_Y), mass)
+    add_contacts(body, yielding(turned(parts, UPRIGHT_ALONG_Y)), mass)
     faces: Mapping[str, Painter] = dict.fromkeys(("+x", "-x", "+y", "-y"), side)
     look = model.material("print", texture=atlas(faces, background))
     middle = (0, (bottom + eaves) / 2, 0)

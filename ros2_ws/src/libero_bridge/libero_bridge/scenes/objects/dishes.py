@@ -21,8 +21,9 @@ def akita_black_bowl() -> Model:
     model = Model("akita_black_bowl", origin=(0, -0.1, 0))
     model.placement_sites(*SITES)
     body = model.object()
-    wall = ring((0.029, 0.003), (0.04, 0.0158), 0.0016, 12) + ring((0.0435, 0.0155), (0.0535, 0.0521), 0.0026, 16)
-    add_contacts(body, [between((-0.023, -0.023, 0.0016), (0.023, 0.023, 0.0067)), *wall], mass=0.0658)
+    wall = ring((0.0233, 0.0026), (0.0446, 0.0156), 0.0015, 16) + ring((0.0428, 0.0155), (0.0526, 0.0516), 0.0026, 16)
+    foot = [between((-a, -b, 0.0016), (a, b, 0.0067)) for a, b in ((0.0235, 0.0135), (0.0135, 0.0235))]
+    add_contacts(body, [*foot, *wall], mass=0.0658)
     glaze = model.material("glaze", color=(0.045, 0.045, 0.05), specular=0.7, shininess=0.6)
     outside = [(0, 0.0016), (0.026, 0.0016), (0.0295, 0.004), (0.0452, 0.015), (0.0539, 0.0521)]
     inside = [(0.0515, 0.0521), (0.0425, 0.016), (0.028, 0.0067), (0, 0.0067)]

@@ -12,6 +12,7 @@ from libero_bridge.scenes.builder import (
     IDENTITY,
     ORIGIN,
     STIFF,
+    YIELDING,
     Body,
     Contact,
     Shape,
@@ -104,6 +105,11 @@ def turned(parts: Iterable[Part], quat: Vector) -> list[Part]:
 def moved(parts: Iterable[Part], offset: Vector) -> list[Part]:
     """The same parts, shifted."""
     return [replace(part, pos=tuple(np.add(part.pos, offset))) for part in parts]
+
+
+def yielding(parts: Iterable[Part]) -> list[Part]:
+    """The same parts with the contact of groceries."""
+    return [replace(part, contact=YIELDING) for part in parts]
 
 
 def add_contacts(body: Body, parts: Sequence[Part], mass: float) -> None:
