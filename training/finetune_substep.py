@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration, set_seed
 from tqdm import tqdm
 
@@ -211,11 +211,12 @@ def make_accelerator(config: FinetuneConfig) -> Accelerator:
 
 @contextlib.contextmanager
 def run_log(out: Path) -> Iterator[None]:
-    """Copies the log into ``train.log``; the lines of every single step go there only."""
+    """Copies the main process's log into ``train.log``; the lines of every single step go there only."""
     out.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(out / "train.log")
+    is_main = PartialState().is_main_process
+    handler = logging.FileHandler(out / "train.log") if is_main else logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    log.setLevel(logging.INFO)
+    log.setLevel(logging.INFO if is_main else logging.ERROR)
     step_log.propagate = False
     for logger in (log, step_log):
         logger.addHandler(handler)
