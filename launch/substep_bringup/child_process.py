@@ -65,6 +65,10 @@ class ChildProcess:
         """None while it runs; negative: the signal that ended it."""
         return self._popen.poll()
 
+    def reap(self) -> None:
+        """Collect the exit code of a process whose descriptor says that it has ended."""
+        self._popen.wait()
+
     def send(self, signal_number: int) -> None:
         """Signal the process itself, unless it has ended."""
         if self.exit_code is None:

@@ -34,7 +34,7 @@ DEFAULT_PARAMETERS = "simulation.yaml"
 CLOCKS = ("lockstep", "realtime")
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 PLACEMENTS = tuple(placement.value for placement in Placement)
-NAMESPACE_PATTERN = re.compile(r"(/?[A-Za-z]\w*)*", re.ASCII)
+NAMESPACE_PATTERN = re.compile(r"(/?[A-Za-z]\w*)*/?", re.ASCII)
 LARGEST_SEED = 2**31 - 1
 
 

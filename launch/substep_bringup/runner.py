@@ -90,7 +90,7 @@ class Runner:
                     self._nodes.append(ChildProcess(spec))
                 self._session = ChildProcess(self._session_spec)
                 for child in self._children:
-                    events.watch(child.descriptor)
+                    events.watch(child)
                 return self._supervise(events)
             finally:
                 self._stop_everything()
@@ -173,8 +173,8 @@ class _Events:
         self._selector = selectors.DefaultSelector()
         self._selector.register(signals, selectors.EVENT_READ)
 
-    def watch(self, descriptor: int) -> None:
-        self._selector.register(descriptor, selectors.EVENT_READ)
+    def watch(self, child: ChildProcess) -> None:
+        self._selector.register(child.descriptor, selectors.EVENT_READ, child)
 
     def wait(self, deadline: float | None) -> int | None:
         """Block until a signal comes, a process ends or the deadline (monotonic s) passes.
@@ -183,9 +183,10 @@ class _Events:
             the signal's number, if one came.
         """
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
-        ready = [key.fd for key, _ in self._selector.select(timeout)]
-        for descriptor in ready:
-            if descriptor != self._signals:
+        ready = {key.fd: key.data for key, _ in self._selector.select(timeout)}
+        for descriptor, child in ready.items():
+            if child is not None:
+                child.reap()
                 self._selector.unregister(descriptor)
         return os.read(self._signals, 1)[0] if self._signals in ready else None
 

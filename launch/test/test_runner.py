@@ -127,8 +127,10 @@ def test_a_killed_node_ends_everything_and_the_session_is_told_why(start):
     assert not any(is_running(pid) for pid in run.pids())
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
-@pytest.mark.parametrize("session", [POLITE_SESSION, POLITE_SESSION.replace("exit(130)", "exit(0)")])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    "session", [POLITE_SESSION, POLITE_SESSION.replace("exit(130)", "exit(0)")], ids=["telling", "not telling"]
+)
 def test_a_signal_reaches_the_session_and_shows_in_the_exit_code(start, session, number, code):
     run = start(session=session)
     run.pid("session"), run.pid("node"), run.pid("other")

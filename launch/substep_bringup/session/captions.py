@@ -14,6 +14,7 @@ from substep_bringup.session.tracker import Progress, eos_text
 PANEL_HEIGHT = 384  # pixels of one camera in the video
 CAPTION_HEIGHT = 64
 FONT_SIZE = 20
+SMALLEST_FONT_SIZE = 12
 MARGIN = 12
 BACKGROUND, BRIGHT, DIM, GREEN = (18, 18, 22), (240, 240, 240), (170, 170, 180), (110, 220, 120)
 
@@ -63,9 +64,17 @@ def _strip(title: str, figures: str, width: int, success: bool) -> np.ndarray:
     """(CAPTION_HEIGHT, width, 3) uint8."""
     image = Image.new("RGB", (width, CAPTION_HEIGHT), BACKGROUND)
     draw = ImageDraw.Draw(image)
-    size = FONT_SIZE
-    while size > 10 and draw.textlength(title, font=_font(size)) > width - 2 * MARGIN:
-        size -= 1
-    draw.text((MARGIN, 19), title, font=_font(size), fill=GREEN if success else BRIGHT, anchor="lm")
+    text, font = _fit(draw, title, width - 2 * MARGIN)
+    draw.text((MARGIN, 19), text, font=font, fill=GREEN if success else BRIGHT, anchor="lm")
     draw.text((MARGIN, 47), figures, font=_font(FONT_SIZE - 4), fill=DIM, anchor="lm")
     return np.asarray(image)
+
+
+def _fit(draw: ImageDraw.ImageDraw, text: str, width: int) -> tuple[str, ImageFont.FreeTypeFont]:
+    """Smaller letters for a long text, and an ellipsis for one that is too long even then."""
+    for size in range(FONT_SIZE, SMALLEST_FONT_SIZE - 1, -1):
+        if draw.textlength(text, font=_font(size)) <= width:
+            return text, _font(size)
+    while draw.textlength(text + "...", font=_font(SMALLEST_FONT_SIZE)) > width:
+        text = text[:-1]
+    return text + "...", _font(SMALLEST_FONT_SIZE)

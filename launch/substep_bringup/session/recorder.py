@@ -114,6 +114,11 @@ class VideoWriter:
         except queue.Full:
             self._dropped += 1
 
+    @property
+    def written(self) -> int:
+        """Frames that the encoder has been given."""
+        return self._written
+
     def close(self) -> VideoStats:
         """Finish the file; in bounded time."""
         try:
