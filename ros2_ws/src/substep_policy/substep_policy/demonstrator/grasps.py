@@ -26,7 +26,7 @@ from substep_policy.scene import SceneObject
 
 _WIDEST = MAX_OPENING - 0.005
 _PINCH_DEPTH = 0.03  # below the top of boxes and bottles
-_RIM_DEPTH = 0.02
+_RIM_DEPTH = 0.022
 _RIM_TILTS = np.radians([0, 20, 35])  # of the hand, leaning away from the vessel
 _SURROUNDINGS = 0.3  # m around the object in which something may be in the way
 _SWEEP = (0.0, 0.05, 0.1)  # m above the grasp at which the hand must be clear as well

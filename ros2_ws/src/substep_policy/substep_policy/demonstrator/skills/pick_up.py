@@ -29,6 +29,7 @@ class PickUp:
         self._planned_for: Pose | None = None
         self._failed: list[Pose] = []
         self._closing = 0
+        self._closed_at: Pose | None = None
         self._resting_height = 0.0
 
     @property
@@ -52,7 +53,7 @@ class PickUp:
         error = goal.position - hand.position
         arrived = np.linalg.norm(error) < _AT_GRASP and angle_between(hand.rotation, goal.rotation) < _ALIGNED
         if arrived and view.hand.opening > _OPEN_ENOUGH:
-            self._closing = 1
+            self._closing, self._closed_at = 1, goal
             self._resting_height = body_box(thing).bottom
             return Motion(goal, CLOSED)
         target = waypoint(hand, goal, view.obstacles(thing.name), Load())
@@ -67,7 +68,7 @@ class PickUp:
             if self._closing > _GIVE_UP_STEPS:
                 self._fail(thing, hand)
                 return Motion(hand.raised(0.05), OPEN)
-            return Motion(hand, CLOSED)
+            return Motion(self._closed_at or hand, CLOSED)
         self._closing = _CLOSING_STEPS
         risen = body_box(thing).bottom - self._resting_height
         goal = hand.raised(max(_LIFT - risen, 0.0) + 0.01)
@@ -75,7 +76,7 @@ class PickUp:
 
     def _fail(self, thing: SceneObject, hand: Pose) -> None:
         self._failed.append(pose_of(thing.position, thing.quaternion).inverse() @ hand)
-        self._grasp, self._closing = None, 0
+        self._grasp, self._closing, self._closed_at = None, 0, None
 
     def _plan(self, view: View, thing: SceneObject) -> None:
         """Keeps a grasp as long as the object stays about where it was when the grasp was chosen."""
