@@ -85,7 +85,7 @@ def grain(color: Color, size: tuple[int, int] = (64, 64), contrast: int = 14, se
     return Image.fromarray(np.clip(base + rows[..., None], 0, 255).astype(np.uint8))
 
 
-def weave(light: Color, dark: Color, size: int = 128, cell: int = 4) -> Image.Image:
+def weave(light: Color, dark: Color, size: int = 126, cell: int = 6) -> Image.Image:
     """A basket weave: strands going over and under each other, `cell` pixels wide."""
     image = Image.new("RGB", (size, size), dark)
     draw = ImageDraw.Draw(image)

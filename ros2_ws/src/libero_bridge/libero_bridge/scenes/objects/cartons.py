@@ -61,9 +61,9 @@ def chocolate_pudding() -> Model:
     def top(draw: ImageDraw.ImageDraw, cell: Cell) -> None:
         left, up, right, down = cell
         word(draw, (left + 3, up + 1, right - 3, up + 16), "PUDDING", (255, 240, 224))
-        draw.rectangle((left, down - 5, right, down), fill=(224, 110, 130))
-        draw.pieslice((left + 14, up + 2, right - 14, down - 7), 0, 180, fill=(236, 226, 214))
-        draw.ellipse((left + 15, up + 15, right - 15, up + 25), fill=(122, 66, 34))
+        draw.rectangle((left, down - 7, right, down), fill=(232, 120, 140))
+        draw.pieslice((left + 12, up - 2, right - 12, down - 9), 0, 180, fill=(236, 226, 214))
+        draw.ellipse((left + 13, up + 12, right - 13, up + 21), fill=(122, 66, 34))
 
     return _flat("chocolate_pudding", CHOCOLATE_PUDDING, (72, 36, 24), top)
 

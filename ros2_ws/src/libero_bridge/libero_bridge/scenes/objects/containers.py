@@ -26,7 +26,7 @@ def basket() -> Model:
     ]
     add_contacts(body, [floor, *walls], mass=0.6532)
     body.site("contain_region", (0, 0, 0.07185), euler(z=math.pi), box(0.06108, 0.06108, 0.06949))
-    straw = model.material("straw", texture=weave((204, 160, 96), (138, 96, 50)), specular=0.05)
+    straw = model.material("straw", texture=weave((208, 164, 98), (112, 74, 36)), specular=0.05)
     for part in (floor, *walls):
         body.visual(box_mesh(*part.shape.size), straw, part.pos, part.quat)
     return model
