@@ -11,8 +11,11 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.srv import SetParameters
 from rclpy.action import ActionClient
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from substep_interfaces.action import ExecuteTask
 from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, ChunkRequest, EpisodeStatus
@@ -162,6 +165,13 @@ class Probe:
         label = self.call(client, GetState.Request()).current_state.label
         self.node.destroy_client(client)
         return label
+
+    def set_parameter(self, node: str, name: str, value: Any) -> SetParametersResult:
+        client = self.node.create_client(SetParameters, f"{node}/set_parameters")
+        request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+        (result,) = self.call(client, request).results
+        self.node.destroy_client(client)
+        return result
 
     def bring_up(self, *nodes: str) -> None:
         """Configure and activate, in this order."""

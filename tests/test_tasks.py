@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
+from geometry_msgs.msg import PoseStamped
+from substep_interfaces.action import ExecuteTask
 
 from substep_bringup.graph import GraphConfig
 from tests.probe import Goal
@@ -11,10 +15,13 @@ from tests.running_graph import SMALL
 pytestmark = pytest.mark.xdist_group("tasks")
 TASKS = {"libero_object": 0, "libero_spatial": 2, "libero_goal": 8, "libero_10": 0, "libero_90": 1}
 
+POLICY_SILENCE = 8.0  # s
+
 
 @pytest.fixture(scope="module")
 def graph(start_graph):
-    return start_graph(GraphConfig(suite="libero_object", task=0, image_size=SMALL)).bring_up()
+    config = GraphConfig(suite="libero_object", task=0, image_size=SMALL)
+    return start_graph(config, parameters={"planner": {"policy_silence": POLICY_SILENCE}}).bring_up()
 
 
 @pytest.mark.parametrize("suite", TASKS)
@@ -28,3 +35,18 @@ def test_the_demonstrator_does_a_task_of_each_suite(graph, suite):
     assert (last.suite, last.success, last.episode) == (suite, True, episode.episode)
     events = [feedback.event for feedback in goal.feedback]
     assert "started" in events and "advanced: eos" in events
+
+
+def test_a_policy_killed_in_mid_task_leaves_the_arm_where_it_is_and_aborts_the_task(graph):
+    probe = graph.probe
+    probe.reset(suite="libero_object", task_index=0)
+    goal = Goal(probe, "")
+    probe.wait(lambda: probe.statuses[-1].step > 10, "ten steps")
+    graph.processes["policy"].send(signal.SIGKILL)  # the last test of this graph
+    probe.wait(lambda: probe.requests[-1] == probe.requests[-2], "a request that is repeated")
+    poses = probe.record(PoseStamped, "eef_pose")
+    result = goal.result(timeout=POLICY_SILENCE + 20.0)
+    assert result.error_code == ExecuteTask.Result.POLICY_SILENT
+    assert len(poses) > 1 and all(pose == poses[0] for pose in poses)
+    probe.wait(lambda: probe.statuses[-1].hold_reason == "waiting for a substep", "the hold after the abort")
+    probe.reset()  # the bridge is well

@@ -1,0 +1,154 @@
+"""The whole stack from the command line: a success, what it leaves, and how it ends when it must."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+import imageio.v3 as imageio
+import pytest
+from substep_interfaces.action import ExecuteTask
+
+from substep_bringup.exit_codes import ExitCode
+from tests.processes import ProcessUnderTest
+
+START = 90.0  # s, until a phase is reached
+END = 60.0  # s, until everybody is gone
+
+
+class Sim:
+    """``substep sim`` on a short task, its output in a file.
+
+    Args:
+        arguments: over the defaults of these tests.
+    """
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.runs = folder / "runs"
+        command = [sys.executable, "-m", "substep_bringup.sim", "--suite", "libero_object", "--image-size", "64"]
+        self.process = ProcessUnderTest([*command, "--runs", str(self.runs), *arguments], folder / "sim.log")
+
+    def end(self, timeout: float = END) -> int:
+        """Exit code, once it is sure that nobody is left."""
+        exit_code = self.process.wait(timeout)
+        assert self.process.family() == []
+        return exit_code
+
+    @property
+    def folder(self) -> Path:
+        (folder,) = self.runs.iterdir()
+        return folder
+
+    def summary(self) -> dict:
+        return json.loads((self.folder / "summary.json").read_text())
+
+    def frames(self) -> int:
+        """Frames of the video that can be decoded, none of them empty."""
+        video = imageio.imread(self.folder / "video.mp4", plugin="FFMPEG")
+        assert video.max() > 0
+        return len(video)
+
+
+@pytest.fixture
+def sim(tmp_path):
+    """Starts a run that ends with the test."""
+    started = []
+
+    def start(*arguments: str) -> Sim:
+        started.append(Sim(tmp_path, *arguments))
+        return started[-1]
+
+    yield start
+    for run in started:
+        run.process.close()
+
+
+def test_a_run_succeeds_and_leaves_video_summary_and_logs(sim):
+    run = sim("--task", "0")
+    assert run.end(START) == ExitCode.SUCCESS, run.process.tail()
+    summary = run.summary()
+    assert (summary["verdict"], summary["success"], summary["task"]["suite"]) == ("success", True, "libero_object")
+    assert [step["ended"] for step in summary["plan"]["substeps"]] == ["eos", "goal reached"]
+    assert sum(step["steps"] for step in summary["plan"]["substeps"]) == summary["steps"] > 0
+    assert run.frames() >= 0.9 * summary["steps"]
+    for node in ("bridge", "policy", "planner"):
+        assert (run.folder / "logs" / f"{node}.log").stat().st_size > 0
+    assert "substep 2/2  place the alphabet soup in the basket" in run.process.text()
+
+
+PHASES = {
+    "starting": "ROS_DOMAIN_ID=",
+    "waiting for processes": "waiting for node",
+    "configuring": "configuring",
+    "first substep": "substep 1/2",
+    "second substep": "substep 2/2",
+}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_ctrl_c_in_every_phase_leaves_nobody_and_a_readable_run(sim, phase):
+    run = sim("--task", "0")
+    run.process.wait_for_text(PHASES[phase], START)
+    run.process.interrupt_terminal()
+    assert run.end() == ExitCode.INTERRUPTED
+    if phase == "starting":
+        return
+    summary = run.summary()
+    assert (summary["verdict"], summary["success"]) == ("interrupted", False)
+    if "substep" in phase:
+        assert run.frames() > 0
+        assert summary["plan"]["substeps"][0]["instruction"] == "pick up the alphabet soup"
+
+
+def test_ctrl_c_while_a_finished_run_is_taken_down_spoils_nothing(sim):
+    run = sim("--task", "0")
+    run.process.wait_for_text("success: ", START)
+    run.process.interrupt_terminal()
+    assert run.end() == ExitCode.INTERRUPTED
+    assert run.summary()["success"] and run.frames() > 0
+
+
+def test_a_policy_killed_in_mid_task_ends_the_run_with_an_error(sim):
+    run = sim("--task", "0")
+    run.process.wait_for_text("substep 1/2", START)
+    run.process.member("policy_node").send_signal(signal.SIGKILL)
+    assert run.end() == ExitCode.NODE_DIED
+    summary = run.summary()
+    assert (summary["verdict"], summary["success"]) == ("node died", False)
+    assert "policy was ended by SIGKILL" in summary["error"]["message"]
+    assert run.frames() > 0
+
+
+def test_an_instruction_without_a_plan_ends_the_run_with_an_error(sim):
+    run = sim("--task", "0", "--task-text", "tell me a joke")
+    assert run.end(START) == ExitCode.TASK_FAILED
+    assert run.summary()["error"]["code"] == ExecuteTask.Result.NO_PLAN
+    assert "tell me a joke" in run.process.text()
+
+
+def test_a_parameter_out_of_range_ends_the_run_and_names_it(sim, tmp_path):
+    parameters = tmp_path / "parameters.yaml"
+    parameters.write_text("/**/bridge: {ros__parameters: {safety: {max_translation: 7.5}}}")
+    run = sim("--task", "0", "--params-file", str(parameters))
+    assert run.end(START) == ExitCode.BRINGUP_FAILED
+    assert "safety.max_translation" in run.process.text() and "7.5" in run.process.text()
+    assert "safety.max_translation" in run.summary()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--suite", "libero_kitchen"), ("libero_kitchen", "libero_90")),
+        (("--task", "10"), ("task 10 is not one of libero_object", "pick up the orange juice",)),
+        (("--policy", "telepathy"), ("unknown policy 'telepathy'", "demonstrator")),
+        (("--image-size", "4"), ("image_size is 4, expected 16 to 2048",)),
+    ],
+)
+def test_bad_arguments_are_named_before_anything_starts(sim, arguments, expected):
+    run = sim(*arguments)
+    assert run.end() == ExitCode.BAD_ARGUMENTS
+    for words in expected:
+        assert words in run.process.text()
+    assert not run.runs.exists()
