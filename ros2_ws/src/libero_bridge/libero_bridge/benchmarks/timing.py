@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -22,15 +24,39 @@ class Speed:
         return f"{self.wall:7.1f} steps/s   {1000 / self.processor:6.2f} ms of processor time a step"
 
 
+def processor_time(pid: int) -> float:
+    """s of processor time that a process has used so far, all its threads together (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    user, system = fields[11:13]  # utime and stime of proc(5), counted from the field after the name
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+class Stopwatch:
+    """Wall time and processor time of some processes between two control steps."""
+
+    def __init__(self, step: int, *pids: int) -> None:
+        self._pids = pids
+        self._start = step, time.perf_counter(), self._processor()
+
+    def read(self, step: int) -> Speed:
+        """Speed since the start."""
+        first, wall, processor = self._start
+        steps = step - first
+        return Speed(steps / (time.perf_counter() - wall), steps / (self._processor() - processor))
+
+    def _processor(self) -> float:
+        return sum(processor_time(pid) for pid in self._pids)
+
+
 def measure(step: Callable[[np.ndarray], object], steps: int) -> Speed:
     """Calls ``step`` with small motions that repeat, after some that are not counted."""
     actions = motions(steps + WARM_UP_STEPS)
     for action in actions[:WARM_UP_STEPS]:
         step(action)
-    wall, processor = time.perf_counter(), time.process_time()
+    stopwatch = Stopwatch(0, os.getpid())
     for action in actions[WARM_UP_STEPS:]:
         step(action)
-    return Speed(steps / (time.perf_counter() - wall), steps / (time.process_time() - processor))
+    return stopwatch.read(steps)
 
 
 def motions(count: int) -> np.ndarray:
