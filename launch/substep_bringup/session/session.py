@@ -183,7 +183,7 @@ class Session:
             success=bool(status and status.success),
             error_code=ErrorCode.CANCELED,
             error=ErrorCode.CANCELED.name,
-            message=failure or f"interrupted by {interrupted}",
+            message=failure or str(interrupted),
         )
 
     # --- what is left ---
@@ -203,11 +203,13 @@ class Session:
         )
         write_summary(self._config.run_folder.summary, summary)
         self._display.message(*_closing_line(outcome, summary))
+        self._display.message(f"video, summary and logs: {self._config.run_folder.path}")
         if video and video.problem:
             self._display.message(f"video: {video.problem}", "yellow")
 
     def _take_down(self) -> None:
         """In the reverse order, without those that are gone or stuck in a transition; they are ended as processes."""
+        self._display.phase("shutting the nodes down", 0.0)
         reachable = [node for node in reversed(self._managed) if node.is_there() and not node.is_busy()]
         states = {managed: managed.ask_state() for managed in reachable}
         wait_quietly(lambda: all(state.done() for state in states.values()), ANSWER_WHEN_ENDING)
