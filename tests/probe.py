@@ -152,6 +152,10 @@ class Probe:
         self.wait(client.service_is_ready, f"service {client.srv_name}", timeout)
         return self.result_of(client.call_async(request), f"an answer of {client.srv_name}", timeout)
 
+    def hears(self, node: str) -> bool:
+        """Whether a node of that name takes part in the graph."""
+        return node in self.node.get_node_names()
+
     def transition(self, node: str, transition: int, timeout: float = PATIENCE) -> bool:
         """Ask a lifecycle node for a transition; whether it was carried out."""
         client = self.node.create_client(ChangeState, f"{node}/change_state")

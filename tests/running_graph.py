@@ -51,8 +51,15 @@ class RunningGraph:
         """Configure and activate all nodes."""
         for name in NODES:
             if name in self.processes:
+                self._wait_for(name)
                 self.probe.bring_up(name)
         return self
+
+    def _wait_for(self, name: str) -> None:
+        """Until the node's process answers; AssertionError with the end of its log when it has died instead."""
+        process = self.processes[name]
+        self.probe.wait(lambda: process.exit_code is not None or self.probe.hears(name), f"node {name}")
+        assert process.exit_code is None, f"{name} has died:\n{process.tail()}"
 
     def log(self, node: str) -> str:
         return self.processes[node].text()

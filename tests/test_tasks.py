@@ -37,6 +37,14 @@ def test_the_demonstrator_does_a_task_of_each_suite(graph, suite):
     assert "started" in events and "advanced: eos" in events
 
 
+def test_a_substep_that_the_policy_cannot_do_aborts_the_task_with_the_policys_reason(graph):
+    graph.probe.reset(suite="libero_object", task_index=0)
+    result = Goal(graph.probe, "put the wine bottle on the rack").result()
+    assert result.error_code == ExecuteTask.Result.POLICY_SILENT
+    assert "the policy gives no chunk for" in result.message and "wine bottle" in result.message
+    assert graph.probe.statuses[-1].step == 0
+
+
 def test_a_policy_killed_in_mid_task_leaves_the_arm_where_it_is_and_aborts_the_task(graph):
     probe = graph.probe
     probe.reset(suite="libero_object", task_index=0)
