@@ -203,9 +203,10 @@ class BridgeNode(LifecycleNode):
         lockstep = self._settings.clock is ClockMode.LOCKSTEP
         if lockstep and self._player.may_step:
             self._step()
+        else:
+            self._publish_status()
         if self._player.wants_request:
             self._request()
-        self._publish_status()
         if lockstep and self._player.may_step:
             self._go_on.trigger()
 
