@@ -7,8 +7,8 @@ import math
 from PIL import Image, ImageDraw
 
 from libero_bridge.scenes import surfaces
-from libero_bridge.scenes.arenas.room import PLAIN, facing, picture, room
-from libero_bridge.scenes.builder import Body, Model, box
+from libero_bridge.scenes.arenas.room import facing, picture, room
+from libero_bridge.scenes.builder import GENTLE, Body, Model, box
 from libero_bridge.scenes.fixtures.parts import board
 from libero_bridge.scenes.meshes import extrude, lathe
 
@@ -34,7 +34,7 @@ def _table(model: Model, table: Body) -> None:
     """An oval top of 1.2 x 1.8 m on a round foot; in contact, two boxes that cross."""
     wood = model.material("walnut", texture=surfaces.wood((76, 52, 42), contrast=9, size=256, seed=11))
     for half, centre in (((0.5814, 0.6717), (-0.2427, 0.0524)), ((0.4168, 0.8610), (-0.2500, 0.0397))):
-        table.contact(box(*half, 0.0118), (*centre, TOP - 0.0118), contact=PLAIN)
+        table.contact(box(*half, 0.0118), (*centre, TOP - 0.0118), contact=GENTLE)
     table.contact(box(0.4116, 0.4352, 0.2050), (-0.25, 0.25, 0.2050))
     oval = [(0.598 * math.cos(a), 0.900 * math.sin(a)) for a in (i * math.pi / 18 for i in range(36))]
     # The texture's grain runs along x of the mesh; turned, it runs across the view as on LIBERO's table.

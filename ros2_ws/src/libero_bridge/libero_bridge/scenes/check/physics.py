@@ -35,9 +35,11 @@ class HeldWorld:
         index = self.model.joint(joint).id
         address, dof = self.model.jnt_qposadr[index], self.model.jnt_dofadr[index]
         steps = round(seconds / self.model.opt.timestep)
-        for position in np.linspace(self.data.qpos[address], target, steps):
+        start = self.data.qpos[address]
+        for position in np.linspace(start, target, steps):
             self._step()
-            self.data.qpos[address], self.data.qvel[dof] = position, 0.0
+            self.data.qpos[address], self.data.qvel[dof] = position, (target - start) / seconds
+        self.data.qvel[dof] = 0.0
         mujoco.mj_forward(self.model, self.data)
 
     def lift_until_free(self, name: str, position: np.ndarray, quaternion: np.ndarray, lifts: np.ndarray) -> bool:

@@ -11,7 +11,7 @@ from libero_bridge.scenes.check.settling import Settling, settle
 from libero_bridge.tasks import load_task
 
 MOST_MOVED = 0.02  # m
-MOST_TIPPED = 15.0  # degrees
+MOST_TIPPED = 30.0  # degrees
 
 
 @dataclass(frozen=True)
