@@ -84,7 +84,7 @@ def activation_to_message(command: Activate) -> ActiveSubstep:
     return ActiveSubstep(
         plan_id=command.key.plan_id,
         index=command.key.index,
-        count=command.count,
+        count=len(command.plan),
         attempt=command.key.attempt,
         instruction=command.substep.instruction,
         expected_effect=command.substep.expected_effect,

@@ -19,41 +19,53 @@ from rclpy.clock import Clock, ClockType
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from sensor_msgs.msg import Image
 from substep_interfaces.action import ExecuteTask
 from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, EpisodeStatus, SceneState
 from substep_interfaces.srv import DecomposeTask
 
 from substep_planner import planner_messages, planner_parameters
+from substep_planner.completion.watcher import CompletionWatcher
 from substep_planner.decomposers.base import PlanRequest, SourcedPlan
 from substep_planner.decomposers.fallback import Decomposition, decompose
 from substep_planner.errors import ErrorCode, PlanningError
 from substep_planner.plan import Substep
+from substep_planner.planner_parameters import PlannerRegistry
 from substep_planner.substep_manager import SubstepManager
 from substep_planner.task_desk import TaskDesk
 from substep_planner.task_events import Activate, EpisodeProgress, Finish, MakePlan, Report
 from substep_planner.task_loop import TaskLoop
+from substep_policy.messages import image_from_message, to_nanoseconds
 from substep_policy.node_main import run_node
 from substep_policy.node_parameters import BadParameter, NodeParameters
 
 HEARTBEAT_PERIOD = 1.0  # s
+LEAVE_TAKING = 0.5  # s between the end of the task and that of a node that cannot go on
 STOPPING_TIME = 5.0  # s that a task may take to end on deactivation
 EXECUTOR_THREADS = 6  # a task and one that preempts it hold a thread each; lifecycle, plans, topics need theirs
+DEFAULT_REGISTRY = PlannerRegistry()
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 REPORTS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+
+
+class PlannerFault(RuntimeError):
+    """The completion scorer raised; the node cannot go on."""
 
 
 class PlannerNode(LifecycleNode):
     """Parameters, topics, action and lifecycle around ``SubstepManager``. Needs a MultiThreadedExecutor.
 
     Args:
+        registry: where decomposers and completion scorers come from.
         node_options: handed to ``rclpy.node.Node``.
     """
 
-    def __init__(self, **node_options) -> None:
+    def __init__(self, registry: PlannerRegistry = DEFAULT_REGISTRY, **node_options) -> None:
         super().__init__("planner", **node_options)
         self._declared = NodeParameters(self)
-        planner_parameters.declare(self._declared)
+        self._registry = registry
+        planner_parameters.declare(self._declared, registry)
         self._is_active = False
         self._desk = TaskDesk()
         self._episode: EpisodeProgress | None = None
@@ -61,13 +73,27 @@ class PlannerNode(LifecycleNode):
         self._last_rejection = ""
         self._last_plan: Decomposition | None = None
         self._scene = b""  # newest SceneState, serialised: its names are looked up when a plan is asked for
+        self._watcher: CompletionWatcher | None = None
+        self._fault: Exception | None = None
+        self._fault_noticed = self.create_guard_condition(self._take_leave)
         self._entities: list = []
+        # Lives as long as the node: an executor that is just waiting trips over an action server that is destroyed.
+        self._action = ActionServer(
+            self,
+            ExecuteTask,
+            "execute_task",
+            self._execute,
+            goal_callback=self._on_goal,
+            handle_accepted_callback=self._on_accepted,
+            cancel_callback=lambda goal: CancelResponse.ACCEPT,
+            callback_group=MutuallyExclusiveCallbackGroup(),
+        )
 
     # --- lifecycle ---
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
-            self._settings = planner_parameters.read(self._declared)
+            self._settings = planner_parameters.read(self._declared, self._registry)
         except BadParameter as error:
             self.get_logger().error(f"configure failed: {error}")
             return TransitionCallbackReturn.FAILURE
@@ -79,11 +105,15 @@ class PlannerNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         result = super().on_activate(state)
+        if self._settings.scorer is not None:
+            self._watcher = CompletionWatcher(
+                self._settings.scorer, self._settings.watch, self._desk.tell, self._completion_failed
+            )
         self._is_active = True
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._stop("the planner was deactivated")
+        self.stop("the planner was deactivated")
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -91,12 +121,12 @@ class PlannerNode(LifecycleNode):
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._stop("the planner was shut down")
+        self.stop("the planner was shut down")
         self._release()
         return super().on_shutdown(state)
 
     def destroy_node(self) -> None:
-        self._stop("the planner ends")
+        self.stop("the planner ends")
         super().destroy_node()
 
     def _create_entities(self) -> None:
@@ -109,31 +139,27 @@ class PlannerNode(LifecycleNode):
             self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10),
             self.create_subscription(SceneState, "scene_state", self._on_scene, qos_profile_sensor_data, raw=True),
         ]
+        if self._settings.scorer is not None:
+            topic = f"camera/{self._settings.camera}/image_raw"
+            subscriptions.append(self.create_subscription(Image, topic, self._on_image, qos_profile_sensor_data))
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # beats on when simulated time stands still
         timer = self.create_timer(HEARTBEAT_PERIOD, self._publish_diagnostics, clock=steady)
         service = self.create_service(
             DecomposeTask, "decompose_task", self._on_decompose, callback_group=MutuallyExclusiveCallbackGroup()
         )
-        action = ActionServer(
-            self,
-            ExecuteTask,
-            "execute_task",
-            self._execute,
-            goal_callback=self._on_goal,
-            handle_accepted_callback=self._on_accepted,
-            cancel_callback=lambda goal: CancelResponse.ACCEPT,
-            callback_group=MutuallyExclusiveCallbackGroup(),
-        )
         self._entities = [(self.destroy_subscription, item) for item in subscriptions]
         self._entities += [(self.destroy_timer, timer), (self.destroy_service, service)]
-        self._entities += [(lambda server: server.destroy(), action)]
         self._entities += [(self.destroy_lifecycle_publisher, item) for item in (self._substeps, self._diagnostics)]
 
-    def _stop(self, why: str) -> None:
+    def stop(self, why: str) -> None:
+        """End every task and accept no more."""
         self._is_active = False
         self._desk.stop_all(ErrorCode.NOT_ACTIVE, why)
         if not self._desk.wait_until_idle(STOPPING_TIME):
             self.get_logger().error(f"a task did not end within {STOPPING_TIME} s of: {why}")
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher = None
 
     def _release(self) -> None:
         for destroy, entity in self._entities:
@@ -156,6 +182,12 @@ class PlannerNode(LifecycleNode):
 
     def _on_chunk(self, message: ActionChunk) -> None:
         self._desk.tell(planner_messages.announcement_from_message(message))
+
+    def _on_image(self, message: Image) -> None:
+        watcher = self._watcher
+        if watcher is not None:
+            stamp = to_nanoseconds(message.header.stamp)
+            watcher.offer(stamp, lambda: image_from_message(message, self._settings.camera))
 
     def _on_scene(self, serialised: bytes) -> None:
         self._scene = serialised
@@ -242,10 +274,37 @@ class PlannerNode(LifecycleNode):
         response.substeps = planner_messages.substeps_to_messages(sourced.plan.substeps)
         return response
 
+    # --- a scorer that fails ends the node: no rule that looks could be followed any more ---
+
+    def _completion_failed(self, error: Exception) -> None:
+        self._fault = error
+        self._desk.stop_all(ErrorCode.BACKEND_FAILED, f"the completion scorer failed: {type(error).__name__}: {error}")
+        self._fault_noticed.trigger()
+
+    def _take_leave(self) -> None:
+        """Let the task's result go out before the end."""
+        self._desk.wait_until_idle(STOPPING_TIME)
+        self.create_timer(LEAVE_TAKING, self._raise_fault, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _raise_fault(self) -> None:
+        name = self._settings.scorer.name
+        raise PlannerFault(f"scorer {name} failed: {type(self._fault).__name__}: {self._fault}") from self._fault
+
     # --- what the planner says ---
 
-    def publish_substep(self, message: ActiveSubstep) -> None:
-        """Make a substep the active one; an empty message: none."""
+    def activate_substep(self, command: Activate) -> None:
+        """Make a substep the active one, and look out for its effect."""
+        if self._watcher is not None:
+            self._watcher.watch(command.key, command.plan)
+        self._publish_substep(planner_messages.activation_to_message(command))
+
+    def hold(self) -> None:
+        """Make nothing active."""
+        if self._watcher is not None:
+            self._watcher.rest()
+        self._publish_substep(ActiveSubstep())
+
+    def _publish_substep(self, message: ActiveSubstep) -> None:
         if self.context.ok():
             message.header.stamp = self.get_clock().now().to_msg()
             self._substeps.publish(message)
@@ -280,10 +339,10 @@ class _GoalOutlet:
         self._goal = goal
 
     def activate(self, command: Activate) -> None:
-        self._node.publish_substep(planner_messages.activation_to_message(command))
+        self._node.activate_substep(command)
 
     def hold(self) -> None:
-        self._node.publish_substep(ActiveSubstep())
+        self._node.hold()
 
     def report(self, command: Report) -> None:
         self._node.note(command)

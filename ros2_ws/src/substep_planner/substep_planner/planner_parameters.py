@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 
+from substep_planner.completion.registry import NO_SCORER, SCORERS, CompletionSettings, load_scorer
+from substep_planner.completion.scorer import CompletionScorer
+from substep_planner.completion.watcher import WatchSettings
 from substep_planner.decomposers.base import Decomposer
 from substep_planner.decomposers.registry import DECOMPOSERS, DEFAULT_ORDER, DecomposerSettings, load_decomposers
 from substep_planner.recovery import RecoveryLadder
@@ -13,6 +17,15 @@ from substep_planner.watchdogs import SilenceLimits
 from substep_policy.node_parameters import BadParameter, NodeParameters
 
 WHEN_BUSY = ("reject", "preempt")
+MEASURES = ("cosine", "sigmoid")
+
+
+@dataclass(frozen=True)
+class PlannerRegistry:
+    """What can be named in parameters: name -> "module:function", see the registries themselves."""
+
+    decomposers: Mapping[str, str] = field(default_factory=lambda: DECOMPOSERS)
+    scorers: Mapping[str, str] = field(default_factory=lambda: SCORERS)
 
 
 @dataclass(frozen=True)
@@ -24,16 +37,21 @@ class PlannerSettings:
     switch_rule: str
     confirm_steps: int
     preempt: bool
+    scorer: CompletionScorer | None
+    watch: WatchSettings
+    camera: str
 
     def new_rule(self) -> SwitchRule:
         """A rule for one task."""
         return make_switch_rule(self.switch_rule, self.confirm_steps)
 
 
-def declare(parameters: NodeParameters) -> None:
+def declare(parameters: NodeParameters, registry: PlannerRegistry) -> None:
     """Declare every parameter of the planner."""
     parameters.declare(
-        "decomposers", list(DEFAULT_ORDER), f"who is asked for a plan, in this order; some of {', '.join(DECOMPOSERS)}"
+        "decomposers",
+        list(DEFAULT_ORDER),
+        f"who is asked for a plan, in this order; some of {', '.join(registry.decomposers)}",
     )
     _declare_decomposers(parameters)
     parameters.declare("switch_rule", "eos", "what ends a substep", choices=SWITCH_RULES)
@@ -61,6 +79,7 @@ def declare(parameters: NodeParameters) -> None:
         "s of wall time without a chunk after which a task is aborted; longer than the slowest inference",
         bounds=(0.1, 86_400.0),
     )
+    _declare_completion(parameters, registry)
     parameters.declare("when_busy", "reject", "what a second goal leads to", choices=WHEN_BUSY)
 
 
@@ -86,37 +105,78 @@ def _declare_decomposers(parameters: NodeParameters) -> None:
     parameters.declare("openai_retries", default.openai_retries, "of a failed request", bounds=(0, 100))
 
 
-def read(parameters: NodeParameters) -> PlannerSettings:
+def _declare_completion(parameters: NodeParameters, registry: PlannerRegistry) -> None:
+    default = WatchSettings()
+    parameters.declare(
+        "completion", NO_SCORER, "who scores frames for visual completion", choices=(NO_SCORER, *registry.scorers)
+    )
+    parameters.declare("completion_model", "", "of the scorer: hub id, folder, or its own name; empty: its default")
+    parameters.declare("completion_measure", "cosine", "of contrastive scorers", choices=MEASURES)
+    parameters.declare(
+        "completion_threshold",
+        -1.0,
+        "score from which a frame shows the expected effect; negative: the scorer's own",
+        bounds=(-1.0, 1.0),
+    )
+    parameters.declare("completion_frames", default.frames, "frames in a row that must show it", bounds=(1, 1000))
+    parameters.declare("completion_rate", default.rate, "frames scored per s of world time", bounds=(0.01, 1000.0))
+    parameters.declare("completion_camera", "agentview", "camera whose frames are scored")
+
+
+def read(parameters: NodeParameters, registry: PlannerRegistry) -> PlannerSettings:
     """The parameters' values, checked.
 
     Raises:
         BadParameter: names the parameter, its value and what would be right.
     """
     return PlannerSettings(
-        decomposers=_decomposers(parameters),
+        decomposers=_decomposers(parameters, registry),
         manager=ManagerSettings(
             substep_timeout=parameters.value("substep_timeout"),
             planning_timeout=parameters.value("planning_timeout"),
             silence=SilenceLimits(parameters.value("bridge_silence"), parameters.value("policy_silence")),
             recovery=RecoveryLadder(parameters.value("retries"), parameters.value("replans")),
         ),
-        switch_rule=_switch_rule(parameters),
+        switch_rule=_switch_rule(parameters, registry),
         confirm_steps=parameters.value("confirm_steps"),
+        scorer=_scorer(parameters, registry),
+        watch=WatchSettings(
+            threshold=None if (threshold := parameters.value("completion_threshold")) < 0.0 else threshold,
+            frames=parameters.value("completion_frames"),
+            rate=parameters.value("completion_rate"),
+        ),
+        camera=parameters.value("completion_camera"),
         preempt=parameters.value("when_busy") == "preempt",
     )
 
 
-def _decomposers(parameters: NodeParameters) -> tuple[Decomposer, ...]:
+def _decomposers(parameters: NodeParameters, registry: PlannerRegistry) -> tuple[Decomposer, ...]:
     names = [name for name in parameters.value("decomposers") if name]
-    settings = DecomposerSettings(**{field.name: parameters.value(field.name) for field in fields(DecomposerSettings)})
+    settings = DecomposerSettings(**{item.name: parameters.value(item.name) for item in fields(DecomposerSettings)})
     try:
-        return load_decomposers(names, settings)
+        return load_decomposers(names, settings, registry.decomposers)
     except (ValueError, OSError) as error:
         raise BadParameter(f"parameter decomposers is {names}: {error}") from error
 
 
-def _switch_rule(parameters: NodeParameters) -> str:
+def _switch_rule(parameters: NodeParameters, registry: PlannerRegistry) -> str:
     name = parameters.value("switch_rule")
-    if make_switch_rule(name).uses_vision:
-        raise BadParameter(f"parameter switch_rule is {name!r}, which needs a completion scorer; expected 'eos'")
+    if make_switch_rule(name).uses_vision and parameters.value("completion") == NO_SCORER:
+        raise BadParameter(
+            f"parameter switch_rule is {name!r}, which needs a completion scorer: set parameter completion to one of "
+            f"{', '.join(registry.scorers)}, or use 'eos'"
+        )
     return name
+
+
+def _scorer(parameters: NodeParameters, registry: PlannerRegistry) -> CompletionScorer | None:
+    name = parameters.value("completion")
+    settings = CompletionSettings(
+        parameters.value("completion_model"), parameters.value("device"), parameters.value("completion_measure")
+    )
+    try:
+        return load_scorer(name, settings, registry.scorers)
+    except Exception as error:  # whatever a model's loading raises, it is this parameter's fault
+        raise BadParameter(
+            f"parameter completion is {name!r} with model {settings.model!r}: {type(error).__name__}: {error}"
+        ) from error

@@ -248,7 +248,7 @@ class SubstepManager:
         return self._publish(event)
 
     def _publish(self, event: str) -> list[Command]:
-        return [Activate(self._key, len(self._plan.substeps), self._substep, self._task), self._report(event)]
+        return [Activate(self._key, self._plan.substeps, self._task), self._report(event)]
 
     def _report(self, event: str = "") -> Report:
         return Report(

@@ -134,9 +134,12 @@ class Activate:
     """Make a substep the active one."""
 
     key: SubstepKey
-    count: int
-    substep: Substep
+    plan: tuple[Substep, ...]
     task: str
+
+    @property
+    def substep(self) -> Substep:
+        return self.plan[self.key.index]
 
 
 @dataclass(frozen=True)

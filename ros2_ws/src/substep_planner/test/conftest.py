@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 
+import numpy as np
 import pytest
 import rclpy
 from action_msgs.msg import GoalStatus
@@ -15,14 +16,70 @@ from rclpy.action import ActionClient
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Image
 from substep_interfaces.action import ExecuteTask
 from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, EpisodeStatus, SceneObject, SceneState
 from substep_interfaces.srv import DecomposeTask
 
-from substep_planner.planner_node import EXECUTOR_THREADS, LATCHED, RELIABLE, REPORTS, PlannerNode
+from substep_planner.completion.registry import NO_SCORER, SCORERS
+from substep_planner.decomposers.registry import DECOMPOSERS
+from substep_planner.errors import ErrorCode, PlanningError
+from substep_planner.planner_node import EXECUTOR_THREADS, LATCHED, RELIABLE, REPORTS, PlannerFault, PlannerNode
+from substep_planner.planner_parameters import PlannerRegistry
+from substep_policy.messages import image_to_message, to_time
 
 PATIENCE = 20.0  # s, for what must come
 TASK = "put the milk in the basket"
+
+
+class HangingDecomposer:
+    """Answers when the test is over."""
+
+    name = "hanging"
+    released = threading.Event()
+
+    def __init__(self, settings) -> None: ...
+
+    def decompose(self, request):
+        self.released.wait()
+        raise PlanningError(ErrorCode.NO_PLAN, "too late")
+
+
+class BabblingDecomposer:
+    """Has nothing useful to say."""
+
+    name = "babbling"
+
+    def __init__(self, settings) -> None: ...
+
+    def decompose(self, request):
+        raise PlanningError(ErrorCode.INVALID_PLAN, "the answer is not JSON")
+
+
+class BrightnessScorer:
+    """An image of value 200 shows every effect, one of 255 is too much for it."""
+
+    name = "brightness"
+    threshold = 0.5
+
+    def __init__(self, settings) -> None: ...
+
+    def begin_plan(self, substeps): ...
+
+    def score(self, image, index):
+        if image.max() == 255:
+            raise RuntimeError("blinded")
+        return image.max() / 200
+
+
+REGISTRY = PlannerRegistry(
+    decomposers={
+        **DECOMPOSERS,
+        "hanging": f"{__name__}:HangingDecomposer",
+        "babbling": f"{__name__}:BabblingDecomposer",
+    },
+    scorers={**SCORERS, "brightness": f"{__name__}:BrightnessScorer"},
+)
 
 
 class Spinner:
@@ -30,6 +87,7 @@ class Spinner:
 
     def __init__(self, executor) -> None:
         self.executor = executor
+        self.fault: queue.Queue[PlannerFault] = queue.Queue()
         self._thread = threading.Thread(target=self._spin)
         self._thread.start()
 
@@ -38,6 +96,8 @@ class Spinner:
             self.executor.spin()
         except ExternalShutdownException:
             pass
+        except PlannerFault as error:
+            self.fault.put(error)
 
     def stop(self) -> None:
         self.executor.shutdown()
@@ -48,10 +108,11 @@ class PlannerGraph:
     """The node under test with its neighbours' topics at hand."""
 
     def __init__(self, **parameters) -> None:
+        HangingDecomposer.released.clear()
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-        self.planner = PlannerNode(context=self.context, parameter_overrides=overrides)
+        self.planner = PlannerNode(REGISTRY, context=self.context, parameter_overrides=overrides)
         self.node = rclpy.create_node("neighbours", context=self.context)
         self.substeps: queue.Queue[ActiveSubstep] = queue.Queue()
         self.feedback: queue.Queue[ExecuteTask.Feedback] = queue.Queue()
@@ -71,6 +132,7 @@ class PlannerGraph:
         self.statuses = node.create_publisher(EpisodeStatus, "episode_status", LATCHED)
         self.reports = node.create_publisher(ChunkReport, "chunk_report", REPORTS)
         self.scenes = node.create_publisher(SceneState, "scene_state", qos_profile_sensor_data)
+        self.images = node.create_publisher(Image, "camera/agentview/image_raw", qos_profile_sensor_data)
         self.chunks = node.create_publisher(ActionChunk, "action_chunk", RELIABLE)
         self.others_diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.change_state = node.create_client(ChangeState, "planner/change_state")
@@ -83,9 +145,11 @@ class PlannerGraph:
             self.diagnostics.put(status)
 
     def close(self) -> None:
-        self.planner.destroy_node()
+        HangingDecomposer.released.set()
+        self.planner.stop("the test is over")
         for spinner in self._spinners:
             spinner.stop()
+        self.planner.destroy_node()
         self.node.destroy_node()
         rclpy.try_shutdown(context=self.context)
 
@@ -116,7 +180,9 @@ class PlannerGraph:
         return self
 
     def _wait_for_subscribers(self) -> None:
-        publishers = (self.statuses, self.reports, self.chunks, self.scenes)
+        publishers = [self.statuses, self.reports, self.chunks, self.scenes]
+        if self.planner.get_parameter("completion").value != NO_SCORER:
+            publishers.append(self.images)
         changed = threading.Event()
         timer = self.node.create_timer(0.01, changed.set)
         while not all(publisher.get_subscription_count() for publisher in publishers):
@@ -179,6 +245,18 @@ class PlannerGraph:
     def scene(self, *categories: str) -> None:
         objects = [SceneObject(name=f"{category}_1", category=category) for category in categories]
         self.scenes.publish(SceneState(objects=objects))
+
+    def frame(self, value: int, stamp: int) -> None:
+        self.images.publish(image_to_message(np.full((8, 8, 3), value, np.uint8), to_time(stamp), "agentview"))
+
+    def chunk_with_eos(self) -> None:
+        active = self.active
+        self.chunks.publish(
+            ActionChunk(plan_id=active.plan_id, substep_index=active.index, attempt=active.attempt, eos_index=3)
+        )
+
+    def fault(self) -> str:
+        return str(self._spinners[0].fault.get(timeout=PATIENCE))
 
     def report(self, outcome: int, **more) -> None:
         active = self.active

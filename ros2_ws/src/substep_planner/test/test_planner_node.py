@@ -7,10 +7,12 @@ from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from rclpy.parameter import Parameter
+from std_msgs.msg import Header
 from substep_interfaces.action import ExecuteTask
 from substep_interfaces.msg import ActiveSubstep, ChunkReport
 
 from substep_planner.errors import ErrorCode
+from substep_policy.messages import to_time
 
 TASK = "put the milk in the basket"
 
@@ -184,6 +186,110 @@ def test_a_policy_that_refuses_ends_the_task_with_its_own_words(graph):
     assert result.error_code == ErrorCode.POLICY_SILENT and "there is no milk in the scene" in result.message
 
 
+@pytest.mark.parametrize(
+    ("graph", "code", "message"),
+    [
+        ({"decomposers": ["babbling"]}, ErrorCode.INVALID_PLAN, "babbling: the answer is not JSON"),
+        ({"decomposers": ["hanging"], "planning_timeout": 0.3}, ErrorCode.BACKEND_FAILED, "no plan within 0.3 s"),
+        (
+            {"decomposers": ["openai", "babbling"], "openai_url": "http://127.0.0.1:9/v1", "openai_retries": 0},
+            ErrorCode.BACKEND_FAILED,
+            "ConnectError",
+        ),
+    ],
+    indirect=["graph"],
+)
+def test_a_decomposer_that_fails_ends_the_task_with_its_reason(graph, code, message):
+    graph.activate().world()
+    result = graph.result(graph.accepted())
+    assert result.error_code == code and message in result.message
+
+
+@pytest.mark.parametrize("graph", [{"decomposers": ["hanging"]}], indirect=True)
+def test_a_task_that_is_being_planned_can_be_canceled(graph):
+    graph.activate().world()
+    assert graph.cancel(graph.accepted()).error_code == ErrorCode.CANCELED
+
+
+@pytest.mark.parametrize("graph", [{"decomposers": ["babbling", "rules"]}], indirect=True)
+def test_a_fallback_is_visible_in_the_plans_source(graph):
+    graph.activate().world()
+    graph.accepted("turn on the stove")
+    assert graph.feedback.get(timeout=20).plan_source == "rules (after babbling)"
+
+
+LOOKING = {"completion": "brightness", "completion_frames": 2, "completion_rate": 1000.0}
+
+
+@pytest.mark.parametrize("graph", [{**LOOKING, "switch_rule": rule} for rule in ("vision", "either")], indirect=True)
+def test_vision_advances_the_substep(graph):
+    graph.activate().world()
+    graph.accepted()
+    graph.next_substep()
+    for step, value in enumerate((50, 200), start=1):
+        graph.frame(value, step * 50_000_000)
+        while graph.feedback.get(timeout=20).similarity != value / 200:
+            pass
+    graph.frame(200, 150_000_000)
+    assert graph.next_substep().index == 1
+    assert graph.events_until("advanced") == ["advanced: vision"]
+
+
+@pytest.mark.parametrize(
+    "graph", [{**LOOKING, "completion_frames": 1, "switch_rule": "eos_then_vision"}], indirect=True
+)
+def test_an_eos_waits_for_vision(graph):
+    graph.activate().world()
+    graph.accepted()
+    graph.next_substep()
+    graph.frame(50, 50_000_000)
+    graph.report(ChunkReport.PLAYED_EOS, header=Header(stamp=to_time(50_000_000)))
+    assert graph.next_substep().attempt == 1
+    graph.report(ChunkReport.PLAYED_EOS, header=Header(stamp=to_time(100_000_000)))
+    graph.frame(200, 100_000_000)
+    assert graph.next_substep().index == 1
+    assert graph.events_until("advanced")[-1] == "advanced: eos confirmed by vision"
+
+
+@pytest.mark.parametrize("graph", [{**LOOKING, "completion_frames": 1, "switch_rule": "either"}], indirect=True)
+def test_an_eos_that_is_being_played_comes_before_vision(graph):
+    graph.activate().world()
+    graph.accepted()
+    graph.next_substep()
+    graph.chunk_with_eos()
+    timer = graph.node.create_timer(0.02, lambda: graph.frame(200, graph.node.get_clock().now().nanoseconds))
+    while graph.feedback.get(timeout=20).similarity != 1.0:
+        pass
+    graph.node.destroy_timer(timer)
+    graph.report(ChunkReport.PLAYED_EOS)
+    assert graph.events_until("advanced") == ["advanced: eos"]
+
+
+@pytest.mark.parametrize("graph", [LOOKING], indirect=True)
+def test_with_the_eos_rule_frames_are_scored_for_information_only(graph):
+    graph.activate().world()
+    graph.accepted()
+    graph.next_substep()
+    for step in range(1, 5):
+        graph.frame(200, step * 50_000_000)
+        while graph.feedback.get(timeout=20).similarity != 1.0:
+            pass
+    graph.report(ChunkReport.PLAYED_EOS)
+    assert graph.events_until("advanced") == ["advanced: eos"]
+
+
+@pytest.mark.parametrize("graph", [{**LOOKING, "switch_rule": "either"}], indirect=True)
+def test_a_scorer_that_fails_ends_task_and_node_with_its_reason(graph):
+    graph.activate().world()
+    handle = graph.accepted()
+    graph.next_substep()
+    graph.frame(255, 50_000_000)
+    result = graph.result(handle)
+    assert result.error_code == ErrorCode.BACKEND_FAILED
+    assert result.message == "the completion scorer failed: RuntimeError: blinded"
+    assert graph.fault() == "scorer brightness failed: RuntimeError: blinded"
+
+
 @pytest.mark.parametrize("graph", [{"library": "MISSING"}], indirect=True)
 def test_a_missing_plan_file_fails_configure(graph, capfd):
     assert not graph.transition(Transition.TRANSITION_CONFIGURE)
@@ -259,6 +365,8 @@ def test_diagnostics_tell_the_task_and_its_end(graph):
         ({"decomposers": [""]}, "no decomposer is named"),
         ({"decomposers": ["openai"], "openai_url": "here"}, "url is 'here', expected http://"),
         ({"decomposers": ["rules", "rules"]}, "a decomposer is named twice: rules, rules"),
+        ({"switch_rule": "vision"}, "which needs a completion scorer: set parameter completion to one of open_clip"),
+        ({"completion": "crystal ball"}, "parameter completion is 'crystal ball', expected one of none, open_clip"),
         ({"switch_rule": "coin"}, "parameter switch_rule is 'coin', expected one of eos, vision"),
         ({"when_busy": "queue"}, "parameter when_busy is 'queue', expected one of reject, preempt"),
     ],

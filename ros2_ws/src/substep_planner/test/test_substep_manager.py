@@ -88,9 +88,9 @@ class Task:
 
 def test_a_task_goes_through_its_substeps_by_eos():
     task = Task().planned()
-    assert task.active == Activate(SubstepKey("t", 0, 0), 2, PICK, TASK)
+    assert task.active == Activate(SubstepKey("t", 0, 0), (PICK, PLACE), TASK)
     task.step(8).played().step(16).played(Outcome.PLAYED_EOS, eos_probability=0.9)
-    assert task.active == Activate(SubstepKey("t", 1, 0), 2, PLACE, TASK)
+    assert task.active == Activate(SubstepKey("t", 1, 0), (PICK, PLACE), TASK)
     task.step(24).played(Outcome.PLAYED_EOS)
     assert task.finish == Finish(ErrorCode.NONE, "all substeps are done; the last by eos", "rules", 2, 2)
     assert task.finish.success and task.manager.phase is Phase.FINISHED

@@ -1,0 +1,1 @@
+"""Eyes that know when a substep is done: scorers of camera frames, debouncing, and the worker that feeds them."""

@@ -1,0 +1,66 @@
+"""Zero-shot completion: similarity of the frame and the substep's expected effect in a CLIP-like model.
+
+Source: the visual switching of the substep fine-tuning method (cosine similarity, threshold 0.25). SigLIP's own
+calibrated sigmoid (Zhai et al. 2023) is the other measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from substep_planner.plan import Substep
+
+THRESHOLDS = {"cosine": 0.25, "sigmoid": 0.5}
+
+
+class Encoder(Protocol):
+    """A model with an image and a text tower."""
+
+    name: str
+    logit_scale: float  # of the sigmoid, already exponentiated
+    logit_bias: float | None  # None: the model was not trained with a sigmoid
+
+    def texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """(n, D) features, of any length."""
+
+    def image(self, image: np.ndarray) -> torch.Tensor:
+        """(D,) features of an (H, W, 3) uint8 RGB image, which the model preprocesses as it was trained."""
+
+
+class ContrastiveScorer:
+    """Compares the frame with the expected effect of the substep.
+
+    Args:
+        measure: "cosine", or "sigmoid": the model's own probability that text and image belong together.
+
+    Raises:
+        ValueError: the measure is unknown, or the model has no sigmoid.
+    """
+
+    def __init__(self, encoder: Encoder, measure: str) -> None:
+        if measure not in THRESHOLDS:
+            raise ValueError(f"measure is {measure!r}, expected one of {', '.join(THRESHOLDS)}")
+        if measure == "sigmoid" and encoder.logit_bias is None:
+            raise ValueError(f"{encoder.name} was not trained with a sigmoid: use measure 'cosine'")
+        self.name = encoder.name
+        self.threshold = THRESHOLDS[measure]
+        self._encoder = encoder
+        self._measure = measure
+        self._effects = torch.zeros(0, 0)
+
+    def begin_plan(self, substeps: Sequence[Substep]) -> None:
+        """See ``CompletionScorer``."""
+        features = self._encoder.texts([substep.expected_effect for substep in substeps])
+        self._effects = torch.nn.functional.normalize(features, dim=-1)
+
+    def score(self, image: np.ndarray, index: int) -> float:
+        """See ``CompletionScorer``."""
+        features = torch.nn.functional.normalize(self._encoder.image(image), dim=-1)
+        cosine = torch.dot(features, self._effects[index])
+        if self._measure == "cosine":
+            return cosine.item()
+        return torch.sigmoid(cosine * self._encoder.logit_scale + self._encoder.logit_bias).item()

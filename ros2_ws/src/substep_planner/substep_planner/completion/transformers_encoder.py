@@ -1,0 +1,49 @@
+"""SigLIP (or CLIP) through transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import AutoModel, AutoProcessor
+
+from substep_planner.completion.contrastive import ContrastiveScorer
+from substep_planner.completion.registry import CompletionSettings
+from substep_policy.compact_policy import choose_device
+
+DEFAULT_MODEL = "google/siglip-base-patch16-224"
+
+
+class TransformersEncoder:
+    """A model with image and text features, by hub id or folder.
+
+    Raises:
+        OSError, ValueError: it cannot be loaded, or has no such features.
+    """
+
+    def __init__(self, model: str, device: str) -> None:
+        self.name = f"transformers:{model}"
+        self._network = AutoModel.from_pretrained(model).to(choose_device(device)).eval()
+        if not hasattr(self._network, "get_image_features"):
+            raise ValueError(f"{model} is a {type(self._network).__name__}, which does not compare images and texts")
+        self._processor = AutoProcessor.from_pretrained(model)
+        bias = getattr(self._network, "logit_bias", None)
+        self.logit_bias = None if bias is None else bias.item()
+        self.logit_scale = self._network.logit_scale.exp().item()
+
+    @torch.inference_mode()
+    def texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """See ``Encoder``. Padded to full length, as SigLIP was trained."""
+        inputs = self._processor(text=list(texts), padding="max_length", truncation=True, return_tensors="pt")
+        return self._network.get_text_features(**inputs.to(self._network.device)).pooler_output.cpu()
+
+    @torch.inference_mode()
+    def image(self, image: np.ndarray) -> torch.Tensor:
+        """See ``Encoder``."""
+        inputs = self._processor(images=image, return_tensors="pt")
+        return self._network.get_image_features(**inputs.to(self._network.device)).pooler_output[0].cpu()
+
+
+def create(settings: CompletionSettings) -> ContrastiveScorer:
+    return ContrastiveScorer(TransformersEncoder(settings.model or DEFAULT_MODEL, settings.device), settings.measure)

@@ -1,0 +1,263 @@
+"""Scorers on small models made here, debouncing, and the worker that feeds them."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import (
+    PreTrainedTokenizerFast,
+    SiglipConfig,
+    SiglipImageProcessor,
+    SiglipModel,
+    SiglipProcessor,
+)
+
+from substep_planner.completion.debounce import Debounce
+from substep_planner.completion.registry import CompletionSettings, load_scorer
+from substep_planner.completion.watcher import CompletionWatcher, WatchSettings
+from substep_planner.plan import Substep
+from substep_planner.task_events import FrameScored
+from substep_policy.request_desk import SubstepKey
+
+PATIENCE = 20.0
+PLAN = (
+    Substep("pick up the milk", "the gripper holds the milk in the air"),
+    Substep("place the milk in the basket", "the milk is in the basket"),
+)
+IMAGES = [np.random.default_rng(seed).integers(0, 255, (48, 64, 3), np.uint8) for seed in range(2)]
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    trainer = trainers.WordLevelTrainer(special_tokens=["[PAD]", "[UNK]", "[EOS]"])
+    tokenizer.train_from_iterator([substep.expected_effect for substep in PLAN], trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", eos_token="[EOS]", model_max_length=16
+    )
+
+
+def make_siglip(folder) -> str:
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer()
+    tower = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = SiglipConfig(
+        vision_config={**tower, "image_size": 32, "patch_size": 16},
+        text_config={**tower, "vocab_size": len(tokenizer), "max_position_embeddings": 16, "projection_size": 16},
+    )
+    SiglipModel(config).save_pretrained(folder)
+    SiglipProcessor(SiglipImageProcessor(size={"height": 32, "width": 32}), tokenizer).save_pretrained(folder)
+    return str(folder)
+
+
+def make_open_clip(folder, bias: float | None = -10.0) -> str:
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer()
+    tokenizer.save_pretrained(folder)
+    network = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 16, "head_width": 8, "patch_size": 16},
+        "text_cfg": {
+            "context_length": 16, "vocab_size": len(tokenizer), "width": 16, "heads": 2, "layers": 1,
+            "hf_tokenizer_name": str(folder), "no_causal_mask": True, "pool_type": "last",
+        },
+    }  # fmt: skip
+    if bias is not None:
+        network["init_logit_bias"] = bias
+    preprocess = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"}
+    config = {"model_cfg": {**network, "custom_text": True}, "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    torch.save(open_clip.model.CustomTextCLIP(**network).state_dict(), folder / "open_clip_pytorch_model.bin")
+    return f"local-dir:{folder}"
+
+
+MAKERS = {"transformers": make_siglip, "open_clip": make_open_clip}
+
+
+@pytest.mark.parametrize("backend", MAKERS)
+def test_a_scorer_compares_the_frame_with_the_expected_effect(backend, tmp_path):
+    model = MAKERS[backend](tmp_path)
+    scorer = load_scorer(backend, CompletionSettings(model, "cpu"))
+    assert scorer.name == f"{backend}:{model}" and scorer.threshold == 0.25
+    scorer.begin_plan(PLAN)
+    scores = [[scorer.score(image, index) for index in range(2)] for image in IMAGES]
+    assert all(-1.0 <= score <= 1.0 for row in scores for score in row)
+    assert scores[0][0] != scores[0][1] and scores[0][0] != scores[1][0]
+    assert scorer.score(IMAGES[0], 0) == scores[0][0]
+    scorer.begin_plan(PLAN[::-1])
+    assert scorer.score(IMAGES[0], 1) == pytest.approx(scores[0][0], abs=1e-6)
+
+
+@pytest.mark.parametrize("backend", MAKERS)
+def test_the_sigmoid_is_the_models_own(backend, tmp_path):
+    model = MAKERS[backend](tmp_path)
+    cosine = load_scorer(backend, CompletionSettings(model, "cpu"))
+    sigmoid = load_scorer(backend, CompletionSettings(model, "cpu", "sigmoid"))
+    assert sigmoid.threshold == 0.5
+    for scorer in (cosine, sigmoid):
+        scorer.begin_plan(PLAN)
+    encoder = sigmoid._encoder
+    logit = cosine.score(IMAGES[0], 0) * encoder.logit_scale + encoder.logit_bias
+    assert sigmoid.score(IMAGES[0], 0) == pytest.approx(1 / (1 + np.exp(-logit)), rel=1e-4)
+
+
+def test_the_transformers_scorer_agrees_with_the_model_as_a_whole(tmp_path):
+    model = make_siglip(tmp_path)
+    scorer = load_scorer("transformers", CompletionSettings(model, "cpu", "sigmoid"))
+    scorer.begin_plan(PLAN)
+    processor, network = SiglipProcessor.from_pretrained(model), SiglipModel.from_pretrained(model).eval()
+    texts = [substep.expected_effect for substep in PLAN]
+    inputs = processor(text=texts, images=IMAGES[0], padding="max_length", return_tensors="pt")
+    with torch.no_grad():
+        expected = torch.sigmoid(network(**inputs).logits_per_image)[0]
+    assert [scorer.score(IMAGES[0], index) for index in range(2)] == pytest.approx(expected.tolist(), rel=1e-4)
+
+
+def test_a_model_without_a_sigmoid_says_so(tmp_path):
+    model = make_open_clip(tmp_path, bias=None)
+    with pytest.raises(ValueError, match="was not trained with a sigmoid: use measure 'cosine'"):
+        load_scorer("open_clip", CompletionSettings(model, "cpu", "sigmoid"))
+
+
+def test_scorers_that_cannot_be_had_are_refused():
+    assert load_scorer("none", CompletionSettings()) is None
+    with pytest.raises(ValueError, match="unknown completion scorer 'crystal ball', expected one of none, open_clip"):
+        load_scorer("crystal ball", CompletionSettings())
+    with pytest.raises(OSError, match="nowhere"):
+        load_scorer("transformers", CompletionSettings("/nowhere/at/all", "cpu"))
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        load_scorer("open_clip", CompletionSettings("local-dir:/nowhere/at/all", "cpu"))
+
+
+def test_a_debounce_wants_frames_in_a_row():
+    debounce = Debounce(threshold=0.5, frames=2)
+    assert [debounce.update(score) for score in (0.5, 0.4, 0.6, 0.7, 0.8, 0.1)] == [0, 0, 0, 1, 1, 0]
+    debounce.update(0.9)
+    debounce.reset()
+    assert not debounce.update(0.9)
+    with pytest.raises(ValueError, match="frames is 0"):
+        Debounce(0.5, 0)
+
+
+class ScriptedScorer:
+    """The score is the image's first value in tenths. An image of value 255 breaks it."""
+
+    name = "scripted"
+    threshold = 0.5
+
+    def __init__(self) -> None:
+        self.plans = []
+        self.gate = threading.Semaphore(1000)
+        self.entered = threading.Semaphore(0)
+
+    def begin_plan(self, substeps):
+        self.plans.append(tuple(substeps))
+
+    def score(self, image, index):
+        self.entered.release()
+        assert self.gate.acquire(timeout=PATIENCE)
+        if image.flat[0] == 255:
+            raise RuntimeError("out of memory")
+        return image.flat[0] / 10 + index
+
+
+class Watch:
+    """A watcher and what it said."""
+
+    def __init__(self, **settings) -> None:
+        self.scorer = ScriptedScorer()
+        self.scored: queue.Queue[FrameScored] = queue.Queue()
+        self.failures: queue.Queue[Exception] = queue.Queue()
+        options = WatchSettings(**{"frames": 1, "rate": 1000.0, **settings})
+        self.watcher = CompletionWatcher(self.scorer, options, self.scored.put, self.failures.put)
+
+    def frame(self, stamp: int, value: int) -> None:
+        self.watcher.offer(stamp, lambda: np.full((1, 1, 3), value, np.uint8))
+
+    def next(self) -> FrameScored:
+        return self.scored.get(timeout=PATIENCE)
+
+
+@pytest.fixture
+def watch(request):
+    built = Watch(**getattr(request, "param", {}))
+    yield built
+    built.watcher.stop()
+
+
+def key(index=0, attempt=0, plan="p") -> SubstepKey:
+    return SubstepKey(plan, index, attempt)
+
+
+def test_frames_are_scored_for_the_substep_that_is_watched(watch):
+    watch.frame(1, 9)  # nothing is watched yet
+    watch.watcher.watch(key(), PLAN)
+    watch.frame(2_000_000, 4)
+    assert watch.next() == FrameScored(key(), 2_000_000, 0.4, False)
+    watch.frame(4_000_000, 5)
+    assert watch.next() == FrameScored(key(), 4_000_000, 0.5, True)
+    watch.watcher.watch(key(1), PLAN)
+    watch.frame(6_000_000, 2)
+    assert watch.next() == FrameScored(key(1), 6_000_000, 1.2, True)
+    assert watch.scorer.plans == [PLAN]
+    watch.watcher.watch(key(plan="q"), PLAN[:1])
+    watch.frame(8_000_000, 2)
+    watch.next()
+    assert watch.scorer.plans == [PLAN, PLAN[:1]]
+
+
+def test_only_the_newest_frame_is_scored(watch):
+    watch.watcher.watch(key(), PLAN)
+    watch.scorer.gate = threading.Semaphore(0)
+    watch.frame(1_000_000, 1)
+    assert watch.scorer.entered.acquire(timeout=PATIENCE)
+    for stamp in range(2, 9):
+        watch.frame(stamp * 1_000_000, stamp)
+    watch.scorer.gate.release(2)
+    assert [watch.next().stamp, watch.next().stamp] == [1_000_000, 8_000_000]
+
+
+@pytest.mark.parametrize("watch", [{"rate": 5.0}], indirect=True)
+def test_frames_in_between_are_left_out_but_the_last_one_is_seen(watch):
+    watch.watcher.watch(key(), PLAN)
+    watch.frame(0, 1)
+    assert watch.next().stamp == 0
+    watch.frame(100_000_000, 2)
+    watch.frame(150_000_000, 3)  # the world stands still after this one
+    assert watch.next().stamp == 150_000_000
+    watch.frame(350_000_000, 4)
+    assert watch.next().stamp == 350_000_000
+
+
+@pytest.mark.parametrize("watch", [{"frames": 2}], indirect=True)
+def test_a_frame_that_is_repeated_counts_once_and_a_retry_goes_on_counting(watch):
+    watch.watcher.watch(key(), PLAN)
+    watch.frame(2_000_000, 9)
+    assert not watch.next().completed
+    watch.frame(2_000_000, 9)
+    watch.watcher.watch(key(attempt=1), PLAN)
+    watch.frame(4_000_000, 9)
+    assert watch.next() == FrameScored(key(attempt=1), 4_000_000, 0.9, True)
+    watch.watcher.watch(key(1), PLAN)
+    watch.frame(6_000_000, 9)
+    assert not watch.next().completed
+
+
+def test_a_scorer_that_fails_is_told_once_and_ends_the_thread(watch):
+    watch.watcher.watch(key(), PLAN)
+    watch.frame(1, 255)
+    assert str(watch.failures.get(timeout=PATIENCE)) == "out of memory"
+    watch.watcher.stop()
+    assert watch.failures.empty()
+
+
+def test_bad_rates_are_refused():
+    with pytest.raises(ValueError, match="rate is 0.0 Hz"):
+        WatchSettings(rate=0.0)
