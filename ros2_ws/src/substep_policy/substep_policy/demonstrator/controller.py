@@ -26,31 +26,35 @@ class ServoConfig:
 
     position_gain: float = 2.5
     rotation_gain: float = 1.0
-    max_rotation: float = 1.0  # of an action's rotation part, in [0, 1]
     lead: float = 1.5
 
     def __post_init__(self) -> None:
         for name in ("position_gain", "rotation_gain"):
             if not 0 < getattr(self, name) <= 5:
                 raise ValueError(f"{name} {getattr(self, name)} is out of range: expected above 0, at most 5")
-        if not 0 < self.max_rotation <= 1:
-            raise ValueError(f"max_rotation {self.max_rotation} is out of range: expected above 0, at most 1")
 
 
-def servo(hand: Pose, target: Pose, gripper: float, config: ServoConfig, speed: float = 1.0) -> np.ndarray:
+@dataclass(frozen=True)
+class Pace:
+    """Largest size of an action's translation and rotation part, each in (0, 1]."""
+
+    speed: float = 1.0
+    turning: float = 1.0
+
+
+def servo(hand: Pose, target: Pose, gripper: float, config: ServoConfig, pace: Pace) -> np.ndarray:
     """(7,) float32 action in [-1, 1] that moves the hand towards ``target``, straight as seen from above.
 
     Height has a limit of its own: a long way down must not slow down the centring over what is below.
 
     Args:
         gripper: ``OPEN`` or ``CLOSED``.
-        speed: largest size of the translation part, in (0, 1].
     """
     action = np.zeros(ACTION_DIM, np.float32)
     step = config.position_gain * (target.position - hand.position) / POSITION_STEP
-    action[:2], action[2] = _limited(step[:2], speed), np.clip(step[2], -speed, speed)
+    action[:2], action[2] = _limited(step[:2], pace.speed), np.clip(step[2], -pace.speed, pace.speed)
     turn = rotation_between(hand.rotation, target.rotation)
-    action[3:6] = _limited(config.rotation_gain * turn / ROTATION_STEP, config.max_rotation)
+    action[3:6] = _limited(config.rotation_gain * turn / ROTATION_STEP, pace.turning)
     action[6] = gripper
     return action
 
@@ -75,12 +79,12 @@ class ArmState:
 
 
 def servo_chunk(
-    start: ArmState, target: Pose, gripper: float, config: ServoConfig, speed: float, steps: int
+    start: ArmState, target: Pose, gripper: float, config: ServoConfig, pace: Pace, steps: int
 ) -> np.ndarray:
     """(steps, 7) actions, the later ones for where the arm is then expected to be."""
     actions, state = [], start
     for _ in range(steps):
         ahead = Pose(state.pose.position + config.lead * state.motion, state.pose.rotation)
-        actions.append(servo(ahead, target, gripper, config, speed))
+        actions.append(servo(ahead, target, gripper, config, pace))
         state = state.after(actions[-1])
     return np.array(actions)

@@ -45,13 +45,16 @@ class Grasp:
         return pose_of(thing.position, thing.quaternion) @ self.hand
 
 
-def grasp_candidates(thing: SceneObject) -> list[Grasp]:
-    """Every way to take the object with a hand that points down, clearance not considered."""
+def grasp_candidates(thing: SceneObject, side: np.ndarray | None = None) -> list[Grasp]:
+    """Every way to take the object with a hand that points down, clearance not considered.
+
+    side: (3,) horizontal direction; an open vessel is preferably taken there, with a hand that leans that way.
+    """
     frame = pose_of(thing.position, thing.quaternion)
     found = []
     for order, shape in enumerate(shapes_of(thing)):
         if isinstance(shape, Rim) and most_vertical_axis(frame.rotation) == (2, 1.0):
-            poses = _rim_poses(thing, frame, shape)
+            poses = _rim_poses(thing, frame, shape, side)
         elif isinstance(shape, Pinch) and most_vertical_axis(frame.rotation) == (2, 1.0):
             poses = _pinch_poses(thing, frame, shape)
         else:
@@ -92,7 +95,7 @@ def _cost(grasp: Grasp, world: Pose, hand: Pose, obstacles: BoxSet, failed: list
     )
 
 
-def _rim_poses(thing: SceneObject, frame: Pose, rim: Rim) -> list[tuple[Pose, float]]:
+def _rim_poses(thing: SceneObject, frame: Pose, rim: Rim, side: np.ndarray | None) -> list[tuple[Pose, float]]:
     centre, radius = rim_of(thing, rim)
     poses = []
     for angle in _ANGLES:
@@ -105,7 +108,8 @@ def _rim_poses(thing: SceneObject, frame: Pose, rim: Rim) -> list[tuple[Pose, fl
             lowest = TIP_LENGTH * np.cos(tilt) + (FINGER_TRAVEL + FINGER_WIDTH / 2) * np.sin(tilt)
             height = max(thing.upper[2] - _RIM_DEPTH, thing.lower[2] + lowest + _FLOOR_CLEARANCE)
             point = np.array([*(centre + direction * (radius - rim.wall / 2)), height])
-            poses.append((Pose(frame.apply(point), tilted_hand(-outward, tilt, outward)), tilt))
+            cost = tilt if side is None else 3 * (_RIM_TILTS[-1] - tilt) + float(np.arccos(np.clip(outward @ side, -1, 1)))
+            poses.append((Pose(frame.apply(point), tilted_hand(-outward, tilt, outward)), cost))
     return poses
 
 

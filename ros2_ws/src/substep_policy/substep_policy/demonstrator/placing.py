@@ -28,7 +28,7 @@ from substep_policy.scene import SceneObject
 
 _DROP = 0.006  # m above the floor of the place at which the hand opens
 _RAISE = np.arange(0, 0.14, 0.015)  # how much higher, where something is in the way
-_SPOTS = np.linspace(-0.7, 0.7, 5)  # of the area's half size
+_SPOTS = np.linspace(-0.72, 0.72, 7)  # of the area's half size
 _OVERHANG = 0.02  # m by which a thing may stand over the edge of what it is put on
 _MAX_TILT = np.radians(12)  # of the hand, to set down upright what hangs askew
 _WRIST_RANGE = np.radians(115)
@@ -74,7 +74,8 @@ def choose_release(
         thing_depth = for_thing.depths_of(hulls).reshape(len(poses), -1).max(axis=1)
         hand_depth = [hand_depths(hands, opening, for_hand) for opening in (hand.opening, MAX_OPENING)]
         depth = np.max([thing_depth, *hand_depth], axis=0)
-        costs = candidate.cost + 15 * _RAISE + 300 * np.maximum(0, depth + 0.002)
+        landing = 100 * max(0.0, float(thing_depth[0]))  # it would come down on something
+        costs = candidate.cost + landing + 15 * _RAISE + 300 * np.maximum(0, depth)
         index = int(np.argmin(costs))
         if costs[index] < best_cost:
             best, best_cost = Release(hands[index], poses[index]), costs[index]
@@ -96,7 +97,7 @@ def _candidates(
         middle = rotation @ ((thing.lower + thing.upper) / 2)
         bottom = box_from_corners(Pose(np.zeros(3), rotation), thing.lower, thing.upper).bottom
         reach = np.abs(axes @ rotation) @ ((thing.upper - thing.lower) / 2)
-        turning = 0.4 * angle_between(hand.rotation, yaw(angle) @ hand.rotation)
+        turning = 0.6 * angle_between(hand.rotation, yaw(angle) @ hand.rotation)
         turning += 20 * max(0.0, abs(_wrist_angle(yaw(angle) @ hand.rotation)) - _WRIST_RANGE)
         for spot in [np.zeros(2)] if destination.is_object else _spots():
             shift = spot * half
@@ -128,4 +129,4 @@ def _wrist_angle(rotation: np.ndarray) -> float:
 
 
 def _shrunk(box: Box) -> Box:
-    return Box(box.position, box.rotation, np.maximum(box.half_size - 0.002, 0.001))
+    return Box(box.position, box.rotation, np.maximum(box.half_size - 0.003, 0.001))

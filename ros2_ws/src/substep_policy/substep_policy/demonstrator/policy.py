@@ -89,7 +89,7 @@ class Demonstrator:
         hand = view.hand.pose
         steps = 1 if motion.done else self._free_steps(hand, motion)
         state = ArmState(hand, view.motion)
-        actions = servo_chunk(state, motion.target, motion.gripper, self.config.servo, motion.speed, steps)
+        actions = servo_chunk(state, motion.target, motion.gripper, self.config.servo, motion.pace, steps)
         return Chunk(actions, eos_index=steps - 1 if motion.done else NO_EOS)
 
     def _free_steps(self, hand: Pose, motion: Motion) -> int:

@@ -1,11 +1,12 @@
 """Free-space motion: over what is in the way, then down onto the goal like water in a funnel.
 
-The rule is a function of the present state alone, so it can be entered anywhere and follows a goal that moves.
+The rule depends on the present state (and on where a climb began), so it can be entered anywhere and follows a goal
+that moves.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,10 +23,11 @@ _CLIMB = 1.2  # m of height per m of way
 
 @dataclass(frozen=True)
 class Load:
-    """What the hand carries: how far it hangs below the grip site and reaches sideways from it, m."""
+    """What moves with the grip site: ``below`` m under it, and a disc ``radius`` m around ``offset`` (2,) m from it."""
 
     below: float = TIP_LENGTH
-    sideways: float = 0.0
+    offset: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    radius: float = _FINGER_RADIUS
 
 
 @dataclass(frozen=True)
@@ -37,20 +39,38 @@ class Funnel:
     height: float = 0.08
 
 
-def waypoint(hand: Pose, goal: Pose, obstacles: list[Obstacle], load: Load, funnel: Funnel = Funnel()) -> Pose:  # noqa: B008
-    """Where to servo to next on the way to ``goal``; it is the goal itself once the hand is right above it."""
-    way = goal.position[:2] - hand.position[:2]
-    distance = float(np.linalg.norm(way))
-    height = goal.position[2] + min(funnel.height, funnel.slope * max(0.0, distance - funnel.width))
-    forward = distance
-    along, needed = _profile(hand, goal, obstacles, load)
-    committed = distance < _COMMITTED and hand.position[2] < needed[-1] - _CLEARANCE - 0.01
-    if distance > funnel.width and not committed:
+class Traveller:
+    """Leads the hand to goals, one waypoint for each view."""
+
+    def __init__(self) -> None:
+        self._climbs_from: Pose | None = None
+
+    def waypoint(
+        self, hand: Pose, goal: Pose, obstacles: list[Obstacle], load: Load | None = None, funnel: Funnel | None = None
+    ) -> Pose:
+        """Where to servo to next on the way to ``goal``; it is the goal itself once the hand is right above it."""
+        load, funnel = load or Load(), funnel or Funnel()
+        way = goal.position[:2] - hand.position[:2]
+        distance = float(np.linalg.norm(way))
+        height = goal.position[2] + min(funnel.height, funnel.slope * max(0.0, distance - funnel.width))
+        along, needed = _profile(hand, goal, obstacles, load)
+        committed = distance < _COMMITTED and hand.position[2] < needed[-1] - _CLEARANCE - 0.01
+        if distance <= funnel.width or committed:
+            self._climbs_from = None
+            return Pose(np.array([*goal.position[:2], height]), goal.rotation)
         height = max(height, float(np.max(needed - _CLIMB * np.maximum(along - 0.02, 0))))
         blocked = along[needed > hand.position[2] + 0.01]
-        forward = min(distance, max(0.0, float(blocked[0]) - _SAMPLE)) if len(blocked) else distance
-    xy = hand.position[:2] + way * (forward / max(distance, 1e-6))
-    return Pose(np.array([*xy, height]), goal.rotation)
+        free = min(distance, float(blocked[0]) - _SAMPLE) if len(blocked) else distance
+        if free <= 0:
+            return self._climb(hand, height)
+        self._climbs_from = None
+        return Pose(np.array([*(hand.position[:2] + way * (free / distance)), height]), goal.rotation)
+
+    def _climb(self, hand: Pose, height: float) -> Pose:
+        """Straight up from where the climb began, without turning what may be between its neighbours."""
+        if self._climbs_from is None:
+            self._climbs_from = hand
+        return Pose(np.array([*self._climbs_from.position[:2], height]), self._climbs_from.rotation)
 
 
 def _profile(hand: Pose, goal: Pose, obstacles: list[Obstacle], load: Load) -> tuple[np.ndarray, np.ndarray]:
@@ -61,11 +81,13 @@ def _profile(hand: Pose, goal: Pose, obstacles: list[Obstacle], load: Load) -> t
     points = hand.position[:2] + np.outer(along / max(distance, 1e-6), way)
     needed = np.full(len(along), -np.inf)
     for obstacle in obstacles:
-        gap = _distance_to_footprint(points, obstacle)
         top = obstacle.box.top + _CLEARANCE
-        low = np.where(gap < _FINGER_RADIUS + load.sideways, top + load.below, -np.inf)
-        palm = np.where(gap < PALM_HALF_WIDTH, top - PALM_DISTANCE, -np.inf)
-        needed = np.maximum(needed, np.maximum(low, palm))
+        at_load = _distance_to_footprint(points + load.offset, obstacle) < load.radius
+        at_fingers = _distance_to_footprint(points, obstacle) < _FINGER_RADIUS
+        at_palm = _distance_to_footprint(points, obstacle) < PALM_HALF_WIDTH
+        needed = np.maximum(needed, np.where(at_load, top + load.below, -np.inf))
+        needed = np.maximum(needed, np.where(at_fingers, top + TIP_LENGTH, -np.inf))
+        needed = np.maximum(needed, np.where(at_palm, top - PALM_DISTANCE, -np.inf))
     return along, needed
 
 

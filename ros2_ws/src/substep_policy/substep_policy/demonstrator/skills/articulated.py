@@ -8,6 +8,7 @@ from substep_policy.demonstrator.articulation import DRAWERS
 from substep_policy.demonstrator.grounding import find_joint
 from substep_policy.demonstrator.skills.drawer import CloseDrawer, OpenDrawer
 from substep_policy.demonstrator.skills.knob import TurnKnob
+from substep_policy.demonstrator.skills.microwave import CloseMicrowave
 from substep_policy.demonstrator.skills.skill import Motion, Skill, View
 
 
@@ -38,7 +39,8 @@ def open_part(phrase: str) -> Skill:
 
 
 def close_part(phrase: str) -> Skill:
-    return Articulated("close", phrase, {category: CloseDrawer for category in sorted(DRAWERS)})
+    drawers = {category: CloseDrawer for category in sorted(DRAWERS)}
+    return Articulated("close", phrase, {**drawers, "microwave": CloseMicrowave})
 
 
 def turn_on(phrase: str) -> Skill:

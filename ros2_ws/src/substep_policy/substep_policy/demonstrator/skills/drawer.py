@@ -10,6 +10,7 @@ from substep_policy.demonstrator.frames import UP, Pose, angle_between
 from substep_policy.demonstrator.hand import TIP_LENGTH, tilted_hand
 from substep_policy.demonstrator.skills.reach import reach
 from substep_policy.demonstrator.skills.skill import Grip, Motion, Opening, View
+from substep_policy.demonstrator.travel import Traveller
 from substep_policy.scene import SceneJoint
 
 _PULL_TILT = np.radians(80)
@@ -25,6 +26,7 @@ class OpenDrawer:
     """Takes the handle between two fingers, one above and one below, and pulls."""
 
     def __init__(self, joint: str) -> None:
+        self._traveller = Traveller()
         self._joint = joint
         self._grip: Grip | None = None
         self._pulls = False
@@ -43,7 +45,7 @@ class OpenDrawer:
             return Motion(Pose(hand.position + 0.05 * drawer.out * self._is_at(hand, goal, 0.08), hand.rotation), OPEN)
         if self._is_at(hand, goal, _AT_HANDLE) and angle_between(hand.rotation, goal.rotation) < 0.2:
             self._grip, self._pulls = Grip(), False
-        return Motion(reach(view, goal, 0.09, joint.object), OPEN)
+        return Motion(reach(view, self._traveller, goal, 0.09, joint.object), OPEN)
 
     def _is_at(self, hand: Pose, goal: Pose, distance: float) -> bool:
         return bool(np.linalg.norm(hand.position - goal.position) < distance)
@@ -75,6 +77,7 @@ class CloseDrawer:
     """Pushes with closed fingers against the handle until the drawer is shut, then backs off."""
 
     def __init__(self, joint: str) -> None:
+        self._traveller = Traveller()
         self._joint = joint
         self._shut_at: Pose | None = None
 
@@ -88,7 +91,7 @@ class CloseDrawer:
         rotation = tilted_hand(-drawer.out, _PUSH_TILT, sideways)
         front = drawer.handle + (0.008 + 0.004 + TIP_LENGTH) * drawer.out
         goal = Pose(front, rotation)
-        target = reach(view, goal, 0.1, joint.object)
+        target = reach(view, self._traveller, goal, 0.1, joint.object)
         offset = hand.position - front
         sideways_off = np.linalg.norm(offset - (offset @ drawer.out) * drawer.out)
         if sideways_off < 0.02 and offset @ drawer.out < 0.02 and angle_between(hand.rotation, rotation) < 0.25:

@@ -10,7 +10,7 @@ from substep_policy.demonstrator.controller import CLOSED, OPEN
 from substep_policy.demonstrator.frames import Pose, angle_between, pose_of, turn
 from substep_policy.demonstrator.hand import pointing_down
 from substep_policy.demonstrator.skills.skill import Grip, Motion, Opening, View
-from substep_policy.demonstrator.travel import Load, waypoint
+from substep_policy.demonstrator.travel import Traveller
 from substep_policy.scene import SceneJoint
 
 _GRIP_DEPTH = 0.02
@@ -22,6 +22,7 @@ class TurnKnob:
     """``on``: whether to turn it on or off."""
 
     def __init__(self, joint: str, on: bool) -> None:
+        self._traveller = Traveller()
         self._joint, self._on = joint, on
         self._fingers: Grip | None = None
         self._turns = False
@@ -38,7 +39,7 @@ class TurnKnob:
         is_there = np.linalg.norm(hand.position - goal.position) < 0.008
         if is_there and angle_between(hand.rotation, goal.rotation) < 0.1:
             self._fingers, self._turns = Grip(), False
-        return Motion(waypoint(hand, goal, view.obstacles(joint.object), Load()), OPEN)
+        return Motion(self._traveller.waypoint(hand, goal, view.obstacles(joint.object)), OPEN)
 
     def _grip(self, joint: SceneJoint) -> Pose:
         """Above the axis, fingers on both sides of the fin, which points along the knob's own y axis."""

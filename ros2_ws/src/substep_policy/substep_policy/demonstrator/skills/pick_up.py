@@ -9,8 +9,9 @@ from substep_policy.demonstrator.controller import CLOSED, OPEN
 from substep_policy.demonstrator.frames import Pose, angle_between, pose_of
 from substep_policy.demonstrator.grasps import Grasp, choose_grasp, grasp_candidates
 from substep_policy.demonstrator.grounding import find_object
+from substep_policy.demonstrator.skills.microwave import opening_direction
 from substep_policy.demonstrator.skills.skill import Motion, View
-from substep_policy.demonstrator.travel import Load, waypoint
+from substep_policy.demonstrator.travel import Traveller
 from substep_policy.scene import SceneObject
 
 _LIFT = 0.07
@@ -23,6 +24,7 @@ _OPEN_ENOUGH = 0.07
 
 class PickUp:
     def __init__(self, phrase: str) -> None:
+        self._traveller = Traveller()
         self._phrase = phrase
         self._name: str | None = None
         self._grasp: Grasp | None = None
@@ -56,7 +58,7 @@ class PickUp:
             self._closing, self._closed_at = 1, goal
             self._resting_height = body_box(thing).bottom
             return Motion(goal, CLOSED)
-        target = waypoint(hand, goal, view.obstacles(thing.name), Load())
+        target = self._traveller.waypoint(hand, goal, view.obstacles(thing.name))
         if view.hand.opening < _OPEN_ENOUGH or angle_between(hand.rotation, goal.rotation) > 0.3:
             target.position[2] = max(target.position[2], min(hand.position[2], body_box(thing).top + 0.05))
         return Motion(target, OPEN)
@@ -83,12 +85,20 @@ class PickUp:
         now = pose_of(thing.position, thing.quaternion)
         if self._grasp is not None and not _has_moved(self._planned_for, now):
             return
-        candidates = grasp_candidates(thing)
+        candidates = grasp_candidates(thing, _side_to_take(view))
         if not candidates:
             raise ValueError(f"{thing.name} is too wide for the hand in every direction: {thing.upper - thing.lower} m")
         obstacles = BoxSet.of([obstacle.box for obstacle in view.obstacles(thing.name)])
         self._grasp = choose_grasp(thing, candidates, view.hand.pose, obstacles, self._failed)
         self._planned_for = now
+
+
+def _side_to_take(view: View) -> np.ndarray | None:
+    """(3,) the side of a thing that stays outside when it is put into a microwave; None where there is none."""
+    for owner in view.scene.objects.values():
+        if owner.category == "microwave":
+            return opening_direction(owner)
+    return None
 
 
 def held_or_found(view: View, phrase: str) -> SceneObject:

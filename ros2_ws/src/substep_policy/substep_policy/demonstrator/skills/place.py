@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from substep_policy.demonstrator.boxes import body_box
-from substep_policy.demonstrator.controller import CLOSED, OPEN
+from substep_policy.demonstrator.controller import CLOSED, OPEN, Pace
 from substep_policy.demonstrator.destinations import Destination, find_destination
 from substep_policy.demonstrator.frames import Pose, angle_between, pose_of
 from substep_policy.demonstrator.placing import Release, choose_release
+from substep_policy.demonstrator.skills.microwave import PutInside
 from substep_policy.demonstrator.skills.pick_up import PickUp, held_or_found
 from substep_policy.demonstrator.skills.skill import Motion, Opening, View, load_of
-from substep_policy.demonstrator.travel import Funnel, waypoint
+from substep_policy.demonstrator.travel import Funnel, Traveller
 from substep_policy.scene import SceneObject
 
+_CARRYING = Pace(speed=0.9, turning=0.45)  # what hangs from a rim slips when it is swung
 _AT_RELEASE = 0.008  # m
 _ALIGNED = 0.15  # rad
 _RETREAT = 0.06
@@ -24,10 +26,12 @@ _WAIT_STEPS = 12  # for the effect after the retreat
 
 class Place:
     def __init__(self, splits: tuple[tuple[str, str, str], ...]) -> None:
+        self._traveller = Traveller()
         self._splits = splits
         self._name: str | None = None
         self._words: tuple[str, str] = ("", "")
         self._pick: PickUp | None = None
+        self._inside: PutInside | None = None  # for a place that opens to the side
         self._release: Release | None = None
         self._held: Pose | None = None
         self._let_go_at: Pose | None = None
@@ -43,11 +47,15 @@ class Place:
         self._held_once = self._held_once or self._destination(view, thing).holds(view.scene, thing)
         if self._let_go_at is not None:
             return self._let_go(view, thing)
+        if self._inside is not None and self._inside.let_go:
+            return self._inside.step(view)
         self._lost = 0 if self._name in view.scene.grasped else self._lost + 1
         if self._pick is None and self._lost > _LOST_STEPS:
             self._pick = PickUp(self._name)
         if self._pick is not None:
             return self._pick_again(view)
+        if self._inside is not None:
+            return self._inside.step(view)
         return self._carry(view, thing)
 
     def _ground(self, view: View) -> None:
@@ -56,11 +64,13 @@ class Place:
         for subject, preposition, place in self._splits:
             try:
                 thing = held_or_found(view, subject)
-                find_destination(view.scene, preposition, place, thing)
+                destination = find_destination(view.scene, preposition, place, thing)
             except ValueError as error:
                 errors.append(str(error))
                 continue
             self._name, self._words = thing.name, (preposition, place)
+            if destination.relation == "in" and view.thing(destination.owner).category == "microwave":
+                self._inside = PutInside(thing.name, destination)
             if thing.name not in view.scene.grasped:
                 self._pick = PickUp(subject)
             return
@@ -70,7 +80,7 @@ class Place:
         motion = self._pick.step(view)
         if motion.done:
             self._pick, self._release, self._lost = None, None, 0
-        return Motion(motion.target, motion.gripper, motion.speed)
+        return Motion(motion.target, motion.gripper, motion.pace)
 
     def _destination(self, view: View, thing: SceneObject) -> Destination:
         return find_destination(view.scene, *self._words, thing)
@@ -96,7 +106,7 @@ class Place:
             self._let_go_at, self._opening, self._is_open = hand, Opening(), False
             return Motion(hand, OPEN)
         funnel = Funnel(width=0.006, slope=4.0, height=0.05)
-        return Motion(waypoint(hand, goal, obstacles, load_of(thing, hand), funnel), CLOSED)
+        return Motion(self._traveller.waypoint(hand, goal, obstacles, load_of(thing, hand), funnel), CLOSED, _CARRYING)
 
     def _lift(self, view: View) -> Motion:
         """Up again from where the thing got stuck, and a new plan from there."""

@@ -11,7 +11,7 @@ from substep_policy.demonstrator.frames import Pose
 from substep_policy.demonstrator.grounding import find_object
 from substep_policy.demonstrator.hand import TIP_LENGTH, pointing_down
 from substep_policy.demonstrator.skills.skill import Motion, View
-from substep_policy.demonstrator.travel import Load, waypoint
+from substep_policy.demonstrator.travel import Traveller
 from substep_policy.scene import SceneObject
 
 _CLOSED_ENOUGH = 0.01
@@ -23,6 +23,7 @@ _LEAD = 0.03
 
 class Push:
     def __init__(self, splits: tuple[tuple[str, str, str], ...]) -> None:
+        self._traveller = Traveller()
         self._splits = splits
         self._name: str | None = None
         self._words = ("", "")
@@ -67,7 +68,7 @@ class Push:
             ahead = hand.position[:2] + direction * _LEAD + (entry - hand.position[:2]) * 0.0
             return Motion(Pose(np.array([*ahead, height - 0.004]), rotation), CLOSED)
         goal = Pose(np.array([*entry, height]), rotation)
-        return Motion(waypoint(hand, goal, view.obstacles(thing.name), Load()), CLOSED)
+        return Motion(self._traveller.waypoint(hand, goal, view.obstacles(thing.name)), CLOSED)
 
     def _lift(self, view: View, destination: Destination, thing: SceneObject) -> Motion:
         hand = view.hand.pose

@@ -6,14 +6,15 @@ import numpy as np
 
 from substep_policy.demonstrator.frames import Pose, angle_between
 from substep_policy.demonstrator.skills.skill import View
-from substep_policy.demonstrator.travel import Funnel, Load, waypoint
+from substep_policy.demonstrator.travel import Funnel, Traveller
 
 _LATERAL = 0.02
 _AHEAD = 0.04  # m along the line that the hand is led by
 _ALIGNED = 0.15
+_BEFORE_LINE = Funnel(width=0.02, slope=1.5)
 
 
-def reach(view: View, goal: Pose, distance: float, *without: str) -> Pose:
+def reach(view: View, traveller: Traveller, goal: Pose, distance: float, *without: str) -> Pose:
     """Where to servo to next: along the line to ``goal`` once the hand is on it, else to the line's beginning.
 
     Args:
@@ -28,4 +29,4 @@ def reach(view: View, goal: Pose, distance: float, *without: str) -> Pose:
     if lateral < _LATERAL and along < distance + 0.03 and angle_between(hand.rotation, goal.rotation) < _ALIGNED:
         return Pose(goal.position - max(0.0, along - _AHEAD) * approach, goal.rotation)
     start = Pose(goal.position - distance * approach, goal.rotation)
-    return waypoint(hand, start, view.obstacles(*without), Load(), Funnel(width=0.02, slope=1.5, height=0.08))
+    return traveller.waypoint(hand, start, view.obstacles(*without), funnel=_BEFORE_LINE)

@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from substep_policy.demonstrator.boxes import body_box
-from substep_policy.demonstrator.frames import Pose, pose_of
+from substep_policy.demonstrator.controller import Pace
+from substep_policy.demonstrator.frames import Pose
 from substep_policy.demonstrator.hand import Hand
 from substep_policy.demonstrator.obstacles import Obstacle, find_obstacles
 from substep_policy.demonstrator.travel import Load
@@ -73,11 +74,14 @@ class Opening:
 
 @dataclass(frozen=True)
 class Motion:
-    """Servo the hand to ``target``; ``gripper`` OPEN or CLOSED; ``done`` once the substep's effect holds."""
+    """Servo the hand to ``target``, no faster than ``pace``; ``done`` once the substep's effect holds.
+
+    ``gripper``: OPEN or CLOSED.
+    """
 
     target: Pose
     gripper: float
-    speed: float = 1.0
+    pace: Pace = Pace()
     done: bool = False
 
 
@@ -89,15 +93,11 @@ class Skill(Protocol):
 
 
 def load_of(thing: SceneObject, hand: Pose) -> Load:
-    """How far a held object reaches below and beside the grip site."""
+    """The space that a held object takes up around the grip site."""
     box = body_box(thing)
-    corners = pose_of(thing.position, thing.quaternion).apply(_corners(thing))
+    flat = np.sort(box.world_half_size[:2])
     return Load(
         below=max(Load.below, float(hand.position[2] - box.bottom)),
-        sideways=float(np.max(np.linalg.norm(corners[:, :2] - hand.position[:2], axis=1))) * 0.8,
+        offset=box.position[:2] - hand.position[:2],
+        radius=float(flat[1]) + 0.01,
     )
-
-
-def _corners(thing: SceneObject) -> np.ndarray:
-    grid = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, -1).T
-    return np.where(grid, thing.upper, thing.lower)
