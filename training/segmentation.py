@@ -30,8 +30,8 @@ class SegmentationRules:
     patience: timesteps after a closing or opening within which lift or retreat must come; else the block ends there.
     """
 
-    lift: float = 0.04
-    retreat: float = 0.04
+    lift: float = 0.07
+    retreat: float = 0.06
     hold: int = 4
     patience: int = 40
 

@@ -13,11 +13,12 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Iterable
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -26,6 +27,7 @@ from substep_policy.observation import ACTION_DIM, PROPRIO_DIM
 from substep_policy.preprocessing import resize
 from training.demonstrations import Demonstration, DemonstrationError, ReadReport
 
+Item, Result = TypeVar("Item"), TypeVar("Result")
 STEP_WIDTH = ACTION_DIM + PROPRIO_DIM + 1
 
 
@@ -75,11 +77,13 @@ def stack_frames(demonstration: Demonstration, format: StoreFormat) -> np.ndarra
     return np.stack(resized, axis=1)
 
 
-def make_executor(workers: int) -> Executor:
-    """Processes started afresh (a forked OpenGL context does not work), or this thread's helper for one worker."""
+def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
+    """``map`` in processes, results in order. They are started afresh: a forked OpenGL context does not work."""
     if workers == 1:
-        return ThreadPoolExecutor(1)
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+        yield from map(function, items)
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as executor:
+        yield from executor.map(function, items)
 
 
 class DemonstrationStore:
@@ -109,9 +113,8 @@ class DemonstrationStore:
             workers: processes that read (or render) frames.
         """
         missing = [demonstration for demonstration in demonstrations if demonstration.key not in self._keys]
-        progress = tqdm(total=len(missing), desc="frames", unit="demo", disable=not missing)
-        with progress, make_executor(workers) as executor:
-            results = executor.map(partial(stack_frames, format=self.format), missing)
+        results = parallel_map(partial(stack_frames, format=self.format), missing, workers)
+        with tqdm(total=len(missing), desc="frames", unit="demo", disable=not missing) as progress:
             for demonstration, frames in zip(missing, results, strict=True):
                 progress.update()
                 if isinstance(frames, DemonstrationError):

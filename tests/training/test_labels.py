@@ -133,7 +133,7 @@ def test_a_pick_ends_when_the_hand_has_lifted_and_a_place_with_the_episode():
     pick_end, place_end = labels.boundaries
     height = demo.proprio[:, 2]
     assert 20 < pick_end < 40 and place_end == 59
-    assert height[pick_end] - height[20] >= 0.04 > height[pick_end - 1] - height[20]
+    assert height[pick_end] - height[20] >= 0.07 > height[pick_end - 1] - height[20]
     assert labels.cycle[[0, 25, 50]].tolist() == [0, 0, 1]
 
 

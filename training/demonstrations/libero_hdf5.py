@@ -25,12 +25,18 @@ TAUGHT = "taught"
 
 @configuration
 class LiberoHdf5Source:
-    """A folder of ``<suite>/<task>_demo.hdf5`` files, or of the task files themselves when ``suite`` is given."""
+    """A folder of ``<suite>/<task>_demo.hdf5`` files, or of the task files themselves when ``suite`` is given.
+
+    Attributes:
+        render_size: side in pixels of frames that a file leaves out (``./substep collect``) and that are rendered
+            anew; None takes stored frames only.
+    """
 
     path: Path
     type: Literal["libero_hdf5"] = "libero_hdf5"
     suite: str | None = None
     orientation: ImageOrientation = ImageOrientation.OPENGL
+    render_size: int | None = None
 
 
 def files(source: LiberoHdf5Source) -> list[tuple[str, Path]]:
@@ -85,18 +91,30 @@ def _read_demo(source: LiberoHdf5Source, suite: str, file: Path, demo: str, inst
         actions=actions,
         proprio=np.concatenate(parts, axis=1).astype(np.float32),
         taught=taught,
-        load_frames=partial(_load_frames, file, demo, source.orientation),
+        load_frames=partial(_load_frames, file, demo, source.orientation, source.render_size),
         source=f"{file}: data/{demo}",
     )
 
 
-def _load_frames(file: Path, demo: str, orientation: ImageOrientation) -> Mapping[str, np.ndarray]:
+def _load_frames(
+    file: Path, demo: str, orientation: ImageOrientation, render_size: int | None
+) -> Mapping[str, np.ndarray]:
     try:
         with h5py.File(file) as content:
             obs = content["data"][demo]["obs"]
-            return {camera: orientation.to_upright(obs[name][:]) for camera, name in FRAMES.items() if name in obs}
+            frames = {camera: orientation.to_upright(obs[name][:]) for camera, name in FRAMES.items() if name in obs}
     except (OSError, KeyError, RuntimeError) as error:
         raise DemonstrationError(f"{file}: data/{demo}: frames cannot be read: {error}") from error
+    return frames if frames or render_size is None else _render_frames(file, demo, render_size)
+
+
+def _render_frames(file: Path, demo: str, size: int) -> Mapping[str, np.ndarray]:
+    from training.replay import ReplayConfig, ReplayError, replay  # the simulator, for recorded files only
+
+    try:
+        return replay(file, demo, ReplayConfig(image_size=size, cameras=tuple(FRAMES)))
+    except ReplayError as error:
+        raise DemonstrationError(str(error)) from error
 
 
 def _instruction(data: h5py.Group, file: Path) -> str:

@@ -1,0 +1,187 @@
+"""Collecting demonstrations in the simulated world, and getting their frames back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from substep_planner.plan import read_library
+from substep_policy.chunk import Chunk
+from substep_policy.observation import Observation
+from training.collect import CollectionSettings, TaskJob, claim, collect_task, main
+from training.demonstrations import DemonstrationError, LiberoHdf5Source, ReadReport, read_demonstrations
+from training.labels import SubstepLabels
+from training.recording import DisturbedPolicy, Variation, draw_start
+from training.rerender import main as rerender_main
+from training.splits import EVALUATION_INIT_STATES, EVALUATION_SEEDS, TRAINING_INIT_STATES, TRAINING_SEEDS
+from training.store import DemonstrationStore, StoreFormat
+
+TASK = "put_the_bowl_on_the_plate"
+pytestmark = pytest.mark.xdist_group("collect")  # one worker builds the collection once
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory) -> Path:
+    """Two demonstrations of one task, by the command."""
+    out = tmp_path_factory.mktemp("collected")
+    options = ["--suites", "libero_goal", "--tasks", "8", "--per-task", "2", "--workers", "1", "--disturbance", "0.02"]
+    assert main(["--out", str(out), *options]) == 0
+    return out
+
+
+def content(file: Path) -> dict[str, np.ndarray]:
+    """Every array and attribute of a file, by path."""
+    found: dict[str, np.ndarray] = {}
+
+    def visit(name: str, item) -> None:
+        found.update({f"{name}@{key}": np.asarray(value) for key, value in item.attrs.items()})
+        if isinstance(item, h5py.Dataset):
+            found[name] = item[:]
+
+    with h5py.File(file) as opened:
+        opened.visititems(visit)
+    return found
+
+
+def test_collecting_leaves_demonstrations_labels_and_plans(collected: Path):
+    file = collected / "libero_goal" / f"{TASK}_demo.hdf5"
+    demos = list(read_demonstrations([LiberoHdf5Source(path=collected)], ReadReport(), skip_damaged=False))
+    labels = SubstepLabels.load(collected / "substep_labels.json")
+    assert [demo.key for demo in demos] == [f"libero_goal/{TASK}/episode_{n}" for n in range(2)]
+    assert all(demo.instruction == "put the bowl on the plate" for demo in demos)
+    with h5py.File(file) as opened:
+        assert opened["data"].attrs["num_demos"] == 2
+        for number, demo in enumerate(demos):
+            group = opened[f"data/demo_{number}"]
+            found = labels.find("libero_goal", TASK, f"episode_{number}")
+            assert len(found) == len(demo) == group.attrs["num_samples"]
+            assert found.boundaries == group.attrs["substep_boundaries"].tolist()
+            assert found.boundaries[-1] == len(demo) - 1
+            assert [step.instruction for step in found.substeps] == ["pick up the bowl", "place the bowl on the plate"]
+            assert np.abs(group["actions"][:]).max() <= 1.0
+            assert group.attrs["init_state"] in TRAINING_INIT_STATES and group.attrs["seed"] in TRAINING_SEEDS
+    assert "put the bowl on the plate" in read_library(collected / "APD_plans.json")["libero_goal"]
+    assert file.stat().st_size < 100_000, "frames are left out"
+
+
+def test_a_collection_goes_on_where_it_stopped_and_ends_in_the_same_files(collected: Path, tmp_path: Path):
+    out = tmp_path / "again"
+    shutil.copytree(collected, out)
+    file = out / "libero_goal" / f"{TASK}_demo.hdf5"
+    before = content(file)
+    file.unlink()
+    last = sorted((out / "episodes" / "libero_goal" / TASK).glob("*.npz"))[-1]
+    last.unlink()
+    settings = CollectionSettings(per_task=2, variation=Variation(disturbance=0.02))
+    outcome = collect_task(TaskJob("libero_goal", 8, out, settings))
+    assert outcome.kept == 2 and last.exists()
+    after = content(file)
+    assert before.keys() == after.keys()
+    assert [key for key in before if not np.array_equal(before[key], after[key])] == []
+
+
+def test_frames_come_back_the_same_in_a_file_and_in_the_store(collected: Path, tmp_path: Path):
+    full = tmp_path / "full"
+    assert rerender_main([str(collected), "--out", str(full), "--size", "32", "--workers", "1"]) == 0
+    assert (full / "substep_labels.json").exists()
+    stored = []
+    for number, source in enumerate((LiberoHdf5Source(path=full), LiberoHdf5Source(path=collected, render_size=32))):
+        store = DemonstrationStore(tmp_path / f"cache{number}", StoreFormat(("agentview", "eye_in_hand"), 32))
+        report = ReadReport()
+        store.extend(read_demonstrations([source], report), report)
+        assert not report.skipped
+        stored.append(np.array(store.frames()))
+    assert np.array_equal(*stored)
+    assert stored[0].std() > 20 and not np.array_equal(stored[0][0], stored[0][60]), "pictures of something that moves"
+    assert rerender_main([str(collected), "--out", str(full), "--size", "32", "--workers", "1"]) == 0
+
+
+def test_without_frames_and_without_rendering_the_demonstration_is_refused(collected: Path, tmp_path: Path):
+    store, report = DemonstrationStore(tmp_path, StoreFormat(("agentview",), 32)), ReadReport()
+    store.extend(read_demonstrations([LiberoHdf5Source(path=collected)], report), report)
+    assert not store.episodes and "no frames of agentview" in report.skipped[0]
+
+
+def test_actions_that_do_not_give_the_recorded_motion_are_noticed(collected: Path, tmp_path: Path):
+    shutil.copytree(collected / "libero_goal", tmp_path / "libero_goal")
+    with h5py.File(tmp_path / "libero_goal" / f"{TASK}_demo.hdf5", "a") as file:
+        file["data/demo_0/actions"][10:14, 0] = 1.0
+        file["data/demo_0/actions"][14:18, 0] = -1.0
+    demo = next(read_demonstrations([LiberoHdf5Source(path=tmp_path, render_size=32)], ReadReport()))
+    with pytest.raises(DemonstrationError, match="demo_0: the arm is .* m off at timestep"):
+        demo.frames()
+
+
+def test_a_folder_of_other_settings_is_left_alone(collected: Path, capsys):
+    assert main(["--out", str(collected), "--suites", "libero_goal", "--tasks", "8", "--seed", "9"]) == 1
+    assert "was collected with" in capsys.readouterr().err
+
+
+def test_a_collection_may_grow(tmp_path: Path):
+    claim(tmp_path, CollectionSettings(per_task=2))
+    claim(tmp_path, CollectionSettings(per_task=5))
+    assert json.loads((tmp_path / "collection.json").read_text())["per_task"] == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--suites", "libero_moon"], "unknown suite 'libero_moon'"),
+        (["--suites", "libero_goal", "--tasks", "99"], "task 99 is not in suite"),
+        (["--noise", "3"], "noise is 3"),
+        (["--per-task", "0"], "per_task is 0"),
+    ],
+)
+def test_wrong_options_end_with_the_reason(tmp_path: Path, capsys, options, message):
+    assert main(["--out", str(tmp_path / "x"), *options]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+@given(st.integers(0, 2**31), st.integers(0, 10_000))
+def test_training_never_starts_where_evaluation_does(seed: int, number: int):
+    start = draw_start(Variation(), (seed, 1, 2, number))
+    assert start == draw_start(Variation(), (seed, 1, 2, number))
+    assert start.init_state not in EVALUATION_INIT_STATES and start.seed not in EVALUATION_SEEDS
+    assert 0 <= start.noise <= Variation().noise
+
+
+class Still:
+    """A policy that stands still with the gripper closed."""
+
+    name = "still"
+
+    def start_substep(self, instruction: str, task: str) -> None:
+        pass
+
+    def predict(self, observation: Observation) -> Chunk:
+        return Chunk(np.array([[0, 0, 0, 0, 0, 0, 1]], np.float32))
+
+
+def test_disturbances_move_the_arm_keep_the_gripper_and_are_told_apart():
+    policy = DisturbedPolicy(Still(), Variation(disturbance=0.3, disturbance_steps=(4, 6)), seed=0)
+    seen = Observation({}, np.zeros(8, np.float32))
+    chunks = []
+    for _ in range(50):
+        chunk = policy.predict(seen)
+        chunks.append((policy.is_disturbance(chunk), chunk))
+    moved = [chunk for is_disturbance, chunk in chunks if is_disturbance]
+    assert 5 < len(moved) < 30 and policy.name == "still"
+    assert all(4 <= len(chunk.actions) <= 6 and not chunk.has_eos for chunk in moved)
+    assert all(np.abs(chunk.actions[:, :3]).max() > 0 for chunk in moved)
+    assert {float(chunk.actions[0, 6]) for chunk in moved if chunk is not chunks[0][1]} == {1.0}
+    assert not any(np.abs(chunk.actions[:, :6]).any() for is_disturbance, chunk in chunks if not is_disturbance)
+
+
+def test_impossible_variations_are_refused():
+    with pytest.raises(ValueError, match="must be in \\[0, 1\\]"):
+        Variation(widened=2)
+    with pytest.raises(ValueError, match="disturbance_steps"):
+        Variation(disturbance_steps=(5, 2))

@@ -1,0 +1,8 @@
+"""Which initial states and seeds are for training and which for evaluation. Nothing reported was trained on."""
+
+from __future__ import annotations
+
+EVALUATION_INIT_STATES = range(0, 20)  # the benchmark's first ones, as its own evaluations take them
+TRAINING_INIT_STATES = range(20, 50)
+EVALUATION_SEEDS = range(0, 1_000_000)
+TRAINING_SEEDS = range(1_000_000, 2_000_000)
