@@ -31,7 +31,7 @@ _RIM_TILTS = np.radians([0, 20, 35])  # of the hand, leaning away from the vesse
 _SURROUNDINGS = 0.3  # m around the object in which something may be in the way
 _SWEEP = (0.0, 0.05, 0.1)  # m above the grasp at which the hand must be clear as well
 _FLOOR_CLEARANCE = 0.004  # of the fingertips above what the object stands on
-_ANGLES = np.radians(np.arange(0, 360, 15))
+_ANGLES = np.radians(np.arange(0, 360, 22.5))
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _solid_poses(thing: SceneObject, frame: Pose, is_round: bool) -> list[tuple[
         if 2 * half[axis] > _WIDEST:
             continue
         direction = frame.rotation[:, axis]
-        angles = _ANGLES[:12] if is_round else [0.0]
+        angles = _ANGLES[:8] if is_round else [0.0]
         poses += [
             (Pose(point, pointing_down(np.arctan2(direction[1], direction[0]) + angle)), 5 * half[axis])
             for angle in angles

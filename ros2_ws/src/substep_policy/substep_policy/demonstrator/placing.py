@@ -28,6 +28,7 @@ from substep_policy.scene import SceneObject
 
 _DROP = 0.006  # m above the floor of the place at which the hand opens
 _RAISE = np.arange(0, 0.14, 0.015)  # how much higher, where something is in the way
+_WAY_DOWN = np.concatenate([_RAISE, [0.17, 0.21, 0.25]])  # heights that it comes down through
 _SPOTS = np.linspace(-0.72, 0.72, 7)  # of the area's half size
 _OVERHANG = 0.02  # m by which a thing may stand over the edge of what it is put on
 _MAX_TILT = np.radians(12)  # of the hand, to set down upright what hangs askew
@@ -65,16 +66,18 @@ def choose_release(
     for_thing = BoxSet.of(for_thing).near(around, _SURROUNDINGS)
     for_hand = BoxSet.of([o.box for o in obstacles]).near(around, _SURROUNDINGS)
     best, best_cost = None, np.inf
-    for candidate in sorted(_candidates(thing, hand.pose, destination, leave_room), key=lambda candidate: candidate.cost):
+    candidates = _candidates(thing, hand.pose, destination, leave_room)
+    for candidate in sorted(candidates, key=lambda candidate: candidate.cost):
         if candidate.cost >= best_cost:
             break
-        poses = [candidate.thing.raised(height) for height in _RAISE]
+        poses = [candidate.thing.raised(height) for height in _WAY_DOWN]
         hands = [pose @ release_from for pose in poses]
         hulls = BoxSet.of([_shrunk(box) for pose in poses for box in hull_boxes(thing, pose)])
         thing_depth = for_thing.depths_of(hulls).reshape(len(poses), -1).max(axis=1)
         hand_depth = [hand_depths(hands, opening, for_hand) for opening in (hand.opening, MAX_OPENING)]
         depth = np.max([thing_depth, *hand_depth], axis=0)
         landing = 100 * max(0.0, float(thing_depth[0]))  # it would come down on something
+        depth = np.maximum.accumulate(depth[::-1])[::-1][: len(_RAISE)]  # at that height or further up
         costs = candidate.cost + landing + 15 * _RAISE + 300 * np.maximum(0, depth)
         index = int(np.argmin(costs))
         if costs[index] < best_cost:

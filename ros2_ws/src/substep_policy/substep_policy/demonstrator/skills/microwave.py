@@ -24,6 +24,7 @@ _MOST_LEAN = np.radians(25)  # of the vessel, which still falls back onto its fo
 _OUTSIDE = 0.012  # m between the grip and the plane of the opening
 _BEFORE = 0.16  # m from there to where the way in begins
 _DROP = 0.008
+_PUSH_LEAD = 0.05
 _STALLED_STEPS = 6
 _DOOR_GAP = 0.008  # m from LIBERO's region inside to the shut door
 _FOOT = 0.75  # radius of a vessel's foot, of that of its outline
@@ -85,7 +86,7 @@ class PutInside:
             self._let_go_at = hand
             return Motion(hand, OPEN)
         along = max(0.0, float(offset @ out) - 0.04)
-        return Motion(Pose(goal.position + along * out, goal.rotation), CLOSED, speed=0.7)
+        return Motion(Pose(goal.position + along * out, goal.rotation), CLOSED)
 
     def _release(self, view: View, thing: SceneObject, owner: SceneObject, out: np.ndarray) -> Pose:
         """Where the hand lets go: just outside of the opening, leaning, with the vessel's foot above the floor inside."""
@@ -102,10 +103,10 @@ class PutInside:
         angles = np.radians(np.arange(0, 360, 30))
         circle = foot + _FOOT * radius * np.stack([np.cos(angles), np.sin(angles), 0 * angles], axis=1)
         from_grip = (Pose(np.zeros(3), rotation) @ held).apply(np.vstack([foot, circle]))
-        area, front = self._destination.area, body_box(owner)
-        sideways = np.cross(UP, out)
-        depth = float((front.position - area.position) @ out) + _half_along(front, out) + _OUTSIDE
-        position = area.position + depth * out - float(from_grip[0] @ sideways) * sideways
+        front, sideways = body_box(owner), np.cross(UP, out)
+        depth = float(front.position @ out) + _half_along(front, out) + _OUTSIDE
+        aside = _opening_middle(view, owner) @ sideways - from_grip[0] @ sideways
+        position = depth * out + aside * sideways
         position[2] = self._destination.floor + _DROP - from_grip[:, 2].min()
         return Pose(position, rotation)
 
@@ -125,7 +126,7 @@ class PutInside:
         goal = Pose(near, tilted_hand(-out, _LEAN, np.cross(UP, out)))
         offset = hand.position - near
         if np.linalg.norm(offset - (offset @ out) * out) < 0.03 and offset @ out < 0.03:
-            return Motion(Pose(near - 0.05 * out, goal.rotation), CLOSED, speed=0.5)
+            return Motion(Pose(near + (offset @ out - _PUSH_LEAD) * out, goal.rotation), CLOSED)
         return Motion(reach(view, self._traveller, goal, 0.1, thing.name), CLOSED)
 
     def _is_behind_door(self, thing: SceneObject, out: np.ndarray) -> bool:
@@ -136,6 +137,13 @@ class PutInside:
     def _is_clear(self, hand: Pose, thing: SceneObject, out: np.ndarray) -> bool:
         box = body_box(thing)
         return float((hand.position - box.position) @ out) > _half_along(box, out) + 0.06
+
+
+def _opening_middle(view: View, owner: SceneObject) -> np.ndarray:
+    """(3,) m: middle of the opening, which is as wide as the door; beside it are the controls."""
+    door = next(joint for joint in view.scene.joints.values() if joint.object == owner.name)
+    across = pose_of(owner.position, owner.quaternion).rotation[:, 0]
+    return door.anchor + (door.lower[0] + door.upper[0]) / 2 * across
 
 
 class CloseMicrowave:

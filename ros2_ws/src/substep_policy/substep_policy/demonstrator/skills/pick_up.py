@@ -19,6 +19,7 @@ _AT_GRASP = 0.007  # m
 _ALIGNED = 0.08  # rad
 _CLOSING_STEPS = 4  # until contact of both fingers means a grip
 _GIVE_UP_STEPS = 16
+_OPENING_STEPS = 8  # a wall may keep the fingers from opening further
 _OPEN_ENOUGH = 0.07
 
 
@@ -30,7 +31,7 @@ class PickUp:
         self._grasp: Grasp | None = None
         self._planned_for: Pose | None = None
         self._failed: list[Pose] = []
-        self._closing = 0
+        self._closing = self._waiting = 0
         self._closed_at: Pose | None = None
         self._resting_height = 0.0
 
@@ -54,7 +55,8 @@ class PickUp:
         hand = view.hand.pose
         error = goal.position - hand.position
         arrived = np.linalg.norm(error) < _AT_GRASP and angle_between(hand.rotation, goal.rotation) < _ALIGNED
-        if arrived and view.hand.opening > _OPEN_ENOUGH:
+        self._waiting = self._waiting + 1 if arrived else 0
+        if arrived and (view.hand.opening > _OPEN_ENOUGH or self._waiting > _OPENING_STEPS):
             self._closing, self._closed_at = 1, goal
             self._resting_height = body_box(thing).bottom
             return Motion(goal, CLOSED)

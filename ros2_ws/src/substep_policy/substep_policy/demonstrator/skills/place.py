@@ -51,6 +51,8 @@ class Place:
             return self._inside.step(view)
         self._lost = 0 if self._name in view.scene.grasped else self._lost + 1
         if self._pick is None and self._lost > _LOST_STEPS:
+            if self._is_there(view, thing):
+                return self._open_here(view.hand.pose)
             self._pick = PickUp(self._name)
         if self._pick is not None:
             return self._pick_again(view)
@@ -103,10 +105,13 @@ class Place:
         if hand.position[2] < self._lift_to:
             return self._lift(view)
         if arrived or self._stalled > _STALLED_STEPS:
-            self._let_go_at, self._opening, self._is_open = hand, Opening(), False
-            return Motion(hand, OPEN)
+            return self._open_here(hand)
         funnel = Funnel(width=0.006, slope=4.0, height=0.05)
         return Motion(self._traveller.waypoint(hand, goal, obstacles, load_of(thing, hand), funnel), CLOSED, _CARRYING)
+
+    def _open_here(self, hand: Pose) -> Motion:
+        self._let_go_at, self._opening, self._is_open = hand, Opening(), False
+        return Motion(hand, OPEN)
 
     def _lift(self, view: View) -> Motion:
         """Up again from where the thing got stuck, and a new plan from there."""
