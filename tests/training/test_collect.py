@@ -29,9 +29,9 @@ pytestmark = pytest.mark.xdist_group("collect")  # one worker builds the collect
 
 @pytest.fixture(scope="module")
 def collected(tmp_path_factory) -> Path:
-    """Two demonstrations of one task, by the command."""
+    """One demonstration, by the command."""
     out = tmp_path_factory.mktemp("collected")
-    options = ["--suites", "libero_goal", "--tasks", "8", "--per-task", "2", "--workers", "1", "--disturbance", "0.02"]
+    options = ["--suites", "libero_goal", "--tasks", "8", "--per-task", "1", "--workers", "1", "--disturbance", "0.02"]
     assert main(["--out", str(out), *options]) == 0
     return out
 
@@ -54,10 +54,10 @@ def test_collecting_leaves_demonstrations_labels_and_plans(collected: Path):
     file = collected / "libero_goal" / f"{TASK}_demo.hdf5"
     demos = list(read_demonstrations([LiberoHdf5Source(path=collected)], ReadReport(), skip_damaged=False))
     labels = SubstepLabels.load(collected / "substep_labels.json")
-    assert [demo.key for demo in demos] == [f"libero_goal/{TASK}/episode_{n}" for n in range(2)]
+    assert [demo.key for demo in demos] == [f"libero_goal/{TASK}/episode_{n}" for n in range(1)]
     assert all(demo.instruction == "put the bowl on the plate" for demo in demos)
     with h5py.File(file) as opened:
-        assert opened["data"].attrs["num_demos"] == 2
+        assert opened["data"].attrs["num_demos"] == 1
         for number, demo in enumerate(demos):
             group = opened[f"data/demo_{number}"]
             found = labels.find("libero_goal", TASK, f"episode_{number}")
@@ -79,9 +79,9 @@ def test_a_collection_goes_on_where_it_stopped_and_ends_in_the_same_files(collec
     file.unlink()
     last = sorted((out / "episodes" / "libero_goal" / TASK).glob("*.npz"))[-1]
     last.unlink()
-    settings = CollectionSettings(per_task=2, variation=Variation(disturbance=0.02))
+    settings = CollectionSettings(per_task=1, variation=Variation(disturbance=0.02))
     outcome = collect_task(TaskJob("libero_goal", 8, out, settings))
-    assert outcome.kept == 2 and last.exists()
+    assert outcome.kept == 1 and last.exists()
     after = content(file)
     assert before.keys() == after.keys()
     assert [key for key in before if not np.array_equal(before[key], after[key])] == []
