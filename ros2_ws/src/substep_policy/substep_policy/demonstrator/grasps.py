@@ -108,7 +108,9 @@ def _rim_poses(thing: SceneObject, frame: Pose, rim: Rim, side: np.ndarray | Non
             lowest = TIP_LENGTH * np.cos(tilt) + (FINGER_TRAVEL + FINGER_WIDTH / 2) * np.sin(tilt)
             height = max(thing.upper[2] - _RIM_DEPTH, thing.lower[2] + lowest + _FLOOR_CLEARANCE)
             point = np.array([*(centre + direction * (radius - rim.wall / 2)), height])
-            cost = tilt if side is None else 3 * (_RIM_TILTS[-1] - tilt) + float(np.arccos(np.clip(outward @ side, -1, 1)))
+            cost = tilt
+            if side is not None:
+                cost = 3 * (_RIM_TILTS[-1] - tilt) + float(np.arccos(np.clip(outward @ side, -1, 1)))
             poses.append((Pose(frame.apply(point), tilted_hand(-outward, tilt, outward)), cost))
     return poses
 

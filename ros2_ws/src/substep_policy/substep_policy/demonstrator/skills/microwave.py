@@ -42,7 +42,7 @@ def _outline(thing: SceneObject) -> tuple[np.ndarray, float]:
 
 
 class PutInside:
-    """Carries the held vessel in front of the opening, moves it in, lets go, backs out, and pushes it deeper if needed."""
+    """Carries the held vessel to the opening, moves it in, lets go, backs out, and pushes it deeper if needed."""
 
     def __init__(self, thing: str, destination: Destination) -> None:
         self._name, self._destination = thing, destination
@@ -68,7 +68,8 @@ class PutInside:
         hand = view.hand.pose
         if not self._destination.holds(view.scene, thing) or not self._is_behind_door(thing, out):
             return self._push(view, thing, out)
-        return Motion(Pose(hand.position + 0.06 * out + 0.02 * UP, hand.rotation), CLOSED, done=self._is_clear(hand, thing, out))
+        away = Pose(hand.position + 0.06 * out + 0.02 * UP, hand.rotation)
+        return Motion(away, CLOSED, done=self._is_clear(hand, thing, out))
 
     def _carry(self, view: View, thing: SceneObject, owner: SceneObject, out: np.ndarray) -> Motion:
         hand = view.hand.pose
@@ -79,7 +80,8 @@ class PutInside:
         if not self._goes_in:
             aligned = angle_between(hand.rotation, goal.rotation) < 0.12
             self._goes_in = aligned and bool(np.linalg.norm(hand.position - before.position) < 0.015)
-            return Motion(self._traveller.waypoint(hand, before, view.obstacles(thing.name), load_of(thing, hand)), CLOSED)
+            obstacles = view.obstacles(thing.name)
+            return Motion(self._traveller.waypoint(hand, before, obstacles, load_of(thing, hand)), CLOSED)
         offset = hand.position - goal.position
         self._stalled = self._stalled + 1 if view.is_slow else 0
         if np.linalg.norm(offset) < 0.01 or self._stalled > _STALLED_STEPS:
@@ -89,7 +91,7 @@ class PutInside:
         return Motion(Pose(goal.position + along * out, goal.rotation), CLOSED)
 
     def _release(self, view: View, thing: SceneObject, owner: SceneObject, out: np.ndarray) -> Pose:
-        """Where the hand lets go: just outside of the opening, leaning, with the vessel's foot above the floor inside."""
+        """Where the hand lets go: just outside of the opening, leaning, the vessel's foot above the floor inside."""
         hand = view.hand.pose
         frame = pose_of(thing.position, thing.quaternion)
         held = hand.inverse() @ frame
