@@ -127,6 +127,7 @@ class PlannerNode(LifecycleNode):
 
     def destroy_node(self) -> None:
         self.stop("the planner ends")
+        self._action.destroy()
         super().destroy_node()
 
     def _create_entities(self) -> None:

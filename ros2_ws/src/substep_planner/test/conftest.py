@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import queue
 import threading
 
@@ -150,8 +151,13 @@ class PlannerGraph:
         for spinner in self._spinners:
             spinner.stop()
         self.planner.destroy_node()
+        self.execute_task.destroy()
         self.node.destroy_node()
         rclpy.try_shutdown(context=self.context)
+        self.context.destroy()
+        # A participant lives, and shows its services to the next test, until its nodes are collected.
+        vars(self).clear()
+        gc.collect()
 
     # --- lifecycle and services ---
 
