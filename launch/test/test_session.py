@@ -126,6 +126,7 @@ def test_a_node_that_refuses_to_configure_is_quoted(start):
     code, printed = run.end()
     assert code == ExitCode.BRINGUP_FAILED
     assert "node policy refused to configure: configure failed: parameter device is 'tpu'" in printed
+    assert printed.count("'tpu'") == 1
     assert "parameter device is 'tpu', expected 'auto' or 'cpu'" in run.summary()["error"]["message"]
 
 

@@ -66,9 +66,25 @@ def test_substeps_are_counted_by_what_was_played_for_them(tracker):
 def test_a_report_that_comes_after_the_switch_still_counts(tracker):
     tracker.hear_feedback(feedback(0, "started"))
     tracker.hear_feedback(feedback(1, "advanced: eos"))
+    assert tracker.take_ended() == []  # its steps are not known yet
     tracker.hear_report(report(0, 8, ChunkReport.PLAYED_EOS))
+    assert [record.steps for record in tracker.take_ended()] == [8]
     tracker.finish("canceled")
+    assert [record.instruction for record in tracker.take_ended()] == ["place the mug"]
     assert ended(tracker) == [("pick up the mug", 8, "eos"), ("place the mug", 0, "canceled")]
+
+
+def test_the_last_steps_are_waited_for(tracker):
+    tracker.hear_status(EpisodeStatus(episode=1, step=8))
+    assert tracker.is_settled()  # nothing is under way
+    tracker.hear_feedback(feedback(0, "started"))
+    tracker.hear_report(report(0, 6))
+    assert not tracker.is_settled()
+    tracker.hear_report(report(0, 2))
+    assert tracker.is_settled()
+    tracker.hear_status(EpisodeStatus(episode=1, step=30))  # with the realtime clock the arm may hold in between
+    tracker.hear_report(report(0, 1, ChunkReport.SUPERSEDED))
+    assert tracker.is_settled()
 
 
 def test_retries_are_attempts_of_one_substep_and_a_new_plan_begins_anew(tracker):

@@ -153,7 +153,7 @@ class Session:
         tracker = self._node.tracker
         if result.success:
             wait_quietly(lambda: tracker.status.success, LAST_WORDS)
-        wait_quietly(tracker.all_steps_reported, LAST_WORDS)
+        wait_quietly(tracker.is_settled, LAST_WORDS)
         common = {"error_code": result.error_code, "error": _error_name(result.error_code), "message": result.message}
         if tracker.status.success:
             return Outcome(ExitCode.SUCCESS, "success", success=True, **common)
@@ -190,7 +190,7 @@ class Session:
 
     def _keep(self, outcome: Outcome) -> None:
         """Video and summary. Signals do not disturb this."""
-        self._pass_on_complaints()
+        self._pass_on_complaints(known=outcome.message)
         video = self._node.close_video()
         summary = summarise(
             outcome,
@@ -225,7 +225,6 @@ class Session:
         since = time.monotonic()
 
         def show() -> None:
-            self._pass_on_complaints()
             waited = time.monotonic() - since
             if waited > WORTH_A_LINE:
                 self._display.phase(what, waited)
@@ -242,8 +241,11 @@ class Session:
             what = f"substep {record.index + 1}  {record.instruction}"
             self._display.message(f"{what}: {record.ended}, {record.steps} steps")
 
-    def _pass_on_complaints(self) -> None:
+    def _pass_on_complaints(self, known: str = "") -> None:
+        """Complaints that ``known`` quotes are not repeated."""
         for complaint in self._node.complaints.take_unread():
+            if complaint.text in known:
+                continue
             style = "red" if complaint.severity is Severity.ERROR else "yellow"
             self._display.message(f"[{complaint.node}] {complaint.text}", style)
 
@@ -260,9 +262,8 @@ def _error_name(code: int) -> str:
 
 
 def _closing_line(outcome: Outcome, summary: dict) -> tuple[str, str]:
-    """The last line, and its style."""
-    figures = f"{summary['steps']} steps"
-    if summary["steps_per_second"]:
-        figures += f", {summary['steps_per_second']:.0f} steps/s"
+    """The line that says how it ended, and its style."""
     message = f": {outcome.message}" if outcome.message else ""
-    return f"{outcome.verdict}{message} ({figures})", "bold green" if outcome.success else "bold red"
+    steps, rate = summary["steps"], summary["steps_per_second"]
+    figures = f" ({steps} steps, {rate:.0f} steps/s)" if steps else ""
+    return f"{outcome.verdict}{message}{figures}", "bold green" if outcome.success else "bold red"

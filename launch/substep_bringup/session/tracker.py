@@ -17,6 +17,7 @@ OUTCOMES = {
     ChunkReport.SUPERSEDED: "superseded",
     ChunkReport.REJECTED: "rejected",
 }
+CONCLUDING = (ChunkReport.PLAYED_EOS, ChunkReport.SUPERSEDED)
 NOT_KNOWN = -1.0
 ADVANCED = "advanced: "
 
@@ -132,6 +133,7 @@ class _Counts:
     outcomes: Counter[str] = field(default_factory=Counter)
     rejections: Counter[str] = field(default_factory=Counter)
     steps: Counter[tuple[str, int]] = field(default_factory=Counter)  # (plan, substep) -> control steps
+    concluded: set[tuple[str, int]] = field(default_factory=set)  # (plan, substep) after whose chunk no other came
 
 
 class RunTracker:
@@ -149,6 +151,7 @@ class RunTracker:
         self._active: SubstepRecord | None = None
         self._active_since = 0
         self._ended: list[SubstepRecord] = []
+        self._is_finished = False
         self._count = 0
         self._plan_source = ""
         self._events: list[Event] = []
@@ -172,7 +175,12 @@ class RunTracker:
         with self._lock:
             self._counts.outcomes[OUTCOMES[report.outcome]] += 1
             self._counts.inference_times.append(report.inference_time)
-            self._counts.steps[report.plan_id, report.substep_index] += report.steps_played
+            key = (report.plan_id, report.substep_index)
+            self._counts.steps[key] += report.steps_played
+            if report.outcome in CONCLUDING:
+                self._counts.concluded.add(key)
+            else:
+                self._counts.concluded.discard(key)  # it was issued again
             if report.outcome == ChunkReport.REJECTED:
                 self._counts.rejections[report.reason] += 1
 
@@ -194,6 +202,7 @@ class RunTracker:
         with self._lock:
             if self._active is not None:
                 self._leave(ended)
+            self._is_finished = True
 
     def progress(self) -> Progress:
         with self._lock:
@@ -231,10 +240,11 @@ class RunTracker:
             )
 
     def take_ended(self) -> list[SubstepRecord]:
-        """Substeps that have ended since the last call."""
+        """Substeps that have ended since the last call, once all of their steps are reported or the run is over."""
         with self._lock:
-            ended, self._ended = self._ended, []
-            return [self._counted(record) for record in ended]
+            ready = [record for record in self._ended if self._is_finished or self._is_concluded(record)]
+            self._ended = [record for record in self._ended if record not in ready]
+            return [self._counted(record) for record in ready]
 
     @property
     def status(self) -> EpisodeStatus | None:
@@ -242,10 +252,11 @@ class RunTracker:
         with self._lock:
             return self._status
 
-    def all_steps_reported(self) -> bool:
-        """Every control step of the episode belongs to a chunk that was reported."""
+    def is_settled(self) -> bool:
+        """No report of a chunk that was played is still to come."""
         with self._lock:
-            return self._step <= sum(self._counts.steps.values())
+            all_reported = self._step <= sum(self._counts.steps.values())
+            return self._active is None or all_reported or self._is_concluded(self._active)
 
     @property
     def _step(self) -> int:
@@ -265,6 +276,9 @@ class RunTracker:
         self._active.ended = ended
         self._ended.append(self._active)
         self._active = None
+
+    def _is_concluded(self, record: SubstepRecord) -> bool:
+        return (record.plan_id, record.index) in self._counts.concluded
 
     def _counted(self, record: SubstepRecord) -> SubstepRecord:
         """A copy with the control steps that were reported for it."""
