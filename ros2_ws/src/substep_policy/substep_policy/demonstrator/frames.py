@@ -27,8 +27,11 @@ class Pose:
         """(..., 3) points of this frame -> the frame that the pose is given in."""
         return points @ self.rotation.T + self.position
 
+    def moved(self, offset: np.ndarray) -> Pose:
+        return Pose(self.position + offset, self.rotation)
+
     def raised(self, height: float) -> Pose:
-        return Pose(self.position + height * UP, self.rotation)
+        return self.moved(height * UP)
 
 
 def pose_of(position: np.ndarray, quaternion: np.ndarray) -> Pose:

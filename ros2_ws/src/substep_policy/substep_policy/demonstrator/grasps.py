@@ -79,7 +79,8 @@ def choose_grasp(
 
 
 def _cost(grasp: Grasp, world: Pose, hand: Pose, obstacles: BoxSet, failed: list[Pose]) -> float:
-    depth = float(hand_depths([world.raised(height) for height in _SWEEP], MAX_OPENING, obstacles).max())
+    approach = [world.moved(-distance * world.rotation[:, 2]) for distance in _SWEEP]
+    depth = float(hand_depths(approach, MAX_OPENING, obstacles).max())
     similar = sum(
         np.linalg.norm(grasp.hand.position - other.position) < 0.02
         and angle_between(grasp.hand.rotation, other.rotation) < 0.5
@@ -103,7 +104,7 @@ def _rim_poses(thing: SceneObject, frame: Pose, rim: Rim, side: np.ndarray | Non
         if rim.handle is not None and direction @ np.array(rim.handle) > np.cos(np.radians(40)):
             continue
         outward = frame.rotation @ np.array([*direction, 0.0])
-        for tilt in _RIM_TILTS:
+        for tilt in sorted({*_RIM_TILTS, rim.lean}):
             # the outer finger of a tilted hand is the lower one
             lowest = TIP_LENGTH * np.cos(tilt) + (FINGER_TRAVEL + FINGER_WIDTH / 2) * np.sin(tilt)
             height = max(thing.upper[2] - _RIM_DEPTH, thing.lower[2] + lowest + _FLOOR_CLEARANCE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ _RAISE = np.arange(0, 0.14, 0.015)  # how much higher, where something is in the
 _WAY_DOWN = np.concatenate([_RAISE, [0.17, 0.21, 0.25]])  # heights that it comes down through
 _SPOTS = np.linspace(-0.72, 0.72, 7)  # of the area's half size
 _OVERHANG = 0.02  # m by which a thing may stand over the edge of what it is put on
-_MAX_TILT = np.radians(12)  # of the hand, to set down upright what hangs askew
+_MAX_TILT = np.radians(20)  # of the hand, to set down upright what hangs askew
 _WRIST_RANGE = np.radians(115)
 _SURROUNDINGS = 0.3  # m around the place in which something may be in the way
 
@@ -92,16 +93,18 @@ def _candidates(
     """Upright object poses over the area, with what they cost before looking at what is in the way."""
     now = pose_of(thing.position, thing.quaternion)
     axis, sign = most_vertical_axis(now.rotation)
-    upright = shortest_turn(sign * now.rotation[:, axis], UP)
-    upright = turn_by(limited(rotation_vector(upright), _MAX_TILT))
+    askew = rotation_vector(shortest_turn(sign * now.rotation[:, axis], UP))
     axes, half = area_axes(destination.area)
-    for angle in _turns(upright @ now.rotation, axes[0]):
-        rotation = yaw(angle) @ upright @ now.rotation
+    turns = _turns(now.rotation, axes[0])
+    for angle, levelled in itertools.product(turns, (True, False)):
+        level = turn_by(limited(askew, _MAX_TILT)) if levelled else np.eye(3)
+        rotation = yaw(angle) @ level @ now.rotation
         middle = rotation @ ((thing.lower + thing.upper) / 2)
         bottom = box_from_corners(Pose(np.zeros(3), rotation), thing.lower, thing.upper).bottom
         reach = np.abs(axes @ rotation) @ ((thing.upper - thing.lower) / 2)
         turning = 0.6 * angle_between(hand.rotation, yaw(angle) @ hand.rotation)
         turning += 20 * max(0.0, abs(_wrist_angle(yaw(angle) @ hand.rotation)) - _WRIST_RANGE)
+        turning += 0.0 if levelled else float(np.linalg.norm(askew))
         for spot in [np.zeros(2)] if destination.is_object else _spots():
             shift = spot * half
             room = np.inf if destination.is_object else half + (_OVERHANG if destination.relation == "on" else 0)

@@ -19,11 +19,13 @@ from substep_policy.scene import SceneObject
 class Rim:
     """An open vessel taken by its wall. ``handle``: (2,) direction of the handle in the object's frame, if it has one.
 
-    ``wall`` is the thickness that the grip centre is moved inwards from the outline by half.
+    ``wall`` is the thickness that the grip centre is moved inwards from the outline by half, ``lean`` rad the angle
+    of the wall from the vertical: fingers at another angle tilt the vessel as they close.
     """
 
     handle: tuple[float, float] | None = None
     wall: float = 0.008
+    lean: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,10 @@ class Solid:
 Shape = Rim | Pinch | Solid
 
 SHAPES: dict[str, tuple[Shape, ...]] = {
-    "akita_black_bowl": (Rim(),),
-    "white_bowl": (Rim(),),
-    "red_bowl": (Rim(),),
-    "glazed_rim_porcelain_ramekin": (Rim(),),
+    "akita_black_bowl": (Rim(lean=np.radians(15)),),
+    "white_bowl": (Rim(lean=np.radians(15)),),
+    "red_bowl": (Rim(lean=np.radians(15)),),
+    "glazed_rim_porcelain_ramekin": (Rim(lean=np.radians(8)),),
     "plate": (Rim(),),
     "porcelain_mug": (Rim(handle=(-1, 0)),),
     "white_yellow_mug": (Rim(handle=(1, 0)),),

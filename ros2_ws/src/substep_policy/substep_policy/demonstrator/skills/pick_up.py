@@ -6,15 +6,17 @@ import numpy as np
 
 from substep_policy.demonstrator.boxes import BoxSet, body_box
 from substep_policy.demonstrator.controller import CLOSED, OPEN
-from substep_policy.demonstrator.frames import Pose, angle_between, pose_of
+from substep_policy.demonstrator.frames import UP, Pose, angle_between, pose_of
 from substep_policy.demonstrator.grasps import Grasp, choose_grasp, grasp_candidates
 from substep_policy.demonstrator.grounding import find_object
 from substep_policy.demonstrator.skills.microwave import opening_direction
+from substep_policy.demonstrator.skills.reach import reach
 from substep_policy.demonstrator.skills.skill import Motion, View
 from substep_policy.demonstrator.travel import Traveller
 from substep_policy.scene import SceneObject
 
 _LIFT = 0.07
+_UPRIGHT = -np.cos(np.radians(20))  # height of the approach direction of a hand that comes from above
 _AT_GRASP = 0.007  # m
 _ALIGNED = 0.08  # rad
 _CLOSING_STEPS = 4  # until contact of both fingers means a grip
@@ -60,7 +62,10 @@ class PickUp:
             self._closing, self._closed_at = 1, goal
             self._resting_height = body_box(thing).bottom
             return Motion(goal, CLOSED)
-        target = self._traveller.waypoint(hand, goal, view.obstacles(thing.name))
+        if goal.rotation[2, 2] < _UPRIGHT:
+            target = self._traveller.waypoint(hand, goal, view.obstacles(thing.name))
+        else:
+            target = reach(view, self._traveller, goal, 0.1, thing.name)
         if view.hand.opening < _OPEN_ENOUGH or angle_between(hand.rotation, goal.rotation) > 0.3:
             target.position[2] = max(target.position[2], min(hand.position[2], body_box(thing).top + 0.05))
         return Motion(target, OPEN)
@@ -75,7 +80,8 @@ class PickUp:
             return Motion(self._closed_at or hand, CLOSED)
         self._closing = _CLOSING_STEPS
         risen = body_box(thing).bottom - self._resting_height
-        goal = hand.raised(max(_LIFT - risen, 0.0) + 0.01)
+        back = -hand.rotation[:, 2] if hand.rotation[2, 2] > _UPRIGHT else UP
+        goal = hand.moved(back * (max(_LIFT - risen, 0.0) + 0.01))
         return Motion(goal, CLOSED, done=risen >= _LIFT)
 
     def _fail(self, thing: SceneObject, hand: Pose) -> None:
