@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,9 +124,3 @@ def plan_texts() -> set[str]:
 
 def _all_wordings(texts: Iterable[str]) -> set[str]:
     return {wording for text in texts for wording in training_wordings(text)}
-
-
-def copy_data_files(source: Path, target: Path) -> None:
-    """Statistics and tokenizer from one checkpoint folder to another."""
-    for name in ("dataset_statistics.json", TOKENIZER_FILE):
-        shutil.copy(source / name, target / name)

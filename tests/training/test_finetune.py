@@ -16,7 +16,9 @@ from substep_policy.checkpoint import read_config as read_model_config
 from substep_policy.registry import POLICIES, PolicySettings
 from training import finetune_substep, run_state
 from training.config import OptimizerConfig, read_config
+from training.export import main as export
 from training.finetune_substep import finetune, learning_rate, main, start, train, train_step
+from training.inspect_eos import main as inspect_eos
 from training.prefetch import prefetch
 
 
@@ -235,6 +237,31 @@ def test_shipped_configurations_are_valid():
     for path in paths:
         read_config(path)
         assert yaml.safe_load(path.read_text())
+
+
+def test_the_exported_folder_is_small_holds_no_pickles_and_is_the_same_policy(toy_run, tmp_path: Path, capsys):
+    checkpoint, out = finetune(toy_run()), tmp_path / "shipped"
+    assert export([str(checkpoint), str(out)]) == 0
+    assert "MB" in capsys.readouterr().out
+    suffixes = {path.suffix for path in out.iterdir()}
+    assert suffixes == {".json", ".yaml", ".safetensors"}
+    assert read_model_config(out) == read_model_config(checkpoint)
+    POLICIES.load(str(out), PolicySettings(device="cpu")).start_substep("pick up the bowl", "")
+    assert export([str(tmp_path / "nowhere"), str(out)]) == 1
+    assert "nowhere" in capsys.readouterr().err
+
+
+def test_eos_can_be_inspected_from_the_command_line(toy_run, capsys):
+    tokens = finetune(toy_run(*MODES["tokens"]))
+    capsys.readouterr()
+    assert inspect_eos([str(tokens)]) == 0
+    printed = capsys.readouterr().out
+    assert "EOS from token" in printed and "EOS token id 0 of 257 tokens" in printed and "(calibrated)" in printed
+    lines = [line for line in printed.splitlines() if line.strip()[:1].isdigit()]
+    assert len(lines) == 18 and "<- true end" in lines[9] and "<- true end" in lines[17]
+    assert "pick up the bowl" in lines[0] and "place the bowl on the plate" in lines[10]
+    assert inspect_eos([str(tokens), "--episode", "no/such/episode_0"]) == 1
+    assert "no episode 'no/such/episode_0'" in capsys.readouterr().err
 
 
 def test_prefetching_keeps_the_order_and_raises_in_turn():

@@ -17,8 +17,12 @@ from substep_policy.checkpoint import (
     load_model,
     load_state,
     read_config,
+    save_model,
 )
 from substep_policy.chunk import NO_EOS
+from substep_policy.configuration import dump, parse
+from substep_policy.latency import main as latency
+from substep_policy.model import ModelConfig, build_model
 from substep_policy.observation import Observation
 from substep_policy.registry import POLICIES, PolicySettings
 
@@ -132,10 +136,6 @@ def test_policy_cuts_the_chunk_at_eos(toy_checkpoint: Path):
 
 @pytest.mark.parametrize("head", ["l1", "diffusion", "tokens"])
 def test_every_action_head_makes_a_policy(toy_config, toy_checkpoint: Path, head: str):
-    from substep_policy.checkpoint import save_model
-    from substep_policy.configuration import dump, parse
-    from substep_policy.model import ModelConfig, build_model
-
     eos = {"source": "token", "threshold": None} if head == "tokens" else {"source": "head", "threshold": 0.5}
     data = dump(toy_config) | {"action_head": {"type": head}, "eos": eos}
     config = parse(ModelConfig, data, "test")
@@ -168,3 +168,14 @@ def test_settings_the_model_cannot_follow_are_refused(toy_checkpoint: Path):
     policy = POLICIES.load(str(toy_checkpoint), PolicySettings(device="cpu"))
     with pytest.raises(ValueError, match="before start_substep"):
         policy.predict(observation())
+
+
+def test_latency_is_measured_for_a_checkpoint(toy_checkpoint: Path, capsys):
+    assert latency([str(toy_checkpoint), "--repeats", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert "2 images of 32x32" in printed and "chunk of 8 actions: median" in printed
+    assert latency([str(toy_checkpoint / "nowhere")]) == 1
+
+
+def test_the_default_model_keeps_to_twelve_million_parameters():
+    assert sum(parameter.numel() for parameter in build_model(ModelConfig()).parameters()) <= 12_000_000

@@ -1,0 +1,95 @@
+"""Shows a checkpoint's EOS along a demonstration: ``python -m training.inspect_eos CHECKPOINT --episode KEY`` (T2).
+
+One line a timestep: the EOS probability of each action of the chunk asked for there, where the rule finds EOS, and
+where the substep truly ends. With action tokens, the EOS token's id too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from substep_policy.checkpoint import load_model
+from substep_policy.chunk import NO_EOS
+from substep_policy.chunk_decoder import ChunkDecoder
+from substep_policy.eos import EosRule, EosSource, find_eos
+from substep_policy.model import ModelConfig, SubstepModel
+from training.config import CONFIG_FILE, read_config
+from training.data import TrainingData, prepare_data
+from training.dataset import SubstepDataset
+
+
+def describe_eos(config: ModelConfig, model: SubstepModel) -> str:
+    """Where EOS is read from, and at which threshold."""
+    eos = config.eos
+    origin = "calibrated" if eos.calibrated else "the default"
+    text = f"EOS from {eos.source}, threshold {eos.threshold} ({origin}), of several the {eos.choice}"
+    if eos.source is EosSource.TOKEN:
+        tokenizer = model.action_head.tokenizer
+        text += f"; EOS token id {tokenizer.eos_token_id} of {tokenizer.vocabulary_size} tokens"
+    return text
+
+
+@torch.inference_mode()
+def eos_lines(
+    dataset: SubstepDataset, number: int, data: TrainingData, decoder: ChunkDecoder, model: SubstepModel
+) -> Iterator[str]:
+    """A line for every timestep of an episode."""
+    truth = dataset.truths[number]
+    threshold = 0.5 if decoder.eos.threshold is None else decoder.eos.threshold
+    for timestep in range(dataset.episodes[number].length):
+        sample = dataset.sample(number, timestep)
+        hidden = model(data.transform([sample]))
+        probabilities = decoder.eos_probabilities(hidden)[0].numpy()
+        found = int(find_eos(probabilities, EosRule(threshold, decoder.eos.choice)))
+        shown = " ".join(f"{probability:.2f}" for probability in probabilities)
+        mark = "" if found == NO_EOS else f" EOS at {timestep + found}"
+        end = " <- true end" if truth.is_end[timestep] else ""
+        yield f"{timestep:4d} {shown}{mark}{end}  {sample.instruction}"
+
+
+def find_episode(data: TrainingData, key: str | None) -> tuple[SubstepDataset, int]:
+    """The episode of that key; without one the first held out, or the first of all.
+
+    Raises:
+        ValueError: there is no such episode.
+    """
+    datasets = [dataset for dataset in (data.held_out, data.training) if dataset is not None]
+    if key is None:
+        return datasets[0], 0
+    for dataset in datasets:
+        keys = [episode.key for episode in dataset.episodes]
+        if key in keys:
+            return dataset, keys.index(key)
+    raise ValueError(f"there is no episode {key!r}; one of them is {datasets[0].episodes[0].key!r}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0, or 1 with the reason on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m training.inspect_eos", description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of the configuration it was trained with")
+    parser.add_argument("--episode", help="suite/task/episode_N (default: the first held out)")
+    options = parser.parse_args(arguments)
+    try:
+        model_config, model = load_model(options.checkpoint)
+        print(describe_eos(model_config, model))
+        config = read_config(options.checkpoint / CONFIG_FILE, options.overrides)
+        data = prepare_data(config.data, config.model, options.checkpoint, is_resumed=True)
+        dataset, number = find_episode(data, options.episode)
+        print(dataset.episodes[number].key)
+        decoder = ChunkDecoder.build(model, model_config, data.statistics.action)
+        for line in eos_lines(dataset, number, data, decoder, model):
+            print(line)
+    except (ValueError, OSError) as error:
+        print(f"inspect_eos: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
