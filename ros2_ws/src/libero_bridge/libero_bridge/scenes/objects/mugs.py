@@ -40,7 +40,7 @@ def red_coffee_mug() -> Model:
     model.placement_sites(*SITES)
     body = model.object()
     axis = (-0.0155, -0.001)
-    wall = ring((0.0305, 0.0), (0.0445, 0.1308), 0.007, 12, axis)
+    wall = ring((0.0307, 0.002), (0.0445, 0.1308), 0.007, 12, axis)
     handle = [
         strut((0.0135, 0.0011, 0.0255), (0.06, 0.0011, 0.0755), 0.0076, 0.0029),
         strut((0.0565, 0.0011, 0.0755), (0.0525, 0.0011, 0.1135), 0.0069, 0.0027),
@@ -62,7 +62,7 @@ def white_yellow_mug() -> Model:
     model.placement_sites(*SITES)
     body = model.object()
     axis = (-0.0179, -0.001)
-    lower = ring((0.0315, 0.0002), (0.0415, 0.0213), 0.007, 12, axis)
+    lower = ring((0.032, 0.0015), (0.0415, 0.0213), 0.007, 12, axis)
     upper = ring((0.0408, 0.0156), (0.0522, 0.1031), 0.008, 16, axis)
     handle = [
         strut((0.0155, 0, 0.0212), (0.065, 0, 0.0315), 0.0088, 0.0041),
