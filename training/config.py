@@ -112,6 +112,7 @@ class FinetuneConfig:
         mixed_precision: "bf16" or "fp16" where the device has it.
         distribution_batches: batches sampled before training to print the EOS ratio (S8); 0 skips that.
         save_every: steps between checkpoints; ``keep``: how many are kept, the last ones.
+        validation_batches: held-out batches whose losses are measured at every checkpoint; 0 for none.
         log_every: steps between lines of the log and points of the curves.
         prefetch: batches prepared ahead.
     """
@@ -128,6 +129,7 @@ class FinetuneConfig:
     distribution_batches: int = Field(default=50, ge=0)
     save_every: int = Field(default=1000, ge=1)
     keep: int = Field(default=3, ge=1)
+    validation_batches: int = Field(default=10, ge=0)
     log_every: int = Field(default=20, ge=1)
     prefetch: int = Field(default=2, ge=1)
 

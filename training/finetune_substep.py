@@ -123,11 +123,32 @@ def train(run: Run) -> Path:
             progress.set_postfix_str(summary(report, run.skipped))
         progress.update()
         if run.step % config.save_every == 0 or run.step == config.steps:
+            run.accelerator.log(validate(run), step=run.step)
             folder = run_state.save(
                 run.accelerator, config, run.data, run.objective, run.optimizer, run.step, run.skipped
             )
     progress.close()
     return folder
+
+
+@torch.no_grad()
+def validate(run: Run) -> dict[str, float]:
+    """Mean losses on some held-out samples as they are; nothing when none are held out."""
+    if run.data.held_out is None or not run.config.validation_batches:
+        return {}
+    size = min(run.config.optimizer.batch_size, len(run.data.held_out))
+    stream = BatchStream(run.data.held_out, run.data.transform, size, run.config.seed)
+    run.objective.eval()
+    losses = []
+    for number in range(run.config.validation_batches):
+        batch = stream.batch(number)
+        losses.append(run.objective({name: tensor.to(run.accelerator.device) for name, tensor in batch.items()}))
+    run.objective.train()
+    means = {"held_out/action": sum(loss.action.item() for loss in losses) / len(losses)}
+    if losses[0].eos is not None:
+        means["held_out/eos"] = sum(loss.eos.item() for loss in losses) / len(losses)
+    log.info("step %d: %s", run.step, ", ".join(f"{name} {value:.4f}" for name, value in means.items()))
+    return means
 
 
 def train_step(run: Run, batches: Sequence[Batch]) -> StepReport:

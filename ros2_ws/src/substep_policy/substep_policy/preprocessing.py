@@ -49,7 +49,7 @@ class PreprocessingConfig:
     cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
     image_size: int = 128
     proprio_encoding: ProprioEncoding = ProprioEncoding.ROTATION_6D
-    max_instruction_tokens: int = 24
+    max_instruction_tokens: int = 32
 
     def __post_init__(self) -> None:
         if not self.cameras:
