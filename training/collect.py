@@ -198,7 +198,7 @@ def collect(jobs: Sequence[TaskJob], workers: int) -> list[TaskOutcome]:
             bar.advance(shown, _drain(kept))
             for future in done:
                 outcomes.append(future.result())
-                bar.console.print(describe(outcomes[-1]))
+                bar.console.print(describe(outcomes[-1]), soft_wrap=True, markup=False, highlight=False)
         bar.advance(shown, _drain(kept))
     return sorted(outcomes, key=lambda outcome: (outcome.job.suite, outcome.job.index))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 
@@ -39,8 +38,3 @@ def group_by_action(hidden: Tensor, action_dim: int) -> Tensor:
     if tokens % action_dim:
         raise ValueError(f"{tokens} action tokens cannot be grouped into actions of {action_dim} dimensions")
     return hidden.reshape(batch, tokens // action_dim, action_dim * width)
-
-
-def no_targets_loss(hidden: Tensor) -> Tensor:
-    """A zero that still hangs on ``hidden``, so that a backward pass finds every parameter."""
-    return torch.zeros((), device=hidden.device) * hidden.sum()
