@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +29,9 @@ _DROP = 0.006  # m above the floor of the place at which the hand opens
 _RAISE = np.arange(0, 0.14, 0.015)  # how much higher, where something is in the way
 _WAY_DOWN = np.concatenate([_RAISE, [0.17, 0.21, 0.25]])  # heights that it comes down through
 _SPOTS = np.linspace(-0.72, 0.72, 7)  # of the area's half size
+_FINE = np.linspace(-0.12, 0.12, 5)  # around the best of them
 _OVERHANG = 0.02  # m by which a thing may stand over the edge of what it is put on
+_GIVE = {"on": 0.003, "in": 0.006}  # m by which it may squeeze past a neighbour
 _MAX_TILT = np.radians(20)  # of the hand, to set down upright what hangs askew
 _WRIST_RANGE = np.radians(115)
 _SURROUNDINGS = 0.3  # m around the place in which something may be in the way
@@ -47,6 +47,11 @@ class Release:
 
 @dataclass(frozen=True)
 class _Candidate:
+    """An orientation of the object and a spot (2,), in parts of the area's half size; ``cost`` leaves obstacles out."""
+
+    rotation: np.ndarray
+    spot: np.ndarray
+    turning: float
     cost: float
     thing: Pose
 
@@ -61,63 +66,100 @@ def choose_release(
         obstacles: all but the object itself; the owner of a plain-object destination does not count for the object.
         leave_room: prefer a side to the middle, because something of the same kind may have to go there too.
     """
-    release_from = (hand.pose.inverse() @ pose_of(thing.position, thing.quaternion)).inverse()
-    around = destination.area.position[:2]
-    for_thing = [o.box for o in obstacles if not (destination.is_object and o.owner == destination.owner)]
-    for_thing = BoxSet.of(for_thing).near(around, _SURROUNDINGS)
-    for_hand = BoxSet.of([o.box for o in obstacles]).near(around, _SURROUNDINGS)
-    best, best_cost = None, np.inf
-    candidates = _candidates(thing, hand.pose, destination, leave_room)
-    for candidate in sorted(candidates, key=lambda candidate: candidate.cost):
-        if candidate.cost >= best_cost:
-            break
-        poses = [candidate.thing.raised(height) for height in _WAY_DOWN]
-        hands = [pose @ release_from for pose in poses]
-        hulls = BoxSet.of([_shrunk(box) for pose in poses for box in hull_boxes(thing, pose)])
-        thing_depth = for_thing.depths_of(hulls).reshape(len(poses), -1).max(axis=1)
-        hand_depth = [hand_depths(hands, opening, for_hand) for opening in (hand.opening, MAX_OPENING)]
-        depth = np.max([thing_depth, *hand_depth], axis=0)
-        landing = 100 * max(0.0, float(thing_depth[0]))  # it would come down on something
-        depth = np.maximum.accumulate(depth[::-1])[::-1][: len(_RAISE)]  # at that height or further up
-        costs = candidate.cost + landing + 15 * _RAISE + 300 * np.maximum(0, depth)
-        index = int(np.argmin(costs))
-        if costs[index] < best_cost:
-            best, best_cost = Release(hands[index], poses[index]), costs[index]
-    assert best is not None
-    return best
+    planner = _Planner(thing, hand, destination, obstacles, leave_room)
+    best = planner.cheapest(
+        [(rotation, spot, turning) for rotation, turning in planner.orientations() for spot in planner.spots()]
+    )
+    if not destination.is_object:
+        fine = [best.spot + offset for offset in _grid(_FINE)]
+        best = planner.cheapest([(best.rotation, spot, best.turning) for spot in fine])
+    return planner.release(best)
 
 
-def _candidates(
-    thing: SceneObject, hand: Pose, destination: Destination, leave_room: bool
-) -> Iterator[_Candidate]:
-    """Upright object poses over the area, with what they cost before looking at what is in the way."""
-    now = pose_of(thing.position, thing.quaternion)
-    axis, sign = most_vertical_axis(now.rotation)
-    askew = rotation_vector(shortest_turn(sign * now.rotation[:, axis], UP))
-    axes, half = area_axes(destination.area)
-    turns = _turns(now.rotation, axes[0])
-    for angle, levelled in itertools.product(turns, (True, False)):
-        level = turn_by(limited(askew, _MAX_TILT)) if levelled else np.eye(3)
-        rotation = yaw(angle) @ level @ now.rotation
+class _Planner:
+    def __init__(
+        self, thing: SceneObject, hand: Hand, destination: Destination, obstacles: list[Obstacle], leave_room: bool
+    ) -> None:
+        self._thing, self._hand, self._destination, self._leave_room = thing, hand, destination, leave_room
+        self._now = pose_of(thing.position, thing.quaternion)
+        self._release_from = (hand.pose.inverse() @ self._now).inverse()
+        self._axes, self._half = area_axes(destination.area)
+        around = destination.area.position[:2]
+        solid = [o.box for o in obstacles if not (destination.is_object and o.owner == destination.owner)]
+        self._for_thing = BoxSet.of(solid).near(around, _SURROUNDINGS)
+        self._for_hand = BoxSet.of([o.box for o in obstacles]).near(around, _SURROUNDINGS)
+
+    def orientations(self) -> list[tuple[np.ndarray, float]]:
+        """(rotation of the object, cost): about upright, as it hangs, or so that the hand points straight down."""
+        axis, sign = most_vertical_axis(self._now.rotation)
+        hanging = sign * self._now.rotation[:, axis]
+        levels = [shortest_turn(hanging, UP), np.eye(3), shortest_turn(self._hand.pose.rotation[:, 2], -UP)]
+        found = []
+        for level in (turn_by(limited(rotation_vector(level), _MAX_TILT)) for level in levels):
+            askew = float(np.arccos(np.clip(UP @ level @ hanging, -1, 1)))
+            for angle in _turns(self._now.rotation, self._axes[0]):
+                turn = yaw(angle) @ level
+                hand = turn @ self._hand.pose.rotation
+                turning = 0.6 * angle_between(self._hand.pose.rotation, hand) + 1.0 * askew
+                turning += 20 * max(0.0, abs(_wrist_angle(hand)) - _WRIST_RANGE)
+                found.append((turn @ self._now.rotation, turning))
+        return found
+
+    def spots(self) -> np.ndarray:
+        return np.zeros((1, 2)) if self._destination.is_object else _grid(_SPOTS)
+
+    def cheapest(self, choices: list[tuple[np.ndarray, np.ndarray, float]]) -> _Candidate:
+        """Of (rotation, spot, turning cost). Obstacles only add to a cost, so what is dearer anyway is not checked."""
+        best, best_cost = None, np.inf
+        for candidate in sorted((self._candidate(*choice) for choice in choices), key=lambda each: each.cost):
+            if candidate.cost >= best_cost:
+                break
+            cost = float(np.min(self._costs(candidate)))
+            if cost < best_cost:
+                best, best_cost = candidate, cost
+        assert best is not None
+        return best
+
+    def release(self, candidate: _Candidate) -> Release:
+        pose = candidate.thing.raised(float(_RAISE[int(np.argmin(self._costs(candidate)))]))
+        return Release(pose @ self._release_from, pose)
+
+    def _candidate(self, rotation: np.ndarray, spot: np.ndarray, turning: float) -> _Candidate:
+        thing, destination = self._thing, self._destination
         middle = rotation @ ((thing.lower + thing.upper) / 2)
         bottom = box_from_corners(Pose(np.zeros(3), rotation), thing.lower, thing.upper).bottom
-        reach = np.abs(axes @ rotation) @ ((thing.upper - thing.lower) / 2)
-        turning = 0.6 * angle_between(hand.rotation, yaw(angle) @ hand.rotation)
-        turning += 20 * max(0.0, abs(_wrist_angle(yaw(angle) @ hand.rotation)) - _WRIST_RANGE)
-        turning += 0.0 if levelled else float(np.linalg.norm(askew))
-        for spot in [np.zeros(2)] if destination.is_object else _spots():
-            shift = spot * half
-            room = np.inf if destination.is_object else half + (_OVERHANG if destination.relation == "on" else 0)
-            outside = float(np.sum(np.maximum(np.abs(shift) + reach - room, 0)))
-            origin = destination.area.position + shift @ axes - (0 if destination.is_object else middle)
-            origin[2] = destination.floor - bottom + _DROP
-            best = _SPOTS[-1] * np.min(half) if leave_room else 0.0
-            off_centre = 3.0 * abs(float(np.linalg.norm(shift)) - best)
-            yield _Candidate(turning + off_centre + 30 * outside, Pose(origin, rotation))
+        shift = spot * self._half
+        origin = destination.area.position + shift @ self._axes - (0 if destination.is_object else middle)
+        origin[2] = destination.floor - bottom + _DROP
+        preferred = _SPOTS[-1] * np.min(self._half) if self._leave_room else 0.0
+        cost = turning + 3.0 * abs(float(np.linalg.norm(shift)) - preferred) + 30 * self._outside(rotation, shift)
+        return _Candidate(rotation, spot, turning, cost, Pose(origin, rotation))
+
+    def _outside(self, rotation: np.ndarray, shift: np.ndarray) -> float:
+        """m by which the object would stand out of the area."""
+        if self._destination.is_object:
+            return 0.0
+        reach = np.abs(self._axes @ rotation) @ ((self._thing.upper - self._thing.lower) / 2)
+        room = self._half + (_OVERHANG if self._destination.relation == "on" else 0.0)
+        return float(np.sum(np.maximum(np.abs(shift) + reach - room, 0)))
+
+    def _costs(self, candidate: _Candidate) -> np.ndarray:
+        """The candidate's cost for each of the heights ``_RAISE`` to let go at."""
+        poses = [candidate.thing.raised(height) for height in _WAY_DOWN]
+        hands = [pose @ self._release_from for pose in poses]
+        give = _GIVE[self._destination.relation]
+        hulls = BoxSet.of([_shrunk(box, give) for pose in poses for box in hull_boxes(self._thing, pose)])
+        thing_depth = self._for_thing.depths_of(hulls).reshape(len(poses), -1).max(axis=1)
+        hand_depth = [hand_depths(hands, opening, self._for_hand) for opening in (self._hand.opening, MAX_OPENING)]
+        depth = np.max([thing_depth, *hand_depth], axis=0)
+        on_the_way = np.maximum.accumulate(depth[::-1])[::-1][: len(_RAISE)]  # at that height or further up
+        landing = 100 * max(0.0, float(thing_depth[0]))  # it would come down on something
+        return candidate.cost + landing + 15 * _RAISE + 300 * np.maximum(0, on_the_way)
 
 
-def _spots() -> np.ndarray:
-    return np.array(np.meshgrid(_SPOTS, _SPOTS)).reshape(2, -1).T
+def _grid(values: np.ndarray) -> np.ndarray:
+    """(n², 2) pairs of the values."""
+    return np.array(np.meshgrid(values, values)).reshape(2, -1).T
 
 
 def _turns(rotation: np.ndarray, axis: np.ndarray) -> np.ndarray:
@@ -134,5 +176,5 @@ def _wrist_angle(rotation: np.ndarray) -> float:
     return float(np.arctan2(relative[1, 0] - relative[0, 1], relative[0, 0] + relative[1, 1]))
 
 
-def _shrunk(box: Box) -> Box:
-    return Box(box.position, box.rotation, np.maximum(box.half_size - 0.003, 0.001))
+def _shrunk(box: Box, by: float) -> Box:
+    return Box(box.position, box.rotation, np.maximum(box.half_size - by, 0.001))

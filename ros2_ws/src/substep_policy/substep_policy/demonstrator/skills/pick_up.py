@@ -11,7 +11,7 @@ from substep_policy.demonstrator.grasps import Grasp, choose_grasp, grasp_candid
 from substep_policy.demonstrator.grounding import find_object
 from substep_policy.demonstrator.skills.microwave import opening_direction
 from substep_policy.demonstrator.skills.reach import reach
-from substep_policy.demonstrator.skills.skill import Motion, View
+from substep_policy.demonstrator.skills.skill import Grip, Motion, View
 from substep_policy.demonstrator.travel import Traveller
 from substep_policy.scene import SceneObject
 
@@ -19,8 +19,7 @@ _LIFT = 0.07
 _UPRIGHT = -np.cos(np.radians(20))  # height of the approach direction of a hand that comes from above
 _AT_GRASP = 0.007  # m
 _ALIGNED = 0.08  # rad
-_CLOSING_STEPS = 4  # until contact of both fingers means a grip
-_GIVE_UP_STEPS = 16
+_LOST_STEPS = 4
 _OPENING_STEPS = 8  # a wall may keep the fingers from opening further
 _OPEN_ENOUGH = 0.07
 
@@ -33,8 +32,10 @@ class PickUp:
         self._grasp: Grasp | None = None
         self._planned_for: Pose | None = None
         self._failed: list[Pose] = []
-        self._closing = self._waiting = 0
+        self._grip: Grip | None = None
         self._closed_at: Pose | None = None
+        self._holds = False
+        self._waiting = self._lost = 0
         self._resting_height = 0.0
 
     @property
@@ -45,10 +46,13 @@ class PickUp:
     def step(self, view: View) -> Motion:
         if self._name is None:
             self._name = held_or_found(view, self._phrase).name
+            self._holds = self._name in view.scene.grasped
             self._resting_height = body_box(view.thing(self._name)).bottom
         thing = view.thing(self._name)
-        if self._closing or self._name in view.scene.grasped:
-            return self._close_and_lift(view, thing)
+        if self._holds:
+            return self._lift(view, thing)
+        if self._grip is not None:
+            return self._close(view, thing)
         return self._approach(view, thing)
 
     def _approach(self, view: View, thing: SceneObject) -> Motion:
@@ -59,7 +63,7 @@ class PickUp:
         arrived = np.linalg.norm(error) < _AT_GRASP and angle_between(hand.rotation, goal.rotation) < _ALIGNED
         self._waiting = self._waiting + 1 if arrived else 0
         if arrived and (view.hand.opening > _OPEN_ENOUGH or self._waiting > _OPENING_STEPS):
-            self._closing, self._closed_at = 1, goal
+            self._grip, self._closed_at = Grip(), goal
             self._resting_height = body_box(thing).bottom
             return Motion(goal, CLOSED)
         if goal.rotation[2, 2] < _UPRIGHT:
@@ -70,23 +74,30 @@ class PickUp:
             target.position[2] = max(target.position[2], min(hand.position[2], body_box(thing).top + 0.05))
         return Motion(target, OPEN)
 
-    def _close_and_lift(self, view: View, thing: SceneObject) -> Motion:
-        self._closing += 1
+    def _close(self, view: View, thing: SceneObject) -> Motion:
+        """On the spot until the fingers rest: what they squeeze may still turn into line with them."""
+        if self._grip.close(view.hand.opening):
+            if self._name not in view.scene.grasped:
+                return self._fail(view, thing)
+            self._holds, self._lost = True, 0
+        return Motion(self._closed_at, CLOSED)
+
+    def _lift(self, view: View, thing: SceneObject) -> Motion:
         hand = view.hand.pose
-        if self._name not in view.scene.grasped or self._closing <= _CLOSING_STEPS:
-            if self._closing > _GIVE_UP_STEPS:
-                self._fail(thing, hand)
-                return Motion(hand.raised(0.05), OPEN)
-            return Motion(self._closed_at or hand, CLOSED)
-        self._closing = _CLOSING_STEPS
+        self._lost = 0 if self._name in view.scene.grasped else self._lost + 1
+        if self._lost > _LOST_STEPS:
+            return self._fail(view, thing)
         risen = body_box(thing).bottom - self._resting_height
         back = -hand.rotation[:, 2] if hand.rotation[2, 2] > _UPRIGHT else UP
         goal = hand.moved(back * (max(_LIFT - risen, 0.0) + 0.01))
         return Motion(goal, CLOSED, done=risen >= _LIFT)
 
-    def _fail(self, thing: SceneObject, hand: Pose) -> None:
+    def _fail(self, view: View, thing: SceneObject) -> Motion:
+        """Lets go; another grasp is chosen next."""
+        hand = view.hand.pose
         self._failed.append(pose_of(thing.position, thing.quaternion).inverse() @ hand)
-        self._grasp, self._closing, self._closed_at = None, 0, None
+        self._grasp, self._grip, self._closed_at, self._holds = None, None, None, False
+        return Motion(hand.raised(0.05), OPEN)
 
     def _plan(self, view: View, thing: SceneObject) -> None:
         """Keeps a grasp as long as the object stays about where it was when the grasp was chosen."""

@@ -38,19 +38,19 @@ class View:
 class Grip:
     """Counts the steps of closing the fingers and tells when they have come to rest on something, or on each other."""
 
-    _MOST_STEPS = 16
+    _MOST_STEPS = 20
     _STILL = 0.0008  # m of opening per step
 
     def __init__(self) -> None:
-        self.steps = 0
+        self._steps = self._still_steps = 0
         self._opening = np.inf
 
     def close(self, opening: float) -> bool:
         """One step of closing; whether the fingers rest."""
-        still = self._opening - opening < self._STILL
+        self._still_steps = self._still_steps + 1 if self._opening - opening < self._STILL else 0
         self._opening = opening
-        self.steps += 1
-        return self.steps > 4 and (still or self.steps > self._MOST_STEPS)
+        self._steps += 1
+        return self._steps > self._MOST_STEPS or self._still_steps > 2
 
 
 class Opening:
