@@ -101,8 +101,9 @@ class Spinner:
             self.fault.put(error)
 
     def stop(self) -> None:
-        self.executor.shutdown()
+        """After the context was shut down, as in a process that is told to end."""
         self._thread.join()
+        self.executor.shutdown()
 
 
 class PlannerGraph:
@@ -148,12 +149,12 @@ class PlannerGraph:
     def close(self) -> None:
         HangingDecomposer.released.set()
         self.planner.stop("the test is over")
+        rclpy.try_shutdown(context=self.context)
         for spinner in self._spinners:
             spinner.stop()
         self.planner.destroy_node()
         self.execute_task.destroy()
         self.node.destroy_node()
-        rclpy.try_shutdown(context=self.context)
         self.context.destroy()
         # A participant lives, and shows its services to the next test, until its nodes are collected.
         vars(self).clear()
