@@ -15,6 +15,7 @@ setup(
         (f"share/{package_name}/params", glob("params/*.yaml")),
     ],
     install_requires=["setuptools"],
+    extras_require={"test": ["pytest"]},  # what colcon test goes by
     zip_safe=False,
     maintainer="The substep authors",
     maintainer_email="maintainers@substep.dev",

@@ -6,7 +6,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import Log
 from rclpy.action import ActionClient
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from sensor_msgs.msg import Image
 from substep_interfaces.action import ExecuteTask
@@ -24,6 +24,7 @@ from substep_policy.node_parameters import BadParameter, NodeParameters
 
 RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+IMAGES = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)  # deep: a busy recorder should miss none
 PLACEMENTS = {Placement.BENCHMARK: ResetEpisode.Request.BENCHMARK, Placement.WIDENED: ResetEpisode.Request.WIDENED}
 
 
@@ -81,7 +82,7 @@ class SessionNode(Node):
                 Image,
                 f"camera/{camera}/image_raw",
                 lambda message, camera=camera: self._on_image(camera, message),
-                qos_profile_sensor_data,
+                IMAGES,
             )
 
     def _on_image(self, camera: str, message: Image) -> None:
