@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 from libero_bridge.scenes.builder import png
 
 Color = tuple[int, int, int]
+JOINT = 2  # pixels between boards and between tiles
 
 
 def wood(color: Color, contrast: float = 8.0, size: int = 128, seed: int = 0) -> Image.Image:
@@ -31,8 +32,9 @@ def planks(
     edges = np.linspace(0, size, rows + 1).astype(int)
     for row, (top, bottom) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
         grain[top:bottom] += rng.normal(0, shade)
-        is_joint[top] = True
-        is_joint[top:bottom, int(size * (0.25 + 0.5 * (row % 2) + 0.2 * rng.random())) % size] = True
+        is_joint[top : top + JOINT] = True
+        end = int(size * (0.25 + 0.5 * (row % 2) + 0.2 * rng.random())) % size
+        is_joint[top:bottom, end : end + JOINT] = True
     return _image(color, grain, is_joint, joint)
 
 
@@ -42,7 +44,8 @@ def tiles(
     """`count` x `count` square tiles with cloudy veins and joints between."""
     step = size // count
     is_joint = np.zeros((size, size), bool)
-    is_joint[::step, :] = is_joint[:, ::step] = True
+    for offset in range(JOINT):
+        is_joint[offset::step, :] = is_joint[:, offset::step] = True
     return _image(color, contrast * _noise(seed, size, (size / 20, size / 16)), is_joint, joint)
 
 
@@ -68,7 +71,7 @@ def linen(color: Color, contrast: float = 6.0, size: int = 128, seed: int = 0) -
 STYLES: Mapping[str, Callable[[], Image.Image]] = {
     "dark_floor_texture.png": lambda: planks((57, 53, 47), (44, 40, 36), 8),
     "rustic_floor.png": lambda: planks((162, 162, 157), (110, 108, 102), 6, contrast=16, shade=12),
-    "light-gray-floor-tile.png": lambda: planks((195, 186, 177), (232, 228, 222), 4),
+    "light-gray-floor-tile.png": lambda: planks((195, 186, 177), (238, 235, 230), 4, contrast=5),
     "white_marble_floor.png": lambda: marble((235, 235, 235), (196, 196, 200)),
     "seamless_wood_planks_floor.png": lambda: planks((233, 200, 137), (206, 168, 104), 10, contrast=7, shade=6),
     "brown_ceramic_tile.png": lambda: tiles((177, 152, 131), (202, 186, 168), 2),
