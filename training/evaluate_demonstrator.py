@@ -11,7 +11,6 @@ import json
 import multiprocessing
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -140,10 +139,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = options.out or Path("runs", f"demonstrator-{options.placement}.jsonl")
     results = Results(out, {"placement": options.placement, "assets": options.assets})
     jobs = list(_jobs(options, results))
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(options.workers, mp_context=context, max_tasks_per_child=10) as pool:
-        for future in tqdm(as_completed(pool.submit(play, job) for job in jobs), total=len(jobs), unit="task"):
-            results.add(future.result())
+    # fresh processes now and then, because every simulated world keeps some memory in MuJoCo and robosuite
+    with multiprocessing.get_context("spawn").Pool(options.workers, maxtasksperchild=10) as pool:
+        for records in tqdm(pool.imap_unordered(play, jobs), total=len(jobs), unit="task"):
+            results.add(records)
     chosen = [record for record in results.records if record["suite"] in (options.suite or FOUR_SUITES)]
     print(table(chosen))
     if options.table is not None:
