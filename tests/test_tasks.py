@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from geometry_msgs.msg import PoseStamped
+from lifecycle_msgs.msg import Transition
 from substep_interfaces.action import ExecuteTask
 
 from substep_bringup.graph import GraphConfig
@@ -15,13 +16,12 @@ from tests.running_graph import SMALL
 pytestmark = pytest.mark.xdist_group("tasks")
 TASKS = {"libero_object": 0, "libero_spatial": 2, "libero_goal": 8, "libero_10": 0, "libero_90": 1}
 
-POLICY_SILENCE = 8.0  # s
+POLICY_SILENCE = 3.0  # s
 
 
 @pytest.fixture(scope="module")
 def graph(start_graph):
-    config = GraphConfig(suite="libero_object", task=0, image_size=SMALL)
-    return start_graph(config, parameters={"planner": {"policy_silence": POLICY_SILENCE}}).bring_up()
+    return start_graph(GraphConfig(suite="libero_object", task=0, image_size=SMALL)).bring_up()
 
 
 @pytest.mark.parametrize("suite", TASKS)
@@ -47,6 +47,7 @@ def test_a_substep_that_the_policy_cannot_do_aborts_the_task_with_the_policys_re
 
 def test_a_policy_killed_in_mid_task_leaves_the_arm_where_it_is_and_aborts_the_task(graph):
     probe = graph.probe
+    configure_anew(probe, "planner", policy_silence=POLICY_SILENCE)
     probe.reset(suite="libero_object", task_index=0)
     goal = Goal(probe, "")
     probe.wait(lambda: probe.statuses[-1].step > 10, "ten steps")
@@ -58,3 +59,11 @@ def test_a_policy_killed_in_mid_task_leaves_the_arm_where_it_is_and_aborts_the_t
     assert len(poses) > 1 and all(pose == poses[0] for pose in poses)
     probe.wait(lambda: probe.statuses[-1].hold_reason == "waiting for a substep", "the hold after the abort")
     probe.reset()  # the bridge is well
+
+
+def configure_anew(probe, node: str, **parameters) -> None:
+    assert probe.transition(node, Transition.TRANSITION_DEACTIVATE)
+    assert probe.transition(node, Transition.TRANSITION_CLEANUP)
+    for name, value in parameters.items():
+        assert probe.set_parameter(node, name, value).successful
+    probe.bring_up(node)
