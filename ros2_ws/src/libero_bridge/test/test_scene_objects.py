@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from libero_bridge import libero_setup
+from libero_bridge.scenes.builder import rotate
 from libero_bridge.scenes.objects import ASSETS
 from libero_bridge.scenes.pack import pack_path
 
@@ -34,6 +35,7 @@ class Fact:
     rest: float  # height of the origin above what it stands on
     top: float  # highest contact point above what it stands on
     sites: tuple[float, float, float] = (-0.06, 0.04, 0.025)
+    axis: tuple[float, float] = (0.0, 0.0)  # of the round part, in the object's frame
 
 
 FACTS = {
@@ -54,12 +56,12 @@ FACTS = {
     "new_salad_dressing": Fact(ALONG_Y, 0.0449, 0.0227, 0.1456),
     "orange_juice": Fact(ALONG_Y, 0.0676, 0.0698, 0.1312),
     "plate": Fact(QUARTER, 0.0305, 0.0, 0.0125),
-    "porcelain_mug": Fact(MUG, 0.1206, -0.0024, 0.1061),
-    "red_coffee_mug": Fact(MUG, 0.124, 0.0018, 0.1326),
+    "porcelain_mug": Fact(MUG, 0.1206, -0.0024, 0.1061, axis=(0.0153, -0.0017)),
+    "red_coffee_mug": Fact(MUG, 0.124, 0.0018, 0.1326, axis=(-0.0155, -0.001)),
     "salad_dressing": Fact(ALONG_Y, 0.0449, 0.0727, 0.1455),
     "tomato_sauce": Fact(CAN, 0.0545, 0.0386, 0.0762),
     "white_bowl": Fact(QUARTER, 0.0223, -0.0006, 0.0345),
-    "white_yellow_mug": Fact(MUG, 0.1209, 0.0001, 0.1032),
+    "white_yellow_mug": Fact(MUG, 0.1209, 0.0001, 0.1032, axis=(-0.0179, -0.001)),
     "wine_bottle": Fact(HALF, 0.0509, -0.0011, 0.1569),
     "wooden_tray": Fact(HALF, 0.5154, 0.001, 0.0819),
     "yellow_book": Fact(MUG, 0.1078, -0.002, 0.1222),
@@ -172,7 +174,8 @@ def _corners(model, data, geom):
 @pytest.mark.parametrize(("upper", "lower"), STACKS)
 def test_stacks_hold(load, upper, lower):
     below, above = FACTS[lower], FACTS[upper]
-    start = [((0, 0, below.rest + 0.001), below.quat), ((0, 0, below.top + above.rest + 0.01), above.quat)]
+    x, y, _ = rotate(above.quat, (*above.axis, 0))
+    start = [((0, 0, below.rest + 0.001), below.quat), ((-x, -y, below.top + above.rest + 0.01), above.quat)]
     model, data = _world([load(lower, "lower"), load(upper, "upper")], start)
     for _ in range(400):
         mujoco.mj_step(model, data)

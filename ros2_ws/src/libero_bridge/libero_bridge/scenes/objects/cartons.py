@@ -16,17 +16,19 @@ from libero_bridge.scenes.textures import Cell, Painter, atlas, word
 
 @dataclass(frozen=True)
 class Carton:
-    """A flat box: half sizes and centre of its collision box (m), mass (kg) and LIBERO's placement sites."""
+    """A flat box: half sizes and centre (m), mass (kg), LIBERO's sites; `inset` shortens its contact along x."""
 
     half: tuple[float, float, float]
     center: tuple[float, float, float]
     mass: float
     sites: tuple[float, float, float]
+    inset: float = 0.0
 
 
 BUTTER = Carton((0.0381, 0.0198, 0.0087), (0, 0, 0), 0.0103, (-0.02, 0.02, 0.02))
 CREAM_CHEESE = Carton((0.0406, 0.0213, 0.0089), (0, 0, 0), 0.0124, (-0.025, 0.025, 0.03))
-CHOCOLATE_PUDDING = Carton((0.0401, 0.0232, 0.0137), (-0.0005, 0, 0.0006), 0.0216, (-0.06, 0.04, 0.025))
+# Inset, since some initial states put a bowl 6 mm into the pudding.
+CHOCOLATE_PUDDING = Carton((0.0401, 0.0232, 0.0137), (-0.0005, 0, 0.0006), 0.0216, (-0.06, 0.04, 0.025), inset=0.0045)
 COOKIES = Carton((0.031, 0.0413, 0.0094), (0, 0, 0), 0.0191, (-0.06, 0.04, 0.025))
 
 
@@ -119,7 +121,8 @@ def _flat(
     model = Model(name)
     model.placement_sites(*carton.sites)
     body = model.object()
-    body.contact(box(*carton.half), carton.center, mass=carton.mass, contact=YIELDING)
+    x, y, z = carton.half
+    body.contact(box(x - carton.inset, y, z), carton.center, mass=carton.mass, contact=YIELDING)
     look = model.material("print", texture=atlas({"+z": top, "-z": top}, background, cell))
     body.visual(box_mesh(*carton.half), look, carton.center)
     return model

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from PIL import Image, ImageDraw
 
-from libero_bridge.scenes.builder import Contact, Model
+from libero_bridge.scenes.builder import Model
 from libero_bridge.scenes.meshes import lathe
-from libero_bridge.scenes.objects.parts import Part, add_contacts, between, ring
+from libero_bridge.scenes.objects.parts import Part, add_contacts, between, ring, slippery, yielding
 
 SITES = (-0.06, 0.04, 0.025)
-# Some initial states put a bowl up to 15 mm into the plate's rim: a slow contact parts the two without a kick.
-RIM = Contact(solref=(0.03, 1.0), solmix=50.0)
 
 
 def akita_black_bowl() -> Model:
@@ -23,7 +20,7 @@ def akita_black_bowl() -> Model:
     body = model.object()
     wall = ring((0.0233, 0.0026), (0.0446, 0.0156), 0.004, 16) + ring((0.0428, 0.0155), (0.0526, 0.0516), 0.0026, 16)
     foot = [between((-a, -b, 0.0016), (a, b, 0.0067)) for a, b in ((0.0235, 0.0135), (0.0135, 0.0235))]
-    add_contacts(body, [*foot, *wall], mass=0.0658)
+    add_contacts(body, [*foot, *slippery(wall)], mass=0.0658)
     glaze = model.material("glaze", color=(0.045, 0.045, 0.05), specular=0.7, shininess=0.6)
     outside = [(0, 0.0016), (0.026, 0.0016), (0.0295, 0.004), (0.0452, 0.015), (0.0539, 0.0521)]
     inside = [(0.0515, 0.0521), (0.0425, 0.016), (0.028, 0.0067), (0, 0.0067)]
@@ -37,7 +34,7 @@ def white_bowl() -> Model:
     model.placement_sites(*SITES)
     body = model.object()
     wall = ring((0.0165, 0.002), (0.0317, 0.0117), 0.004, 12) + ring((0.033, 0.0105), (0.0404, 0.0351), 0.002, 16)
-    add_contacts(body, [between((-0.0172, -0.0165, 0.0006), (0.0172, 0.0165, 0.0062)), *wall], mass=0.0223)
+    add_contacts(body, [between((-0.0172, -0.0165, 0.0006), (0.0172, 0.0165, 0.0062)), *slippery(wall)], mass=0.0223)
     glaze = model.material("glaze", color=(0.93, 0.93, 0.9), specular=0.5, shininess=0.6)
     outside = [(0, 0.0006), (0.0216, 0.0006), (0.033, 0.0062), (0.04, 0.0145), (0.0424, 0.0351)]
     inside = [(0.039, 0.0351), (0.036, 0.0145), (0.024, 0.0055), (0, 0.0045)]
@@ -53,7 +50,7 @@ def glazed_rim_porcelain_ramekin() -> Model:
     wall = ring((0.0377, 0.0025), (0.0438, 0.0427), 0.0052, 16)
     parts = [between((-0.0315, -0.0244, 0.0007), (0.0315, 0.0244, 0.0073))]
     parts += [between((-0.0244, -0.031, 0.0015), (0.0244, 0.031, 0.0073))]
-    add_contacts(body, parts + wall, mass=0.038)
+    add_contacts(body, [*parts, *slippery(wall)], mass=0.038)
     porcelain = model.material("porcelain", texture=_glazed_rim(), specular=0.5, shininess=0.6)
     profile = [(0, 0.0007), (0.039, 0.0007), (0.0415, 0.028), (0.0444, 0.0433)]
     profile += [(0.0395, 0.0433), (0.035, 0.0095), (0, 0.0075)]
@@ -77,8 +74,7 @@ def plate() -> Model:
 
 def _plate_parts() -> Sequence[Part]:
     rim = ring((0.0455, 0.0015), (0.0645, 0.0085), 0.0045, 16)
-    gentle = [replace(part, contact=RIM) for part in rim]
-    return [between((-0.031, -0.031, 0.0), (0.031, 0.031, 0.0055)), *gentle]
+    return [between((-0.031, -0.031, 0.0), (0.031, 0.031, 0.0055)), *yielding(rim)]
 
 
 def _glazed_rim() -> Image.Image:

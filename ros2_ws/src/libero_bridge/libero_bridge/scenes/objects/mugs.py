@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from libero_bridge.scenes.builder import Body, Model
 from libero_bridge.scenes.meshes import lathe
-from libero_bridge.scenes.objects.parts import Part, add_contacts, between, moved, ring, strut
+from libero_bridge.scenes.objects.parts import Part, add_contacts, between, moved, ring, strut, yielding
 
 SITES = (-0.06, 0.04, 0.025)
 
@@ -25,7 +25,7 @@ def porcelain_mug() -> Model:
         strut((-0.0315, 0, 0.0935), (-0.0615, 0, 0.0735), 0.008, 0.0038),
     ]
     floor = between((axis[0] - 0.021, axis[1] - 0.021, 0.0024), (axis[0] + 0.021, axis[1] + 0.021, 0.0128))
-    add_contacts(body, [floor, *wall, *handle], mass=0.1206)
+    add_contacts(body, [floor, *yielding([*wall, *handle])], mass=0.1206)
     white = model.material("porcelain", color=(0.92, 0.92, 0.93), specular=0.6, shininess=0.7)
     profile = [(0, 0.0024), (0.031, 0.0024), (0.037, 0.016), (0.046, 0.045), (0.0495, 0.075), (0.0493, 0.1135)]
     profile += [(0.0465, 0.1135), (0.046, 0.07), (0.04, 0.03), (0, 0.0128)]
@@ -47,7 +47,7 @@ def red_coffee_mug() -> Model:
         strut((0.0165, 0.0011, 0.1142), (0.0527, 0.0011, 0.109), 0.0069, 0.0027),
     ]
     floor = between((axis[0] - 0.0235, axis[1] - 0.0235, -0.0005), (axis[0] + 0.0235, axis[1] + 0.0235, 0.0078))
-    add_contacts(body, [floor, *wall, *handle], mass=0.124)
+    add_contacts(body, [floor, *yielding([*wall, *handle])], mass=0.124)
     red = model.material("glaze", color=(0.72, 0.05, 0.06), specular=0.6, shininess=0.7)
     profile = [(0, 0.0), (0.0355, 0.0), (0.0375, 0.004), (0.0442, 0.12), (0.0472, 0.1345), (0.0445, 0.1345)]
     profile += [(0.0405, 0.118), (0.034, 0.01), (0, 0.0085)]
@@ -70,7 +70,7 @@ def white_yellow_mug() -> Model:
         strut((0.0255, 0, 0.0772), (0.068, 0, 0.0819), 0.0088, 0.0041),
     ]
     floor = between((-0.0223, -0.0223, 0.0002), (0.0223, 0.0223, 0.0052))
-    add_contacts(body, [*moved([floor], (*axis, 0)), *lower, *upper, *handle], mass=0.1209)
+    add_contacts(body, [*moved([floor], (*axis, 0)), *yielding([*lower, *upper, *handle])], mass=0.1209)
     yellow = model.material("yellow", color=(0.93, 0.75, 0.12), specular=0.6, shininess=0.7)
     white = model.material("white", color=(0.94, 0.94, 0.92), specular=0.6, shininess=0.7)
     foot = [(0, 0.0002), (0.033, 0.0002), (0.039, 0.0105), (0.0437, 0.05)]

@@ -11,6 +11,7 @@ import numpy as np
 from libero_bridge.scenes.builder import (
     IDENTITY,
     ORIGIN,
+    SLIPPERY,
     STIFF,
     YIELDING,
     Body,
@@ -108,8 +109,13 @@ def moved(parts: Iterable[Part], offset: Vector) -> list[Part]:
 
 
 def yielding(parts: Iterable[Part]) -> list[Part]:
-    """The same parts with the contact of groceries."""
+    """The same parts with the contact of groceries, see `YIELDING`."""
     return [replace(part, contact=YIELDING) for part in parts]
+
+
+def slippery(parts: Iterable[Part]) -> list[Part]:
+    """The same parts with little friction, see `SLIPPERY`."""
+    return [replace(part, contact=SLIPPERY) for part in parts]
 
 
 def add_contacts(body: Body, parts: Sequence[Part], mass: float) -> None:
