@@ -5,28 +5,18 @@ from __future__ import annotations
 import time
 from datetime import datetime
 
-from lifecycle_msgs.msg import State
-
 from substep_bringup.exit_codes import ExitCode
+from substep_bringup.session.bringup import ANSWER, Bringup, BringupFailed
 from substep_bringup.session.complaints import Severity
 from substep_bringup.session.display import Display
 from substep_bringup.session.interruption import Interrupted, Interruption, TookTooLong, wait_quietly
-from substep_bringup.session.lifecycle import ACTIVATE, CONFIGURE, SHUTDOWN, ManagedNode
 from substep_bringup.session.session_config import SessionConfig
-from substep_bringup.session.session_node import SessionNode
+from substep_bringup.session.session_node import LAST_WORDS, SessionNode
 from substep_bringup.session.summary import Outcome, summarise, write_summary
 from substep_planner.errors import ErrorCode
 
-LAST_WORDS = 2.0  # s for news that is on its way when something ends
-ANSWER = 10.0  # s for an answer that takes no work
 CANCELLING = 3.0  # s
-ANSWER_WHEN_ENDING = 2.0  # s; whoever has died does not answer
 WORTH_A_LINE = 0.3  # s of waiting
-SHUTTING_DOWN = 5.0  # s for each node
-
-
-class BringupFailed(Exception):
-    """The graph did not come up; the message names the node and says what it said."""
 
 
 class Session:
@@ -41,7 +31,7 @@ class Session:
         self._node = node
         self._display = display
         self._interruption = interruption
-        self._managed = [ManagedNode(node, name) for name in config.nodes]
+        self._bringup = Bringup(node, config, self._wait)
         self._started = datetime.now()
         self._began = time.monotonic()
 
@@ -51,12 +41,13 @@ class Session:
         self._node.tracker.finish(_why_the_substep_ended(outcome))
         self._show_ended()
         self._keep(outcome)
-        self._take_down()
+        self._display.phase("shutting the nodes down", 0.0)
+        self._bringup.down()
         return outcome.exit_code
 
     def _attempt(self) -> Outcome:
         try:
-            self._bring_up()
+            self._bringup.up()
             self._start_episode()
             return self._carry_out()
         except BringupFailed as error:
@@ -64,60 +55,6 @@ class Session:
         except Interrupted as interrupted:
             self._cancel()
             return self._interrupted(interrupted)
-
-    # --- bring-up ---
-
-    def _bring_up(self) -> None:
-        for managed in self._managed:
-            self._wait_for_start(managed)
-        fresh = [managed for managed in self._managed if self._state_of(managed) != State.PRIMARY_STATE_ACTIVE]
-        self._configure([node for node in fresh if self._state_of(node) == State.PRIMARY_STATE_UNCONFIGURED])
-        for managed in fresh:
-            self._activate(managed)
-
-    def _wait_for_start(self, managed: ManagedNode) -> None:
-        limit = self._config.start_timeout
-        try:
-            self._wait(managed.is_there, limit, f"waiting for node {managed.name}")
-        except TookTooLong:
-            raise BringupFailed(f"node {managed.name} has not come up within {limit:.0f} s") from None
-
-    def _state_of(self, managed: ManagedNode) -> int:
-        answer = managed.ask_state()
-        try:
-            self._wait(answer.done, ANSWER, f"asking node {managed.name} for its state")
-        except TookTooLong:
-            raise BringupFailed(f"node {managed.name} does not say which state it is in") from None
-        return answer.result().current_state.id
-
-    def _configure(self, nodes: list[ManagedNode]) -> None:
-        """All at once: loading a simulator and loading a model take long, and neither needs the other."""
-        answers = {managed: managed.request(CONFIGURE) for managed in nodes}
-        limit = time.monotonic() + self._config.configure_timeout
-        while answers:
-            names = ", ".join(managed.name for managed in answers)
-            try:
-                self._wait(
-                    lambda: any(answer.done() for answer in answers.values()),  # noqa: B023 (called in this round)
-                    limit - time.monotonic(),
-                    f"configuring {names}",
-                )
-            except TookTooLong:
-                raise BringupFailed(f"not configured in {self._config.configure_timeout:.0f} s: {names}") from None
-            for managed in [managed for managed, answer in answers.items() if answer.done()]:
-                self._require(managed, answers.pop(managed).result().success, "refused to configure")
-
-    def _activate(self, managed: ManagedNode) -> None:
-        answer = managed.request(ACTIVATE)
-        try:
-            self._wait(answer.done, self._config.start_timeout, f"activating {managed.name}")
-        except TookTooLong:
-            raise BringupFailed(f"node {managed.name} did not become active") from None
-        self._require(managed, answer.result().success, "refused to become active")
-
-    def _require(self, managed: ManagedNode, success: bool, refusal: str) -> None:
-        if not success:
-            raise BringupFailed(f"node {managed.name} {refusal}: {self._last_word(managed.name)}")
 
     # --- the task ---
 
@@ -144,7 +81,7 @@ class Session:
         except TookTooLong:
             raise BringupFailed("the planner does not answer to the task") from None
         if not goal.accepted:
-            return Outcome(ExitCode.TASK_FAILED, "rejected", message=self._last_word("planner"))
+            return Outcome(ExitCode.TASK_FAILED, "rejected", message=self._node.last_word("planner"))
         self._interruption.wait(goal.is_over, meanwhile=self._show_progress)
         return self._judge(goal.result)
 
@@ -160,12 +97,6 @@ class Session:
         if result.success:
             common["message"] = f"{result.message}, but the world says that the goal does not hold"
         return Outcome(ExitCode.TASK_FAILED, "failed" if result.success else "aborted", **common)
-
-    def _last_word(self, node: str) -> str:
-        """What a node complained about; asked for when it has just refused something, so it may still be on its way."""
-        name = self._node.full_name(node)
-        wait_quietly(lambda: self._node.complaints.newest(name) != "", LAST_WORDS)
-        return self._node.complaints.newest(name) or f"{node} did not say why; see its log"
 
     def _cancel(self) -> None:
         goal = self._node.goal
@@ -206,17 +137,6 @@ class Session:
         self._display.message(f"video, summary and logs: {self._config.run_folder.path}")
         if video and video.problem:
             self._display.message(f"video: {video.problem}", "yellow")
-
-    def _take_down(self) -> None:
-        """In the reverse order, without those that are gone or stuck in a transition; they are ended as processes."""
-        self._display.phase("shutting the nodes down", 0.0)
-        reachable = [node for node in reversed(self._managed) if node.is_there() and not node.is_busy()]
-        states = {managed: managed.ask_state() for managed in reachable}
-        wait_quietly(lambda: all(state.done() for state in states.values()), ANSWER_WHEN_ENDING)
-        for managed in [managed for managed in reachable if states[managed].done()]:
-            transition = SHUTDOWN.get(states[managed].result().current_state.id)
-            if transition is not None:
-                wait_quietly(managed.request(transition).done, SHUTTING_DOWN)
 
     # --- waiting ---
 

@@ -16,12 +16,14 @@ from substep_interfaces.srv import ResetEpisode
 from libero_bridge.placement import Placement
 from substep_bringup.session.complaints import Complaints
 from substep_bringup.session.goal import Goal
+from substep_bringup.session.interruption import wait_quietly
 from substep_bringup.session.recorder import RunRecorder, VideoStats
 from substep_bringup.session.session_config import SessionConfig, run_folder_at
 from substep_bringup.session.tracker import RunTracker
 from substep_policy.messages import image_from_message, to_nanoseconds
 from substep_policy.node_parameters import BadParameter, NodeParameters
 
+LAST_WORDS = 2.0  # s for news that is on its way when something has ended
 RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 IMAGES = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)  # deep: a busy recorder should miss none
@@ -57,6 +59,12 @@ class SessionNode(Node):
     def full_name(self, node: str) -> str:
         """A node of this namespace, without the leading slash, e.g. "robot1/bridge"."""
         return f"{self.get_namespace()}/{node}".strip("/")
+
+    def last_word(self, node: str) -> str:
+        """What a node complained about; asked for when it has just refused something, so it may still be on its way."""
+        name = self.full_name(node)
+        wait_quietly(lambda: self.complaints.newest(name) != "", LAST_WORDS)
+        return self.complaints.newest(name) or "it did not say why; see its log"
 
     def reset_episode(self, placement: Placement, init_state: int, seed: int) -> Future:
         """Reset the world within its current task."""
