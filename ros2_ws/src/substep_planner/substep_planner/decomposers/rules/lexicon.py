@@ -54,6 +54,7 @@ SYNONYMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"bookshelf", "shelf"),
         (r"layer(?= of)", "drawer"),
         (r"slot|section", "compartment"),
+        (r"(?:to|on|onto) the ([\w ]+?)'s (left|right|front|back)(?: side)?(?=$|,|;| and\b)", r"to the \2 of the \1"),
     )
 )
 
@@ -64,8 +65,8 @@ PICK = (r"pick up …", r"pick … up", r"lift up …", r"lift … up", r"take h
 PUT = (r"put … away", r"set down …", r"put down …") + tuple(
     f"{verb} …"
     for verb in (
-        "put", "place", "set", "move", "lay", "drop", "transfer", "bring", "insert", "store", "leave", "deposit",
-        "position", "rest", "stand", "carry", "return", "stow", "relocate", "slip", "tuck",
+        "put", "place", "set", "move", "lay", "drop", "transfer", "bring", "lower", "insert", "store", "leave",
+        "deposit", "position", "rest", "stand", "carry", "return", "release", "stow", "relocate", "slip", "tuck",
     )
 )  # fmt: skip
 STACK = (r"stack … up", r"stack …", r"pile …")
@@ -83,9 +84,14 @@ PUSH = (r"push …", r"slide …", r"shove …", r"nudge …")
 
 FILLERS = re.compile(
     r"\b(?:please|kindly|carefully|gently|slowly|quickly|simply|just|now|again|firstly|first|secondly|finally|lastly|"
-    r"afterwards|afterward|subsequently|also|could you|can you|would you|will you|i want you to|i would like you to|"
-    r"your task is to|go ahead and|make sure to|robot)\b"
+    r"as well|too|(?<!upside )down(?= (?:on|onto|in|into|inside|to|under|next)\b)|afterwards|afterward|subsequently|"
+    r"also|could you|can you|would you|will you|i want you to|i would like you to|your task is to|go ahead and|"
+    r"make sure to|over(?= to\b)|robot)\b"
 )
+GERUNDS = {
+    "opening": "open", "closing": "close", "shutting": "shut", "turning": "turn", "switching": "switch",
+    "putting": "put", "placing": "place", "picking": "pick", "taking": "take", "pulling": "pull", "pushing": "push",
+}  # fmt: skip
 # Words whose meaning the rules would lose: a sentence with one of them is refused, with the reason.
 UNSUPPORTED = {
     "not": "a negation", "don't": "a negation", "never": "a negation", "without": "a negation",

@@ -10,9 +10,9 @@ from substep_planner.decomposers.rules.lexicon import CONTAINERS, KNOWN_NOUNS, P
 _DETERMINERS = re.compile(r"^(?:(?:the|a|an|my|your|one|some)\s+)+")
 _SIDE = "|".join(sorted(SIDES, key=len, reverse=True))
 _PART = re.compile(
-    rf"^(?:(?P<owner1>[\w ]+?)(?:'s|s')\s+)?(?:(?P<side1>{_SIDE})\s+)?(?P<owner2>cabinet |caddy )?"
+    rf"^(?:(?P<owner1>(?:\w+ )?\w+?)(?:'s|s')\s+)?(?:(?P<side1>{_SIDE})\s+)?(?P<owner2>cabinet |caddy )?"
     rf"(?:(?P<side2>{_SIDE})\s+)?(?P<part>drawer|compartment)"
-    rf"(?: (?:on|at) the (?P<side3>{_SIDE}))?(?: (?:of|in|on) the (?P<owner3>[\w ]+?))?$"
+    rf"(?: (?:on|at|in) the (?P<side3>{_SIDE}))?(?: (?:of|in|on) the (?P<owner3>[\w ]+?))?$"
 )
 _PART_OWNER = {"drawer": "cabinet", "compartment": "caddy"}
 
@@ -25,9 +25,9 @@ _RELATIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?:from|at|in) (?:the )?(?:table cent(?:er|re)|(?:cent(?:er|re)|middle) of the table)", "from table center"),
         (r"(?:next to|beside|near to|near|close to|adjacent to|by|by the side of) (.+)", "next to {0}"),
         (rf"(?:on|at|to|in) the ({_SIDE})(?: side)?", "<side>"),
+        (r"(?:out of|from inside|from within|inside of|inside|in|within) (.+)", "in {0}"),
         (r"(?:from )?(?:on )?(?:the )?top of (.+)", "on {0}"),
         (r"(?:from )?(?:on|off of|off|atop|upon|from) (.+)", "on {0}"),
-        (r"(?:out of|from inside|from within|inside of|inside|in|within) (.+)", "in {0}"),
         (r"outside(?: of)? (.+)", "outside {0}"),
     )
 )  # fmt: skip
@@ -54,6 +54,7 @@ _NOT_IN_NAMES = frozenset(
     "to onto into with from of its next then and the on in under at by for so that which who this there up down "
     "together them it is are out off over against around where".split()
 )
+_OF_A_PART = re.compile(rf"(?:on|at|in) the (?:{_SIDE}) of\b")
 _POSITION = re.compile(
     rf"^(?:on|at|in|to) the (?:{_SIDE})(?: side)?(?=$|\s(?:on|onto|in|into|inside|to|under|next|of the)\s)(?! of)"
 )
@@ -140,6 +141,8 @@ def split_destination(text: str, *, first: bool = False) -> tuple[str, str, str]
         rest = text[word.start() :]
         if skipped := _POSITION.match(rest) or re.match(rf"(?:{_BESIDE})\s", rest):
             position = word.start() + skipped.end()
+        elif re.search(r"\b(?:drawer|compartment)\s$", text[: word.start()]) and _OF_A_PART.match(rest):
+            position = word.start() + 2  # "the compartment at the back of the caddy" is one thing
         elif found := _destination_at(rest):
             if best is None or not first:
                 best = (word.start(), word.start() + found[0], found[1])
@@ -157,6 +160,8 @@ def make_place(preposition: str, thing: Thing) -> Place:
     """Chooses between "on" and "in" where the sentence said "to"."""
     if preposition == "to":
         preposition = "in" if thing.head in CONTAINERS else "on"
+    if preposition == "on" and thing.head in CONTAINERS - {"bowl", "microwave"}:
+        preposition = "in"
     if preposition == "on top of" and thing.head == "drawer":  # the top of a drawer is the cabinet's
         thing = Thing(thing.name.split(" of the ")[-1])
     elif preposition == "on top of" and thing.head not in ("cabinet", "shelf", "microwave"):

@@ -17,6 +17,8 @@ from substep_planner.decomposers.rules.phrases import (
 )
 from substep_planner.decomposers.rules.sentence import Clause, Verb, conjuncts
 
+_OPPOSITE = {"left": "right", "right": "left"}
+
 
 @dataclass(frozen=True)
 class Motion:
@@ -81,6 +83,8 @@ class _Reader:
                 self._place_stack(place)
             else:
                 self._carry(things, place)
+            if len(things) == 1 and place.preposition == "on" and place.thing.head not in lexicon.FIXTURES:
+                self.stacked = (things[0], place.thing)
         self._write_deferred()
 
     def _stack(self, clause: Clause) -> None:
@@ -113,6 +117,8 @@ class _Reader:
 
     def _push(self, clause: Clause) -> None:
         what, preposition, where = split_destination(clause.rest)
+        if not preposition.startswith("to"):  # "slide the pan under the shelf" is no push along the table
+            return self._put(clause)
         thing = self._object(what)
         self._write(Verb.PUSH, thing, self._place(preposition, where))
         self.moved = [thing]
@@ -166,9 +172,8 @@ class _Reader:
         return [replace(read_thing(noun), side="left"), replace(read_thing(noun), side="right")]
 
     def _thing(self, text: str) -> Thing:
-        if (last := self.moved or self.held) and re.search(r"\b(?:one|other)$", text):  # "the right one"
-            text = re.sub(r"\b(?:other )?one$|\bother$", last[-1].name, text)
-        thing = read_thing(text)
+        last = self.moved or self.held
+        thing = read_thing(_completed(text, last[-1] if last else None))
         if thing.head in lexicon.FIXTURES:
             raise PhraseError(f"the {thing.phrase} cannot be moved")
         if found := re.match(r"in the (.*\bdrawer\b.*)$", thing.relation):
@@ -193,13 +198,13 @@ class _Reader:
     def _place_thing(self, text: str) -> Thing:
         if self.openable is not None and text in lexicon.OPENABLE_PRONOUNS:
             return self.openable
-        if self.place is not None:  # "the right plate" after "the left one"
-            text = re.sub(r"\b(?:other )?one$", self.place.name, text)
-        return read_thing(text)
+        return read_thing(_completed(text, self.place))
 
     def _operated(self, text: str, opening: bool) -> Thing:
         if opening and self.openable is not None and text in lexicon.OPENABLE_PRONOUNS:
             return self.openable
+        if opening and self.openable is not None:  # "the top one"
+            text = re.sub(r"\b(?:other )?one$", self.openable.head, text)
         if text not in lexicon.PRONOUNS:
             return read_thing(text)
         thing = self.openable if opening else self.place
@@ -268,6 +273,21 @@ def single_motion(clauses: list[Clause]) -> Motion:
     if len(motions) != 1:
         raise PhraseError(f"it is {len(motions)} motions, expected one")
     return motions[0]
+
+
+def _completed(text: str, last: Thing | None) -> str:
+    """What is meant by "the right one", "the other plate" or "the other" after the last thing of that kind."""
+    found = re.match(r"^(?:the\s+)?(?:(other)\s*)?(.*?)\s*(?:\b(one))?$", text)
+    other, rest, one = found.groups()
+    if not other and not one:
+        return text
+    if last is None:
+        raise PhraseError(f"{text!r} refers to nothing")
+    if other and rest in ("", last.name):
+        if last.side not in _OPPOSITE:
+            raise PhraseError(f"{text!r} does not say which: the one before was not called left or right")
+        return f"{_OPPOSITE[last.side]} {last.name}"
+    return f"{rest} {last.name}" if one else text
 
 
 def _told_apart(motions: list[Motion]) -> list[Motion]:

@@ -57,6 +57,7 @@ _FIRST_WORDS = "|".join(
     sorted({template.split()[0] for group in (lexicon.PICK, lexicon.PUT, lexicon.STACK, lexicon.OPEN, lexicon.CLOSE,
             lexicon.TURN_ON, lexicon.TURN_OFF, lexicon.PUSH) for template in group})
 )  # fmt: skip
+_GERUNDS = "|".join(lexicon.GERUNDS)
 _SEPARATOR = re.compile(
     rf"\s*(?:[.;!]|,(?=\s*(?:and\s+)?(?:{_ADVERBS}\s+)?(?:{_FIRST_WORDS})\b)|"
     rf"\band(?=\s+(?:{_ADVERBS}\s+)?(?:{_FIRST_WORDS})\b)|,?\s*\b{_ADVERBS}(?=\s+(?:{_FIRST_WORDS})\b))\s*"
@@ -72,6 +73,7 @@ def clauses(sentence: str) -> list[Clause]:
         PhraseError: the sentence has a word whose meaning would be lost, or a clause has no known verb.
     """
     text = " ".join(sentence.lower().replace("’", "'").split())
+    text = _in_order(text)
     for word in re.findall(r"[\w']+", text):
         if word in lexicon.UNSUPPORTED:
             raise PhraseError(f"{word!r} ({lexicon.UNSUPPORTED[word]}) is beyond the rules")
@@ -80,6 +82,19 @@ def clauses(sentence: str) -> list[Clause]:
         text = pattern.sub(replacement, text)
     text = protect_conjunctions(" ".join(text.split()))
     return [_clause(part) for part in map(str.strip, _SEPARATOR.split(text)) if part.strip(" ,")]
+
+
+def _in_order(text: str) -> str:
+    """Brings clauses into the order of doing: "after opening …, …", "… before closing …", "in the tray, put …"."""
+    if found := re.match(rf"after ({_GERUNDS}) ([^,]+), (.+)$", text):
+        return f"{lexicon.GERUNDS[found[1]]} {found[2]}, {found[3]}"
+    if found := re.match(rf"(.+?),? before ({_GERUNDS}) ([^,]+)$", text):
+        return f"{found[1]}, {lexicon.GERUNDS[found[2]]} {found[3]}"
+    if found := re.match(rf"((?:in|into|inside|on|onto) the [^,]+), ((?:{_FIRST_WORDS}) [^,]+)$", text):
+        return f"{found[2]} {found[1]}"
+    if found := re.match(r"((?:the|both) [^,]+?) (?:should go|must go|goes|go|belongs|belong) ([^,]+)$", text):
+        return f"put {found[1]} {found[2]}"
+    return text
 
 
 def protect_conjunctions(text: str) -> str:
