@@ -54,7 +54,10 @@ SYNONYMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"bookshelf", "shelf"),
         (r"layer(?= of)", "drawer"),
         (r"slot|section", "compartment"),
-        (r"(?:to|on|onto) the ([\w ]+?)'s (left|right|front|back)(?: side)?(?=$|,|;| and\b)", r"to the \2 of the \1"),
+        (
+            r"(?:to|on|onto) the ((?:\w+ )?\w+)'s (left|right|front|back)(?: side)?(?=$|,|;| and\b)",
+            r"to the \2 of the \1",
+        ),
     )
 )
 
