@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from substep_policy.demonstrator.frames import Pose
-from substep_policy.demonstrator.hand import PALM_DISTANCE, PALM_HALF_WIDTH, TIP_LENGTH
+from substep_policy.demonstrator.hand import PALM_DISTANCE, TIP_LENGTH
 from substep_policy.demonstrator.obstacles import Obstacle
 
 _CLEARANCE = 0.015
 _SAMPLE = 0.02
 _FINGER_RADIUS = 0.035
+_PALM_REACH = 0.065  # of the discs along the palm's width
+_PALM_RADIUS = 0.04
 _COMMITTED = 0.03  # m from above the goal within which a descent among tall neighbours goes on
 _CLIMB = 1.2  # m of height per m of way
 
@@ -80,11 +82,12 @@ def _profile(hand: Pose, goal: Pose, obstacles: list[Obstacle], load: Load) -> t
     along = np.linspace(0, distance, max(2, int(distance / _SAMPLE) + 1))
     points = hand.position[:2] + np.outer(along / max(distance, 1e-6), way)
     needed = np.full(len(along), -np.inf)
+    palm = [side * _PALM_REACH * each.rotation[:2, 0] for each in (hand, goal) for side in (-1, 0, 1)]
     for obstacle in obstacles:
         top = obstacle.box.top + _CLEARANCE
         at_load = _distance_to_footprint(points + load.offset, obstacle) < load.radius
         at_fingers = _distance_to_footprint(points, obstacle) < _FINGER_RADIUS
-        at_palm = _distance_to_footprint(points, obstacle) < PALM_HALF_WIDTH
+        at_palm = np.min([_distance_to_footprint(points + reach, obstacle) for reach in palm], axis=0) < _PALM_RADIUS
         needed = np.maximum(needed, np.where(at_load, top + load.below, -np.inf))
         needed = np.maximum(needed, np.where(at_fingers, top + TIP_LENGTH, -np.inf))
         needed = np.maximum(needed, np.where(at_palm, top - PALM_DISTANCE, -np.inf))

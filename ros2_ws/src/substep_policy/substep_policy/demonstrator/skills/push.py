@@ -1,33 +1,39 @@
-"""Push a flat thing over the table: closed fingers inside its rim, dragging it along."""
+"""Push a flat round thing over the table: from behind, between spread fingers that keep it in line."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from substep_policy.demonstrator.boxes import body_box
-from substep_policy.demonstrator.controller import CLOSED
+from substep_policy.demonstrator.boxes import BoxSet, body_box
+from substep_policy.demonstrator.controller import OPEN, Pace
 from substep_policy.demonstrator.destinations import Destination, find_destination
-from substep_policy.demonstrator.frames import Pose
+from substep_policy.demonstrator.frames import Pose, angle_between, yaw
 from substep_policy.demonstrator.grounding import find_object
-from substep_policy.demonstrator.hand import TIP_LENGTH, pointing_down
+from substep_policy.demonstrator.hand import MAX_OPENING, TIP_LENGTH, hand_depths, tilted_hand
 from substep_policy.demonstrator.skills.skill import Motion, View
 from substep_policy.demonstrator.travel import Traveller
 from substep_policy.scene import SceneObject
 
-_CLOSED_ENOUGH = 0.01
-_INSIDE = 0.45  # of the outline's radius: where the fingers go down
-_TOLERANCE = 0.012
-_ABOVE_FLOOR = 0.012  # of the fingertips over the thing's underside
-_LEAD = 0.03
+_TILT = np.radians(20)  # the palm leans over the thing, away from what stands behind the hand
+_ABOVE_TABLE = 0.005  # of the fingertips
+_BEHIND = -0.003  # m from the outline, where the hand comes down: the thing bulges out between its fingers
+_SLANTS = np.radians([0, 12, -12, 25, -25])  # of the hand to the way
+_SWEEP = (0.0, 0.08, 0.16)  # m above the table at which the hand must be clear behind the thing
+_LEAD = 0.04  # m that the hand is led ahead
+_STUCK_STEPS = 20
+_LIFT = 0.1
+_PUSHING = Pace(speed=0.8, turning=0.3)
 
 
 class Push:
     def __init__(self, splits: tuple[tuple[str, str, str], ...]) -> None:
-        self._traveller = Traveller()
         self._splits = splits
+        self._traveller = Traveller()
         self._name: str | None = None
         self._words = ("", "")
-        self._pushing = False
+        self._facing: np.ndarray | None = None
+        self._pushes = False
+        self._still = 0
         self._lifted_from: Pose | None = None
 
     def step(self, view: View) -> Motion:
@@ -36,10 +42,15 @@ class Push:
         thing = view.thing(self._name)
         destination = find_destination(view.scene, *self._words, thing)
         way = destination.area.position[:2] - thing.position[:2]
-        arrived = np.linalg.norm(way) < _TOLERANCE and destination.holds(view.scene, thing)
-        if arrived or self._lifted_from is not None:
+        leg_is_over = self._pushes and (way @ self._facing < 0.004 or self._is_stuck(view))
+        arrived = not self._pushes and destination.holds(view.scene, thing)
+        if self._lifted_from is not None or leg_is_over or arrived:
             return self._lift(view, destination, thing)
-        return self._drag(view, thing, way / max(np.linalg.norm(way), 1e-6))
+        return self._push(view, thing, way)
+
+    def _is_stuck(self, view: View) -> bool:
+        self._still = self._still + 1 if view.is_slow else 0
+        return self._still > _STUCK_STEPS
 
     def _ground(self, view: View) -> None:
         errors = []
@@ -53,29 +64,53 @@ class Push:
                 errors.append(str(error))
         raise ValueError("; or ".join(dict.fromkeys(errors)))
 
-    def _drag(self, view: View, thing: SceneObject, direction: np.ndarray) -> Motion:
-        """Down in the middle, then against the rim ahead and on; lifts off when the thing got away."""
+    def _push(self, view: View, thing: SceneObject, way: np.ndarray) -> Motion:
+        """Down behind the thing, then straight on, steering so that the thing stays between the fingers."""
         hand, box = view.hand.pose, body_box(thing)
-        radius = float(np.min(thing.upper[:2] - thing.lower[:2]) / 2)
-        entry = box.position[:2] + direction * _INSIDE * radius
-        height = box.bottom + _ABOVE_FLOOR + TIP_LENGTH
-        # along the direction of motion the closed fingers are broadest across it
-        rotation = pointing_down(np.arctan2(direction[1], direction[0]) + np.pi / 2)
-        inside = np.linalg.norm(hand.position[:2] - box.position[:2]) < 0.9 * radius
-        low = hand.position[2] < height + 0.012
-        self._pushing = inside and (low or self._pushing and hand.position[2] < height + 0.03)
-        if self._pushing:
-            ahead = hand.position[:2] + direction * _LEAD + (entry - hand.position[:2]) * 0.0
-            return Motion(Pose(np.array([*ahead, height - 0.004]), rotation), CLOSED)
-        goal = Pose(np.array([*entry, height]), rotation)
-        return Motion(self._traveller.waypoint(hand, goal, view.obstacles(thing.name)), CLOSED)
+        if self._facing is None:
+            self._facing, self._still = self._clear_facing(view, thing, way), 0
+        facing, sideways = self._facing, np.array([-self._facing[1], self._facing[0]])
+        start = _behind(thing, facing)
+        offset = hand.position[:2] - box.position[:2]
+        behind, aside = -float(offset @ facing), float(offset @ sideways)
+        in_line = abs(aside) < 0.025 and 0 < behind < _radius(thing) + 0.03
+        ready = hand.position[2] < start.position[2] + 0.008 and angle_between(hand.rotation, start.rotation) < 0.2
+        self._pushes = in_line and (ready or self._pushes and hand.position[2] < start.position[2] + 0.03)
+        if not self._pushes:
+            return Motion(self._traveller.waypoint(hand, start, view.obstacles(thing.name)), OPEN)
+        ahead = hand.position[:2] + facing * _LEAD - 0.5 * aside * sideways
+        return Motion(Pose(np.array([*ahead, start.position[2]]), start.rotation), OPEN, _PUSHING)
+
+    def _clear_facing(self, view: View, thing: SceneObject, way: np.ndarray) -> np.ndarray:
+        """(2,) the way itself, or turned a little where something stands behind the thing: the rest is another leg."""
+        obstacles = BoxSet.of([obstacle.box for obstacle in view.obstacles(thing.name) if obstacle.owner != "table"])
+        close = obstacles.near(thing.position[:2], 0.4)
+        facings = [yaw(slant)[:2, :2] @ (way / np.linalg.norm(way)) for slant in _SLANTS]
+        depths = [
+            hand_depths([_behind(thing, facing).raised(height) for height in _SWEEP], MAX_OPENING, close).max()
+            for facing in facings
+        ]
+        return facings[int(np.argmin(np.maximum(np.array(depths) + 0.003, 0)))]
 
     def _lift(self, view: View, destination: Destination, thing: SceneObject) -> Motion:
         hand = view.hand.pose
         if self._lifted_from is None:
-            self._lifted_from = hand
-        goal = self._lifted_from.raised(0.1)
+            self._lifted_from, self._pushes = hand, False
+        goal = self._lifted_from.raised(_LIFT)
         is_up = hand.position[2] > goal.position[2] - 0.02
-        if is_up and not destination.holds(view.scene, thing):
-            self._lifted_from = None
-        return Motion(goal, CLOSED, done=is_up and destination.holds(view.scene, thing))
+        there = destination.holds(view.scene, thing)
+        if is_up and not there:
+            self._lifted_from = self._facing = None
+        return Motion(goal, OPEN, done=is_up and there)
+
+
+def _radius(thing: SceneObject) -> float:
+    return float(np.min(thing.upper[:2] - thing.lower[:2]) / 2)
+
+
+def _behind(thing: SceneObject, facing: np.ndarray) -> Pose:
+    """The hand down on the table behind the thing, fingers side by side across ``facing`` (2,)."""
+    box = body_box(thing)
+    position = np.array([*(box.position[:2] - facing * (_radius(thing) + _BEHIND)), box.bottom])
+    across = np.array([-facing[1], facing[0], 0.0])
+    return Pose(position, tilted_hand(-np.array([*facing, 0.0]), _TILT, across)).raised(_ABOVE_TABLE + TIP_LENGTH)
