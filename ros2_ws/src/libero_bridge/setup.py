@@ -16,6 +16,6 @@ setup(
     maintainer_email="maintainers@substep.dev",
     description="LIBERO as camera and joint topics: simulated world, action queue, safety guard.",
     license="Apache-2.0",
-    tests_require=["pytest"],
+    extras_require={"test": ["pytest"]},  # what colcon test goes by
     entry_points={"console_scripts": ["bridge_node = libero_bridge.bridge_node:main"]},
 )

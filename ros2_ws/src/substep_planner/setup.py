@@ -16,5 +16,6 @@ setup(
         (f"share/{PACKAGE}", ["package.xml"]),
     ],
     zip_safe=True,
+    extras_require={"test": ["pytest"]},  # what colcon test goes by
     entry_points={"console_scripts": ["planner_node = substep_planner.planner_node:main"]},
 )

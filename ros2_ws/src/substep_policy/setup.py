@@ -15,6 +15,6 @@ setup(
     maintainer_email="maintainers@substep.dev",
     description="Policies that drive an arm substep by substep, and the lifecycle node that serves one.",
     license="Apache-2.0",
-    tests_require=["pytest"],
+    extras_require={"test": ["pytest"]},  # what colcon test goes by
     entry_points={"console_scripts": ["policy_node = substep_policy.policy_node:main"]},
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
 
 import rclpy
@@ -39,6 +40,8 @@ def run_node(
             raise
         # the signal came while a callback was about to publish, and took the context away from under it
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # launch repeats them; the end is under way
+            signal.signal(number, signal.SIG_IGN)
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
