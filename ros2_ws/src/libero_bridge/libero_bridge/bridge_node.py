@@ -51,6 +51,7 @@ class BridgeNode(LifecycleNode):
         bridge_parameters.declare(self._declared)
         self._is_active = False
         self._simulation: Simulation | None = None
+        self._world: WorldPublisher | None = None
         self._entities: list = []
 
     # --- lifecycle ---
@@ -138,7 +139,9 @@ class BridgeNode(LifecycleNode):
         for destroy, entity in self._entities:
             destroy(entity)
         self._entities = []
-        self._world.destroy()
+        if self._world is not None:  # None: a signal came while configure was under way
+            self._world.destroy()
+            self._world = None
         self._simulation.close()
         self._simulation = None
 
