@@ -37,8 +37,8 @@ class Contact:
 STIFF = Contact()
 # For groceries and the sides of dishes: some initial states put one a centimetre into another, and a slow contact with
 # little friction parts the two without a kick. The gripper's and the table's own friction is higher and rules there.
-YIELDING = Contact(friction=(0.3, 0.1, 0.01), solref=(0.02, 1.0), solmix=20.0)
-SLIPPERY = Contact(friction=(0.3, 0.1, 0.01))
+YIELDING = Contact(friction=(0.3, 0.3, 0.1), solref=(0.02, 1.0), solmix=20.0)
+SLIPPERY = Contact(friction=(0.3, 0.3, 0.1))
 # For what things are put on: some of LIBERO's initial states begin up to 3 cm inside of it, and a stiff contact would
 # throw them into the air. This one lifts them out within three control steps; its weight overrules the other geom's.
 GENTLE = Contact(solref=(0.02, 1.0), solmix=1000.0)
