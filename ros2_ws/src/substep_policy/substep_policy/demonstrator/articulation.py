@@ -43,7 +43,8 @@ def limits_of(scene: SceneState, joint: SceneJoint) -> Limits:
     """Raises ValueError for an object whose limits are not known."""
     category = scene.objects[joint.object].category
     if category not in _LIMITS:
-        raise ValueError(f"{joint.object} ({category}) does not open, close or turn: expected one of {', '.join(_LIMITS)}")
+        expected = ", ".join(_LIMITS)
+        raise ValueError(f"{joint.object} ({category}) does not open, close or turn: expected one of {expected}")
     return _LIMITS[category]
 
 

@@ -1,4 +1,4 @@
-"""Where "on the plate", "in the top drawer of the cabinet" or "to the right of the caddy" is, and whether a thing is there."""
+"""Where "on the plate", "in the top drawer" or "to the right of the caddy" is, and whether a thing is there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from substep_policy.demonstrator.boxes import Box, body_box, region_box
 from substep_policy.demonstrator.frames import UP, most_vertical_axis
 from substep_policy.demonstrator.grounding import DIRECTIONS, LEVELS, find_object, find_region
-from substep_policy.demonstrator.obstacles import table_height
+from substep_policy.demonstrator.obstacles import find_obstacles, table_height
 from substep_policy.demonstrator.vocabulary import normalise
 from substep_policy.scene import SceneObject, SceneRegion, SceneState
 
@@ -117,7 +117,8 @@ def _region(scene: SceneState, region: SceneRegion, relation: str) -> Destinatio
     if relation == "in":
         floor = box.bottom
     elif region.object in scene.objects:
-        floor = body_box(scene.objects[region.object]).top
+        solid = [obstacle.box for obstacle in find_obstacles(scene) if obstacle.owner == region.object]
+        floor = max(box.top for box in solid if box.covers(region.position[:2]))
     else:
         floor = table_height(scene)
     return Destination(region.name, relation, region.object, box, floor)

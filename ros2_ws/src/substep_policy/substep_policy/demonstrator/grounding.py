@@ -71,7 +71,8 @@ def find_joint(scene: SceneState, phrase: str) -> SceneJoint:
         owner = find_object(scene, text)
         found = [joint for joint in scene.joints.values() if joint.object == owner.name]
     if len(found) != 1:
-        raise ValueError(f"{phrase!r} means {len(found)} moving parts, expected one of {', '.join(scene.joints) or 'none'}")
+        expected = ", ".join(scene.joints) or "none"
+        raise ValueError(f"{phrase!r} means {len(found)} moving parts, expected one of {expected}")
     return found[0]
 
 

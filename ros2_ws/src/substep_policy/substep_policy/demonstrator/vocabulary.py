@@ -69,8 +69,8 @@ def parse_command(instruction: str) -> Command:
         if match:
             return command(_splits(match[1], text)) if command in (Place, Push) else command(match[1])
     raise ValueError(
-        f"substep {instruction!r} is not understood: expected one of 'pick up …', 'place … on|in|under|to the left of …', "
-        "'push … to …', 'open …', 'close …', 'turn on …', 'turn off …'"
+        f"substep {instruction!r} is not understood: expected one of 'pick up …', "
+        "'place … on|in|under|to the left of …', 'push … to …', 'open …', 'close …', 'turn on …', 'turn off …'"
     )
 
 

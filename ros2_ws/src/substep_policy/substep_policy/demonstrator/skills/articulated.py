@@ -27,9 +27,8 @@ class Articulated:
             joint = find_joint(view.scene, self._phrase)
             category = view.scene.objects[joint.object].category
             if category not in self._motions:
-                raise ValueError(
-                    f"cannot {self._verb} {self._phrase!r}, which is {joint.object}: expected {' or '.join(self._motions)}"
-                )
+                expected = " or ".join(self._motions)
+                raise ValueError(f"cannot {self._verb} {self._phrase!r}, which is {joint.object}: expected {expected}")
             self._skill = self._motions[category](joint.name)
         return self._skill.step(view)
 
