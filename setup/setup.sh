@@ -2,7 +2,7 @@
 # Sourced by ./substep with ROOT set; every step is skipped when its inputs have not changed.
 
 CACHE=${SUBSTEP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/substep}
-SETUP_LOG=${TMPDIR:-/tmp}/substep-setup-$(id -u).log
+SETUP_LOG=${TMPDIR:-/tmp}/substep-setup-$(id -u)-$$.log
 UV_VERSION=0.13.8
 
 say()  { printf '%s\n' "$*" >&2; }
