@@ -15,7 +15,9 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
     ],
-    zip_safe=True,
+    install_requires=["setuptools"],
+    tests_require=["pytest"],
+    zip_safe=False,
     extras_require={"test": ["pytest"]},  # what colcon test goes by
     entry_points={"console_scripts": ["planner_node = substep_planner.planner_node:main"]},
 )
