@@ -26,8 +26,30 @@ def _parser() -> argparse.ArgumentParser:
         help=f"who is asked, in this order: {', '.join(DECOMPOSERS)} (default: {' '.join(DEFAULT_ORDER)})",
     )
     parser.add_argument("--library", default="", metavar="FILE", help="a plan file instead of the shipped one")
+    models = parser.add_argument_group("language models")
+    default = DecomposerSettings()
+    models.add_argument("--model", default="", help="hub id, folder or the server's name for it")
+    models.add_argument(
+        "--url", default=default.openai_url, help=f"of an OpenAI-compatible server ({default.openai_url})"
+    )
+    models.add_argument("--device", default=default.device, help="auto, cpu, cuda or cuda:N (default: auto)")
+    models.add_argument("--prompt", default="", metavar="FILE", help="a prompt file instead of the shipped one")
+    models.add_argument("--cache", default="", metavar="FOLDER", help="keep plans there")
     parser.add_argument("--json", action="store_true", help="print the steps as in APD_plans.json")
     return parser
+
+
+def _settings(options: argparse.Namespace) -> DecomposerSettings:
+    default = DecomposerSettings()
+    return DecomposerSettings(
+        library=options.library,
+        prompt=options.prompt,
+        plan_cache=options.cache,
+        transformers_model=options.model or default.transformers_model,
+        device=options.device,
+        openai_url=options.url,
+        openai_model=options.model or default.openai_model,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        decomposers = load_decomposers(options.decomposers, DecomposerSettings(library=options.library))
+        decomposers = load_decomposers(options.decomposers, _settings(options))
         result = decompose(PlanRequest(options.instruction, options.suite), decomposers)
     except PlanningError as error:
         print(f"{error.code.name}: {error}", file=sys.stderr)
