@@ -1,0 +1,129 @@
+"""Sizes of an OpenVLA-OFT backbone. The defaults are those of the published 7.5 B checkpoints."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from substep_policy.configuration import configuration
+from substep_policy.observation import ACTION_DIM
+
+
+@configuration
+class VisionTransformerConfig:
+    """One vision transformer, and how its pixels are normalised.
+
+    Attributes:
+        width: of a patch token; mlp_width: of the feed-forward layers between.
+        register_tokens: DINOv2's registers, which come after its class token.
+        layer_scale: starting value of LayerScale; None: the model has none.
+        class_token: the model has one.
+        attention_pooling: the model carries SigLIP's pooling head; its weights are kept and never used.
+        mean, std: of RGB in [0, 1].
+    """
+
+    width: int
+    layers: int
+    heads: int
+    mlp_width: int
+    register_tokens: int = 0
+    layer_scale: float | None = None
+    class_token: bool = False
+    attention_pooling: bool = False
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+    def __post_init__(self) -> None:
+        if self.layers < 2:
+            raise ValueError(f"layers is {self.layers}: features come from the second-to-last block, so at least 2")
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} does not divide into {self.heads} heads")
+
+
+DINOV2_LARGE = VisionTransformerConfig(
+    width=1024,
+    layers=24,
+    heads=16,
+    mlp_width=4096,
+    register_tokens=4,
+    layer_scale=1e-5,
+    class_token=True,
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
+)
+SIGLIP_SO400M = VisionTransformerConfig(width=1152, layers=27, heads=16, mlp_width=4304, attention_pooling=True)
+
+
+@configuration
+class LanguageModelConfig:
+    """A Llama. ``vocabulary_size`` counts the rows of the embedding, those that only pad it included."""
+
+    width: int = 4096
+    layers: int = 32
+    heads: int = 32
+    key_value_heads: int = 32
+    mlp_width: int = 11008
+    vocabulary_size: int = 32064
+    norm_epsilon: float = 1e-6
+    rope_theta: float = 10000.0
+    max_positions: int = 2048
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} does not divide into {self.heads} heads")
+
+
+@configuration
+class SpecialTokens:
+    """Ids that frame the sequence. ``empty`` closes every prompt: Llama's token of the lone space marker."""
+
+    bos: int = 1
+    eos: int = 2
+    empty: int = 29871
+    pad: int = 32000
+
+
+@configuration
+class OpenVLAConfig:
+    """An OpenVLA-OFT backbone.
+
+    Attributes:
+        image_size: side of the square images in pixels.
+        cameras: in the order in which their patches enter the sequence.
+        chunk_length: actions of a chunk, each of which takes ``ACTION_DIM`` slots of the sequence.
+    """
+
+    type: Literal["openvla"] = "openvla"
+    dinov2: VisionTransformerConfig = DINOV2_LARGE
+    siglip: VisionTransformerConfig = SIGLIP_SO400M
+    language_model: LanguageModelConfig = LanguageModelConfig()
+    tokens: SpecialTokens = SpecialTokens()
+    image_size: int = 224
+    patch_size: int = 14
+    cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
+    chunk_length: int = 8
+
+    def __post_init__(self) -> None:
+        if self.image_size % self.patch_size:
+            raise ValueError(f"image_size {self.image_size} is no multiple of patch_size {self.patch_size}")
+        if not self.cameras:
+            raise ValueError("cameras is empty: the model needs at least one image")
+        if self.chunk_length < 1:
+            raise ValueError(f"chunk_length is {self.chunk_length}, must be at least 1")
+        highest = max(self.tokens.bos, self.tokens.eos, self.tokens.empty, self.tokens.pad)
+        if highest >= self.language_model.vocabulary_size:
+            raise ValueError(
+                f"token id {highest} is outside the vocabulary of {self.language_model.vocabulary_size} tokens"
+            )
+
+    @property
+    def action_slots(self) -> int:
+        """C·A: positions of the sequence that stand for a chunk."""
+        return self.chunk_length * ACTION_DIM
+
+    @property
+    def patches(self) -> int:
+        """Patches of all images of one observation."""
+        return (self.image_size // self.patch_size) ** 2 * len(self.cameras)
+
+
+PUBLISHED = OpenVLAConfig()

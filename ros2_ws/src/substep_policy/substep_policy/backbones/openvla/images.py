@@ -1,0 +1,80 @@
+"""Camera images in the form the published checkpoints were trained on.
+
+Their training images are LIBERO's turned by 180°. Ours are upright in the geometric sense, and therefore mirrored
+left to right against theirs; the mirroring is undone here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn import functional
+
+from substep_policy.backbones.openvla.config import OpenVLAConfig
+
+JPEG_QUALITY = 95
+CROP_AREA = 0.9
+
+
+class ImagePipeline:
+    """Images of one observation -> pixels (cameras, 6, S, S) float32, normalised for DINOv2 and for SigLIP."""
+
+    def __init__(self, config: OpenVLAConfig) -> None:
+        self._cameras, self._size = config.cameras, config.image_size
+        self._means = np.array([*config.dinov2.mean, *config.siglip.mean], np.float32)[:, None, None]
+        self._stds = np.array([*config.dinov2.std, *config.siglip.std], np.float32)[:, None, None]
+
+    def __call__(self, images: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Camera name -> (H, W, 3) uint8 RGB, upright, any size.
+
+        Raises:
+            ValueError: a camera the model needs is missing.
+        """
+        missing = [name for name in self._cameras if name not in images]
+        if missing:
+            raise ValueError(f"the model needs camera {', '.join(missing)}; the observation has {sorted(images)}")
+        return np.stack([self._pixels(images[name]) for name in self._cameras])
+
+    def _pixels(self, image: np.ndarray) -> np.ndarray:
+        prepared = centre_crop(resize(mirror(image), self._size), CROP_AREA)
+        unit = prepared.transpose(2, 0, 1).astype(np.float32) / 255.0
+        return (np.concatenate([unit, unit]) - self._means) / self._stds
+
+
+def mirror(image: np.ndarray) -> np.ndarray:
+    """Swap left and right of (H, W, 3)."""
+    return image[:, ::-1]
+
+
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+    """(H, W, 3) uint8 -> (size, size, 3) uint8, through JPEG and Lanczos as when the training data were made.
+
+    An image that already fits is left as it is, JPEG and all.
+    """
+    if image.shape[:2] == (size, size):
+        return image
+    return np.array(jpeg_round_trip(image).resize((size, size), Image.Resampling.LANCZOS))
+
+
+def jpeg_round_trip(image: np.ndarray) -> Image.Image:
+    """The losses of JPEG with halved chroma resolution."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling="4:2:0")
+    return Image.open(buffer).convert("RGB")
+
+
+def centre_crop(image: np.ndarray, area: float) -> np.ndarray:
+    """Keep the middle ``area`` of (S, S, 3) uint8 and enlarge it to the old size, bilinearly, corner on corner.
+
+    Brightness is cut off and not rounded, as TensorFlow does when it turns [0, 1] into bytes.
+    """
+    side = area**0.5
+    unit = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].double() / 255.0
+    corners = torch.tensor([[[side, 0.0, 0.0], [0.0, side, 0.0]]], dtype=torch.float64)
+    grid = functional.affine_grid(corners, list(unit.shape), align_corners=True)
+    cropped = functional.grid_sample(unit, grid, mode="bilinear", align_corners=True)[0]
+    return (cropped * 255.5).clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()

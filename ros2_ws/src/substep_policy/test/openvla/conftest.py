@@ -1,0 +1,68 @@
+"""OpenVLA-OFT at a size that builds and runs in milliseconds."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from substep_policy.backbones.openvla.backbone import OpenVLABackbone
+from substep_policy.backbones.openvla.config import (
+    LanguageModelConfig,
+    OpenVLAConfig,
+    SpecialTokens,
+    VisionTransformerConfig,
+)
+from substep_policy.heads import L1HeadConfig, L1RegressionActionHead
+from substep_policy.model import ProprioProjector, SubstepModel
+
+WORDS = ("<unk>", "<s>", "</s>", "in", "out", ":", "?", "what", "robot", "pick", "up", "the", "bowl", "", "<pad>")
+
+
+@pytest.fixture
+def toy_openvla() -> OpenVLAConfig:
+    return OpenVLAConfig(
+        dinov2=VisionTransformerConfig(
+            width=16,
+            layers=3,
+            heads=2,
+            mlp_width=32,
+            register_tokens=4,
+            layer_scale=0.5,
+            class_token=True,
+            mean=(0.485, 0.456, 0.406),
+            std=(0.229, 0.224, 0.225),
+        ),
+        siglip=VisionTransformerConfig(width=24, layers=3, heads=2, mlp_width=40, attention_pooling=True),
+        language_model=LanguageModelConfig(
+            width=32, layers=2, heads=4, key_value_heads=4, mlp_width=48, vocabulary_size=len(WORDS), max_positions=256
+        ),
+        tokens=SpecialTokens(bos=1, eos=2, empty=13, pad=14),
+        image_size=56,
+        chunk_length=3,
+    )
+
+
+@pytest.fixture
+def toy_model(toy_openvla: OpenVLAConfig) -> SubstepModel:
+    """Backbone, proprioception projector and L1 head in float64. No weight is left at a value that hides mistakes."""
+    torch.manual_seed(0)
+    width = toy_openvla.language_model.width
+    model = SubstepModel(
+        OpenVLABackbone(toy_openvla),
+        ProprioProjector(8, width),
+        L1RegressionActionHead(L1HeadConfig(hidden_dim=width), width),
+        None,
+    )
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, mean=0.1 if weight.ndim == 1 else 0.0, std=0.3)
+    return model.double().eval()
+
+
+@pytest.fixture
+def toy_tokenizer() -> Tokenizer:
+    """Words for pieces, and BOS in front, as Llama's tokenizer puts it."""
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    return tokenizer

@@ -1,0 +1,100 @@
+"""Prompts and images of OpenVLA-OFT."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from substep_policy.backbones.openvla.config import OpenVLAConfig
+from substep_policy.backbones.openvla.images import ImagePipeline, centre_crop, jpeg_round_trip, mirror, resize
+from substep_policy.backbones.openvla.prompt import PromptBuilder, prompt_text
+
+
+def test_the_prompt_asks_in_lower_case() -> None:
+    assert prompt_text("Pick up the Bowl") == "In: What action should the robot take to pick up the bowl?\nOut:"
+
+
+def test_a_prompt_is_followed_by_the_empty_token_slots_and_end(
+    toy_openvla: OpenVLAConfig, toy_tokenizer: Tokenizer
+) -> None:
+    prompts = PromptBuilder(toy_tokenizer, toy_openvla).build(["pick up the bowl", "bowl"])
+    tokens, slots = toy_openvla.tokens, toy_openvla.action_slots
+    assert prompts.attention_mask.sum(1).tolist() == (prompts.slot_start + slots + 1).tolist()
+    for ids, present, start in zip(prompts.input_ids, prompts.attention_mask, prompts.slot_start, strict=True):
+        assert ids[0] == tokens.bos
+        assert ids[start - 1] == tokens.empty
+        assert ids[start - 2] != tokens.empty
+        assert ids[start + slots] == tokens.eos
+        assert (ids[~present] == tokens.pad).all()
+
+
+def test_an_empty_token_the_tokenizer_has_put_is_not_doubled(
+    toy_openvla: OpenVLAConfig, toy_tokenizer: Tokenizer
+) -> None:
+    words = toy_tokenizer.get_vocab() | {"Out": toy_openvla.tokens.empty, ":": toy_openvla.tokens.empty}
+    closing = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    closing.pre_tokenizer, closing.post_processor = pre_tokenizers.Whitespace(), toy_tokenizer.post_processor
+    prompts = PromptBuilder(closing, toy_openvla).build(["bowl"])
+    plain = PromptBuilder(toy_tokenizer, toy_openvla).build(["bowl"])
+    assert prompts.slot_start[0] == plain.slot_start[0] - 1
+
+
+def test_a_tokenizer_without_bos_is_refused(toy_openvla: OpenVLAConfig, toy_tokenizer: Tokenizer) -> None:
+    bare = Tokenizer(models.WordLevel(toy_tokenizer.get_vocab(), unk_token="<unk>"))
+    bare.pre_tokenizer = pre_tokenizers.Whitespace()
+    with pytest.raises(ValueError, match="not with BOS 1"):
+        PromptBuilder(bare, toy_openvla).build(["bowl"])
+    with pytest.raises(ValueError, match="no instructions"):
+        PromptBuilder(toy_tokenizer, toy_openvla).build([])
+
+
+def smooth_image(size: int) -> np.ndarray:
+    """Red grows to the right, green downwards."""
+    ramp = np.linspace(20, 235, size)
+    image = np.stack([np.tile(ramp, (size, 1)), np.tile(ramp[:, None], (1, size)), np.full((size, size), 90.0)], -1)
+    return image.astype(np.uint8)
+
+
+def test_upright_images_reach_the_model_mirrored() -> None:
+    """LIBERO renders upside down; the policy was trained on that turned by 180°."""
+    rendered = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    upright = rendered[::-1]
+    np.testing.assert_array_equal(mirror(upright), np.rot90(rendered, 2))
+
+
+def test_resizing_passes_through_jpeg_unless_the_image_fits() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    np.testing.assert_array_equal(resize(noise, 64), noise)
+    assert (np.asarray(jpeg_round_trip(noise)) != noise).any()
+    enlarged = resize(smooth_image(64), 128)
+    assert enlarged.shape == (128, 128, 3)
+    np.testing.assert_allclose(enlarged, smooth_image(128), atol=6)
+
+
+def test_the_crop_keeps_nine_tenths_of_the_area() -> None:
+    size, side = 65, 0.9**0.5
+    image = smooth_image(size)
+    cropped = centre_crop(image, 0.9)
+    margin = (1 - side) / 2
+    expected = 20 + 215 * np.linspace(margin, 1 - margin, size)
+    np.testing.assert_allclose(cropped[size // 2, :, 0], expected, atol=2)
+    np.testing.assert_allclose(cropped[:, size // 2, 1], expected, atol=2)
+    assert (cropped[..., 2] == 90).all()
+
+
+def test_pixels_are_normalised_for_both_transformers(toy_openvla: OpenVLAConfig) -> None:
+    grey = np.full((32, 48, 3), 128, np.uint8)
+    pixels = ImagePipeline(toy_openvla)({"agentview": grey, "eye_in_hand": grey})
+    assert pixels.shape == (2, 6, 56, 56)
+    assert pixels.dtype == np.float32
+    np.testing.assert_allclose(pixels[0, 0], (128 / 255 - 0.485) / 0.229, atol=1e-5)
+    np.testing.assert_allclose(pixels[0, 3:], (128 / 255 - 0.5) / 0.5, atol=1e-5)
+
+
+def test_cameras_enter_in_the_configured_order(toy_openvla: OpenVLAConfig) -> None:
+    dark, bright = np.zeros((32, 32, 3), np.uint8), np.full((32, 32, 3), 255, np.uint8)
+    pixels = ImagePipeline(toy_openvla)({"eye_in_hand": bright, "agentview": dark})
+    assert pixels[0].max() < pixels[1].min()
+    with pytest.raises(ValueError, match="eye_in_hand"):
+        ImagePipeline(toy_openvla)({"agentview": dark})
