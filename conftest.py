@@ -1,10 +1,14 @@
-"""Every test process gets a ROS domain of its own on this machine, so that parallel runs never hear each other."""
+"""Every test process gets a ROS domain of its own on this machine, so that parallel runs never hear each other.
+
+Hypothesis sets no deadlines: how long an example takes says more about what else the machine is doing.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 
+import hypothesis
 import pytest
 
 from substep_bringup.domain import free_domain
@@ -13,6 +17,8 @@ DOMAIN_KEY = pytest.StashKey[contextlib.ExitStack]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.register_profile("substep", deadline=None)
+    hypothesis.settings.load_profile("substep")
     held = config.stash.setdefault(DOMAIN_KEY, contextlib.ExitStack())
     os.environ["ROS_DOMAIN_ID"] = str(held.enter_context(free_domain()))
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
