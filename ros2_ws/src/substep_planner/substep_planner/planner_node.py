@@ -233,7 +233,7 @@ class PlannerNode(LifecycleNode):
 
     def _conclude(self, goal: ServerGoalHandle, finish: Finish) -> ExecuteTask.Result:
         self._last = finish
-        end = f"task {goal.request.task!r} ended with {finish.code.name}: {finish.message}"
+        end = f"task {goal.request.task or 'of the episode'!r} ended with {finish.code.name}: {finish.message}"
         if finish.success:  # a logger call must keep its severity, so there are two
             self.get_logger().info(end)
         else:
