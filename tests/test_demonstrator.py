@@ -1,0 +1,76 @@
+"""The demonstrator in the simulated world: EOS only when the effect holds, recovery, noise, starts in mid-task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from libero_bridge.simulation import Simulation, SimulationConfig
+from substep_planner.plan import Substep
+from substep_policy.demonstrator import Demonstrator
+from training.rollout import EOS, REFUSED, EpisodeResult, RolloutConfig, run_episode
+
+PICK = Substep("pick up the alphabet soup", "the gripper holds the alphabet soup in the air")
+PLACE = Substep("place the alphabet soup in the basket", "the alphabet soup is in the basket")
+GOAL = "in alphabet_soup_1 basket_1_contain_region"
+
+pytestmark = pytest.mark.xdist_group("demonstrator")
+
+
+@pytest.fixture(scope="module")
+def simulation() -> Iterator[Simulation]:
+    """libero_object, task 0: the alphabet soup into the basket."""
+    world = Simulation(SimulationConfig("libero_object", 0, render=False))
+    yield world
+    world.close()
+
+
+def reasons(result: EpisodeResult) -> list[str]:
+    return [substep.reason for substep in result.substeps]
+
+
+def test_eos_comes_when_the_effect_holds(simulation: Simulation) -> None:
+    held = run_episode(simulation, Demonstrator(), [PICK])
+    assert reasons(held) == [EOS] and not held.success
+    scene = simulation.scene()
+    assert "alphabet_soup_1" in scene.grasped and scene.objects["alphabet_soup_1"].position[2] > 0.08
+
+    placed = run_episode(simulation, Demonstrator(), [PICK, PLACE])
+    assert reasons(placed) == [EOS, EOS] and placed.success
+    scene = simulation.scene()
+    assert scene.predicates[GOAL] and "alphabet_soup_1" not in scene.grasped
+    assert np.abs(simulation.gripper_position()).sum() > 0.06  # open
+
+
+def test_actions_stay_in_range_and_under_noise_the_task_is_still_done(simulation: Simulation) -> None:
+    actions = []
+    config = RolloutConfig(noise=0.2, seed=1)
+    result = run_episode(
+        simulation, Demonstrator(), [PICK, PLACE], config, on_step=lambda _, action, *rest: actions.append(action)
+    )
+    assert reasons(result) == [EOS, EOS] and result.success
+    assert np.abs(actions).max() <= 1
+
+
+def test_a_bumped_object_is_followed(simulation: Simulation) -> None:
+    def bump(*_: object) -> None:
+        if simulation.step_count == 20:
+            data = simulation._env.sim.data
+            joint = simulation._env.objects_dict["alphabet_soup_1"].joints[-1]
+            data.set_joint_qpos(joint, data.get_joint_qpos(joint) + np.array([0.05, 0.04, 0, 0, 0, 0, 0]))
+
+    result = run_episode(simulation, Demonstrator(), [PICK, PLACE], on_step=bump)
+    assert reasons(result) == [EOS, EOS] and result.success
+
+
+def test_placing_what_is_not_in_the_hand_picks_it_up_first(simulation: Simulation) -> None:
+    result = run_episode(simulation, Demonstrator(), [PLACE])
+    assert reasons(result) == [EOS] and result.success
+
+
+def test_what_is_not_in_the_scene_is_refused_with_a_reason(simulation: Simulation) -> None:
+    result = run_episode(simulation, Demonstrator(), [Substep("pick up the wine bottle", "it is held")])
+    assert reasons(result) == [REFUSED]
+    assert "wine bottle" in result.substeps[0].message and "alphabet_soup_1" in result.substeps[0].message
