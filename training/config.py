@@ -69,7 +69,7 @@ class DataConfig:
         paraphrase_probability: share of samples that get another wording of their substep.
         held_out_every: every n-th demonstration of a task is kept for calibration; 0 keeps none.
         skip_damaged: skip and count damaged demonstrations; False stops at the first.
-        workers: processes that read or render frames when the cache is built.
+        workers: processes that read or render frames when the cache is built; 0 does it in the training process.
     """
 
     sources: tuple[Source, ...]
@@ -82,7 +82,7 @@ class DataConfig:
     paraphrase_probability: float = Field(default=0.5, ge=0, le=1)
     held_out_every: int = Field(default=10, ge=0)
     skip_damaged: bool = True
-    workers: int = Field(default=1, ge=1)
+    workers: int = Field(default=1, ge=0)
 
 
 @configuration

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--size", type=int, default=128, help="side of the frames in pixels")
     parser.add_argument("--assets", default="embedded", help="embedded, libero, or a folder")
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="processes; 0 renders in this one")
     options = parser.parse_args(arguments)
     try:
         count = rerender(

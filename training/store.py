@@ -11,6 +11,7 @@ stop at any point and go on later; what an interruption left unfinished is cut o
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +28,7 @@ from substep_policy.observation import ACTION_DIM, PROPRIO_DIM
 from substep_policy.preprocessing import resize
 from training.demonstrations import Demonstration, DemonstrationError, ReadReport
 
+log = logging.getLogger(__name__)
 Item, Result = TypeVar("Item"), TypeVar("Result")
 STEP_WIDTH = ACTION_DIM + PROPRIO_DIM + 1
 
@@ -78,8 +80,12 @@ def stack_frames(demonstration: Demonstration, format: StoreFormat) -> np.ndarra
 
 
 def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
-    """``map`` in processes, results in order. They are started afresh: a forked OpenGL context does not work."""
-    if workers == 1:
+    """``map`` in that many processes, in this one for 0; results in order.
+
+    Processes are started afresh: a forked OpenGL context does not work, and rendering and training do not get on in
+    one process everywhere.
+    """
+    if workers == 0:
         yield from map(function, items)
         return
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as executor:
@@ -106,11 +112,11 @@ class DemonstrationStore:
         """Timesteps of all demonstrations."""
         return sum(episode.length for episode in self.episodes)
 
-    def extend(self, demonstrations: Iterable[Demonstration], report: ReadReport, workers: int = 1) -> None:
+    def extend(self, demonstrations: Iterable[Demonstration], report: ReadReport, workers: int = 0) -> None:
         """Append those that are not in yet; damaged frames are counted in the report.
 
         Args:
-            workers: processes that read (or render) frames.
+            workers: processes that read (or render) frames; 0 reads them in this one.
         """
         missing = [demonstration for demonstration in demonstrations if demonstration.key not in self._keys]
         results = parallel_map(partial(stack_frames, format=self.format), missing, workers)
@@ -119,6 +125,7 @@ class DemonstrationStore:
                 progress.update()
                 if isinstance(frames, DemonstrationError):
                     report.skipped.append(str(frames))
+                    log.warning("skipped: %s", frames)
                 else:
                     self._append(demonstration, frames)
 

@@ -54,6 +54,7 @@ def toy_run(tmp_path: Path) -> Callable[..., FinetuneConfig]:
                 "labels": str(tmp_path / "substep_labels.json"),
                 "cache": str(tmp_path / "cache"),
                 "held_out_every": 3,
+                "workers": 0,
                 "augmentation": {"shift": 1},
             },
             "model": TOY_MODEL,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import sys
+
 import mujoco
 import numpy as np
 
@@ -29,6 +33,7 @@ class CameraRenderer:
             ValueError: the size is out of range.
         """
         check_image_size(height, width)
+        _load_torchs_compiler_first()
         model.vis.quality.offsamples = LIBERO_SAMPLES if effects else 0
         model.vis.global_.offheight = height
         model.vis.global_.offwidth = width
@@ -46,3 +51,13 @@ class CameraRenderer:
 
     def close(self) -> None:
         self._renderer.close()
+
+
+def _load_torchs_compiler_first() -> None:
+    """PyTorch's compiler and Mesa's software renderer each bring an LLVM; loaded after Mesa's, PyTorch's crashes.
+
+    PyTorch loads its own late (any optimizer does it), so where PyTorch is in use it is loaded here.
+    """
+    if "torch" in sys.modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module("triton._C.libtriton")
