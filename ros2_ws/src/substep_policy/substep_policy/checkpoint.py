@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -43,11 +44,21 @@ def find_component(folder: Path, name: str) -> Path:
     Raises:
         CheckpointError: the folder has no file of that head.
     """
-    pattern = re.compile(re.escape(name) + r"--(latest|\d+)_checkpoint\.(?:pt|safetensors)")
-    found = [(match[1], path) for path in folder.iterdir() if (match := pattern.fullmatch(path.name))]
+    found = _component_files(folder, name)
     if not found:
         raise CheckpointError(f"{folder} has no {component_file(name, LATEST)} and no {component_file(name, '<step>')}")
     return max(found, key=lambda entry: (entry[0] == LATEST, int(entry[0]) if entry[0].isdigit() else 0))[1]
+
+
+def has_component(folder: Path, name: str) -> bool:
+    """The folder has a file of that head, of whatever step."""
+    return bool(_component_files(folder, name))
+
+
+def _component_files(folder: Path, name: str) -> list[tuple[str, Path]]:
+    """(step or ``LATEST``, file) of every file of a head."""
+    pattern = re.compile(re.escape(name) + r"--(latest|\d+)_checkpoint\.(?:pt|safetensors)")
+    return [(match[1], path) for path in folder.iterdir() if (match := pattern.fullmatch(path.name))]
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -68,13 +79,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return {key.removeprefix("module."): value for key, value in state.items()}
 
 
-def load_state(module: nn.Module, path: Path) -> None:
-    """Fill ``module`` from a file, and set it to ``eval()``. Weights kept in half precision are widened.
-
-    Raises:
-        CheckpointError: a key is missing, unknown, or has another shape.
-    """
-    state, expected = read_state(path), module.state_dict()
+def check_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str) -> None:
+    """Raises: CheckpointError: ``what`` does not fit: a key is missing, unknown, or has another shape."""
     problems = [f"{key} is missing" for key in expected if key not in state]
     problems += [f"{key} is unknown" for key in state if key not in expected]
     problems += [
@@ -84,7 +90,17 @@ def load_state(module: nn.Module, path: Path) -> None:
     ]
     if problems:
         more = f" and {len(problems) - 8} more" if len(problems) > 8 else ""
-        raise CheckpointError(f"{path} does not fit {type(module).__name__}: {'; '.join(problems[:8])}{more}")
+        raise CheckpointError(f"{what}: {'; '.join(problems[:8])}{more}")
+
+
+def load_state(module: nn.Module, path: Path) -> None:
+    """Fill ``module`` from a file, and set it to ``eval()``. Weights kept in half precision are widened.
+
+    Raises:
+        CheckpointError: a key is missing, unknown, or has another shape.
+    """
+    state = read_state(path)
+    check_fit(state, module.state_dict(), f"{path} does not fit {type(module).__name__}")
     module.load_state_dict(state)
     module.eval()
 

@@ -99,7 +99,9 @@ class PolicyRegistry:
 
 POLICIES = PolicyRegistry(
     named=MappingProxyType({"demonstrator": "substep_policy.demonstrator:load"}),
-    checkpoints=MappingProxyType({"compact": "substep_policy.compact_policy:load"}),
+    checkpoints=MappingProxyType(
+        {"compact": "substep_policy.compact_policy:load", "openvla": "substep_policy.openvla_policy:load"}
+    ),
 )
 
 

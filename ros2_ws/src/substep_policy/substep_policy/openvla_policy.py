@@ -1,0 +1,148 @@
+"""OpenVLA-OFT as a policy: from a checkpoint folder in the published layout to chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from substep_policy.backbones.openvla.config import OpenVLAConfig
+from substep_policy.backbones.openvla.images import ImagePipeline
+from substep_policy.backbones.openvla.prompt import PromptBuilder
+from substep_policy.backbones.openvla.published import load_model
+from substep_policy.backbones.openvla.published_config import read_config
+from substep_policy.checkpoint import CheckpointError
+from substep_policy.chunk import Chunk
+from substep_policy.chunk_decoder import ChunkDecoder
+from substep_policy.compact_policy import choose_device
+from substep_policy.eos import EosSource
+from substep_policy.instruction_tokens import TOKENIZER_FILE
+from substep_policy.model import DIRECT_EOS_THRESHOLD, EosDetection, SubstepModel
+from substep_policy.normalization import (
+    STATISTICS_FILE,
+    DatasetStatistics,
+    GripperConvention,
+    Statistics,
+    load_statistics,
+)
+from substep_policy.observation import ACTION_DIM, PROPRIO_DIM, Observation
+
+if TYPE_CHECKING:
+    from substep_policy.registry import PolicySettings
+
+
+class OpenVLAPolicy:
+    """Implements ``substep_policy.policy.Policy``."""
+
+    requires_scene = False
+
+    def __init__(
+        self,
+        name: str,
+        model: SubstepModel,
+        prompts: PromptBuilder,
+        images: ImagePipeline,
+        proprio: Statistics,
+        decoder: ChunkDecoder,
+    ) -> None:
+        weight = next(model.parameters())
+        self.name, self.device = name, str(weight.device)
+        self.dtype = str(weight.dtype).removeprefix("torch.")
+        self._model, self._decoder = model, decoder
+        self._prompts, self._images, self._proprio = prompts, images, proprio
+        self._device, self._weight_dtype = weight.device, weight.dtype
+        self._text: dict[str, torch.Tensor] | None = None
+
+    def start_substep(self, instruction: str, task: str) -> None:
+        """Any text will do: what the model makes of it is its own affair."""
+        prompts = self._prompts.build([instruction])
+        self._text = {
+            "input_ids": self._tensor(prompts.input_ids),
+            "attention_mask": self._tensor(prompts.attention_mask),
+            "slot_start": self._tensor(prompts.slot_start),
+        }
+
+    @torch.inference_mode()
+    def predict(self, observation: Observation) -> Chunk:
+        """One chunk. Raises: ValueError: a camera is missing, or no substep was started."""
+        if self._text is None:
+            raise ValueError("predict was called before start_substep: the policy has no instruction")
+        pixels = self._tensor(self._images(observation.images)[None]).to(self._weight_dtype)
+        proprio = self._tensor(self._proprio.normalize(observation.proprio)[None]).to(self._weight_dtype)
+        return self._decoder.decode(self._model({**self._text, "pixel_values": pixels, "proprio": proprio}))
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array).to(self._device)
+
+
+def load(folder: Path, config: Mapping[str, Any], settings: PolicySettings) -> OpenVLAPolicy:
+    """The policy of a checkpoint folder, as ``substep_policy.registry`` calls it; ``config`` is read from there again.
+
+    Raises:
+        CheckpointError: a file is missing or does not fit.
+        ValueError: a setting the model cannot follow, a camera it needs that will not be there.
+    """
+    model_config = read_config(folder)
+    _check_cameras(folder, model_config, settings)
+    prompts = PromptBuilder(_load_tokenizer(folder), model_config)
+    statistics = _load_statistics(folder)
+    device = choose_device(settings.device)
+    _, model = load_model(folder, device, choose_dtype(settings.dtype, device))
+    return OpenVLAPolicy(
+        name=f"openvla:{folder.name}",
+        model=model,
+        prompts=prompts,
+        images=ImagePipeline(model_config),
+        proprio=statistics.proprio,
+        decoder=ChunkDecoder(
+            model.action_head,
+            model.eos_head,
+            _eos_detection(model, folder, settings.eos_threshold),
+            statistics.action,
+            GripperConvention.OPEN_IS_ONE,
+        ),
+    )
+
+
+def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """"auto" is what the published weights are kept in, bfloat16, on a GPU, and float32 on a CPU."""
+    if dtype == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return getattr(torch, dtype)
+
+
+def _eos_detection(model: SubstepModel, folder: Path, threshold: float | None) -> EosDetection:
+    """The EOS head where there is one; a published checkpoint has none and then finds no end of a substep."""
+    if model.eos_head is not None:
+        return EosDetection(threshold=DIRECT_EOS_THRESHOLD if threshold is None else threshold)
+    if threshold is not None:
+        raise ValueError(f"eos_threshold is {threshold}, and {folder} has no eos_head to apply it to")
+    return EosDetection(source=EosSource.NONE, threshold=None)
+
+
+def _check_cameras(folder: Path, config: OpenVLAConfig, settings: PolicySettings) -> None:
+    missing = set(config.cameras) - set(settings.cameras)
+    if missing:
+        raise ValueError(f"{folder} needs cameras {sorted(missing)}, and will be given {sorted(settings.cameras)}")
+
+
+def _load_statistics(folder: Path) -> DatasetStatistics:
+    statistics = load_statistics(folder)
+    sizes = (len(statistics.proprio.mean), len(statistics.action.mean))
+    if sizes != (PROPRIO_DIM, ACTION_DIM):
+        raise CheckpointError(
+            f"{folder / STATISTICS_FILE} describes {sizes[0]} proprioception and {sizes[1]} action values, "
+            f"expected {PROPRIO_DIM} and {ACTION_DIM}"
+        )
+    return statistics
+
+
+def _load_tokenizer(folder: Path) -> Tokenizer:
+    path = folder / TOKENIZER_FILE
+    if not path.exists():
+        raise CheckpointError(f"{path} is missing")
+    return Tokenizer.from_file(str(path))

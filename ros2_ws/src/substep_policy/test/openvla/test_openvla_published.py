@@ -1,0 +1,161 @@
+"""Checkpoint folders in the published layout: written, read, and refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from substep_policy.backbones.openvla.config import PUBLISHED, OpenVLAConfig
+from substep_policy.backbones.openvla.published import INDEX_FILE, load_model, save_model
+from substep_policy.backbones.openvla.published_config import read_config
+from substep_policy.checkpoint import CheckpointError
+from substep_policy.heads import EOSClassificationHead, EOSHeadConfig
+from substep_policy.model import SubstepModel
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def folder(toy_openvla: OpenVLAConfig, toy_model: SubstepModel, tmp_path: Path) -> Path:
+    """A toy checkpoint in several shards, as saved at step 150000."""
+    save_model(tmp_path, toy_openvla, toy_model, step=150000, shard_size=40_000)
+    return tmp_path
+
+
+def toy_inputs(config: OpenVLAConfig) -> dict[str, Tensor]:
+    length = 4 + config.action_slots + 1
+    return {
+        "pixel_values": torch.randn(1, 2, 6, 56, 56, dtype=torch.float64),
+        "proprio": torch.randn(1, 8, dtype=torch.float64),
+        "input_ids": torch.ones(1, length, dtype=torch.int64),
+        "attention_mask": torch.ones(1, length, dtype=torch.bool),
+        "slot_start": torch.tensor([4]),
+    }
+
+
+def rewrite(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def shard_with(folder: Path, key: str) -> Path:
+    return folder / json.loads((folder / INDEX_FILE).read_text())["weight_map"][key]
+
+
+@torch.inference_mode()
+def test_a_saved_model_comes_back_whole(toy_openvla: OpenVLAConfig, toy_model: SubstepModel, folder: Path) -> None:
+    config, loaded = load_model(folder, CPU, torch.float64)
+    assert config == toy_openvla
+    assert not loaded.training
+    batch = toy_inputs(config)
+    torch.testing.assert_close(loaded(batch), toy_model(batch), rtol=0, atol=1e-6)
+
+
+def test_files_and_keys_are_named_as_the_published_ones(folder: Path) -> None:
+    names = {path.name for path in folder.iterdir()}
+    assert {"action_head--150000_checkpoint.pt", "proprio_projector--150000_checkpoint.pt"} <= names
+    keys = set(json.loads((folder / INDEX_FILE).read_text())["weight_map"])
+    assert keys >= {
+        "vision_backbone.featurizer.blocks.0.ls1.scale_factor",
+        "vision_backbone.fused_featurizer.attn_pool.latent",
+        "projector.fc3.weight",
+        "language_model.model.layers.1.self_attn.q_proj.weight",
+        "language_model.lm_head.weight",
+    }
+    assert not any("gamma" in key for key in keys)
+    assert len(list(folder.glob("model-*-of-*.safetensors"))) > 1
+
+
+def test_a_model_without_an_index_is_one_file(
+    toy_openvla: OpenVLAConfig, toy_model: SubstepModel, tmp_path: Path
+) -> None:
+    save_model(tmp_path, toy_openvla, toy_model, step=1)
+    assert not (tmp_path / INDEX_FILE).exists()
+    load_model(tmp_path, CPU, torch.float32)
+
+
+def test_weights_arrive_in_the_dtype_asked_for(folder: Path) -> None:
+    _, model = load_model(folder, CPU, torch.bfloat16)
+    assert {weight.dtype for weight in model.parameters()} == {torch.bfloat16}
+    assert model.backbone.language_model.model.rotary_emb.inv_freq.dtype == torch.float32
+
+
+def test_an_eos_head_is_loaded_where_there_is_one(
+    toy_openvla: OpenVLAConfig, toy_model: SubstepModel, folder: Path
+) -> None:
+    assert load_model(folder, CPU, torch.float32)[1].eos_head is None
+    toy_model.eos_head = EOSClassificationHead(EOSHeadConfig(), 32).double()
+    save_model(folder, toy_openvla, toy_model, step=150000, shard_size=40_000)
+    loaded = load_model(folder, CPU, torch.float64)[1].eos_head
+    torch.testing.assert_close(loaded.state_dict(), toy_model.eos_head.state_dict())
+
+
+def test_the_published_config_describes_the_published_size(tmp_path: Path) -> None:
+    """The keys of the published files, in their own words; pixel statistics are theirs."""
+    config = {
+        "model_type": "openvla",
+        "vision_backbone_id": "dinosiglip-vit-so-224px",
+        "pad_token_id": 32000,
+        "text_config": {"model_type": "llama", "pad_token_id": 32000, "torch_dtype": "bfloat16", "vocab_size": 32064},
+    }
+    pixels = {"means": [[0.484375, 0.455, 0.406], [0.5] * 3], "stds": [[0.229, 0.224, 0.225], [0.5] * 3]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(pixels))
+    read = read_config(tmp_path)
+    assert read.dinov2.mean == (0.484375, 0.455, 0.406)
+    assert read.language_model == PUBLISHED.language_model
+    assert (read.siglip, read.tokens, read.chunk_length) == (PUBLISHED.siglip, PUBLISHED.tokens, 8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_type": "llava"}, "model_type is 'llava'"),
+        ({"vision_backbone_id": "siglip-vit-so400m"}, "vision_backbone_id is 'siglip-vit-so400m'"),
+        ({"text_config": {"model_type": "mistral"}}, "text_config.model_type is 'mistral'"),
+        ({"substep": {"chunk": 3}}, "chunk is not a known key"),
+    ],
+)
+def test_a_foreign_config_is_refused(folder: Path, changes: dict, message: str) -> None:
+    rewrite(folder / "config.json", **changes)
+    with pytest.raises(CheckpointError, match=message):
+        read_config(folder)
+
+
+def test_pixel_statistics_of_one_transformer_are_refused(folder: Path) -> None:
+    rewrite(folder / "preprocessor_config.json", means=[[0.5] * 3])
+    with pytest.raises(CheckpointError, match="one row for DINOv2 and one for SigLIP"):
+        read_config(folder)
+
+
+def test_misfitting_weights_are_named_as_published(folder: Path) -> None:
+    key = "vision_backbone.featurizer.blocks.0.ls1.scale_factor"
+    path = shard_with(folder, key)
+    state = load_file(path)
+    save_file(state | {"surplus": torch.zeros(1)}, path)
+    with pytest.raises(CheckpointError, match="surplus is unknown"):
+        load_model(folder, CPU, torch.float32)
+    save_file(state | {key: torch.zeros(5)}, path)
+    with pytest.raises(CheckpointError, match=rf"{key} has shape \(5,\), expected \(16,\)"):
+        load_model(folder, CPU, torch.float32)
+    del state[key]
+    save_file(state, path)
+    with pytest.raises(CheckpointError, match=f"{key} is missing"):
+        load_model(folder, CPU, torch.float32)
+
+
+def test_a_missing_or_cut_file_is_named(folder: Path) -> None:
+    shard = shard_with(folder, "projector.fc1.weight")
+    shard.write_bytes(shard.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match=f"{shard.name} cannot be read"):
+        load_model(folder, CPU, torch.float32)
+    shard.unlink()
+    with pytest.raises(CheckpointError, match=f"{shard.name} is missing"):
+        load_model(folder, CPU, torch.float32)
+    (folder / "action_head--150000_checkpoint.pt").unlink()
+    with pytest.raises(CheckpointError, match="has no action_head--latest_checkpoint.pt"):
+        load_model(folder, CPU, torch.float32)
