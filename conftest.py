@@ -1,12 +1,14 @@
 """Every test process gets a ROS domain of its own on this machine, so that parallel runs never hear each other.
 
-Hypothesis sets no deadlines: how long an example takes says more about what else the machine is doing.
+Hypothesis sets no deadlines: how long an example takes says more about what else the machine is doing. SIGINT is heeded
+even where a shell that started the tests in the background had it ignored: what they start inherits that.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 
 import hypothesis
 import pytest
@@ -17,6 +19,7 @@ DOMAIN_KEY = pytest.StashKey[contextlib.ExitStack]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     hypothesis.settings.register_profile("substep", deadline=None)
     hypothesis.settings.load_profile("substep")
     held = config.stash.setdefault(DOMAIN_KEY, contextlib.ExitStack())

@@ -76,7 +76,7 @@ def test_an_encoder_that_dies_is_reported_and_disturbs_nobody(tmp_path):
     writer = VideoWriter(path, (64, 48), RATE)
     for number in range(100):
         writer.write(np.full((48, 64, 3), number, np.uint8))
-    (encoder,) = psutil.Process().children()
+    (encoder,) = (child for child in psutil.Process().children() if "ffmpeg" in child.name())
     encoder.kill()
     encoder.wait()
     for number in range(20):

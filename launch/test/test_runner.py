@@ -74,7 +74,8 @@ class Run:
         return self.process.returncode, printed
 
     def pids(self) -> list[int]:
-        return [int(path.read_text()) for path in self.folder.glob("*.pid")]
+        written = (path.read_text() for path in self.folder.glob("*.pid"))
+        return [int(text) for text in written if text]  # a process may have been ended while it wrote
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:

@@ -12,7 +12,7 @@ from substep_bringup.session.lifecycle import ACTIVATE, CONFIGURE, SHUTDOWN, Man
 from substep_bringup.session.session_config import SessionConfig
 from substep_bringup.session.session_node import SessionNode
 
-ANSWER = 10.0  # s for an answer that takes no work
+ANSWER = 5.0  # s after which a question that takes no work is asked again
 ANSWER_WHEN_ENDING = 2.0  # s; whoever has died does not answer
 SHUTTING_DOWN = 5.0  # s for each node
 
@@ -60,12 +60,16 @@ class Bringup:
             raise BringupFailed(f"node {managed.name} has not come up within {limit:.0f} s") from None
 
     def _state_of(self, managed: ManagedNode) -> int:
-        answer = managed.ask_state()
-        try:
-            self._wait(answer.done, ANSWER, f"asking node {managed.name} for its state")
-        except TookTooLong:
-            raise BringupFailed(f"node {managed.name} does not say which state it is in") from None
-        return answer.result().current_state.id
+        """Asks again when there is no answer: one that was sent before the node had found us is lost."""
+        limit = time.monotonic() + self._config.start_timeout
+        while time.monotonic() < limit:
+            answer = managed.ask_state()
+            try:
+                self._wait(answer.done, ANSWER, f"asking node {managed.name} for its state")
+            except TookTooLong:
+                continue
+            return answer.result().current_state.id
+        raise BringupFailed(f"node {managed.name} does not say which state it is in")
 
     def _configure(self, nodes: list[ManagedNode]) -> None:
         """All at once: loading a simulator and loading a model take long, and neither needs the other."""
