@@ -93,11 +93,15 @@ def _put(world: HeldWorld, predicate: list, skip: int) -> bool:
     for index, (position, quaternion) in enumerate(_poses(world, name, place)):
         if index < skip or not world.lift_until_free(name, position, quaternion, LIFTS):
             continue
-        world.run(DROP_TIME)
-        if world.env._eval_predicate(predicate):
+        if _holds_after_drop(world, predicate) and _holds_after_drop(world, predicate):  # not just while it falls past
             return True
         world.restore(before)
     return False
+
+
+def _holds_after_drop(world: HeldWorld, predicate: list) -> bool:
+    world.run(DROP_TIME)
+    return bool(world.env._eval_predicate(predicate))
 
 
 def _place(world: HeldWorld, kind: str, target: str) -> Place:
