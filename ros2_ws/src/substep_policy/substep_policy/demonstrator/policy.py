@@ -90,7 +90,9 @@ class Demonstrator:
         steps = 1 if motion.done else self._free_steps(hand, motion)
         state = ArmState(hand, view.motion)
         actions = servo_chunk(state, motion.target, motion.gripper, self.config.servo, motion.pace, steps)
-        return Chunk(actions, eos_index=steps - 1 if motion.done else NO_EOS)
+        eos = np.zeros(steps, np.float32)
+        eos[-1] = motion.done
+        return Chunk(actions, eos, steps - 1 if motion.done else NO_EOS)
 
     def _free_steps(self, hand: Pose, motion: Motion) -> int:
         """Steps that need no feedback: as long as the target stays far off at full speed, or lies straight below."""
