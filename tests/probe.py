@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -186,8 +187,11 @@ class Probe:
     def close(self) -> None:
         self._executor.shutdown()
         self._thread.join()
+        self.execute_task.destroy()
         self.node.destroy_node()
         rclpy.try_shutdown(context=self.context)
+        self.context.destroy()
+        gc.collect()  # rclpy's participant lives as long as reference cycles hold its node
 
     def _spin(self) -> None:
         try:

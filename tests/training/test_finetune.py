@@ -104,6 +104,16 @@ def test_resuming_from_an_earlier_checkpoint_gives_the_same_end(toy_run):
     assert_same(whole, weights(finetune(config)))
 
 
+def test_resuming_says_what_has_changed(toy_run):
+    config = toy_run("steps=2", "data.held_out_every=0")
+    finetune(config)
+    finetune(config)
+    finetune(toy_run("data.held_out_every=0", "optimizer.weight_decay=0.1"))
+    text = (config.out / "train.log").read_text()
+    assert "step_0000002; with the same configuration" in text
+    assert "step_0000002; changed since: optimizer.weight_decay 0.05 -> 0.1, steps 2 -> 4" in text
+
+
 def test_only_the_last_checkpoints_are_kept_and_unfinished_ones_ignored(toy_run):
     config = toy_run("save_every=1", "keep=2")
     unfinished = run_state.checkpoint_folder(config.out, 3).with_suffix(".unfinished")

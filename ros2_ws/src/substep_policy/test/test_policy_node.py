@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import queue
 import threading
 from types import MappingProxyType
@@ -149,6 +150,9 @@ class ScriptedWorld:
         self.policy_node.destroy_node()
         self.node.destroy_node()
         rclpy.try_shutdown(context=self.context)
+        self.context.destroy()
+        vars(self).clear()
+        gc.collect()  # rclpy's participant, and with it the node's services, live as long as reference cycles hold it
 
     def call(self, client, request):
         assert client.wait_for_service(PATIENCE)
