@@ -170,6 +170,21 @@ def override(base: Any, changes: Any) -> Any:
     return base | {key: override(base[key], value) if key in base else value for key, value in changes.items()}
 
 
+def changes(before: FinetuneConfig, after: FinetuneConfig) -> str:
+    """In words, what differs between two configurations."""
+    old, new = _flat(dump(before)), _flat(dump(after))
+    found = [f"{key} {old.get(key)} -> {new.get(key)}" for key in sorted(old | new) if old.get(key) != new.get(key)]
+    return f"changed since: {', '.join(found)}" if found else "with the same configuration"
+
+
+def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings -> one, by dotted key."""
+    if not isinstance(data, dict):
+        return {prefix: data}
+    parts = [_flat(part, f"{prefix}.{name}".strip(".")) for name, part in data.items()]
+    return {key: leaf for part in parts for key, leaf in part.items()}
+
+
 def write_config(config: FinetuneConfig, folder: Path) -> None:
     """Echo the whole configuration, defaults included, into a folder."""
     (folder / CONFIG_FILE).write_text(yaml.safe_dump(dump(config), sort_keys=False))

@@ -26,7 +26,7 @@ from substep_policy.eos import EosSource
 from substep_policy.model import build_model
 from training import run_state
 from training.calibrate import calibrate_checkpoint
-from training.config import FinetuneConfig, OptimizerConfig, read_config
+from training.config import CONFIG_FILE, FinetuneConfig, OptimizerConfig, changes, read_config
 from training.data import TrainingData, prepare_data
 from training.objective import Losses, Objective, eos_distribution, gradient_norm
 from training.paraphrases import Paraphrases
@@ -39,7 +39,7 @@ step_log = logging.getLogger("training.steps")
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one step did: its last batch's losses and the gradient norms, or a skip."""
+    """What one step did: its last batch's losses and the gradient norms before clipping, or a skip."""
 
     losses: Losses | None
     gradient_norm: float = math.nan
@@ -98,7 +98,7 @@ def start(config: FinetuneConfig) -> Run:
     run = Run(config, accelerator, data, make_stream(config, data, accelerator), objective, wrapped, optimizer)
     if resumed is not None:
         run.step, run.skipped = run_state.restore(accelerator, resumed, objective, optimizer)
-        log.info("resuming from %s", resumed)
+        log.info("resuming from %s; %s", resumed, changes(read_config(resumed / CONFIG_FILE), config))
     objective.train()
     return run
 
@@ -162,11 +162,13 @@ def train_step(run: Run, batches: Sequence[Batch]) -> StepReport:
             if not is_finite_everywhere(accelerator, losses.total):
                 return StepReport(None)
             accelerator.backward(losses.total / len(batches))
-    norm = float(accelerator.clip_grad_norm_(run.objective.parameters(), run.config.optimizer.max_grad_norm))
+    limit = run.config.optimizer.max_grad_norm
+    norm = float(accelerator.clip_grad_norm_(run.objective.parameters(), limit))
     if not math.isfinite(norm) and accelerator.scaler is None:
         return StepReport(None)
-    eos_head = run.objective.model.eos_head
-    eos_norm = math.nan if losses.eos is None else gradient_norm(eos_head.parameters())
+    eos_norm = math.nan
+    if losses.eos is not None:
+        eos_norm = gradient_norm(run.objective.model.eos_head.parameters()) * max(1.0, norm / limit)
     optimizer.step()  # with a gradient scaler it skips itself where a gradient overflowed
     return StepReport(None) if accelerator.optimizer_step_was_skipped else StepReport(losses, norm, eos_norm)
 
