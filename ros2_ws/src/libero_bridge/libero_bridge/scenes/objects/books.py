@@ -6,7 +6,7 @@ from PIL import ImageDraw
 
 from libero_bridge.scenes.builder import Model
 from libero_bridge.scenes.meshes import box_mesh
-from libero_bridge.scenes.objects.parts import Part, add_contacts, between, yielding
+from libero_bridge.scenes.objects.parts import Part, add_contacts, between, slippery
 from libero_bridge.scenes.textures import Cell, atlas, word
 
 PAGES = (236, 228, 206)
@@ -46,7 +46,7 @@ def _book(name: str, block: Part, mass: float, cover: tuple[int, int, int], ink:
     model = Model(name)
     model.placement_sites(bottom=-0.06, top=0.04, radius=0.025)
     body = model.object()
-    add_contacts(body, yielding([block]), mass)
+    add_contacts(body, slippery([block]), mass)
     faces = {"+x": front, "-x": front, "+y": spine, "-y": pages, "+z": pages, "-z": pages}
     look = model.material("cover", texture=atlas(faces, cover))
     body.visual(box_mesh(*block.shape.size), look, block.pos)
