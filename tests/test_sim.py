@@ -27,7 +27,9 @@ class Sim:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.runs = folder / "runs"
-        command = [sys.executable, "-m", "substep_bringup.sim", "--suite", "libero_object", "--image-size", "64"]
+        own_domain = ["env", "-u", "ROS_DOMAIN_ID"]  # the run chooses one
+        command = [*own_domain, sys.executable, "-m", "substep_bringup.sim", "--suite", "libero_object"]
+        command += ["--image-size", "64"]
         self.process = ProcessUnderTest([*command, "--runs", str(self.runs), *arguments], folder / "sim.log")
 
     def end(self, timeout: float = END) -> int:
