@@ -6,40 +6,43 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from libero_bridge.scenes.catalogue import catalogue
-from libero_bridge.scenes.pack import pack_path, write_pack
+from libero_bridge.scenes.pack import write_pack
 
 ASK = "from libero_bridge.scenes.pack import pack_path; print(pack_path())"
 
 
-def test_pack_is_small_and_holds_every_asset(tmp_path):
-    write_pack(tmp_path)
-    assert all((tmp_path / path).is_file() for path in catalogue())
-    assert sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) < 5_000_000
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pack")
+    write_pack(folder)
+    return folder
 
 
-def test_writing_twice_gives_the_same_bytes(tmp_path):
-    for name in ("one", "two"):
-        write_pack(tmp_path / name)
-    files = [file.relative_to(tmp_path / "one") for file in (tmp_path / "one").rglob("*") if file.is_file()]
-    assert all((tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes() for file in files)
-
-
-def test_second_call_finds_the_first_ones_pack(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    first = pack_path()
-    marker = first / "marker"
-    marker.touch()
-    assert pack_path() == first
-    assert marker.exists()
-
-
-def test_processes_that_start_together_share_one_complete_pack(tmp_path):
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-    asked = [subprocess.Popen([sys.executable, "-c", ASK], env=environment, stdout=subprocess.PIPE) for _ in range(4)]
-    answers = {process.communicate(timeout=120)[0].decode().strip() for process in asked}
-    assert [process.returncode for process in asked] == [0] * 4
-    assert len(answers) == 1
-    assert [entry.name for entry in (tmp_path / "substep").iterdir()] == [answers.pop().rpartition("/")[2]]
-    pack = next((tmp_path / "substep").iterdir())
+def test_pack_is_small_and_holds_every_asset(pack):
     assert all((pack / path).is_file() for path in catalogue())
+    assert sum(file.stat().st_size for file in pack.rglob("*") if file.is_file()) < 5_000_000
+
+
+def test_another_process_makes_the_same_pack_only_once(pack, tmp_path):
+    """Two processes start together with an empty cache, then a third one finds it filled."""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    asked = [_ask(environment), _ask(environment)]
+    answers = {process.communicate(timeout=120)[0].strip() for process in asked}
+    assert [process.returncode for process in asked] == [0, 0]
+    (folder,) = (tmp_path / "substep").iterdir()
+    assert answers == {str(folder)}
+    assert _content(folder) == _content(pack)
+    (folder / "marker").touch()
+    assert _ask(environment).communicate(timeout=120)[0].strip() == str(folder)
+    assert (folder / "marker").exists()
+
+
+def _ask(environment):
+    return subprocess.Popen([sys.executable, "-c", ASK], env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def _content(folder):
+    return {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
