@@ -82,7 +82,6 @@ def test_a_run_succeeds_and_leaves_video_summary_and_logs(sim):
 
 PHASES = {
     "starting": "ROS_DOMAIN_ID=",
-    "waiting for processes": "waiting for node",
     "configuring": "configuring",
     "first substep": "substep 1/2",
     "second substep": "substep 2/2",
