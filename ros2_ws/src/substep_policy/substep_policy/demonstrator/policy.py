@@ -23,6 +23,7 @@ from substep_policy.observation import Observation
 _CENTRED = 0.006  # m aside that count as none
 _SLOWING = 0.04  # m before the target within which the arm is slower
 _STEP_LENGTH = 0.016  # m that the hand covers in one control step at full speed
+_JUMP = 0.03  # m per control step that no arm covers: the world was reset
 
 _SKILLS: dict[type, Callable[[Command], Skill]] = {
     vocabulary.PickUp: lambda command: PickUp(command.target),
@@ -83,7 +84,8 @@ class Demonstrator:
         if last is None or stamp <= last[1]:
             return np.zeros(3)
         steps = (stamp - last[1]) / 50_000_000
-        return (position - last[0]) / steps if steps <= self.config.horizon else np.zeros(3)
+        motion = (position - last[0]) / steps
+        return motion if steps <= self.config.horizon and np.linalg.norm(motion) < _JUMP else np.zeros(3)
 
     def _chunk(self, view: View, motion: Motion) -> Chunk:
         hand = view.hand.pose
