@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -97,6 +97,10 @@ class BoxSet:
             np.array([box.half_size for box in boxes]).reshape(-1, 3),
         )
 
+    @staticmethod
+    def joined(sets: list[BoxSet]) -> BoxSet:
+        return BoxSet(*(np.concatenate(arrays) for arrays in zip(*(astuple(each) for each in sets), strict=True)))
+
     def near(self, point: np.ndarray, distance: float) -> BoxSet:
         """Those whose world-aligned outline comes within ``distance`` m of a (2,) point, seen from above."""
         reach = np.einsum("nij,nj->ni", np.abs(self.rotations), self.half_sizes)[:, :2]
@@ -104,22 +108,35 @@ class BoxSet:
         return BoxSet(*(array[gap < distance] for array in (self.positions, self.rotations, self.half_sizes)))
 
     def depths_of(self, others: BoxSet) -> np.ndarray:
-        """(m,) how deep each of the others reaches into any of these boxes in m; below 0: it stays that far clear.
+        """(m,) how deep each of the others reaches into any of these boxes in m; below 0: it stays that far clear."""
+        return Separation(self, others).depths(np.zeros((1, 3)))[0]
 
-        By separating axes: the faces' normals of both boxes and the cross products of their edges.
-        """
-        if len(self.positions) == 0:
-            return np.full(len(others.positions), -np.inf)
-        offsets = self.positions[None] - others.positions[:, None]
-        own = np.swapaxes(others.rotations, 1, 2)[:, None]
-        theirs = np.swapaxes(self.rotations, 1, 2)[None]
-        shape = (len(others.positions), len(self.positions))
-        own, theirs = (np.broadcast_to(axes, (*shape, 3, 3)) for axes in (own, theirs))
-        crosses = np.cross(own[:, :, :, None], theirs[:, :, None, :]).reshape(*shape, 9, 3)
+
+class Separation:
+    """How deep m boxes reach into n others wherever the m are moved without being turned.
+
+    By separating axes: the faces' normals of both boxes and the cross products of their edges. These and the boxes'
+    reach along them do not change as a box is moved.
+    """
+
+    def __init__(self, standing: BoxSet, moved: BoxSet) -> None:
+        self._shape = (len(moved.positions), len(standing.positions))
+        own = np.swapaxes(moved.rotations, 1, 2)[:, None]
+        theirs = np.swapaxes(standing.rotations, 1, 2)[None]
+        own, theirs = (np.broadcast_to(axes, (*self._shape, 3, 3)) for axes in (own, theirs))
+        crosses = np.cross(own[:, :, :, None], theirs[:, :, None, :]).reshape(*self._shape, 9, 3)
         norms = np.linalg.norm(crosses, axis=-1, keepdims=True)
         crosses = np.where(norms > 1e-6, crosses / np.maximum(norms, 1e-6), own[:, :, [0] * 9])
-        axes = np.concatenate([own, theirs, crosses], axis=2)
-        reach = np.abs(axes @ others.rotations[:, None]) @ others.half_sizes[:, None, :, None]
-        reach = reach + np.abs(axes @ self.rotations[None]) @ self.half_sizes[None, :, :, None]
-        distance = np.abs(axes @ offsets[..., None])
-        return np.max(np.min((reach - distance)[..., 0], axis=2), axis=1)
+        self._axes = np.concatenate([own, theirs, crosses], axis=2)
+        reach = np.abs(self._axes @ moved.rotations[:, None]) @ moved.half_sizes[:, None, :, None]
+        reach = reach + np.abs(self._axes @ standing.rotations[None]) @ standing.half_sizes[None, :, :, None]
+        offsets = standing.positions[None] - moved.positions[:, None]
+        self._reach = reach[..., 0]
+        self._distance = (self._axes @ offsets[..., None])[..., 0]
+
+    def depths(self, shifts: np.ndarray) -> np.ndarray:
+        """(t, m) depth in m of each moved box after each of the (t, 3) shifts; -inf where nothing stands."""
+        if 0 in self._shape:
+            return np.full((len(shifts), self._shape[0]), -np.inf)
+        moved = np.moveaxis(self._axes @ shifts.T, -1, 0)
+        return np.max(np.min(self._reach - np.abs(self._distance - moved), axis=-1), axis=-1)

@@ -75,12 +75,14 @@ def choose_grasp(
     if not candidates:
         return None
     close = obstacles.near(thing.position[:2], _SURROUNDINGS)
-    return min(candidates, key=lambda grasp: _cost(grasp, grasp.world(thing), hand, close, failed))
+    worlds = [grasp.world(thing) for grasp in candidates]
+    approaches = [world.moved(-distance * world.rotation[:, 2]) for world in worlds for distance in _SWEEP]
+    depths = hand_depths(approaches, MAX_OPENING, close).reshape(len(candidates), -1).max(axis=1)
+    costs = [_cost(*each, hand, failed) for each in zip(candidates, worlds, depths, strict=True)]
+    return candidates[int(np.argmin(costs))]
 
 
-def _cost(grasp: Grasp, world: Pose, hand: Pose, obstacles: BoxSet, failed: list[Pose]) -> float:
-    approach = [world.moved(-distance * world.rotation[:, 2]) for distance in _SWEEP]
-    depth = float(hand_depths(approach, MAX_OPENING, obstacles).max())
+def _cost(grasp: Grasp, world: Pose, depth: float, hand: Pose, failed: list[Pose]) -> float:
     similar = sum(
         np.linalg.norm(grasp.hand.position - other.position) < 0.02
         and angle_between(grasp.hand.rotation, other.rotation) < 0.5

@@ -86,7 +86,7 @@ def find_region(scene: SceneState, owner: str, suffix: str) -> SceneRegion:
 
 
 def _take_apart(text: str) -> tuple[str | None, str, str]:
-    """"left moka pot" -> ("left", "moka pot", ""); "bowl on the plate" -> (None, "bowl", "on the plate")."""
+    """ "left moka pot" -> ("left", "moka pot", ""); "bowl on the plate" -> (None, "bowl", "on the plate")."""
     position, rest = None, text
     match = re.fullmatch(rf"({'|'.join(DIRECTIONS)}|middle) (.+)", text)
     if match and text not in NOUNS:
@@ -176,7 +176,7 @@ def _lying(scene: SceneState, relation: str, other: SceneObject, phrase: str) ->
 
 
 def _of_the_particular_category(candidates: list[SceneObject], noun: str) -> list[SceneObject]:
-    """"cabinet" is the shelf only where there is no cabinet: categories are listed in the order of preference."""
+    """ "cabinet" is the shelf only where there is no cabinet: categories are listed in the order of preference."""
     if noun != "cabinet":
         return candidates
     return [candidate for candidate in candidates if candidate.category == min(

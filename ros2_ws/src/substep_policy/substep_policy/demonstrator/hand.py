@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from substep_policy.demonstrator.boxes import Box, BoxSet, box_from_corners
+from substep_policy.demonstrator.boxes import BoxSet
 from substep_policy.demonstrator.frames import UP, Pose, rotation_vector, turn, yaw
 from substep_policy.observation import Observation
 
@@ -66,19 +66,25 @@ def turn_from_neutral(rotation: np.ndarray) -> float:
     return float(np.linalg.norm(rotation_vector(rotation @ POINTING_DOWN.T)))
 
 
-def hand_boxes(pose: Pose, opening: float) -> list[Box]:
-    """What the hand fills: two fingers, the palm and the wrist behind it."""
+def hand_boxes(poses: list[Pose], opening: float) -> BoxSet:
+    """What the hand fills at each pose, four boxes a pose: two fingers, the palm and the wrist behind it."""
     inner, outer = opening / 2 - 0.001, opening / 2 + FINGER_WIDTH
-    corners = (
-        ((-outer, -0.0105, -PALM_DISTANCE), (-inner, 0.0105, TIP_LENGTH)),
-        ((inner, -0.0105, -PALM_DISTANCE), (outer, 0.0105, TIP_LENGTH)),
-        ((-PALM_HALF_WIDTH, -PALM_HALF_DEPTH, -_PALM_BACK), (PALM_HALF_WIDTH, PALM_HALF_DEPTH, -PALM_DISTANCE)),
-        ((-_WRIST_RADIUS, -_WRIST_RADIUS, -_WRIST_BACK), (_WRIST_RADIUS, _WRIST_RADIUS, -_PALM_BACK)),
+    corners = np.array(
+        (
+            ((-outer, -0.0105, -PALM_DISTANCE), (-inner, 0.0105, TIP_LENGTH)),
+            ((inner, -0.0105, -PALM_DISTANCE), (outer, 0.0105, TIP_LENGTH)),
+            ((-PALM_HALF_WIDTH, -PALM_HALF_DEPTH, -_PALM_BACK), (PALM_HALF_WIDTH, PALM_HALF_DEPTH, -PALM_DISTANCE)),
+            ((-_WRIST_RADIUS, -_WRIST_RADIUS, -_WRIST_BACK), (_WRIST_RADIUS, _WRIST_RADIUS, -_PALM_BACK)),
+        )
     )
-    return [box_from_corners(pose, np.array(lower), np.array(upper)) for lower, upper in corners]
+    centres, half_sizes = corners.mean(axis=1), (corners[:, 1] - corners[:, 0]) / 2
+    return BoxSet(
+        np.concatenate([pose.apply(centres) for pose in poses]),
+        np.repeat([pose.rotation for pose in poses], len(corners), axis=0),
+        np.tile(half_sizes, (len(poses), 1)),
+    )
 
 
 def hand_depths(poses: list[Pose], opening: float, obstacles: BoxSet) -> np.ndarray:
     """(n,) how deep the hand would reach into the obstacles at each pose, m; at most 0 where it is clear."""
-    boxes = [box for pose in poses for box in hand_boxes(pose, opening)]
-    return obstacles.depths_of(BoxSet.of(boxes)).reshape(len(poses), -1).max(axis=1)
+    return obstacles.depths_of(hand_boxes(poses, opening)).reshape(len(poses), -1).max(axis=1)

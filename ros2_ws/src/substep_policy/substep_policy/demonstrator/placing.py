@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from substep_policy.demonstrator.boxes import Box, BoxSet, box_from_corners
+from substep_policy.demonstrator.boxes import Box, BoxSet, Separation, box_from_corners
 from substep_policy.demonstrator.destinations import Destination, area_axes
 from substep_policy.demonstrator.frames import (
     UP,
@@ -20,7 +20,7 @@ from substep_policy.demonstrator.frames import (
     turn_by,
     yaw,
 )
-from substep_policy.demonstrator.hand import MAX_OPENING, POINTING_DOWN, Hand, hand_depths
+from substep_policy.demonstrator.hand import MAX_OPENING, POINTING_DOWN, Hand, hand_boxes
 from substep_policy.demonstrator.obstacles import Obstacle
 from substep_policy.demonstrator.shapes import hull_boxes
 from substep_policy.scene import SceneObject
@@ -45,15 +45,25 @@ class Release:
     thing: Pose
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """An orientation of the object and a spot (2,), in parts of the area's half size; ``cost`` leaves obstacles out."""
+@dataclass(frozen=True, eq=False)
+class _Orientation:
+    """The object turned one way: rotation (3, 3), and what it costs to get there."""
 
     rotation: np.ndarray
-    spot: np.ndarray
     turning: float
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """An orientation and a spot (2,), in parts of the area's half size; ``cost`` leaves obstacles out.
+
+    ``position``: (3,) m, where the object's origin then is.
+    """
+
+    orientation: _Orientation
+    spot: np.ndarray
     cost: float
-    thing: Pose
+    position: np.ndarray
 
 
 def choose_release(
@@ -67,12 +77,9 @@ def choose_release(
         leave_room: prefer a side to the middle, because something of the same kind may have to go there too.
     """
     planner = _Planner(thing, hand, destination, obstacles, leave_room)
-    best = planner.cheapest(
-        [(rotation, spot, turning) for rotation, turning in planner.orientations() for spot in planner.spots()]
-    )
+    best = planner.cheapest([(each, spot) for each in planner.orientations() for spot in planner.spots()])
     if not destination.is_object:
-        fine = [best.spot + offset for offset in _grid(_FINE)]
-        best = planner.cheapest([(best.rotation, spot, best.turning) for spot in fine])
+        best = planner.cheapest([(best.orientation, best.spot + offset) for offset in _grid(_FINE)])
     return planner.release(best)
 
 
@@ -88,9 +95,10 @@ class _Planner:
         solid = [o.box for o in obstacles if not (destination.is_object and o.owner == destination.owner)]
         self._for_thing = BoxSet.of(solid).near(around, _SURROUNDINGS)
         self._for_hand = BoxSet.of([o.box for o in obstacles]).near(around, _SURROUNDINGS)
+        self._separations: dict[_Orientation, tuple[Separation, Separation]] = {}
 
-    def orientations(self) -> list[tuple[np.ndarray, float]]:
-        """(rotation of the object, cost): about upright, as it hangs, or so that the hand points straight down."""
+    def orientations(self) -> list[_Orientation]:
+        """About upright, as it hangs, or so that the hand points straight down."""
         axis, sign = most_vertical_axis(self._now.rotation)
         hanging = sign * self._now.rotation[:, axis]
         levels = [shortest_turn(hanging, UP), np.eye(3), shortest_turn(self._hand.pose.rotation[:, 2], -UP)]
@@ -102,14 +110,14 @@ class _Planner:
                 hand = turn @ self._hand.pose.rotation
                 turning = 0.6 * angle_between(self._hand.pose.rotation, hand) + 1.0 * askew
                 turning += 20 * max(0.0, abs(_wrist_angle(hand)) - _WRIST_RANGE)
-                found.append((turn @ self._now.rotation, turning))
+                found.append(_Orientation(turn @ self._now.rotation, turning))
         return found
 
     def spots(self) -> np.ndarray:
         return np.zeros((1, 2)) if self._destination.is_object else _grid(_SPOTS)
 
-    def cheapest(self, choices: list[tuple[np.ndarray, np.ndarray, float]]) -> _Candidate:
-        """Of (rotation, spot, turning cost). Obstacles only add to a cost, so what is dearer anyway is not checked."""
+    def cheapest(self, choices: list[tuple[_Orientation, np.ndarray]]) -> _Candidate:
+        """Of (orientation, spot). Obstacles only add to a cost, so what is dearer anyway is not checked."""
         best, best_cost = None, np.inf
         for candidate in sorted((self._candidate(*choice) for choice in choices), key=lambda each: each.cost):
             if candidate.cost >= best_cost:
@@ -121,19 +129,21 @@ class _Planner:
         return best
 
     def release(self, candidate: _Candidate) -> Release:
-        pose = candidate.thing.raised(float(_RAISE[int(np.argmin(self._costs(candidate)))]))
+        pose = Pose(candidate.position, candidate.orientation.rotation)
+        pose = pose.raised(float(_RAISE[int(np.argmin(self._costs(candidate)))]))
         return Release(pose @ self._release_from, pose)
 
-    def _candidate(self, rotation: np.ndarray, spot: np.ndarray, turning: float) -> _Candidate:
-        thing, destination = self._thing, self._destination
+    def _candidate(self, orientation: _Orientation, spot: np.ndarray) -> _Candidate:
+        thing, destination, rotation = self._thing, self._destination, orientation.rotation
         middle = rotation @ ((thing.lower + thing.upper) / 2)
         bottom = box_from_corners(Pose(np.zeros(3), rotation), thing.lower, thing.upper).bottom
         shift = spot * self._half
         origin = destination.area.position + shift @ self._axes - (0 if destination.is_object else middle)
         origin[2] = destination.floor - bottom + _DROP
         preferred = _SPOTS[-1] * np.min(self._half) if self._leave_room else 0.0
-        cost = turning + 3.0 * abs(float(np.linalg.norm(shift)) - preferred) + 30 * self._outside(rotation, shift)
-        return _Candidate(rotation, spot, turning, cost, Pose(origin, rotation))
+        away = abs(float(np.linalg.norm(shift)) - preferred)
+        cost = orientation.turning + 3.0 * away + 30 * self._outside(rotation, shift)
+        return _Candidate(orientation, spot, cost, origin)
 
     def _outside(self, rotation: np.ndarray, shift: np.ndarray) -> float:
         """m by which the object would stand out of the area."""
@@ -145,16 +155,25 @@ class _Planner:
 
     def _costs(self, candidate: _Candidate) -> np.ndarray:
         """The candidate's cost for each of the heights ``_RAISE`` to let go at."""
-        poses = [candidate.thing.raised(height) for height in _WAY_DOWN]
-        hands = [pose @ self._release_from for pose in poses]
-        give = _GIVE[self._destination.relation]
-        hulls = BoxSet.of([_shrunk(box, give) for pose in poses for box in hull_boxes(self._thing, pose)])
-        thing_depth = self._for_thing.depths_of(hulls).reshape(len(poses), -1).max(axis=1)
-        hand_depth = [hand_depths(hands, opening, self._for_hand) for opening in (self._hand.opening, MAX_OPENING)]
-        depth = np.max([thing_depth, *hand_depth], axis=0)
+        way_down = candidate.position + np.outer(_WAY_DOWN, UP)
+        of_thing, of_hand = self._separations_of(candidate.orientation)
+        thing_depth = of_thing.depths(way_down).max(axis=1)
+        depth = np.maximum(thing_depth, of_hand.depths(way_down).max(axis=1))
         on_the_way = np.maximum.accumulate(depth[::-1])[::-1][: len(_RAISE)]  # at that height or further up
         landing = 100 * max(0.0, float(thing_depth[0]))  # it would come down on something
         return candidate.cost + landing + 15 * _RAISE + 300 * np.maximum(0, on_the_way)
+
+    def _separations_of(self, orientation: _Orientation) -> tuple[Separation, Separation]:
+        """What the object hits, and what the hand hits that holds it and then lets go, for the object at the origin."""
+        if orientation not in self._separations:
+            pose = Pose(np.zeros(3), orientation.rotation)
+            give = _GIVE[self._destination.relation]
+            hulls = BoxSet.of([_shrunk(box, give) for box in hull_boxes(self._thing, pose)])
+            hand = pose @ self._release_from
+            hands = BoxSet.joined([hand_boxes([hand], opening) for opening in (self._hand.opening, MAX_OPENING)])
+            of_thing, of_hand = Separation(self._for_thing, hulls), Separation(self._for_hand, hands)
+            self._separations[orientation] = of_thing, of_hand
+        return self._separations[orientation]
 
 
 def _grid(values: np.ndarray) -> np.ndarray:

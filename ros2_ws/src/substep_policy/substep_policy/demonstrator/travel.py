@@ -81,20 +81,18 @@ def _profile(hand: Pose, goal: Pose, obstacles: list[Obstacle], load: Load) -> t
     distance = float(np.linalg.norm(way))
     along = np.linspace(0, distance, max(2, int(distance / _SAMPLE) + 1))
     points = hand.position[:2] + np.outer(along / max(distance, 1e-6), way)
-    needed = np.full(len(along), -np.inf)
+    if not obstacles:
+        return along, np.full(len(along), -np.inf)
+    centres = np.array([obstacle.box.position[:2] for obstacle in obstacles])
+    halves = np.array([obstacle.box.world_half_size[:2] for obstacle in obstacles])
+    tops = np.array([obstacle.box.top for obstacle in obstacles]) + _CLEARANCE
     palm = [side * _PALM_REACH * each.rotation[:2, 0] for each in (hand, goal) for side in (-1, 0, 1)]
-    for obstacle in obstacles:
-        top = obstacle.box.top + _CLEARANCE
-        at_load = _distance_to_footprint(points + load.offset, obstacle) < load.radius
-        at_fingers = _distance_to_footprint(points, obstacle) < _FINGER_RADIUS
-        at_palm = np.min([_distance_to_footprint(points + reach, obstacle) for reach in palm], axis=0) < _PALM_RADIUS
-        needed = np.maximum(needed, np.where(at_load, top + load.below, -np.inf))
-        needed = np.maximum(needed, np.where(at_fingers, top + TIP_LENGTH, -np.inf))
-        needed = np.maximum(needed, np.where(at_palm, top - PALM_DISTANCE, -np.inf))
-    return along, needed
-
-
-def _distance_to_footprint(points: np.ndarray, obstacle: Obstacle) -> np.ndarray:
-    """(n,) horizontal m from the (n, 2) points to the world-aligned outline of the box."""
-    centre, half = obstacle.box.position[:2], obstacle.box.world_half_size[:2]
-    return np.linalg.norm(np.maximum(np.abs(points - centre) - half, 0), axis=1)
+    discs = np.stack([points + offset for offset in (load.offset, np.zeros(2), *palm)])
+    gaps = np.linalg.norm(np.maximum(np.abs(discs[:, :, None] - centres) - halves, 0), axis=-1)
+    at_palm = gaps[2:].min(axis=0) < _PALM_RADIUS
+    heights = [
+        np.where(gaps[0] < load.radius, tops + load.below, -np.inf),
+        np.where(gaps[1] < _FINGER_RADIUS, tops + TIP_LENGTH, -np.inf),
+        np.where(at_palm, tops - PALM_DISTANCE, -np.inf),
+    ]
+    return along, np.max(heights, axis=(0, 2))
