@@ -1,8 +1,6 @@
 """Chooses the EOS threshold on held-out demonstrations and stores it in the checkpoint.
 
-A threshold is judged by what a run would do with it: from a substep's beginning a chunk is asked for every C
-timesteps, and the first EOS found is the predicted end. It is right within ``TOLERANCE`` timesteps of the true one.
-All phases of the asking are tried, since a run does not begin where the demonstration did.
+A threshold is judged by what a run would do with it, see ``training.eos_score``.
 """
 
 from __future__ import annotations
@@ -21,7 +19,6 @@ import torch
 from tqdm import tqdm
 
 from substep_policy.checkpoint import CONFIG_FILE, load_model
-from substep_policy.chunk import NO_EOS
 from substep_policy.chunk_decoder import ChunkDecoder
 from substep_policy.compact_policy import load_preprocessor
 from substep_policy.configuration import dump
@@ -30,9 +27,9 @@ from substep_policy.normalization import load_statistics
 from training.config import CONFIG_FILE as TRAINING_CONFIG_FILE
 from training.config import read_config
 from training.dataset import Sample, SubstepDataset
+from training.eos_score import TOLERANCE, EndCounts, count_ends
 from training.transform import SubstepTransform
 
-TOLERANCE = 3
 BATCH = 64
 THRESHOLDS = np.round(np.concatenate([[0.005, 0.01, 0.02], np.linspace(0.03, 0.97, 95), [0.98, 0.99, 0.995]]), 3)
 CALIBRATION_FILE = "calibration.json"
@@ -76,36 +73,15 @@ class SubstepProbabilities:
     length: int
 
 
-def predicted_end(eos_indices: np.ndarray, phase: int, chunk_length: int) -> int:
-    """First end found when a chunk is asked for every ``chunk_length`` timesteps from ``phase`` on, or ``NO_EOS``.
-
-    Args:
-        eos_indices: (N,) EOS index of the chunk asked for at each timestep.
-    """
-    for timestep in range(phase, len(eos_indices), chunk_length):
-        if eos_indices[timestep] != NO_EOS:
-            return timestep + int(eos_indices[timestep])
-    return NO_EOS
-
-
 def score(substeps: Sequence[SubstepProbabilities], threshold: float, choice: EosChoice) -> EosScore:
     """How well the ends of ``substeps`` are found."""
-    right = premature = missed = 0
+    counts = EndCounts()
     for substep in substeps:
         indices = find_eos(substep.probabilities, EosRule(threshold, choice))
-        chunk_length = substep.probabilities.shape[1]
-        for phase in range(min(chunk_length, substep.length)):
-            end = predicted_end(indices, phase, chunk_length)
-            if end == NO_EOS or end > substep.length - 1 + TOLERANCE:
-                missed += 1
-            elif end < substep.length - 1 - TOLERANCE:
-                premature += 1
-            else:
-                right += 1
-    trials = right + premature + missed
-    precision, recall = right / max(right + premature, 1), right / max(trials, 1)
-    f1 = 2 * precision * recall / max(precision + recall, 1e-9)
-    return EosScore(float(threshold), precision, recall, f1, premature / max(trials, 1), missed / max(trials, 1))
+        counts += count_ends(indices, substep.length, chunk_length=substep.probabilities.shape[1])
+    trials = max(counts.trials, 1)
+    rates = counts.premature / trials, counts.missed / trials
+    return EosScore(float(threshold), counts.precision, counts.recall, counts.f1, *rates)
 
 
 def choose_threshold(substeps: Sequence[SubstepProbabilities], choice: EosChoice) -> Calibration:

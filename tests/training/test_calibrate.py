@@ -7,7 +7,8 @@ import pytest
 
 from substep_policy.chunk import NO_EOS
 from substep_policy.eos import EosChoice
-from training.calibrate import SubstepProbabilities, choose_threshold, predicted_end, score
+from training.calibrate import SubstepProbabilities, choose_threshold, score
+from training.eos_score import predicted_end
 
 C = 8
 
