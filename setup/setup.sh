@@ -134,8 +134,12 @@ setup_workspace() {
   local key stamp=$ROOT/ros2_ws/install/.substep-key
   key=$(workspace_key)
   [ "$(cat "$stamp" 2>/dev/null)" = "$key" ] && return
+  mkdir -p "$ROOT/ros2_ws/install"
+  exec 9>"$ROOT/ros2_ws/install/.substep-lock"; flock 9   # two commands started at once must not build at once
+  [ "$(cat "$stamp" 2>/dev/null)" = "$key" ] && { exec 9>&-; return; }
   step "ROS 2 workspace" "Look for the first error above; './substep clean' removes what was built." build_workspace
   echo "$key" > "$stamp"
+  exec 9>&-
 }
 
 # Environment of every command: the virtual environment as an ament prefix, then the workspace over it.
