@@ -10,6 +10,8 @@ import statistics
 import sys
 import threading
 import time
+from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 from rclpy.serialization import deserialize_message, serialize_message
@@ -32,11 +34,12 @@ class NoModel:
     """Scores at no cost, always below the threshold."""
 
     name = "none"
+    cameras = ("agentview",)
     threshold = 0.5
 
     def begin_plan(self, substeps) -> None: ...
 
-    def score(self, image: np.ndarray, index: int) -> float:
+    def score(self, images: Mapping[str, np.ndarray], index: int) -> float:
         return 0.25
 
 
@@ -48,6 +51,10 @@ def _running_manager() -> tuple[SubstepManager, Activate]:
     assert isinstance(request, MakePlan)
     commands = manager.handle(PlanMade(request, SourcedPlan(plan_by_rules(request.instruction), "rules")), 0.0)
     return manager, next(command for command in commands if isinstance(command, Activate))
+
+
+def _views(message: Image) -> dict[str, np.ndarray]:
+    return {"agentview": image_from_message(message)}
 
 
 def overheads(height: int, width: int) -> list[float]:
@@ -71,7 +78,7 @@ def overheads(height: int, width: int) -> list[float]:
     for frame in frames:
         started = time.perf_counter()
         message = deserialize_message(frame, Image)
-        watcher.offer(to_nanoseconds(message.header.stamp), lambda message=message: image_from_message(message))
+        watcher.offer(to_nanoseconds(message.header.stamp), partial(_views, message))
         done.wait()
         done.clear()
         times.append(time.perf_counter() - started)

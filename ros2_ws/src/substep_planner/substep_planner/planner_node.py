@@ -19,6 +19,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
 from substep_interfaces.action import ExecuteTask
 from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, EpisodeStatus, SceneState
@@ -38,6 +39,7 @@ from substep_planner.task_loop import TaskLoop
 from substep_policy.messages import image_from_message, to_nanoseconds
 from substep_policy.node_main import run_node
 from substep_policy.node_parameters import BadParameter, NodeParameters
+from substep_policy.observation_sync import ObservationSync
 
 HEARTBEAT_PERIOD = 1.0  # s
 LEAVE_TAKING = 0.5  # s between the end of the task and that of a node that cannot go on
@@ -141,8 +143,9 @@ class PlannerNode(LifecycleNode):
             self.create_subscription(SceneState, "scene_state", self._on_scene, qos_profile_sensor_data, raw=True),
         ]
         if self._settings.scorer is not None:
-            topic = f"camera/{self._settings.camera}/image_raw"
-            subscriptions.append(self.create_subscription(Image, topic, self._on_image, qos_profile_sensor_data))
+            cameras = self._settings.scorer.cameras
+            self._views = ObservationSync(cameras)
+            subscriptions += [self._subscribe_to_camera(camera) for camera in cameras]
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # beats on when simulated time stands still
         timer = self.create_timer(HEARTBEAT_PERIOD, self._publish_diagnostics, clock=steady)
         service = self.create_service(
@@ -151,6 +154,10 @@ class PlannerNode(LifecycleNode):
         self._entities = [(self.destroy_subscription, item) for item in subscriptions]
         self._entities += [(self.destroy_timer, timer), (self.destroy_service, service)]
         self._entities += [(self.destroy_lifecycle_publisher, item) for item in (self._substeps, self._diagnostics)]
+
+    def _subscribe_to_camera(self, camera: str) -> Subscription:
+        topic, handle = f"camera/{camera}/image_raw", functools.partial(self._on_image, camera)
+        return self.create_subscription(Image, topic, handle, qos_profile_sensor_data)
 
     def stop(self, why: str) -> None:
         """End every task and accept no more."""
@@ -184,11 +191,14 @@ class PlannerNode(LifecycleNode):
     def _on_chunk(self, message: ActionChunk) -> None:
         self._desk.tell(planner_messages.announcement_from_message(message))
 
-    def _on_image(self, message: Image) -> None:
+    def _on_image(self, camera: str, message: Image) -> None:
         watcher = self._watcher
-        if watcher is not None:
-            stamp = to_nanoseconds(message.header.stamp)
-            watcher.offer(stamp, lambda: image_from_message(message, self._settings.camera))
+        if watcher is None:
+            return
+        stamp = to_nanoseconds(message.header.stamp)
+        self._views.add(camera, stamp, message)
+        if (views := self._views.messages(stamp)) is not None:
+            watcher.offer(stamp, lambda: {name: image_from_message(view, name) for name, view in views.items()})
 
     def _on_scene(self, serialised: bytes) -> None:
         self._scene = serialised

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
-from substep_planner.completion.registry import NO_SCORER, SCORERS, CompletionSettings, load_scorer
+from substep_planner.completion.registry import DEFAULT_SCORER, NO_SCORER, SCORERS, CompletionSettings, load_scorer
 from substep_planner.completion.scorer import CompletionScorer
 from substep_planner.completion.watcher import WatchSettings
 from substep_planner.decomposers.base import Decomposer
@@ -18,6 +18,7 @@ from substep_policy.node_parameters import BadParameter, NodeParameters
 
 WHEN_BUSY = ("reject", "preempt")
 MEASURES = ("cosine", "sigmoid")
+AUTOMATIC = "auto"  # the default scorer where the rule looks, none otherwise
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,6 @@ class PlannerSettings:
     preempt: bool
     scorer: CompletionScorer | None
     watch: WatchSettings
-    camera: str
 
     def new_rule(self) -> SwitchRule:
         """A rule for one task."""
@@ -108,7 +108,10 @@ def _declare_decomposers(parameters: NodeParameters) -> None:
 def _declare_completion(parameters: NodeParameters, registry: PlannerRegistry) -> None:
     default = WatchSettings()
     parameters.declare(
-        "completion", NO_SCORER, "who scores frames for visual completion", choices=(NO_SCORER, *registry.scorers)
+        "completion",
+        AUTOMATIC,
+        f"who scores frames for visual completion; auto: {DEFAULT_SCORER} where the rule looks, else none",
+        choices=(AUTOMATIC, NO_SCORER, *registry.scorers),
     )
     parameters.declare("completion_model", "", "of the scorer: hub id, folder, or its own name; empty: its default")
     parameters.declare("completion_measure", "cosine", "of contrastive scorers", choices=MEASURES)
@@ -120,7 +123,7 @@ def _declare_completion(parameters: NodeParameters, registry: PlannerRegistry) -
     )
     parameters.declare("completion_frames", default.frames, "frames in a row that must show it", bounds=(1, 1000))
     parameters.declare("completion_rate", default.rate, "frames scored per s of world time", bounds=(0.01, 1000.0))
-    parameters.declare("completion_camera", "agentview", "camera whose frames are scored")
+    parameters.declare("completion_camera", "agentview", "camera that contrastive scorers look through")
 
 
 def read(parameters: NodeParameters, registry: PlannerRegistry) -> PlannerSettings:
@@ -145,7 +148,6 @@ def read(parameters: NodeParameters, registry: PlannerRegistry) -> PlannerSettin
             frames=parameters.value("completion_frames"),
             rate=parameters.value("completion_rate"),
         ),
-        camera=parameters.value("completion_camera"),
         preempt=parameters.value("when_busy") == "preempt",
     )
 
@@ -161,7 +163,7 @@ def _decomposers(parameters: NodeParameters, registry: PlannerRegistry) -> tuple
 
 def _switch_rule(parameters: NodeParameters, registry: PlannerRegistry) -> str:
     name = parameters.value("switch_rule")
-    if make_switch_rule(name).uses_vision and parameters.value("completion") == NO_SCORER:
+    if make_switch_rule(name).uses_vision and _scorer_name(parameters) == NO_SCORER:
         raise BadParameter(
             f"parameter switch_rule is {name!r}, which needs a completion scorer: set parameter completion to one of "
             f"{', '.join(registry.scorers)}, or use 'eos'"
@@ -169,10 +171,20 @@ def _switch_rule(parameters: NodeParameters, registry: PlannerRegistry) -> str:
     return name
 
 
-def _scorer(parameters: NodeParameters, registry: PlannerRegistry) -> CompletionScorer | None:
+def _scorer_name(parameters: NodeParameters) -> str:
     name = parameters.value("completion")
+    if name != AUTOMATIC:
+        return name
+    return DEFAULT_SCORER if make_switch_rule(parameters.value("switch_rule")).uses_vision else NO_SCORER
+
+
+def _scorer(parameters: NodeParameters, registry: PlannerRegistry) -> CompletionScorer | None:
+    name = _scorer_name(parameters)
     settings = CompletionSettings(
-        parameters.value("completion_model"), parameters.value("device"), parameters.value("completion_measure")
+        model=parameters.value("completion_model"),
+        device=parameters.value("device"),
+        measure=parameters.value("completion_measure"),
+        camera=parameters.value("completion_camera"),
     )
     try:
         return load_scorer(name, settings, registry.scorers)

@@ -22,7 +22,7 @@ from substep_interfaces.action import ExecuteTask
 from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, EpisodeStatus, SceneObject, SceneState
 from substep_interfaces.srv import DecomposeTask
 
-from substep_planner.completion.registry import NO_SCORER, SCORERS
+from substep_planner.completion.registry import SCORERS
 from substep_planner.decomposers.registry import DECOMPOSERS
 from substep_planner.errors import ErrorCode, PlanningError
 from substep_planner.planner_node import EXECUTOR_THREADS, LATCHED, RELIABLE, REPORTS, PlannerFault, PlannerNode
@@ -61,16 +61,18 @@ class BrightnessScorer:
     """An image of value 200 shows every effect, one of 255 is too much for it."""
 
     name = "brightness"
+    cameras = ("agentview",)
     threshold = 0.5
 
     def __init__(self, settings) -> None: ...
 
     def begin_plan(self, substeps): ...
 
-    def score(self, image, index):
-        if image.max() == 255:
+    def score(self, images, index):
+        brightness = images["agentview"].max()
+        if brightness == 255:
             raise RuntimeError("blinded")
-        return image.max() / 200
+        return brightness / 200
 
 
 REGISTRY = PlannerRegistry(
@@ -188,7 +190,7 @@ class PlannerGraph:
 
     def _wait_for_subscribers(self) -> None:
         publishers = [self.statuses, self.reports, self.chunks, self.scenes]
-        if self.planner.get_parameter("completion").value != NO_SCORER:
+        if self.planner.get_parameter("completion").value in REGISTRY.scorers:
             publishers.append(self.images)
         changed = threading.Event()
         timer = self.node.create_timer(0.01, changed.set)

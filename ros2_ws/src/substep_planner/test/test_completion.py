@@ -31,7 +31,7 @@ PLAN = (
     Substep("pick up the milk", "the gripper holds the milk in the air"),
     Substep("place the milk in the basket", "the milk is in the basket"),
 )
-IMAGES = [np.random.default_rng(seed).integers(0, 255, (48, 64, 3), np.uint8) for seed in range(2)]
+IMAGES = [{"agentview": np.random.default_rng(seed).integers(0, 255, (48, 64, 3), np.uint8)} for seed in range(2)]
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -114,7 +114,7 @@ def test_the_transformers_scorer_agrees_with_the_model_as_a_whole(tmp_path):
     scorer.begin_plan(PLAN)
     processor, network = SiglipProcessor.from_pretrained(model), SiglipModel.from_pretrained(model).eval()
     texts = [substep.expected_effect for substep in PLAN]
-    inputs = processor(text=texts, images=IMAGES[0], padding="max_length", return_tensors="pt")
+    inputs = processor(text=texts, images=IMAGES[0]["agentview"], padding="max_length", return_tensors="pt")
     with torch.no_grad():
         expected = torch.sigmoid(network(**inputs).logits_per_image)[0]
     assert [scorer.score(IMAGES[0], index) for index in range(2)] == pytest.approx(expected.tolist(), rel=1e-4)
@@ -128,7 +128,7 @@ def test_a_model_without_a_sigmoid_says_so(tmp_path):
 
 def test_scorers_that_cannot_be_had_are_refused():
     assert load_scorer("none", CompletionSettings()) is None
-    with pytest.raises(ValueError, match="unknown completion scorer 'crystal ball', expected one of none, open_clip"):
+    with pytest.raises(ValueError, match="unknown completion scorer 'crystal ball', expected one of none, compact"):
         load_scorer("crystal ball", CompletionSettings())
     with pytest.raises(OSError, match="nowhere"):
         load_scorer("transformers", CompletionSettings("/nowhere/at/all", "cpu"))
@@ -150,6 +150,7 @@ class ScriptedScorer:
     """The score is the image's first value in tenths. An image of value 255 breaks it."""
 
     name = "scripted"
+    cameras = ("agentview",)
     threshold = 0.5
 
     def __init__(self) -> None:
@@ -160,12 +161,13 @@ class ScriptedScorer:
     def begin_plan(self, substeps):
         self.plans.append(tuple(substeps))
 
-    def score(self, image, index):
+    def score(self, images, index):
         self.entered.release()
         assert self.gate.acquire(timeout=PATIENCE)
-        if image.flat[0] == 255:
+        value = images["agentview"].flat[0]
+        if value == 255:
             raise RuntimeError("out of memory")
-        return image.flat[0] / 10 + index
+        return value / 10 + index
 
 
 class Watch:
@@ -179,7 +181,7 @@ class Watch:
         self.watcher = CompletionWatcher(self.scorer, options, self.scored.put, self.failures.put)
 
     def frame(self, stamp: int, value: int) -> None:
-        self.watcher.offer(stamp, lambda: np.full((1, 1, 3), value, np.uint8))
+        self.watcher.offer(stamp, lambda: {"agentview": np.full((1, 1, 3), value, np.uint8)})
 
     def next(self) -> FrameScored:
         return self.scored.get(timeout=PATIENCE)

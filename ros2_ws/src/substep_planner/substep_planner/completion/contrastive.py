@@ -6,7 +6,7 @@ calibrated sigmoid (Zhai et al. 2023) is the other measure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -36,17 +36,19 @@ class ContrastiveScorer:
 
     Args:
         measure: "cosine", or "sigmoid": the model's own probability that text and image belong together.
+        camera: whose frames are compared.
 
     Raises:
         ValueError: the measure is unknown, or the model has no sigmoid.
     """
 
-    def __init__(self, encoder: Encoder, measure: str) -> None:
+    def __init__(self, encoder: Encoder, measure: str, camera: str) -> None:
         if measure not in THRESHOLDS:
             raise ValueError(f"measure is {measure!r}, expected one of {', '.join(THRESHOLDS)}")
         if measure == "sigmoid" and encoder.logit_bias is None:
             raise ValueError(f"{encoder.name} was not trained with a sigmoid: use measure 'cosine'")
         self.name = encoder.name
+        self.cameras = (camera,)
         self.threshold = THRESHOLDS[measure]
         self._encoder = encoder
         self._measure = measure
@@ -57,9 +59,9 @@ class ContrastiveScorer:
         features = self._encoder.texts([substep.expected_effect for substep in substeps])
         self._effects = torch.nn.functional.normalize(features, dim=-1)
 
-    def score(self, image: np.ndarray, index: int) -> float:
+    def score(self, images: Mapping[str, np.ndarray], index: int) -> float:
         """See ``CompletionScorer``."""
-        features = torch.nn.functional.normalize(self._encoder.image(image), dim=-1)
+        features = torch.nn.functional.normalize(self._encoder.image(images[self.cameras[0]]), dim=-1)
         cosine = torch.dot(features, self._effects[index])
         if self._measure == "cosine":
             return cosine.item()

@@ -47,4 +47,5 @@ class OpenClipEncoder:
 
 
 def create(settings: CompletionSettings) -> ContrastiveScorer:
-    return ContrastiveScorer(OpenClipEncoder(settings.model or DEFAULT_MODEL, settings.device), settings.measure)
+    encoder = OpenClipEncoder(settings.model or DEFAULT_MODEL, settings.device)
+    return ContrastiveScorer(encoder, settings.measure, settings.camera)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from substep_planner.completion.scorer import CompletionScorer
 
 NO_SCORER = "none"
+DEFAULT_SCORER = "compact"  # the trained model that ships with the project
 
 
 @dataclass(frozen=True)
@@ -20,16 +21,19 @@ class CompletionSettings:
         model: hub id, folder or the backend's own name; empty: the backend's default.
         device: "auto", "cpu", "cuda" or "cuda:N".
         measure: of contrastive models, "cosine" or "sigmoid".
+        camera: that contrastive models look through.
     """
 
     model: str = ""
     device: str = "auto"
     measure: str = "cosine"
+    camera: str = "agentview"
 
 
 # name -> "module:function(settings) -> CompletionScorer"
 SCORERS: Mapping[str, str] = MappingProxyType(
     {
+        "compact": "substep_planner.completion.compact_scorer:create",
         "open_clip": "substep_planner.completion.open_clip_encoder:create",
         "transformers": "substep_planner.completion.transformers_encoder:create",
     }

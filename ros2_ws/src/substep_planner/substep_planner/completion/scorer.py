@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -11,17 +11,18 @@ from substep_planner.plan import Substep
 
 
 class CompletionScorer(Protocol):
-    """Says how much a frame looks as if a substep were done. Used by one thread at a time."""
+    """Says how much the cameras' frames look as if a substep were done. Used by one thread at a time."""
 
     name: str  # backend and model
+    cameras: tuple[str, ...]  # whose frames it looks at
     threshold: float  # score from which a frame counts as showing the effect, unless one is configured
 
     def begin_plan(self, substeps: Sequence[Substep]) -> None:
         """A plan begins: prepare what depends on its texts alone."""
 
-    def score(self, image: np.ndarray, index: int) -> float:
-        """Score of one frame for substep ``index`` of the plan; larger means rather done.
+    def score(self, images: Mapping[str, np.ndarray], index: int) -> float:
+        """Score of one moment for substep ``index`` of the plan; larger means rather done.
 
         Args:
-            image: (H, W, 3) uint8 RGB, upright.
+            images: camera -> (H, W, 3) uint8 RGB, upright, all of ``cameras`` among them.
         """

@@ -46,4 +46,5 @@ class TransformersEncoder:
 
 
 def create(settings: CompletionSettings) -> ContrastiveScorer:
-    return ContrastiveScorer(TransformersEncoder(settings.model or DEFAULT_MODEL, settings.device), settings.measure)
+    encoder = TransformersEncoder(settings.model or DEFAULT_MODEL, settings.device)
+    return ContrastiveScorer(encoder, settings.measure, settings.camera)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,7 @@ class WatchSettings:
 
     threshold: float | None = None
     frames: int = 3
-    rate: float = 5.0
+    rate: float = 20.0
 
     def __post_init__(self) -> None:
         if not self.rate > 0:
@@ -46,7 +46,7 @@ class _Watched:
 @dataclass(frozen=True)
 class _Frame:
     stamp: int
-    image: Callable[[], np.ndarray]
+    images: Callable[[], Mapping[str, np.ndarray]]
     arrived: float
 
 
@@ -94,11 +94,11 @@ class CompletionWatcher:
         with self._condition:
             self._watched = self._frame = None
 
-    def offer(self, stamp: int, image: Callable[[], np.ndarray]) -> None:
-        """A frame of world time ``stamp`` (ns); ``image`` is called only if the frame is scored."""
+    def offer(self, stamp: int, images: Callable[[], Mapping[str, np.ndarray]]) -> None:
+        """What the scorer's cameras saw at world time ``stamp`` (ns); ``images`` is called only if that is scored."""
         with self._condition:
             if self._watched is not None and stamp != self._last_stamp:  # the bridge repeats itself when it waits
-                self._frame = _Frame(stamp, image, time.monotonic())
+                self._frame = _Frame(stamp, images, time.monotonic())
                 self._condition.notify()
 
     def stop(self) -> None:
@@ -120,7 +120,7 @@ class CompletionWatcher:
                 if watched is None or _place(now_watched.key) != _place(watched.key):
                     self._debounce.reset()
                 watched = now_watched
-                similarity = self._scorer.score(frame.image(), watched.key.index)
+                similarity = self._scorer.score(frame.images(), watched.key.index)
                 self._scored(FrameScored(watched.key, frame.stamp, similarity, self._debounce.update(similarity)))
         except Exception as error:  # the border of the thread: nothing may vanish here
             self._failed(error)
