@@ -15,8 +15,8 @@ TOY_MODEL = {
     "chunk_length": 4,
     "backbone": {
         "type": "compact",
-        "vision_widths": [8, 8, 8, 8],
-        "vision_blocks": [1, 1, 1],
+        "vision_widths": [8, 8, 8],
+        "vision_blocks": [1, 1],
         "vocabulary_size": 600,
         "text_layers": 1,
         "width": 16,

@@ -23,8 +23,8 @@ TEXTS = ("pick up the black bowl", "place the black bowl on the plate", "open th
 def toy_config() -> ModelConfig:
     return ModelConfig(
         backbone=CompactConfig(
-            vision_widths=(8, 8, 16, 16),
-            vision_blocks=(1, 1, 1),
+            vision_widths=(8, 8, 16),
+            vision_blocks=(1, 1),
             vocabulary_size=300,
             text_layers=1,
             width=16,

@@ -20,14 +20,14 @@ class CompactConfig:
     """Sizes. The defaults make about 11 M parameters with the L1 and EOS heads.
 
     Attributes:
-        vision_widths: channels of the stem and of each stage; every one of them halves the resolution.
+        vision_widths: channels of the stem, which divides the resolution by 4, and of each stage, which halves it.
         vision_blocks: residual blocks of each stage.
         width: of text and fusion tokens; action_width: D of the action hidden states.
     """
 
     type: Literal["compact"] = "compact"
-    vision_widths: tuple[int, ...] = (32, 64, 128, 256)
-    vision_blocks: tuple[int, ...] = (1, 1, 2)
+    vision_widths: tuple[int, ...] = (64, 128, 256)
+    vision_blocks: tuple[int, ...] = (1, 2)
     vocabulary_size: int = 1024
     text_layers: int = 2
     width: int = 256
@@ -94,7 +94,7 @@ class CompactBackbone(nn.Module):
         self.vision_encoder = VisionEncoder(config.vision_widths, config.vision_blocks, config.width)
         self.vision_encoder.to(memory_format=torch.channels_last)
         self.camera_embedding = nn.Parameter(torch.randn(cameras, config.width) * 0.02)
-        patches = (image_size // 2 ** len(config.vision_widths)) ** 2
+        patches = (image_size // self.vision_encoder.stride) ** 2
         self.vision_projection = nn.Linear(config.vision_widths[-1], config.width)
         self.vision_position = nn.Parameter(torch.randn(cameras, patches, config.width) * 0.02)
         self.queries = nn.Parameter(torch.randn(chunk_length, config.width) * 0.02)
@@ -129,7 +129,7 @@ class CompactBackbone(nn.Module):
 
         All cameras go through one encoder as one batch, each told by its embedding which view it looks at.
         """
-        pixels = images.movedim(-1, 2).flatten(0, 1).to(text.dtype) / 127.5 - 1.0
+        pixels = images.flatten(0, 1).movedim(-1, 1).to(text.dtype) / 127.5 - 1.0
         condition = (text.unsqueeze(1) + self.camera_embedding).flatten(0, 1)
         views = self.vision_projection(self.vision_encoder(pixels, condition))
         return (views.unflatten(0, images.shape[:2]) + self.vision_position).flatten(1, 2)

