@@ -32,6 +32,7 @@ from substep_policy.registry import POLICIES, PolicySettings
 from training.labels import LABELS_FILE, SubstepLabels
 from training.recording import Variation, draw_start, record_episode
 from training.recording_files import labels_of, load_recording, save_recording, task_file, write_task_file
+from training.splits import SPLITS
 
 DEFAULT_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
 SETTINGS_FILE = "collection.json"
@@ -252,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _settings(options: argparse.Namespace) -> CollectionSettings:
-    variation = {name: getattr(options, name) for name in ("widened", "noise", "disturbance")}
+    variation = {name: getattr(options, name) for name in ("widened", "noise", "disturbance", "split")}
     names = ("per_task", "attempts", "seed", "policy", "assets")
     return parse(
         CollectionSettings, {name: getattr(options, name) for name in names} | {"variation": variation}, "command line"
@@ -276,6 +277,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--widened", type=float, default=variation.widened, help="share of widened placements")
     parser.add_argument("--noise", type=float, default=variation.noise, help="largest deviation of action noise")
     parser.add_argument("--disturbance", type=float, default=variation.disturbance, help="chance of one per chunk")
+    parser.add_argument("--split", default=variation.split, choices=tuple(SPLITS), help="which starts and seeds")
     return parser
 
 

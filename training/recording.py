@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from substep_policy.configuration import configuration
 from substep_policy.observation import Observation
 from substep_policy.policy import Policy
 from training.rollout import EOS, EpisodeResult, RolloutConfig, run_episode
-from training.splits import TRAINING_INIT_STATES, TRAINING_SEEDS
+from training.splits import SPLITS
 
 
 @configuration
@@ -28,12 +29,14 @@ class Variation:
             The actions taught are those without it (Laskey et al. 2017, DART).
         disturbance: chance, each time the policy is asked, that the arm is first moved elsewhere.
         disturbance_steps: shortest and longest such motion, in control steps.
+        split: "training", or "evaluation" for episodes that nothing may be trained on.
     """
 
     widened: float = 0.7
     noise: float = 0.15
     disturbance: float = 0.01
     disturbance_steps: tuple[int, int] = (4, 10)
+    split: Literal["training", "evaluation"] = "training"
 
     def __post_init__(self) -> None:
         for name in ("widened", "noise", "disturbance"):
@@ -56,9 +59,10 @@ class EpisodeStart:
 def draw_start(variation: Variation, seed: Sequence[int]) -> EpisodeStart:
     """The start of an episode, a function of ``seed`` alone."""
     random = np.random.default_rng(seed)
+    split = SPLITS[variation.split]
     return EpisodeStart(
-        init_state=int(random.choice(TRAINING_INIT_STATES)),
-        seed=int(random.integers(TRAINING_SEEDS.start, TRAINING_SEEDS.stop)),
+        init_state=int(random.choice(split.init_states)),
+        seed=int(random.integers(split.seeds.start, split.seeds.stop)),
         placement=Placement.WIDENED if random.random() < variation.widened else Placement.BENCHMARK,
         noise=0.0 if random.random() < 0.25 else float(random.uniform(0, variation.noise)),
     )

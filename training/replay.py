@@ -37,29 +37,66 @@ def replay(file: Path, demo: str, config: ReplayConfig) -> Mapping[str, np.ndarr
     Raises:
         ReplayError: the file holds no recording, or the arm went elsewhere than when it was recorded.
     """
-    with h5py.File(file) as content:
-        group = content["data"][demo]
-        if "placement" not in group.attrs:
-            raise ReplayError(f"{file}: data/{demo} has neither frames nor the start of a recording to make them from")
-        suite, task_index = str(content["data"].attrs["suite"]), int(content["data"].attrs["task_index"])
-        start = int(group.attrs["init_state"]), int(group.attrs["seed"]), Placement(group.attrs["placement"])
-        actions = group["actions"][:]
-        recorded = group["obs/ee_pos"][:]
-    simulation = _simulation(suite, task_index, config, threading.get_ident())
-    observation = simulation.reset(*start)
-    shape = (len(actions), config.image_size, config.image_size, 3)
+    recorded = read_recorded(file, demo)
+    shape = (len(recorded.actions), config.image_size, config.image_size, 3)
     frames = {camera: np.empty(shape, np.uint8) for camera in config.cameras}
-    for step, action in enumerate(actions):
+    simulation = recorded.restart(config)
+    for step, action in enumerate(recorded.actions):
+        recorded.check(step, simulation)
         for camera, images in frames.items():
-            images[step] = observation.images[camera]
-        error = float(np.abs(observation.proprio[:3] - recorded[step]).max())
+            images[step] = simulation.render(camera, config.image_size, config.image_size)
+        simulation.step(action)
+    return frames
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a recorded file says of an episode of T timesteps.
+
+    Attributes:
+        start: initial state, seed and placement.
+        actions: (T, 7) as carried out.
+        positions: (T, 3) m, the hand before each of them.
+        source: file and place in it, for messages.
+    """
+
+    suite: str
+    task_index: int
+    start: tuple[int, int, Placement]
+    actions: np.ndarray
+    positions: np.ndarray
+    source: str
+
+    def restart(self, config: ReplayConfig) -> Simulation:
+        """The world at the beginning of the episode. It renders when it is asked to."""
+        simulation = _simulation(self.suite, self.task_index, config, threading.get_ident())
+        simulation.reset(*self.start)
+        return simulation
+
+    def check(self, step: int, simulation: Simulation) -> None:
+        """Raises: ReplayError: before action ``step`` the arm is not where it was."""
+        error = float(np.abs(simulation.eef_pose()[0] - self.positions[step]).max())
         if error > PROPRIO_TOLERANCE:
             raise ReplayError(
-                f"{file}: data/{demo}: the arm is {error:.4f} m off at timestep {step} of the replay; "
+                f"{self.source}: the arm is {error:.4f} m off at timestep {step} of the replay; "
                 "has the simulated world changed since it was recorded?"
             )
-        observation = simulation.step(action)
-    return frames
+
+
+def read_recorded(file: Path, demo: str) -> Recorded:
+    """Raises: ReplayError: the file holds no recording."""
+    with h5py.File(file) as content:
+        data, group = content["data"], content["data"][demo]
+        if "placement" not in group.attrs:
+            raise ReplayError(f"{file}: data/{demo} has neither frames nor the start of a recording to make them from")
+        return Recorded(
+            suite=str(data.attrs["suite"]),
+            task_index=int(data.attrs["task_index"]),
+            start=(int(group.attrs["init_state"]), int(group.attrs["seed"]), Placement(group.attrs["placement"])),
+            actions=group["actions"][:],
+            positions=group["obs/ee_pos"][:],
+            source=f"{file}: data/{demo}",
+        )
 
 
 @lru_cache(maxsize=1)
@@ -72,9 +109,12 @@ def _simulation(suite: str, task_index: int, config: ReplayConfig, thread: int) 
             assets=config.assets,
             image_size=(config.image_size, config.image_size),
             cameras=config.cameras,
+            render=False,
             scene=False,
         )
     )
-    simulation.reset()  # makes the OpenGL context, whose own clean-up at exit must come after ours
+    simulation.reset()
+    # Makes the OpenGL context, whose own clean-up at exit must come after ours.
+    simulation.render(config.cameras[0], config.image_size, config.image_size)
     atexit.register(simulation.close)
     return simulation

@@ -151,6 +151,8 @@ def test_training_never_starts_where_evaluation_does(seed: int, number: int):
     assert start == draw_start(Variation(), (seed, 1, 2, number))
     assert start.init_state not in EVALUATION_INIT_STATES and start.seed not in EVALUATION_SEEDS
     assert 0 <= start.noise <= Variation().noise
+    test = draw_start(Variation(split="evaluation"), (seed, 1, 2, number))
+    assert test.init_state in EVALUATION_INIT_STATES and test.seed in EVALUATION_SEEDS
 
 
 class Still:
