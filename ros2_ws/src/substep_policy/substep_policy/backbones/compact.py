@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from substep_policy.backbones.transformer import DecoderLayer, EncoderLayer
-from substep_policy.backbones.vision import VisionEncoder
+from substep_policy.backbones.vision import Keypoints, VisionEncoder, as_tokens
 from substep_policy.configuration import configuration
 from substep_policy.observation import ACTION_DIM
 
@@ -22,12 +22,14 @@ class CompactConfig:
     Attributes:
         vision_widths: channels of the stem, which divides the resolution by 4, and of each stage, which halves it.
         vision_blocks: residual blocks of each stage.
+        keypoints: positions of features that are read off each image in the second-last stage's resolution.
         width: of text and fusion tokens; action_width: D of the action hidden states.
     """
 
     type: Literal["compact"] = "compact"
     vision_widths: tuple[int, ...] = (64, 128, 256)
     vision_blocks: tuple[int, ...] = (1, 2)
+    keypoints: int = 48
     vocabulary_size: int = 1024
     text_layers: int = 2
     width: int = 256
@@ -93,6 +95,9 @@ class CompactBackbone(nn.Module):
         self.text_encoder = TextEncoder(config, max_length)
         self.vision_encoder = VisionEncoder(config.vision_widths, config.vision_blocks, config.width)
         self.vision_encoder.to(memory_format=torch.channels_last)
+        fine = config.vision_widths[-2]
+        self.keypoints = Keypoints(fine, config.keypoints)
+        self.keypoint_projection = nn.Linear(2 * config.keypoints, config.width)
         self.camera_embedding = nn.Parameter(torch.randn(cameras, config.width) * 0.02)
         patches = (image_size // self.vision_encoder.stride) ** 2
         self.vision_projection = nn.Linear(config.vision_widths[-1], config.width)
@@ -117,7 +122,7 @@ class CompactBackbone(nn.Module):
         """Images (B, cameras, S, S, 3) uint8, proprio_token (B, width), encoded instruction -> (B, C·A, D)."""
         vision = self._vision_tokens(images, text.summary)
         memory = torch.cat([vision, proprio_token.unsqueeze(1), text.tokens], dim=1)
-        visible = text.mask.new_ones(len(images), vision.shape[1] + 1)
+        visible = text.mask.new_ones(len(images), vision.shape[1] + 1)  # proprioception too
         mask = torch.cat([visible, text.mask], dim=1)
         actions = self.queries.expand(len(images), -1, -1)
         for layer in self.decoder:
@@ -125,11 +130,18 @@ class CompactBackbone(nn.Module):
         return self.spread(self.norm(actions)).unflatten(-1, (ACTION_DIM, -1)).flatten(1, 2)
 
     def _vision_tokens(self, images: Tensor, text: Tensor) -> Tensor:
-        """Images (B, cameras, S, S, 3) uint8, text (B, width) -> (B, cameras · patches, width).
+        """Images (B, cameras, S, S, 3) uint8, text (B, width) -> (B, cameras · (patches + 1), width).
 
-        All cameras go through one encoder as one batch, each told by its embedding which view it looks at.
+        The first tokens, one a camera, say where its keypoints are. All cameras go through one encoder as one batch,
+        each told by its embedding which view it looks at.
         """
         pixels = images.flatten(0, 1).movedim(-1, 1).to(text.dtype) / 127.5 - 1.0
         condition = (text.unsqueeze(1) + self.camera_embedding).flatten(0, 1)
-        views = self.vision_projection(self.vision_encoder(pixels, condition))
-        return (views.unflatten(0, images.shape[:2]) + self.vision_position).flatten(1, 2)
+        maps = self.vision_encoder.maps(pixels, condition)
+        points = self.keypoint_projection(self.keypoints(self._fine(maps)))
+        views = self.vision_projection(as_tokens(maps[-1])).unflatten(0, images.shape[:2]) + self.vision_position
+        return torch.cat([points.unflatten(0, images.shape[:2]) + self.camera_embedding, views.flatten(1, 2)], dim=1)
+
+    def _fine(self, maps: list[Tensor]) -> Tensor:
+        """The last map before the last stage."""
+        return maps[-1 - self.config.vision_blocks[-1]]

@@ -52,8 +52,37 @@ class VisionEncoder(nn.Module):
         self.blocks = nn.ModuleList(layers)
 
     def forward(self, images: Tensor, text: Tensor) -> Tensor:
+        return as_tokens(self.maps(images, text)[-1])
+
+    def maps(self, images: Tensor, text: Tensor) -> list[Tensor]:
+        """Images (N, 3, S, S) -> what the stem and every block see, (N, channels, height, width) each."""
         x = images.contiguous(memory_format=torch.channels_last)
-        x = functional.relu(self.stem_norm(self.stem(x)))
+        maps = [functional.relu(self.stem_norm(self.stem(x)))]
         for block in self.blocks:
-            x = block(x, text)
-        return x.flatten(2).transpose(1, 2)
+            maps.append(block(maps[-1], text))
+        return maps
+
+
+def as_tokens(features: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, H·W, C)."""
+    return features.flatten(2).transpose(1, 2)
+
+
+class Keypoints(nn.Module):
+    """Where in the image learned features are: spatial softmax (Levine et al. 2016).
+
+    A convolutional map says where something is only by which of its cells responds; an expected position is finer
+    than a cell, and grasping needs that.
+    """
+
+    def __init__(self, channels: int, count: int) -> None:
+        super().__init__()
+        self.score = nn.Conv2d(channels, count, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, channels, H, W) -> (N, 2·count): x and y of each keypoint, -1 to 1."""
+        height, width = features.shape[-2:]
+        weights = self.score(features).flatten(2).float().softmax(-1)
+        y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
+        grid = torch.stack([x.flatten(), y.flatten()], dim=1).to(weights)
+        return (weights @ grid).flatten(1)
