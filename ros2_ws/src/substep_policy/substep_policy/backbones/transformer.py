@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-
 MASKED = -1e4  # within float16's range
 
 
