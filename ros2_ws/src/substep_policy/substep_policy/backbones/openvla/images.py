@@ -37,10 +37,12 @@ class ImagePipeline:
         missing = [name for name in self._cameras if name not in images]
         if missing:
             raise ValueError(f"the model needs camera {', '.join(missing)}; the observation has {sorted(images)}")
-        return np.stack([self._pixels(images[name]) for name in self._cameras])
+        return np.stack([self.pixels(images[name]) for name in self._cameras])
 
-    def _pixels(self, image: np.ndarray) -> np.ndarray:
-        prepared = centre_crop(resize(mirror(image), self._size), CROP_AREA)
+    def pixels(self, image: np.ndarray, is_cropped: bool = False) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, upright -> (6, S, S) float32; ``is_cropped`` images come from augmentation."""
+        fitting = resize(mirror(image), self._size)
+        prepared = fitting if is_cropped else centre_crop(fitting, CROP_AREA)
         unit = prepared.transpose(2, 0, 1).astype(np.float32) / 255.0
         return (np.concatenate([unit, unit]) - self._means) / self._stds
 
@@ -68,13 +70,22 @@ def jpeg_round_trip(image: np.ndarray) -> Image.Image:
 
 
 def centre_crop(image: np.ndarray, area: float) -> np.ndarray:
-    """Keep the middle ``area`` of (S, S, 3) uint8 and enlarge it to the old size, bilinearly, corner on corner.
+    """``crop`` in the middle."""
+    return crop(image, area, (0.0, 0.0))
+
+
+def crop(image: np.ndarray, area: float, place: tuple[float, float]) -> np.ndarray:
+    """Keep a square of ``area`` of (S, S, 3) uint8 and enlarge it to the old size, bilinearly, corner on corner.
 
     Brightness is cut off and not rounded, as TensorFlow does when it turns [0, 1] into bytes.
+
+    Args:
+        place: of the square to the right and downwards, from −1 (at one edge) to 1 (at the other).
     """
     side = area**0.5
+    right, down = ((1.0 - side) * offset for offset in place)
     unit = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].double() / 255.0
-    corners = torch.tensor([[[side, 0.0, 0.0], [0.0, side, 0.0]]], dtype=torch.float64)
+    corners = torch.tensor([[[side, 0.0, right], [0.0, side, down]]], dtype=torch.float64)
     grid = functional.affine_grid(corners, list(unit.shape), align_corners=True)
     cropped = functional.grid_sample(unit, grid, mode="bilinear", align_corners=True)[0]
     return (cropped * 255.5).clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
