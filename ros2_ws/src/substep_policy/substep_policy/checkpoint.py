@@ -1,7 +1,7 @@
 """A checkpoint folder: ``config.json``, the backbone, one file per head and step, statistics, tokenizer (S9).
 
-    config.json  model.safetensors  dataset_statistics.json  tokenizer.json
-    proprio_projector--1000_checkpoint.pt  action_head--1000_checkpoint.pt  eos_head--1000_checkpoint.pt
+config.json  model.safetensors  dataset_statistics.json  tokenizer.json
+proprio_projector--1000_checkpoint.pt  action_head--1000_checkpoint.pt  eos_head--1000_checkpoint.pt
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -24,7 +24,17 @@ CONFIG_FILE = "config.json"
 BACKBONE_FILE = "model.safetensors"
 LATEST = "latest"
 
-
+SAFETENSORS_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
 # What the two libraries raise for a cut, damaged or foreign file.
 UNREADABLE = (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError)
 
@@ -61,17 +71,20 @@ def _component_files(folder: Path, name: str) -> list[tuple[str, Path]]:
     return [(match[1], path) for path in folder.iterdir() if (match := pattern.fullmatch(path.name))]
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
+def read_state(path: Path, device: str = "cpu") -> dict[str, Tensor]:
     """Tensors of a ``.pt`` or ``.safetensors`` file, without the ``module.`` that data-parallel training prepends.
+
+    Args:
+        device: "meta" reads shapes and types alone.
 
     Raises:
         CheckpointError: the file is missing or damaged.
     """
     try:
         if path.suffix == ".safetensors":
-            state = load_file(path)
+            state = _safetensors_shapes(path) if device == "meta" else load_file(path, device)
         else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = torch.load(path, map_location=device, weights_only=True, mmap=device == "meta" or None)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is missing") from error
     except UNREADABLE as error:
@@ -79,8 +92,17 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return {key.removeprefix("module."): value for key, value in state.items()}
 
 
-def check_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str) -> None:
-    """Raises: CheckpointError: ``what`` does not fit: a key is missing, unknown, or has another shape."""
+def _safetensors_shapes(path: Path) -> dict[str, Tensor]:
+    with safe_open(path, "pt") as file, torch.device("meta"):
+        parts = {key: file.get_slice(key) for key in file.keys()}
+        return {
+            key: torch.empty(part.get_shape(), dtype=SAFETENSORS_DTYPES[part.get_dtype()])
+            for key, part in parts.items()
+        }
+
+
+def misfits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    """In words, each key that is missing, unknown, or has another shape."""
     problems = [f"{key} is missing" for key in expected if key not in state]
     problems += [f"{key} is unknown" for key in state if key not in expected]
     problems += [
@@ -88,6 +110,12 @@ def check_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], what:
         for key in expected
         if key in state and state[key].shape != expected[key].shape
     ]
+    return problems
+
+
+def check_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str) -> None:
+    """Raises: CheckpointError: ``what`` does not fit: a key is missing, unknown, or has another shape."""
+    problems = misfits(state, expected)
     if problems:
         more = f" and {len(problems) - 8} more" if len(problems) > 8 else ""
         raise CheckpointError(f"{what}: {'; '.join(problems[:8])}{more}")

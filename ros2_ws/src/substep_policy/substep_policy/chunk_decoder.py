@@ -49,7 +49,11 @@ class ChunkDecoder:
         Raises:
             ValueError: the model's output is not finite.
         """
-        actions = self.action_head.predict(hidden)[0].float().cpu().numpy()
+        return self.chunk(self.action_head.predict(hidden), hidden)
+
+    def chunk(self, normalized: Tensor, hidden: Tensor) -> Chunk:
+        """As ``decode``, for normalised actions (1, C, A) that are known already, as from ``SubstepModel.act``."""
+        actions = normalized[0].float().cpu().numpy()
         if not np.isfinite(actions).all():
             raise ValueError("the model's actions are not finite")
         actions = decode_actions(actions, self.statistics, self.gripper)

@@ -71,7 +71,7 @@ def load(folder: Path, config: Mapping[str, Any], settings: PolicySettings) -> C
     if settings.dtype not in ("auto", "float32"):
         raise ValueError(f"dtype is {settings.dtype!r}; the compact model runs in float32")
     _, model = load_model(folder)
-    statistics = load_statistics(folder)
+    statistics = load_statistics(folder, settings.dataset)
     device = choose_device(settings.device)
     torch.manual_seed(settings.seed)
     return CompactPolicy(
@@ -95,9 +95,12 @@ def load_preprocessor(folder: Path, config: ModelConfig, proprio_statistics: Sta
 
 
 def choose_device(device: str) -> torch.device:
-    """"auto" is a GPU where there is one. Raises: ValueError: a GPU was asked for and there is none."""
+    """ "auto" is a GPU where there is one. Raises: ValueError: a GPU was asked for that is not there."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    chosen = torch.device(device)
+    if chosen.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device is {device!r}, but PyTorch finds no CUDA device: use 'cpu' or 'auto'")
-    return torch.device(device)
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device is {device!r}, but there are {torch.cuda.device_count()} CUDA devices")
+    return chosen

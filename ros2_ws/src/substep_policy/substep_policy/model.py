@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from substep_policy.backbones.compact import CompactBackbone, CompactConfig
 from substep_policy.configuration import configuration
 from substep_policy.eos import EosChoice, EosSource, check_eos_source
-from substep_policy.heads import ActionHeadConfig, EOSClassificationHead, EOSHeadConfig, L1HeadConfig, build_action_head
+from substep_policy.heads import (
+    ActionHeadConfig,
+    ActionTargets,
+    EOSClassificationHead,
+    EOSHeadConfig,
+    L1HeadConfig,
+    build_action_head,
+)
 from substep_policy.normalization import GripperConvention
 from substep_policy.preprocessing import PreprocessingConfig
 
@@ -86,11 +94,27 @@ class SubstepModel(nn.Module):
         """The backbone's inputs and ``proprio`` (B, N), normalised -> (B, C·A, D)."""
         return self.backbone(batch, self.proprio_projector(batch["proprio"]))
 
+    def act(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Inputs as ``forward`` -> normalised actions (B, C, A) and ``actions_hidden_states`` (B, C·A, D)."""
+        hidden = self(batch)
+        return self.action_head.predict(hidden), hidden
+
+    def action_loss(self, batch: Mapping[str, Tensor], targets: ActionTargets) -> tuple[Tensor, Tensor]:
+        """Inputs as ``forward`` -> loss of the actions, and ``actions_hidden_states`` (B, C·A, D).
+
+        The head runs in float32 whatever the backbone runs in.
+        """
+        hidden = self(batch)
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.action_head.loss(hidden.float(), targets), hidden
+
     @property
     def heads(self) -> dict[str, nn.Module]:
-        """What a checkpoint keeps beside the backbone, by file name."""
+        """What a checkpoint keeps beside the backbone, by file name; an action head without weights is not kept."""
         parts = {"proprio_projector": self.proprio_projector, "action_head": self.action_head}
-        return parts if self.eos_head is None else {**parts, "eos_head": self.eos_head}
+        if self.eos_head is not None:
+            parts["eos_head"] = self.eos_head
+        return {name: part for name, part in parts.items() if part.state_dict()}
 
 
 def build_model(config: ModelConfig) -> SubstepModel:

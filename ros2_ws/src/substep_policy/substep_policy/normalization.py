@@ -96,14 +96,16 @@ def load_statistics(folder: Path, name: str | None = None) -> DatasetStatistics:
     """Read ``dataset_statistics.json``; ``name`` may be left out when it holds one data set.
 
     Raises:
-        ValueError: the file is not as described, ``name`` is not in it, or it is needed and was not given.
+        ValueError: the file is missing or not as described, ``name`` is not in it, or it is needed and was not given.
     """
+    content = read_statistics_file(folder)
     path = folder / STATISTICS_FILE
-    content = json.loads(path.read_text())
-    if name is None and len(content) == 1:
-        name = next(iter(content))
+    choices = ", ".join(repr(choice) for choice in sorted(content))
+    if name is None and len(content) != 1:
+        raise ValueError(f"{path} holds statistics of several data sets: choose one of {choices} as dataset")
+    name = next(iter(content)) if name is None else name
     if name not in content:
-        raise ValueError(f"{path} holds statistics of {sorted(content)}, not of {name!r}")
+        raise ValueError(f"{path} holds statistics of {choices}, not of {name!r}")
     entry = content[name]
     for part in ("action", "proprio"):
         if part not in entry:
@@ -114,6 +116,20 @@ def load_statistics(folder: Path, name: str | None = None) -> DatasetStatistics:
         int(entry.get("num_transitions", 0)),
         int(entry.get("num_trajectories", 0)),
     )
+
+
+def read_statistics_file(folder: Path) -> dict[str, dict]:
+    """``dataset_statistics.json`` as it is: data set name -> parts. Raises: ValueError: missing, or no such thing."""
+    path = folder / STATISTICS_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} is missing") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
+        raise ValueError(f"{path} is no mapping of data set names to statistics")
+    return content
 
 
 class GripperConvention(enum.StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,6 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from substep_policy.backbones.openvla.config import OpenVLAConfig
 from substep_policy.backbones.openvla.images import ImagePipeline
 from substep_policy.backbones.openvla.prompt import PromptBuilder
 from substep_policy.backbones.openvla.published import load_model
@@ -21,15 +21,10 @@ from substep_policy.chunk_decoder import ChunkDecoder
 from substep_policy.compact_policy import choose_device
 from substep_policy.eos import EosSource
 from substep_policy.instruction_tokens import TOKENIZER_FILE
-from substep_policy.model import DIRECT_EOS_THRESHOLD, EosDetection, SubstepModel
-from substep_policy.normalization import (
-    STATISTICS_FILE,
-    DatasetStatistics,
-    GripperConvention,
-    Statistics,
-    load_statistics,
-)
+from substep_policy.model import EosDetection, SubstepModel
+from substep_policy.normalization import STATISTICS_FILE, DatasetStatistics, Statistics, load_statistics
 from substep_policy.observation import ACTION_DIM, PROPRIO_DIM, Observation
+from substep_policy.openvla_model import OpenVLAModelConfig
 
 if TYPE_CHECKING:
     from substep_policy.registry import PolicySettings
@@ -73,7 +68,8 @@ class OpenVLAPolicy:
             raise ValueError("predict was called before start_substep: the policy has no instruction")
         pixels = self._tensor(self._images(observation.images)[None]).to(self._weight_dtype)
         proprio = self._tensor(self._proprio.normalize(observation.proprio)[None]).to(self._weight_dtype)
-        return self._decoder.decode(self._model({**self._text, "pixel_values": pixels, "proprio": proprio}))
+        actions, hidden = self._model.act({**self._text, "pixel_values": pixels, "proprio": proprio})
+        return self._decoder.chunk(actions, hidden)
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device)
@@ -84,54 +80,56 @@ def load(folder: Path, config: Mapping[str, Any], settings: PolicySettings) -> O
 
     Raises:
         CheckpointError: a file is missing or does not fit.
-        ValueError: a setting the model cannot follow, a camera it needs that will not be there.
+        ValueError: a setting the model cannot follow, a camera it needs that will not be there, a data set to choose.
+        MemoryError: the device is too small.
     """
     model_config = read_config(folder)
     _check_cameras(folder, model_config, settings)
-    prompts = PromptBuilder(_load_tokenizer(folder), model_config)
-    statistics = _load_statistics(folder)
+    eos = _eos_detection(model_config, folder, settings.eos_threshold)
+    prompts = PromptBuilder(load_tokenizer(folder), model_config.backbone)
+    statistics = load_openvla_statistics(folder, settings.dataset)
     device = choose_device(settings.device)
-    _, model = load_model(folder, device, choose_dtype(settings.dtype, device))
+    dtype = choose_dtype(settings.dtype, device)
+    try:
+        _, model = load_model(folder, device, dtype)
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(f"{folder} in {dtype} does not fit into the memory of {device}: {error}") from error
+    torch.manual_seed(settings.seed)
     return OpenVLAPolicy(
         name=f"openvla:{folder.name}",
         model=model,
         prompts=prompts,
-        images=ImagePipeline(model_config),
+        images=ImagePipeline(model_config.backbone),
         proprio=statistics.proprio,
-        decoder=ChunkDecoder(
-            model.action_head,
-            model.eos_head,
-            _eos_detection(model, folder, settings.eos_threshold),
-            statistics.action,
-            GripperConvention.OPEN_IS_ONE,
-        ),
+        decoder=ChunkDecoder(model.action_head, model.eos_head, eos, statistics.action, model_config.gripper),
     )
 
 
 def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """"auto" is what the published weights are kept in, bfloat16, on a GPU, and float32 on a CPU."""
+    """ "auto" is what the published weights are kept in, bfloat16, on a GPU, and float32 on a CPU."""
     if dtype == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     return getattr(torch, dtype)
 
 
-def _eos_detection(model: SubstepModel, folder: Path, threshold: float | None) -> EosDetection:
-    """The EOS head where there is one; a published checkpoint has none and then finds no end of a substep."""
-    if model.eos_head is not None:
-        return EosDetection(threshold=DIRECT_EOS_THRESHOLD if threshold is None else threshold)
-    if threshold is not None:
+def _eos_detection(config: OpenVLAModelConfig, folder: Path, threshold: float | None) -> EosDetection:
+    """The checkpoint's own, with another threshold where one is asked for."""
+    if threshold is None:
+        return config.eos
+    if config.eos.source is EosSource.NONE:
         raise ValueError(f"eos_threshold is {threshold}, and {folder} has no eos_head to apply it to")
-    return EosDetection(source=EosSource.NONE, threshold=None)
+    return dataclasses.replace(config.eos, threshold=threshold, calibrated=False)
 
 
-def _check_cameras(folder: Path, config: OpenVLAConfig, settings: PolicySettings) -> None:
-    missing = set(config.cameras) - set(settings.cameras)
+def _check_cameras(folder: Path, config: OpenVLAModelConfig, settings: PolicySettings) -> None:
+    missing = set(config.backbone.cameras) - set(settings.cameras)
     if missing:
         raise ValueError(f"{folder} needs cameras {sorted(missing)}, and will be given {sorted(settings.cameras)}")
 
 
-def _load_statistics(folder: Path) -> DatasetStatistics:
-    statistics = load_statistics(folder)
+def load_openvla_statistics(folder: Path, dataset: str | None) -> DatasetStatistics:
+    """Raises: ValueError: missing, ambiguous, or of another robot."""
+    statistics = load_statistics(folder, dataset)
     sizes = (len(statistics.proprio.mean), len(statistics.action.mean))
     if sizes != (PROPRIO_DIM, ACTION_DIM):
         raise CheckpointError(
@@ -141,8 +139,12 @@ def _load_statistics(folder: Path) -> DatasetStatistics:
     return statistics
 
 
-def _load_tokenizer(folder: Path) -> Tokenizer:
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Raises: CheckpointError: the file is missing or damaged."""
     path = folder / TOKENIZER_FILE
     if not path.exists():
         raise CheckpointError(f"{path} is missing")
-    return Tokenizer.from_file(str(path))
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises bare Exception for every kind of bad file
+        raise CheckpointError(f"{path} is not a tokenizer.json: {error}") from error

@@ -12,11 +12,11 @@ from types import MappingProxyType
 from typing import Any
 
 from substep_policy.eos import EosRule
+from substep_policy.hub import HUB_ID_PATTERN, HubError, checkpoint_folder
 from substep_policy.policy import Policy
 
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-HUB_ID_PATTERN = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class PolicyError(ValueError):
@@ -33,6 +33,7 @@ class PolicySettings:
         eos_threshold: EOS probability that ends a substep; None: the checkpoint's own.
         seed: of whatever the policy draws at random.
         cameras: names of the cameras whose images it will be given.
+        dataset: whose statistics it works with, by name; None: those of the only data set that the policy has.
     """
 
     device: str = "auto"
@@ -40,6 +41,7 @@ class PolicySettings:
     eos_threshold: float | None = None
     seed: int = 0
     cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
+    dataset: str | None = None
 
     def __post_init__(self) -> None:
         if not DEVICE_PATTERN.fullmatch(self.device):
@@ -90,7 +92,10 @@ class PolicyRegistry:
         if folder.is_dir():
             return folder
         if HUB_ID_PATTERN.fullmatch(policy):
-            return _download(policy)
+            try:
+                return checkpoint_folder(policy)
+            except HubError as error:
+                raise PolicyError(str(error)) from error
         raise PolicyError(
             f"unknown policy {policy!r}: expected one of {_listing(self.named)}, the folder of a checkpoint "
             "(there is none of that name), or a hub id such as organisation/model"
@@ -112,16 +117,6 @@ def _import(target: str) -> Callable[..., Policy]:
 
 def _listing(names: Mapping[str, str]) -> str:
     return ", ".join(repr(name) for name in sorted(names)) or "(nothing is registered)"
-
-
-def _download(hub_id: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(hub_id))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise PolicyError(f"{hub_id!r} is no folder here and could not be had from the hub: {error}") from error
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

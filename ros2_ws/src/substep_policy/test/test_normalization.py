@@ -74,7 +74,7 @@ def test_statistics_of_openvla_without_masks_are_read(tmp_path: Path):
 @pytest.mark.parametrize(
     ("content", "name", "message"),
     [
-        ({"a": {}, "b": {}}, None, "statistics of \\['a', 'b'\\], not of None"),
+        ({"a": {}, "b": {}}, None, "several data sets: choose one of 'a', 'b'"),
         ({"a": {}}, "c", "not of 'c'"),
         ({"a": {"action": {}}}, "a", "lack|has no"),
         ({"a": {"action": {"mean": [1]}, "proprio": {}}}, "a", "a/action: statistics lack std, min"),

@@ -8,8 +8,18 @@ from pydantic import Field
 from torch import nn
 
 from substep_policy.heads.diffusion import DiffusionActionHead, DiffusionHeadConfig
-from substep_policy.heads.discrete import DiscreteActionHead, DiscreteHeadConfig
+from substep_policy.heads.discrete import (
+    DiscreteActionHead,
+    DiscreteHeadConfig,
+    LanguageModelActionHead,
+    TokenActionHead,
+)
 from substep_policy.heads.eos_classification import EOSClassificationHead, EOSHeadConfig
+from substep_policy.heads.in_sequence_diffusion import (
+    InSequenceDiffusionConfig,
+    NoisePredictionHead,
+    NoisyActionProjector,
+)
 from substep_policy.heads.l1 import L1HeadConfig, L1RegressionActionHead
 from substep_policy.heads.targets import ActionTargets
 
@@ -40,7 +50,12 @@ __all__ = [
     "DiscreteHeadConfig",
     "EOSClassificationHead",
     "EOSHeadConfig",
+    "InSequenceDiffusionConfig",
     "L1HeadConfig",
     "L1RegressionActionHead",
+    "LanguageModelActionHead",
+    "NoisePredictionHead",
+    "NoisyActionProjector",
+    "TokenActionHead",
     "build_action_head",
 ]

@@ -15,7 +15,7 @@ def squared_cosine_alpha_bars(steps: int, max_beta: float = 0.999) -> Tensor:
         return math.cos((fraction + 0.008) / 1.008 * math.pi / 2) ** 2
 
     betas = [min(1 - signal((i + 1) / steps) / signal(i / steps), max_beta) for i in range(steps)]
-    return torch.cumprod(1.0 - torch.tensor(betas, dtype=torch.float64), dim=0)
+    return torch.cumprod(1.0 - torch.tensor(betas, dtype=torch.float64, device="cpu"), dim=0)
 
 
 def add_noise(clean: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
@@ -25,10 +25,22 @@ def add_noise(clean: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
 
 
 def ddim_step(noisy: Tensor, noise: Tensor, alpha_bar: float, previous_alpha_bar: float) -> Tensor:
-    """One deterministic step towards clean data; the estimate of x_0 is clipped to [−1, 1], as actions are."""
-    clean = ((noisy - math.sqrt(1 - alpha_bar) * noise) / math.sqrt(alpha_bar)).clamp(-1.0, 1.0)
-    consistent_noise = (noisy - math.sqrt(alpha_bar) * clean) / math.sqrt(1 - alpha_bar)
-    return math.sqrt(previous_alpha_bar) * clean + math.sqrt(1 - previous_alpha_bar) * consistent_noise
+    """One deterministic step towards clean data; the estimate of x_0 is clipped to [−1, 1], as actions are.
+
+    The noise is then what leads from the clipped estimate to ``noisy``.
+    """
+    clean = clean_estimate(noisy, noise, alpha_bar)
+    return towards(clean, (noisy - math.sqrt(alpha_bar) * clean) / math.sqrt(1 - alpha_bar), previous_alpha_bar)
+
+
+def clean_estimate(noisy: Tensor, noise: Tensor, alpha_bar: float) -> Tensor:
+    """x_0 = (x_t − √(1−ᾱ)·ε) / √ᾱ, clipped to [−1, 1]."""
+    return ((noisy - math.sqrt(1 - alpha_bar) * noise) / math.sqrt(alpha_bar)).clamp(-1.0, 1.0)
+
+
+def towards(clean: Tensor, noise: Tensor, alpha_bar: float) -> Tensor:
+    """The point with signal ᾱ between x_0 and ε."""
+    return math.sqrt(alpha_bar) * clean + math.sqrt(1 - alpha_bar) * noise
 
 
 def sampling_timesteps(train_steps: int, sampling_steps: int) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -25,7 +27,7 @@ class DiscreteHeadConfig:
         return ActionTokenizer(vocabulary_size=BINS + 1, eos_token_id=0)
 
 
-class DiscreteActionHead(nn.Module):
+class TokenActionHead(nn.Module, ABC):
     """(B, C·A, D) hidden states -> logits (B, C·A, V), one token per action dimension.
 
     The slots are predicted in parallel, so a token that *follows* the last action of a substep has no slot of its
@@ -34,26 +36,22 @@ class DiscreteActionHead(nn.Module):
     the distribution without EOS, so that cutting the chunk there loses nothing.
     """
 
-    def __init__(self, config: DiscreteHeadConfig, input_dim: int, action_dim: int = ACTION_DIM) -> None:
+    def __init__(self, tokenizer: ActionTokenizer, action_dim: int = ACTION_DIM) -> None:
         super().__init__()
-        self.action_dim = action_dim
-        self.tokenizer = config.tokenizer
-        self.norm = nn.LayerNorm(input_dim)
-        self.projection = nn.Linear(input_dim, self.tokenizer.vocabulary_size)
+        self.tokenizer, self.action_dim = tokenizer, action_dim
 
+    @abstractmethod
     def logits(self, hidden: Tensor) -> Tensor:
         """(B, C·A, D) -> (B, C·A, V)."""
-        return self.projection(self.norm(hidden))
 
     def loss(self, hidden: Tensor, targets: ActionTargets) -> Tensor:
         """Cross-entropy of the action tokens (without EOS), plus cross-entropy of EOS against anything else."""
-        logits = self.logits(hidden)
-        first = self.tokenizer.first_action_token
-        tokens = self.tokenizer.encode(targets.actions).flatten(1) - first
-        action_loss = functional.cross_entropy(logits[..., first:].transpose(1, 2), tokens, reduction="none")
+        logits = self.logits(hidden).float()
+        tokens = self.tokenizer.encode(targets.actions).flatten(1)
+        action_loss = functional.cross_entropy(self._without_eos(logits).transpose(1, 2), tokens, reduction="none")
         action_loss = masked_mean(action_loss.reshape(targets.actions.shape), targets.mask)
 
-        is_eos = torch.zeros_like(targets.actions)
+        is_eos = torch.zeros_like(targets.actions, dtype=logits.dtype)
         is_eos[..., -1:] = targets.eos_labels
         eos_loss = functional.binary_cross_entropy_with_logits(
             self.eos_log_odds(logits).reshape(is_eos.shape), is_eos, reduction="none"
@@ -61,15 +59,42 @@ class DiscreteActionHead(nn.Module):
         return action_loss + masked_mean(eos_loss, targets.mask)
 
     def eos_log_odds(self, logits: Tensor) -> Tensor:
-        """(B, C·A, V) -> (B, C·A): log P(EOS) − log P(any action token)."""
-        return logits[..., self.tokenizer.eos_token_id] - logits[..., self.tokenizer.first_action_token :].logsumexp(-1)
+        """(B, C·A, V) -> (B, C·A): log P(EOS) − log P(any other token)."""
+        return logits[..., self.tokenizer.eos_token_id] - self._without_eos(logits).logsumexp(-1)
 
     def decode(self, logits: Tensor) -> Tensor:
-        """(B, C·A, V) -> (B, C, A) normalised actions: the likeliest action token of each slot, EOS left out."""
+        """(B, C·A, V) -> (B, C, A) normalised actions: the likeliest action token of each slot, all others left out."""
         first = self.tokenizer.first_action_token
-        tokens = logits[..., first:].argmax(dim=-1) + first
+        tokens = logits[..., first : self.tokenizer.vocabulary_size].argmax(dim=-1) + first
         return self.tokenizer.decode(tokens).reshape(len(logits), -1, self.action_dim)
 
     def predict(self, hidden: Tensor) -> Tensor:
         """(B, C·A, D) -> (B, C, A) normalised actions."""
         return self.decode(self.logits(hidden))
+
+    def _without_eos(self, logits: Tensor) -> Tensor:
+        eos = torch.arange(logits.shape[-1], device=logits.device) == self.tokenizer.eos_token_id
+        return logits.masked_fill(eos, -torch.inf)
+
+
+class DiscreteActionHead(TokenActionHead):
+    """Tokens of a vocabulary of its own."""
+
+    def __init__(self, config: DiscreteHeadConfig, input_dim: int, action_dim: int = ACTION_DIM) -> None:
+        super().__init__(config.tokenizer, action_dim)
+        self.norm = nn.LayerNorm(input_dim)
+        self.projection = nn.Linear(input_dim, self.tokenizer.vocabulary_size)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return self.projection(self.norm(hidden))
+
+
+class LanguageModelActionHead(TokenActionHead):
+    """Tokens of the language model's vocabulary, by its own output layer; has no weights of its own."""
+
+    def __init__(self, tokenizer: ActionTokenizer, token_logits: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(tokenizer)
+        self._token_logits = token_logits
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return self._token_logits(hidden)

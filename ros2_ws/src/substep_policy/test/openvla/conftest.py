@@ -6,15 +6,15 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from substep_policy.backbones.openvla.backbone import OpenVLABackbone
 from substep_policy.backbones.openvla.config import (
     LanguageModelConfig,
     OpenVLAConfig,
     SpecialTokens,
     VisionTransformerConfig,
 )
-from substep_policy.heads import L1HeadConfig, L1RegressionActionHead
-from substep_policy.model import ProprioProjector, SubstepModel
+from substep_policy.heads import L1HeadConfig
+from substep_policy.model import SubstepModel
+from substep_policy.openvla_model import OpenVLAModelConfig, build_openvla
 
 WORDS = ("<unk>", "<s>", "</s>", "in", "out", ":", "?", "what", "robot", "pick", "up", "the", "bowl", "", "<pad>")
 
@@ -35,7 +35,14 @@ def toy_openvla() -> OpenVLAConfig:
         ),
         siglip=VisionTransformerConfig(width=24, layers=3, heads=2, mlp_width=40, attention_pooling=True),
         language_model=LanguageModelConfig(
-            width=32, layers=2, heads=4, key_value_heads=4, mlp_width=48, vocabulary_size=len(WORDS), max_positions=256
+            width=32,
+            layers=2,
+            heads=4,
+            key_value_heads=4,
+            mlp_width=48,
+            vocabulary_size=len(WORDS),
+            padding_rows=0,
+            max_positions=256,
         ),
         tokens=SpecialTokens(bos=1, eos=2, empty=13, pad=14),
         image_size=56,
@@ -44,16 +51,20 @@ def toy_openvla() -> OpenVLAConfig:
 
 
 @pytest.fixture
-def toy_model(toy_openvla: OpenVLAConfig) -> SubstepModel:
-    """Backbone, proprioception projector and L1 head in float64. No weight is left at a value that hides mistakes."""
+def toy_config(toy_openvla: OpenVLAConfig) -> OpenVLAModelConfig:
+    """With an L1 head and without an EOS head, as the published checkpoints are."""
+    return OpenVLAModelConfig(backbone=toy_openvla, action_head=L1HeadConfig(hidden_dim=32))
+
+
+@pytest.fixture
+def toy_model(toy_config: OpenVLAModelConfig) -> SubstepModel:
+    return random_model(toy_config)
+
+
+def random_model(config: OpenVLAModelConfig) -> SubstepModel:
+    """In float64. No weight is left at a value that hides mistakes."""
     torch.manual_seed(0)
-    width = toy_openvla.language_model.width
-    model = SubstepModel(
-        OpenVLABackbone(toy_openvla),
-        ProprioProjector(8, width),
-        L1RegressionActionHead(L1HeadConfig(hidden_dim=width), width),
-        None,
-    )
+    model = build_openvla(config)
     for weight in model.parameters():
         torch.nn.init.normal_(weight, mean=0.1 if weight.ndim == 1 else 0.0, std=0.3)
     return model.double().eval()

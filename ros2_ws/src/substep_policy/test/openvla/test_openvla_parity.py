@@ -191,7 +191,7 @@ def batch_of(config: OpenVLAConfig, prompts: list[list[int]]) -> dict[str, Tenso
 @torch.inference_mode()
 def test_vision_trunk_equals_transformers(toy_openvla: OpenVLAConfig, toy_model: SubstepModel) -> None:
     pixels = batch_of(toy_openvla, [PROMPT, PROMPT])["pixel_values"]
-    features = toy_model.backbone.vision_backbone(pixels)
+    features = toy_model.backbone.vision_backbone(pixels, torch.zeros(2, 32, dtype=torch.float64))
     assert features.shape == (2, toy_openvla.patches, 16 + 24)
     torch.testing.assert_close(features, reference_vision(toy_openvla, toy_model.backbone, pixels), **TOLERANCE)
 

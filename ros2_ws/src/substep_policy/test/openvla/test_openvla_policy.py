@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,6 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from substep_policy.backbones.openvla.config import OpenVLAConfig
 from substep_policy.backbones.openvla.published import save_model
 from substep_policy.checkpoint import CheckpointError
 from substep_policy.chunk import NO_EOS
@@ -24,15 +24,16 @@ from substep_policy.normalization import (
     save_statistics,
 )
 from substep_policy.observation import Observation
+from substep_policy.openvla_model import OpenVLAModelConfig
 from substep_policy.registry import POLICIES, PolicySettings
 
 SETTINGS = PolicySettings(device="cpu")
 
 
 @pytest.fixture
-def folder(toy_openvla: OpenVLAConfig, toy_model: SubstepModel, toy_tokenizer: Tokenizer, tmp_path: Path) -> Path:
+def folder(toy_config: OpenVLAModelConfig, toy_model: SubstepModel, toy_tokenizer: Tokenizer, tmp_path: Path) -> Path:
     """A complete toy checkpoint, without an EOS head, as the published ones are."""
-    save_model(tmp_path, toy_openvla, toy_model, step=150000, shard_size=40_000)
+    save_model(tmp_path, toy_config, toy_model, step=150000, shard_size=40_000)
     toy_tokenizer.save(str(tmp_path / TOKENIZER_FILE))
     random = np.random.default_rng(0)
     action = action_statistics(random.uniform(-0.5, 0.5, (100, 7)), GripperConvention.OPEN_IS_ONE)
@@ -54,6 +55,9 @@ def add_eos_head(folder: Path, bias: float) -> None:
     torch.nn.init.zeros_(head.model[-1].weight)
     torch.nn.init.constant_(head.model[-1].bias, bias)
     torch.save(head.state_dict(), folder / "eos_head--150000_checkpoint.pt")
+    config = json.loads((folder / "config.json").read_text())
+    del config["substep"]["eos_head"], config["substep"]["eos"]
+    (folder / "config.json").write_text(json.dumps(config))
 
 
 def test_a_published_checkpoint_is_served(folder: Path, observation: Observation) -> None:

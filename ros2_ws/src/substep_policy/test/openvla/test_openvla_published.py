@@ -14,16 +14,18 @@ from substep_policy.backbones.openvla.config import PUBLISHED, OpenVLAConfig
 from substep_policy.backbones.openvla.published import INDEX_FILE, load_model, save_model
 from substep_policy.backbones.openvla.published_config import read_config
 from substep_policy.checkpoint import CheckpointError
-from substep_policy.heads import EOSClassificationHead, EOSHeadConfig
+from substep_policy.eos import EosSource
+from substep_policy.heads import EOSClassificationHead, EOSHeadConfig, L1HeadConfig
 from substep_policy.model import SubstepModel
+from substep_policy.openvla_model import OpenVLAModelConfig
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def folder(toy_openvla: OpenVLAConfig, toy_model: SubstepModel, tmp_path: Path) -> Path:
+def folder(toy_config: OpenVLAModelConfig, toy_model: SubstepModel, tmp_path: Path) -> Path:
     """A toy checkpoint in several shards, as saved at step 150000."""
-    save_model(tmp_path, toy_openvla, toy_model, step=150000, shard_size=40_000)
+    save_model(tmp_path, toy_config, toy_model, step=150000, shard_size=40_000)
     return tmp_path
 
 
@@ -42,16 +44,22 @@ def rewrite(path: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def forget(folder: Path, *keys: str) -> None:
+    """Leave ``config.json`` without these of this project's own keys, as in a published checkpoint."""
+    own = json.loads((folder / "config.json").read_text())["substep"]
+    rewrite(folder / "config.json", substep={key: value for key, value in own.items() if key not in keys})
+
+
 def shard_with(folder: Path, key: str) -> Path:
     return folder / json.loads((folder / INDEX_FILE).read_text())["weight_map"][key]
 
 
 @torch.inference_mode()
-def test_a_saved_model_comes_back_whole(toy_openvla: OpenVLAConfig, toy_model: SubstepModel, folder: Path) -> None:
+def test_a_saved_model_comes_back_whole(toy_config: OpenVLAModelConfig, toy_model: SubstepModel, folder: Path) -> None:
     config, loaded = load_model(folder, CPU, torch.float64)
-    assert config == toy_openvla
+    assert config == toy_config
     assert not loaded.training
-    batch = toy_inputs(config)
+    batch = toy_inputs(config.backbone)
     torch.testing.assert_close(loaded(batch), toy_model(batch), rtol=0, atol=1e-6)
 
 
@@ -71,9 +79,9 @@ def test_files_and_keys_are_named_as_the_published_ones(folder: Path) -> None:
 
 
 def test_a_model_without_an_index_is_one_file(
-    toy_openvla: OpenVLAConfig, toy_model: SubstepModel, tmp_path: Path
+    toy_config: OpenVLAModelConfig, toy_model: SubstepModel, tmp_path: Path
 ) -> None:
-    save_model(tmp_path, toy_openvla, toy_model, step=1)
+    save_model(tmp_path, toy_config, toy_model, step=1)
     assert not (tmp_path / INDEX_FILE).exists()
     load_model(tmp_path, CPU, torch.float32)
 
@@ -85,17 +93,24 @@ def test_weights_arrive_in_the_dtype_asked_for(folder: Path) -> None:
 
 
 def test_an_eos_head_is_loaded_where_there_is_one(
-    toy_openvla: OpenVLAConfig, toy_model: SubstepModel, folder: Path
+    toy_config: OpenVLAModelConfig, toy_model: SubstepModel, folder: Path
 ) -> None:
     assert load_model(folder, CPU, torch.float32)[1].eos_head is None
-    toy_model.eos_head = EOSClassificationHead(EOSHeadConfig(), 32).double()
-    save_model(folder, toy_openvla, toy_model, step=150000, shard_size=40_000)
+    toy_model.eos_head = EOSClassificationHead(EOSHeadConfig(hidden_dim=48), 32).double()
+    torch.save(toy_model.eos_head.state_dict(), folder / "eos_head--5_checkpoint.pt")
+    with pytest.raises(CheckpointError, match="has files of eos_head, which its model does not have"):
+        load_model(folder, CPU, torch.float32)
+    forget(folder, "eos_head", "eos")
     loaded = load_model(folder, CPU, torch.float64)[1].eos_head
     torch.testing.assert_close(loaded.state_dict(), toy_model.eos_head.state_dict())
 
 
 def test_the_published_config_describes_the_published_size(tmp_path: Path) -> None:
-    """The keys of the published files, in their own words; pixel statistics are theirs."""
+    """The keys of the published files, in their own words; pixel statistics are theirs, the heads their files'."""
+    head = {"model.fc1.weight": torch.zeros(4096, 1)} | {
+        f"model.mlp_resnet_blocks.{i}.ffn.1.weight": torch.zeros(1) for i in range(2)
+    }
+    torch.save(head, tmp_path / "action_head--150000_checkpoint.pt")
     config = {
         "model_type": "openvla",
         "vision_backbone_id": "dinosiglip-vit-so-224px",
@@ -105,7 +120,11 @@ def test_the_published_config_describes_the_published_size(tmp_path: Path) -> No
     pixels = {"means": [[0.484375, 0.455, 0.406], [0.5] * 3], "stds": [[0.229, 0.224, 0.225], [0.5] * 3]}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(pixels))
-    read = read_config(tmp_path)
+    model = read_config(tmp_path)
+    assert model.action_head == L1HeadConfig(hidden_dim=4096, blocks=2)
+    assert model.eos.source is EosSource.NONE
+    read = model.backbone
+    assert not read.film
     assert read.dinov2.mean == (0.484375, 0.455, 0.406)
     assert read.language_model == PUBLISHED.language_model
     assert (read.siglip, read.tokens, read.chunk_length) == (PUBLISHED.siglip, PUBLISHED.tokens, 8)

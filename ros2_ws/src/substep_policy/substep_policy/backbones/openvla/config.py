@@ -55,7 +55,7 @@ SIGLIP_SO400M = VisionTransformerConfig(width=1152, layers=27, heads=16, mlp_wid
 
 @configuration
 class LanguageModelConfig:
-    """A Llama. ``vocabulary_size`` counts the rows of the embedding, those that only pad it included."""
+    """A Llama. ``vocabulary_size`` counts the rows of the embedding, the last ``padding_rows`` stand for no text."""
 
     width: int = 4096
     layers: int = 32
@@ -63,6 +63,7 @@ class LanguageModelConfig:
     key_value_heads: int = 32
     mlp_width: int = 11008
     vocabulary_size: int = 32064
+    padding_rows: int = 64
     norm_epsilon: float = 1e-6
     rope_theta: float = 10000.0
     max_positions: int = 2048
@@ -70,6 +71,8 @@ class LanguageModelConfig:
     def __post_init__(self) -> None:
         if self.width % self.heads:
             raise ValueError(f"width {self.width} does not divide into {self.heads} heads")
+        if not 0 <= self.padding_rows < self.vocabulary_size:
+            raise ValueError(f"padding_rows is {self.padding_rows}, of a vocabulary of {self.vocabulary_size}")
 
 
 @configuration
@@ -90,6 +93,7 @@ class OpenVLAConfig:
         image_size: side of the square images in pixels.
         cameras: in the order in which their patches enter the sequence.
         chunk_length: actions of a chunk, each of which takes ``ACTION_DIM`` slots of the sequence.
+        film: the instruction modulates the vision transformers (OpenVLA-OFT+).
     """
 
     type: Literal["openvla"] = "openvla"
@@ -101,6 +105,7 @@ class OpenVLAConfig:
     patch_size: int = 14
     cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
     chunk_length: int = 8
+    film: bool = False
 
     def __post_init__(self) -> None:
         if self.image_size % self.patch_size:

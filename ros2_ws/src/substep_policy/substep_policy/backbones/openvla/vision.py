@@ -7,6 +7,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from substep_policy.backbones.openvla.config import OpenVLAConfig, VisionTransformerConfig
+from substep_policy.backbones.openvla.film import film_layers, modulated_features
 
 CHANNELS = 6  # RGB normalised for DINOv2, then RGB normalised for SigLIP
 
@@ -39,24 +40,38 @@ def patch_features(transformer: VisionTransformer, pixels: Tensor) -> Tensor:
 
 
 class FusedVision(nn.Module):
-    """Images -> patch tokens of both transformers, joined along the channels."""
+    """Images -> patch tokens of both transformers, joined along the channels; with FiLM where the config has it."""
 
     def __init__(self, config: OpenVLAConfig) -> None:
         super().__init__()
         self.featurizer = build_transformer(config.dinov2, config.image_size, config.patch_size)
         self.fused_featurizer = build_transformer(config.siglip, config.image_size, config.patch_size)
         self.width = config.dinov2.width + config.siglip.width
+        language_width = config.language_model.width
+        parts = {"featurizer": self.featurizer, "fused_featurizer": self.fused_featurizer}
+        film = {name: film_layers(part, language_width) for name, part in parts.items()} if config.film else {}
+        self.film = nn.ModuleDict(film)
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Pixels (B, cameras, 6, S, S) -> (B, cameras · P, width), camera after camera. All images make one batch."""
+    def forward(self, pixels: Tensor, language: Tensor) -> Tensor:
+        """Pixels (B, cameras, 6, S, S) -> (B, cameras · P, width), camera after camera. All images make one batch.
+
+        Args:
+            language: (B, D) mean embedding of the instruction; used by FiLM alone.
+        """
         images = pixels.flatten(0, 1)
         if images.shape[1] != CHANNELS:
             raise ValueError(f"images have {images.shape[1]} channels, expected {CHANNELS}: RGB for each transformer")
         dinov2, siglip = images.split(3, dim=1)
-        features = torch.cat(
-            [patch_features(self.featurizer, dinov2), patch_features(self.fused_featurizer, siglip)], dim=-1
-        )
-        return features.unflatten(0, pixels.shape[:2]).flatten(1, 2)
+        language = language.repeat_interleave(pixels.shape[1], dim=0)
+        geometry = self._features("featurizer", dinov2, language)
+        meaning = self._features("fused_featurizer", siglip, language)
+        return torch.cat([geometry, meaning], dim=-1).unflatten(0, pixels.shape[:2]).flatten(1, 2)
+
+    def _features(self, name: str, pixels: Tensor, language: Tensor) -> Tensor:
+        transformer = self.get_submodule(name)
+        if name in self.film:
+            return modulated_features(transformer, self.film[name], pixels, language)
+        return patch_features(transformer, pixels)
 
 
 class VisionProjector(nn.Module):

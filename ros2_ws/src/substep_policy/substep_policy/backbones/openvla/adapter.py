@@ -1,0 +1,71 @@
+"""LoRA adapters beside a checkpoint (the folder ``lora_adapter``, as peft writes it)."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+from torch import nn
+
+from substep_policy.backbones.openvla.published_config import read_json
+from substep_policy.checkpoint import CheckpointError, read_state
+from substep_policy.hub import checkpoint_folder
+
+ADAPTER_FOLDER = "lora_adapter"
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+VISION_KEYS = "base_model.model.vision_backbone."
+
+log = logging.getLogger(__name__)
+
+
+def has_adapter(folder: Path) -> bool:
+    return (folder / ADAPTER_FOLDER / ADAPTER_CONFIG).exists()
+
+
+def base_folder(folder: Path) -> Path:
+    """Where the weights are that the adapter was trained on.
+
+    Raises:
+        CheckpointError: the adapter does not say.
+        HubError: the base cannot be had.
+    """
+    path = folder / ADAPTER_FOLDER / ADAPTER_CONFIG
+    base = read_json(path).get("base_model_name_or_path")
+    if not base:
+        raise CheckpointError(f"{path} has no base_model_name_or_path: which weights does the adapter belong to?")
+    return checkpoint_folder(base)
+
+
+def adapter_scale(folder: Path) -> float | None:
+    """What the adapter's product is multiplied with; None where there is no adapter that says so."""
+    if not has_adapter(folder):
+        return None
+    config = read_json(folder / ADAPTER_FOLDER / ADAPTER_CONFIG)
+    return config["lora_alpha"] / (config["r"] ** 0.5 if config.get("use_rslora") else config["r"])
+
+
+def merge_adapter(backbone: nn.Module, folder: Path, skip_vision: bool) -> None:
+    """Merge a checkpoint's adapter into the weights of ``backbone``, which stays in place.
+
+    Args:
+        skip_vision: the vision trunk comes from a file of its own, with its part of the adapter in it.
+
+    Raises:
+        CheckpointError: the adapter is missing or damaged, or does not fit; the message names the keys.
+    """
+    path = folder / ADAPTER_FOLDER / ADAPTER_WEIGHTS
+    state = read_state(path)
+    config = LoraConfig.from_pretrained(str(folder / ADAPTER_FOLDER))
+    if skip_vision:
+        state = {key: value for key, value in state.items() if not key.startswith(VISION_KEYS)}
+        config.exclude_modules = r"vision_backbone\..*"
+    adapted = get_peft_model(backbone, config)
+    result = set_peft_model_state_dict(adapted, state)
+    missing = [key for key in result.missing_keys if "lora_" in key]
+    if missing or result.unexpected_keys:
+        listing = [f"{key} is missing" for key in missing] + [f"{key} is unknown" for key in result.unexpected_keys]
+        more = f" and {len(listing) - 8} more" if len(listing) > 8 else ""
+        raise CheckpointError(f"{path} does not fit {type(backbone).__name__}: {'; '.join(listing[:8])}{more}")
+    adapted.merge_and_unload()
+    log.info("merged the adapter %s into the weights: rank %d, %d tensors", path, config.r, len(state))
