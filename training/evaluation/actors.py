@@ -1,0 +1,102 @@
+"""Policies that only an evaluation needs: recorded actions, and a policy that is told something else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from libero_bridge.placement import Placement
+from libero_bridge.simulation import Simulation
+from libero_bridge.tasks import load_task
+from substep_policy.chunk import NO_EOS, Chunk
+from substep_policy.demonstrator import Demonstrator
+from substep_policy.observation import Observation
+from substep_policy.policy import Policy
+from training.collect import plan_of
+from training.evaluation.probes import Wording
+from training.recording import Variation, draw_start, record_episode
+from training.recording_files import task_file
+
+CHUNK = 8
+ATTEMPTS = 20
+PLAIN = Variation(widened=0.0, noise=0.0, disturbance=0.0)
+
+
+class Replay:
+    """Implements ``Policy``: plays (T, 7) recorded actions whatever it sees, and ends."""
+
+    name = "replay"
+    requires_scene = False
+    device, dtype = "cpu", "float32"
+
+    def __init__(self, actions: np.ndarray) -> None:
+        self._actions = np.asarray(actions, np.float32)
+        self._next = 0
+
+    def start_substep(self, instruction: str, task: str) -> None:
+        self._next = 0
+
+    def predict(self, observation: Observation) -> Chunk:
+        """Raises: ValueError: the recording is over."""
+        actions = self._actions[self._next : self._next + CHUNK]
+        if not len(actions):
+            raise ValueError("the recorded demonstration is over")
+        self._next += len(actions)
+        is_last = self._next == len(self._actions)
+        return Chunk(actions, eos_index=len(actions) - 1 if is_last else NO_EOS)
+
+
+class Retold:
+    """Implements ``Policy``: a policy that is told other words than the plan's."""
+
+    def __init__(self, policy: Policy, words: Wording, episode: int) -> None:
+        self._policy, self._words, self._episode = policy, words, episode
+
+    def __getattr__(self, name: str):
+        """Name, device and the like are the policy's own."""
+        return getattr(self._policy, name)
+
+    def start_substep(self, instruction: str, task: str) -> None:
+        words = self._words(instruction, self._episode)
+        self._policy.start_substep(words, words if not words else task)
+
+    def predict(self, observation: Observation) -> Chunk:
+        return self._policy.predict(observation)
+
+
+def recorded_actions(demonstrations: Path, suite: str, task: int) -> np.ndarray:
+    """(T, 7) actions as carried out in one demonstration of a data set: of those from benchmark states, where there
+    are any, the one with the least noise.
+
+    Raises:
+        ValueError: there is no demonstration of the task.
+    """
+    file = task_file(demonstrations, suite, load_task(suite, task).name)
+    if not file.is_file():
+        raise ValueError(f"no demonstration of {suite} task {task} to replay: there is no {file}")
+    with h5py.File(file) as content:
+        groups = content["data"]
+        best = min(groups, key=lambda name: _plainness(name, groups[name].attrs))
+        return groups[best]["actions"][:].astype(np.float32)
+
+
+def demonstrated_actions(simulation: Simulation) -> np.ndarray:
+    """(T, 7) actions of the demonstrator's first success from one of the initial states that training takes.
+
+    Raises:
+        ValueError: it has none in ``ATTEMPTS`` episodes.
+    """
+    plan = plan_of(load_task(simulation.suite, simulation.task_index))
+    for attempt in range(ATTEMPTS):
+        recording, _ = record_episode(simulation, Demonstrator(), plan.substeps, draw_start(PLAIN, (attempt,)), PLAIN)
+        if recording is not None:
+            return recording.actions
+    raise ValueError(f"no demonstration of {simulation.instruction!r} to replay: none of {ATTEMPTS} succeeded")
+
+
+def _plainness(name: str, attributes) -> tuple[bool, float, int]:
+    """LIBERO's own files say nothing of placement and noise: they have neither."""
+    widened = attributes.get("placement", Placement.BENCHMARK.value) != Placement.BENCHMARK.value
+    return widened, float(attributes.get("noise", 0.0)), int(name.removeprefix("demo_"))

@@ -1,0 +1,88 @@
+"""The episodes of an evaluation, by name, and how they are shared out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from libero_bridge.placement import Placement
+from substep_planner.switch_rules import make_switch_rule
+from training.evaluation.probes import PROBES, BoundaryProbe
+from training.evaluation.settings import EpisodeSettings, Selection
+
+NO_RULE = ""  # of a probe in which nothing is switched
+
+
+@dataclass(frozen=True)
+class EpisodeKey:
+    """What tells episodes apart. ``number`` gives initial state and seed."""
+
+    suite: str
+    task: int
+    probe: str
+    rule: str
+    placement: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """Episodes of one task, played by one process after the other."""
+
+    settings: EpisodeSettings
+    suite: str
+    task: int
+    episodes: tuple[EpisodeKey, ...]
+    filmed: frozenset[EpisodeKey] = frozenset()
+
+
+def planned(selection: Selection) -> Iterator[EpisodeKey]:
+    """Every episode of a selection, task by task."""
+    for suite in selection.suites:
+        for task in selection.tasks_of(suite):
+            for probe in selection.probes:
+                for rule in rules_of(probe, selection):
+                    for placement in selection.placements:
+                        for number in _numbers(probe, selection):
+                            yield EpisodeKey(suite, task, probe, rule, placement.value, number)
+
+
+def rules_of(probe: str, selection: Selection) -> tuple[str, ...]:
+    """The switch rules that a probe is played under."""
+    if isinstance(PROBES[probe], BoundaryProbe):
+        return (NO_RULE,)
+    if PROBES[probe].all_rules:
+        return selection.switch_rules
+    blind = [rule for rule in selection.switch_rules if not make_switch_rule(rule).uses_vision]
+    return (blind[0] if blind else "eos",)
+
+
+def jobs(settings: EpisodeSettings, selection: Selection, done: Collection[EpisodeKey], most: int = 40) -> list[Job]:
+    """What is still to be played.
+
+    Args:
+        most: episodes of a job; building a world takes as long as a short episode.
+    """
+    by_task: dict[tuple[str, int], list[EpisodeKey]] = {}
+    for key in planned(selection):
+        if key not in done:
+            by_task.setdefault((key.suite, key.task), []).append(key)
+    return [
+        Job(settings, suite, task, part, frozenset(key for key in part if is_filmed(key, selection)))
+        for (suite, task), keys in by_task.items()
+        for part in (tuple(keys[first : first + most]) for first in range(0, len(keys), most))
+    ]
+
+
+def is_filmed(key: EpisodeKey, selection: Selection) -> bool:
+    """The first episodes of the policy itself."""
+    return key.probe == "policy" and key.number < selection.first + selection.videos
+
+
+def _numbers(probe: str, selection: Selection) -> range:
+    count = selection.episodes if probe == "policy" else selection.probe_episodes
+    return range(selection.first, selection.first + count)
+
+
+def placement_of(key: EpisodeKey) -> Placement:
+    return Placement(key.placement)

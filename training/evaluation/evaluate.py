@@ -1,0 +1,180 @@
+"""``./substep eval POLICY``: how well a policy does, with baselines and probes beside it.
+
+Finished episodes are kept in the --out folder and never played twice: the same command goes on where it was, and may
+ask for more. What episodes depend on (policy, limits, looks, …) cannot change within a folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from types import MappingProxyType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from libero_bridge.placement import Placement
+from libero_bridge.tasks import SUITES
+from substep_planner.completion.registry import SCORERS
+from substep_planner.switch_rules import SWITCH_RULES
+from substep_policy.configuration import parse
+from training.evaluation.episodes import jobs, planned
+from training.evaluation.probes import PROBES
+from training.evaluation.records import ResultFolder
+from training.evaluation.report import write_report
+from training.evaluation.settings import (
+    FOUR_SUITES,
+    CompletionChoice,
+    EpisodeSettings,
+    Selection,
+    check_together,
+    fingerprint,
+)
+from training.evaluation.workers import play
+
+PLACEMENTS = tuple(placement.value for placement in Placement)
+PRESETS: Mapping[str, Mapping[str, object]] = MappingProxyType(
+    {
+        "quick": {
+            "probes": ("policy", "oracle", "replay", "other_task", "eos"),
+            "placements": PLACEMENTS,
+            "episodes": 2,
+            "probe_episodes": 1,
+        },
+        "full": {"probes": tuple(PROBES), "placements": PLACEMENTS, "episodes": 20, "probe_episodes": 10},
+    }
+)
+SELECTION_OPTIONS = (
+    "suites", "tasks", "probes", "placements", "switch_rules", "episodes", "probe_episodes", "first", "videos"
+)  # fmt: skip
+SETTINGS_OPTIONS = (
+    "through", "horizon", "substep_timeout", "retries", "replans", "confirm_steps", "eos_threshold", "image_size",
+    "assets", "effects", "device", "demonstrations",
+)  # fmt: skip
+
+
+def evaluate(settings: EpisodeSettings, selection: Selection, out: Path, workers: int, command: str) -> ResultFolder:
+    """Play what is missing and write the report, also when stopped.
+
+    Raises:
+        ValueError: the folder belongs to other settings, or something that cannot be played was asked for.
+    """
+    check_together(settings, selection)
+    folder = ResultFolder(out, settings)
+    todo = jobs(settings, selection, folder.keys())
+    try:
+        with _progress_bar() as bar:
+            total = len(list(planned(selection)))
+            shown = bar.add_task("episodes", total=total, completed=total - sum(len(job.episodes) for job in todo))
+
+            def keep(record: dict) -> None:
+                folder.add(record)
+                bar.advance(shown)
+
+            play(todo, out, workers, keep)
+    finally:
+        if folder.records:
+            write_report(folder, settings, selection, command)
+    return folder
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 when every episode was played, whatever it came to."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings, selection = _settings(options), _selection(options)
+        command = " ".join(["./substep eval", *(sys.argv[1:] if arguments is None else arguments)])
+        folder = evaluate(settings, selection, options.out, options.workers, command)
+    except (ValueError, OSError, BrokenProcessPool) as error:
+        print(f"eval: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("eval: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    print(f"{folder.path / 'index.html'}")
+    return 0
+
+
+def _settings(options: argparse.Namespace) -> EpisodeSettings:
+    values = {name: getattr(options, name) for name in SETTINGS_OPTIONS if getattr(options, name) is not None}
+    prefix = "completion_"
+    completion = {
+        name.removeprefix(prefix): value
+        for name, value in vars(options).items()
+        if name.startswith(prefix) and value is not None
+    }
+    policy = options.policy if options.policy not in ("", ".") else str(Path(options.policy).resolve())
+    values |= {"policy": policy, "fingerprint": fingerprint(policy), "completion": completion}
+    return parse(EpisodeSettings, values, "command line")
+
+
+def _selection(options: argparse.Namespace) -> Selection:
+    chosen = {name: getattr(options, name) for name in SELECTION_OPTIONS if getattr(options, name) is not None}
+    return parse(Selection, dict(PRESETS[options.preset]) | chosen, "command line")
+
+
+def _progress_bar() -> Progress:
+    times = TimeElapsedColumn(), TimeRemainingColumn()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *times
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="substep eval", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("policy", help="a policy's name, the folder of a checkpoint, or a hub id")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
+    parser.add_argument("--workers", type=int, default=2, choices=range(1, 257), metavar="N", help="processes (2)")
+    parser.add_argument("--preset", choices=PRESETS, default="quick", help="defaults of the options below (quick)")
+    _add_selection(parser.add_argument_group("what is played (may grow from run to run)"))
+    _add_settings(parser.add_argument_group("how it is played (fixed for a folder)"))
+    _add_completion(parser.add_argument_group("who looks, for the rules that use vision"))
+    return parser
+
+
+def _add_selection(group) -> None:
+    group.add_argument("--suites", nargs="+", choices=SUITES, metavar="SUITE", help=f"({' '.join(FOUR_SUITES)})")
+    group.add_argument("--tasks", nargs="+", type=int, metavar="INDEX", help="of each suite (all)")
+    group.add_argument("--probes", nargs="+", metavar="PROBE", help=", ".join(PROBES))
+    group.add_argument("--placements", nargs="+", metavar="PLACEMENT", help=" ".join(PLACEMENTS))
+    group.add_argument("--switch-rules", nargs="+", metavar="RULE", help=f"{' '.join(SWITCH_RULES)} (eos)")
+    group.add_argument("--episodes", type=int, help="of the policy for each task, placement and rule")
+    group.add_argument("--probe-episodes", type=int, help="of every other probe for each task and placement")
+    group.add_argument("--first", type=int, help="number of the first episode (0); tune on others than you report")
+    group.add_argument("--videos", type=int, help="episodes to film for each task, placement and rule (0)")
+
+
+def _add_settings(group) -> None:
+    default = EpisodeSettings(policy="")
+    group.add_argument("--through", choices=("process", "graph"), help="one process, or the ROS graph (process)")
+    group.add_argument("--horizon", type=int, help=f"control steps of an episode ({default.horizon})")
+    group.add_argument("--substep-timeout", type=int, help=f"control steps ({default.substep_timeout})")
+    group.add_argument("--retries", type=int, help=f"of a substep that timed out ({default.retries})")
+    group.add_argument("--replans", type=int, help=f"of the rest of a task ({default.replans})")
+    group.add_argument("--confirm-steps", type=int, help=f"of eos_then_vision ({default.confirm_steps})")
+    group.add_argument("--eos-threshold", type=float, help="probability that ends a substep (the checkpoint's own)")
+    group.add_argument("--image-size", nargs=2, type=int, metavar=("H", "W"), help="pixels (128 128)")
+    group.add_argument("--assets", help="embedded, libero, or a folder (embedded)")
+    group.add_argument("--effects", action="store_true", default=None, help="render shadows and reflections")
+    group.add_argument("--device", help="auto, cpu, cuda or cuda:N (auto)")
+    group.add_argument("--demonstrations", help="data set to replay from; without it one demonstration is recorded")
+
+
+def _add_completion(group) -> None:
+    default = CompletionChoice()
+    names = " ".join(SCORERS)
+    group.add_argument("--completion", dest="completion_scorer", metavar="SCORER", help=f"{names} ({default.scorer})")
+    group.add_argument("--completion-model", help="hub id, folder, or the scorer's own name (its default)")
+    group.add_argument("--completion-measure", help="of contrastive scorers: cosine or sigmoid (cosine)")
+    group.add_argument("--completion-threshold", type=float, help="score that shows the effect (the scorer's own)")
+    group.add_argument("--completion-frames", type=int, help=f"in a row that must show it ({default.frames})")
+    group.add_argument("--completion-rate", type=float, help=f"frames per s of world time ({default.rate})")
+    group.add_argument("--completion-camera", help=f"({default.camera})")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

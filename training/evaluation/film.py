@@ -1,0 +1,72 @@
+"""A video of an episode, in the looks of ``./substep sim``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from libero_bridge.simulation import CONTROL_PERIOD_NS, Simulation
+from substep_bringup.session.captions import compose, frame_size
+from substep_bringup.session.recorder import VideoWriter
+from substep_bringup.session.tracker import NOT_KNOWN, Progress
+from substep_planner.task_events import Activate, Report
+from substep_policy.observation import Observation
+from training.evaluation.episodes import EpisodeKey
+
+RATE = 1_000_000_000 // CONTROL_PERIOD_NS  # frames per second: as fast as the world
+LAST_FRAMES = RATE
+
+
+class Film:
+    """An observer of ``LockstepTask`` that films every control step.
+
+    Args:
+        folder: gets the file, named after the episode.
+    """
+
+    def __init__(self, folder: Path, key: EpisodeKey, simulation: Simulation, cameras: tuple[str, ...]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"{key.suite}_{key.task}_{key.probe}_{key.rule}_{key.placement}_{key.number}.mp4"
+        self._path = folder / name
+        self._simulation, self._cameras = simulation, cameras
+        self._active: Activate | None = None
+        self._began = 0
+        self._eos_probability = NOT_KNOWN
+        self._writer: VideoWriter | None = None
+
+    def on_activate(self, command: Activate, observation: Observation) -> None:
+        self._active, self._began = command, self._simulation.step_count
+        self._eos_probability = NOT_KNOWN
+
+    def on_report(self, report: Report, step: int) -> None:
+        self._eos_probability = report.eos_probability
+
+    def on_step(self, observation: Observation, step: int) -> None:
+        images = [self._simulation.render(name, *self._simulation.config.image_size) for name in self._cameras]
+        if self._writer is None:
+            self._writer = VideoWriter(self._path, frame_size(images), RATE)
+        self._frame = compose(images, self._progress(step))
+        self._writer.write(self._frame)
+
+    def close(self) -> str | None:
+        """Finish the file; its name, or None when nothing moved."""
+        if self._writer is None:
+            return None
+        for _ in range(LAST_FRAMES):
+            self._writer.write(self._frame)
+        stats = self._writer.close()
+        if stats.problem:
+            raise OSError(f"video {self._path}: {stats.problem}")
+        return self._path.name
+
+    def _progress(self, step: int) -> Progress:
+        if self._active is None:
+            return Progress(episode_steps=step, success=self._simulation.success)
+        return Progress(
+            index=self._active.key.index,
+            count=len(self._active.plan),
+            instruction=self._active.substep.instruction,
+            substep_steps=step - self._began,
+            episode_steps=step,
+            eos_probability=self._eos_probability,
+            success=self._simulation.success,
+        )

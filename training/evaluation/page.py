@@ -1,0 +1,51 @@
+"""One HTML page that needs nothing else: no scripts, no fonts, no pictures from elsewhere. Videos are links."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from training.eos_score import TOLERANCE
+from training.evaluation import plots
+from training.evaluation.figures import ALL
+from training.evaluation.records import VIDEOS_FOLDER
+from training.evaluation.substep_log import MISSED_AFTER
+
+TEMPLATE = Path(__file__).with_name("page.html.j2")
+
+
+def render_page(results: dict[str, Any]) -> str:
+    """The page of ``results.json``'s content."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters |= {"percent": percent, "ms": milliseconds, "counts": counts, "label": plots.label}
+    drawn = {}
+    if results["success"]:
+        drawn = {
+            "by_suite": plots.success_by_suite(results["success"]),
+            "by_task": plots.success_by_task(results["success"]),
+            "delays": plots.delays(results["advances"]),
+        }
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        results=results,
+        plots={name: Markup(svg) for name, svg in drawn.items()},
+        ALL=ALL,
+        TOLERANCE=TOLERANCE,
+        MISSED_AFTER=MISSED_AFTER,
+        VIDEOS=VIDEOS_FOLDER,
+    )
+
+
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.0f} %"
+
+
+def milliseconds(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{1e3 * seconds:.1f} ms"
+
+
+def counts(found: dict[str, int]) -> str:
+    """ "3 eos, 1 timeout"."""
+    return ", ".join(f"{count} {name.lower().replace('_', ' ')}" for name, count in found.items())

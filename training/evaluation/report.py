@@ -1,0 +1,59 @@
+"""``results.json`` and ``index.html`` of a folder of results."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from substep_policy.configuration import dump
+from training.evaluation.episodes import planned
+from training.evaluation.figures import figures
+from training.evaluation.page import render_page
+from training.evaluation.probes import PROBES
+from training.evaluation.provenance import provenance
+from training.evaluation.records import ResultFolder, key_of
+from training.evaluation.settings import EpisodeSettings, Selection
+
+RESULTS_FILE = "results.json"
+PAGE_FILE = "index.html"
+
+
+def write_report(folder: ResultFolder, settings: EpisodeSettings, selection: Selection, command: str) -> None:
+    """Figures of the selected episodes, as far as they were played."""
+    wanted = set(planned(selection))
+    records = sorted(
+        (record for record in folder.records if key_of(record) in wanted),
+        key=lambda record: _order(record, selection),
+    )
+    results = {
+        "made": provenance(command),
+        "settings": dump(settings),
+        "selection": dump(selection),
+        "episodes": {"planned": len(wanted), "played": len(records)},
+        "probes": {name: PROBES[name].description for name in selection.probes},
+        "videos": [_video(record) for record in records if record.get("video")],
+        **figures(records),
+    }
+    _write(folder.path / RESULTS_FILE, json.dumps(results, indent=1) + "\n")
+    _write(folder.path / PAGE_FILE, render_page(results))
+
+
+def _order(record: dict[str, Any], selection: Selection) -> tuple:
+    """As the selection names things."""
+    rules, placements = (*selection.switch_rules, "eos", ""), [item.value for item in selection.placements]
+    group = selection.probes.index(record["probe"]), rules.index(record["rule"]), placements.index(record["placement"])
+    return (*group, record["suite"], record["task"], record["number"])
+
+
+def _video(record: dict[str, Any]) -> dict[str, Any]:
+    names = ("suite", "task", "probe", "rule", "placement", "number", "success", "video")
+    return {name: record[name] for name in names}
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    draft = path.with_name(f".{path.name}.unfinished")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, path)

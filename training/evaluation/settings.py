@@ -1,0 +1,172 @@
+"""What is evaluated, and how. ``EpisodeSettings`` make an episode what it is; ``Selection`` says which are played."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from libero_bridge.placement import Placement
+from libero_bridge.tasks import SUITES, load_task, task_names
+from substep_bringup.graph import GraphConfig
+from substep_planner.completion.registry import NO_SCORER
+from substep_planner.completion.watcher import WatchSettings
+from substep_planner.recovery import RecoveryLadder
+from substep_planner.substep_manager import ManagerSettings
+from substep_planner.switch_rules import SWITCH_RULES, make_switch_rule
+from substep_policy.configuration import configuration
+from substep_policy.registry import POLICIES
+from training.evaluation.probes import PROBES
+from training.splits import EVALUATION_INIT_STATES, EVALUATION_SEEDS
+
+FOUR_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
+
+
+@configuration
+class CompletionChoice:
+    """Who looks at frames for the rules that use vision. The defaults are the planner's.
+
+    Attributes:
+        scorer: a name of the planner's registry.
+        model: hub id, folder or the scorer's own name; empty: its default.
+        threshold: None: the scorer's own.
+        frames: in a row that must show the effect.
+        rate: frames scored per second of world time.
+        camera: whose frames.
+    """
+
+    scorer: str = NO_SCORER
+    model: str = ""
+    measure: str = "cosine"
+    threshold: float | None = None
+    frames: int = WatchSettings().frames
+    rate: float = WatchSettings().rate
+    camera: str = "agentview"
+
+
+@configuration
+class EpisodeSettings:
+    """Everything that an episode's result depends on. A folder of results is made with one of these.
+
+    Attributes:
+        policy: a name, the folder of a checkpoint, or a hub id.
+        fingerprint: of the checkpoint's files; empty for what is no folder.
+        through: "process" plays the nodes' cores in one process, "graph" the ROS graph.
+        horizon: control steps of an episode.
+        substep_timeout, retries, replans: as the planner's parameters of these names.
+        confirm_steps: of the rule eos_then_vision.
+        eos_threshold: None: the checkpoint's own.
+        image_size: (height, width) in pixels.
+        effects: shadows and reflections as LIBERO's renderer draws them; the graph draws none.
+        demonstrations: data set that the replayed demonstration is taken from; None: one is recorded for it.
+    """
+
+    policy: str
+    fingerprint: str = ""
+    through: Literal["process", "graph"] = "process"
+    horizon: int = Field(default=GraphConfig().horizon, ge=1)
+    substep_timeout: int = Field(default=ManagerSettings().substep_timeout, ge=1)
+    retries: int = Field(default=RecoveryLadder().retries, ge=0)
+    replans: int = Field(default=RecoveryLadder().replans, ge=0)
+    confirm_steps: int = Field(default=20, ge=0)
+    eos_threshold: float | None = None
+    completion: CompletionChoice = CompletionChoice()
+    cameras: tuple[str, ...] = GraphConfig().cameras
+    image_size: tuple[int, int] = GraphConfig().image_size
+    assets: str = GraphConfig().assets
+    effects: bool = False
+    device: str = "auto"
+    demonstrations: Path | None = None
+
+    @property
+    def manager(self) -> ManagerSettings:
+        """The planner's limits."""
+        return ManagerSettings(self.substep_timeout, recovery=RecoveryLadder(self.retries, self.replans))
+
+
+@configuration
+class Selection:
+    """Which episodes are played; it may grow in a later run.
+
+    Attributes:
+        suites: LIBERO's.
+        tasks: of each suite; None: all.
+        probes: names of ``training.evaluation.probes``.
+        placements: where objects start.
+        switch_rules: of the probe "policy"; the others switch by the first of them that needs no vision, or by "eos".
+        episodes: of each task and placement, for the policy itself.
+        probe_episodes: the same for every other probe.
+        first: number of the first episode, which gives its initial state and its seed.
+        videos: episodes of each task, placement and rule of the probe "policy" that are filmed.
+    """
+
+    suites: tuple[str, ...] = FOUR_SUITES
+    tasks: tuple[int, ...] | None = None
+    probes: tuple[str, ...] = ("policy",)
+    placements: tuple[Placement, ...] = (Placement.BENCHMARK,)
+    switch_rules: tuple[str, ...] = ("eos",)
+    episodes: int = Field(default=2, ge=1)
+    probe_episodes: int = Field(default=2, ge=1)
+    first: int = Field(default=0, ge=0)
+    videos: int = Field(default=0, ge=0)
+
+    def __post_init__(self) -> None:
+        _check_names("suite", self.suites, SUITES)
+        _check_names("probe", self.probes, tuple(PROBES))
+        _check_names("switch rule", self.switch_rules, SWITCH_RULES)
+        for suite in self.suites:
+            for task in self.tasks or ():
+                load_task(suite, task)
+        last = self.first + max(self.episodes, self.probe_episodes) - 1
+        if last not in EVALUATION_SEEDS:
+            raise ValueError(f"episode {last} has no evaluation seed: they end at {EVALUATION_SEEDS.stop - 1}")
+
+    def tasks_of(self, suite: str) -> tuple[int, ...]:
+        """Task indices of a suite."""
+        return self.tasks or tuple(range(len(task_names(suite))))
+
+
+def check_together(settings: EpisodeSettings, selection: Selection) -> None:
+    """Refuse what cannot be played.
+
+    Raises:
+        ValueError: a rule that looks without a scorer, a probe that the graph cannot play, an unknown policy.
+    """
+    for rule in selection.switch_rules:
+        if make_switch_rule(rule).uses_vision and settings.completion.scorer == NO_SCORER:
+            raise ValueError(f"switch rule {rule!r} needs a completion scorer: name one with --completion")
+    if settings.through == "graph":
+        unfit = [name for name in selection.probes if not PROBES[name].through_graph]
+        if unfit:
+            fit = ", ".join(name for name, probe in PROBES.items() if probe.through_graph)
+            raise ValueError(f"probes {', '.join(unfit)} cannot be played through the graph, only {fit}")
+        if settings.effects:
+            raise ValueError("the graph renders without effects: leave them out, or evaluate in-process")
+
+
+def fingerprint(policy: str) -> str:
+    """SHA-256 over the files of a checkpoint folder, first 16 digits; empty for a name or a hub id."""
+    folder = Path(policy).expanduser()
+    if policy in POLICIES.named or not folder.is_dir():
+        return ""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(str(path.relative_to(folder)).encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def episode_start(number: int) -> tuple[int, int]:
+    """Initial state and seed of an episode."""
+    return EVALUATION_INIT_STATES[number % len(EVALUATION_INIT_STATES)], EVALUATION_SEEDS[number]
+
+
+def _check_names(what: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"{what}s are {', '.join(names) or '(none)'}: expected one or more different ones")
+    for name in names:
+        if name not in known:
+            raise ValueError(f"unknown {what} {name!r}: expected one of {', '.join(known)}")
