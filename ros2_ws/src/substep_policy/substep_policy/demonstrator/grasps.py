@@ -6,12 +6,14 @@ A grasp is a hand pose in the object's frame, so that it follows the object when
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
 from substep_policy.demonstrator.boxes import BoxSet
-from substep_policy.demonstrator.frames import Pose, angle_between, most_vertical_axis, pose_of
+from substep_policy.demonstrator.frames import UP, Pose, angle_between, most_vertical_axis, pose_of, yaw
 from substep_policy.demonstrator.hand import (
+    FINGER_DEPTH,
     FINGER_TRAVEL,
     FINGER_WIDTH,
     MAX_OPENING,
@@ -28,6 +30,8 @@ _WIDEST = MAX_OPENING - 0.005
 _PINCH_DEPTH = 0.03  # below the top of boxes and bottles
 _RIM_DEPTH = 0.022
 _RIM_TILTS = np.radians([0, 20, 35])  # of the hand, leaning away from the vessel
+_SOLID_TILTS = np.radians([0, -20, 20, -35, 35])  # of the hand about the line that its fingers close along
+_ASIDE = (0.0, -0.6, 0.6)  # where along a box to take it, of what lies between its middle and its last hold
 _SURROUNDINGS = 0.3  # m around the object in which something may be in the way
 _SWEEP = (0.0, 0.05, 0.1)  # m above the grasp at which the hand must be clear as well
 _FLOOR_CLEARANCE = 0.004  # of the fingertips above what the object stands on
@@ -126,21 +130,23 @@ def _pinch_poses(thing: SceneObject, frame: Pose, pinch: Pinch) -> list[tuple[Po
 
 
 def _solid_poses(thing: SceneObject, frame: Pose, is_round: bool) -> list[tuple[Pose, float]]:
-    """Across each pair of upright faces that the fingers can span."""
+    """Across each pair of upright faces that the fingers can span; leaning, or off the middle, where that helps."""
     upright, _ = most_vertical_axis(frame.rotation)
+    flat = [axis for axis in range(3) if axis != upright]
     half = (thing.upper - thing.lower) / 2
     centre = frame.apply((thing.lower + thing.upper) / 2)
     top, bottom = centre[2] + half[upright], centre[2] - half[upright]
-    height = max(top - _PINCH_DEPTH, bottom + TIP_LENGTH + _FLOOR_CLEARANCE)
-    point = np.array([centre[0], centre[1], height])
     poses = []
-    for axis in {0, 1, 2} - {upright}:
+    for axis, other in (flat, flat[::-1]):
         if 2 * half[axis] > _WIDEST:
             continue
-        direction = frame.rotation[:, axis]
-        angles = _ANGLES[:8] if is_round else [0.0]
-        poses += [
-            (Pose(point, pointing_down(np.arctan2(direction[1], direction[0]) + angle)), 5 * half[axis])
-            for angle in angles
-        ]
+        closing, along = frame.rotation[:, axis], frame.rotation[:, other]
+        room = 0.0 if is_round else max(0.0, half[other] - FINGER_DEPTH / 2)
+        for angle, aside, tilt in product(_ANGLES[:8] if is_round else [0.0], _ASIDE if room else [0.0], _SOLID_TILTS):
+            direction = yaw(angle) @ closing
+            lowest = TIP_LENGTH * np.cos(tilt) + FINGER_DEPTH / 2 * np.sin(abs(tilt))
+            height = max(top - _PINCH_DEPTH, bottom + lowest + _FLOOR_CLEARANCE)
+            point = np.array([*(centre + aside * room * along)[:2], height])
+            rotation = tilted_hand(np.cross(direction, UP), tilt, direction)
+            poses.append((Pose(point, rotation), 5 * half[axis] + abs(tilt) + 10 * abs(aside) * room))
     return poses

@@ -22,6 +22,7 @@ PALM_DISTANCE = 0.031  # from the grip site back to the palm
 PALM_HALF_WIDTH = 0.102
 PALM_HALF_DEPTH = 0.032
 FINGER_WIDTH = 0.0265
+FINGER_DEPTH = 0.021
 _PALM_BACK = 0.123  # from the grip site to the flange
 _WRIST_BACK = 0.2
 _WRIST_RADIUS = 0.05
@@ -71,8 +72,8 @@ def hand_boxes(poses: list[Pose], opening: float) -> BoxSet:
     inner, outer = opening / 2 - 0.001, opening / 2 + FINGER_WIDTH
     corners = np.array(
         (
-            ((-outer, -0.0105, -PALM_DISTANCE), (-inner, 0.0105, TIP_LENGTH)),
-            ((inner, -0.0105, -PALM_DISTANCE), (outer, 0.0105, TIP_LENGTH)),
+            ((-outer, -FINGER_DEPTH / 2, -PALM_DISTANCE), (-inner, FINGER_DEPTH / 2, TIP_LENGTH)),
+            ((inner, -FINGER_DEPTH / 2, -PALM_DISTANCE), (outer, FINGER_DEPTH / 2, TIP_LENGTH)),
             ((-PALM_HALF_WIDTH, -PALM_HALF_DEPTH, -_PALM_BACK), (PALM_HALF_WIDTH, PALM_HALF_DEPTH, -PALM_DISTANCE)),
             ((-_WRIST_RADIUS, -_WRIST_RADIUS, -_WRIST_BACK), (_WRIST_RADIUS, _WRIST_RADIUS, -_PALM_BACK)),
         )

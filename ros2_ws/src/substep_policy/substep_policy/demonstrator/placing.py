@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,7 @@ _OVERHANG = 0.02  # m by which a thing may stand over the edge of what it is put
 _GIVE = {"on": 0.003, "in": 0.006}  # m by which it may squeeze past a neighbour
 _MAX_TILT = np.radians(20)  # of the hand, to set down upright what hangs askew
 _WRIST_RANGE = np.radians(115)
+_OUT_OF_REACH = 3.0  # cost of a hand pose like one that the arm could not get to
 _SURROUNDINGS = 0.3  # m around the place in which something may be in the way
 
 
@@ -67,7 +69,12 @@ class _Candidate:
 
 
 def choose_release(
-    thing: SceneObject, hand: Hand, destination: Destination, obstacles: list[Obstacle], leave_room: bool = False
+    thing: SceneObject,
+    hand: Hand,
+    destination: Destination,
+    obstacles: list[Obstacle],
+    leave_room: bool = False,
+    failed: Sequence[Pose] = (),
 ) -> Release:
     """The cheapest release pose: near the middle, little turning, nothing in the way of the object or of the hand.
 
@@ -75,8 +82,9 @@ def choose_release(
         thing: as it is held now by ``hand``.
         obstacles: all but the object itself; the owner of a plain-object destination does not count for the object.
         leave_room: prefer a side to the middle, because something of the same kind may have to go there too.
+        failed: hand poses that the arm could not get to.
     """
-    planner = _Planner(thing, hand, destination, obstacles, leave_room)
+    planner = _Planner(thing, hand, destination, obstacles, leave_room, failed)
     best = planner.cheapest([(each, spot) for each in planner.orientations() for spot in planner.spots()])
     if not destination.is_object:
         best = planner.cheapest([(best.orientation, best.spot + offset) for offset in _grid(_FINE)])
@@ -85,8 +93,15 @@ def choose_release(
 
 class _Planner:
     def __init__(
-        self, thing: SceneObject, hand: Hand, destination: Destination, obstacles: list[Obstacle], leave_room: bool
+        self,
+        thing: SceneObject,
+        hand: Hand,
+        destination: Destination,
+        obstacles: list[Obstacle],
+        leave_room: bool,
+        failed: Sequence[Pose],
     ) -> None:
+        self._failed = failed
         self._thing, self._hand, self._destination, self._leave_room = thing, hand, destination, leave_room
         self._now = pose_of(thing.position, thing.quaternion)
         self._release_from = (hand.pose.inverse() @ self._now).inverse()
@@ -143,6 +158,8 @@ class _Planner:
         preferred = _SPOTS[-1] * np.min(self._half) if self._leave_room else 0.0
         away = abs(float(np.linalg.norm(shift)) - preferred)
         cost = orientation.turning + 3.0 * away + 30 * self._outside(rotation, shift)
+        hand = Pose(origin, rotation) @ self._release_from
+        cost += _OUT_OF_REACH * sum(_is_like(hand, other) for other in self._failed)
         return _Candidate(orientation, spot, cost, origin)
 
     def _outside(self, rotation: np.ndarray, shift: np.ndarray) -> float:
@@ -174,6 +191,11 @@ class _Planner:
             of_thing, of_hand = Separation(self._for_thing, hulls), Separation(self._for_hand, hands)
             self._separations[orientation] = of_thing, of_hand
         return self._separations[orientation]
+
+
+def _is_like(hand: Pose, other: Pose) -> bool:
+    near = np.linalg.norm(hand.position - other.position) < 0.04
+    return bool(near and angle_between(hand.rotation, other.rotation) < 0.6)
 
 
 def _grid(values: np.ndarray) -> np.ndarray:

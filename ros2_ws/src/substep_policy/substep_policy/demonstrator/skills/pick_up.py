@@ -11,7 +11,7 @@ from substep_policy.demonstrator.grasps import Grasp, choose_grasp, grasp_candid
 from substep_policy.demonstrator.grounding import find_object
 from substep_policy.demonstrator.skills.microwave import opening_direction
 from substep_policy.demonstrator.skills.reach import reach
-from substep_policy.demonstrator.skills.skill import Grip, Motion, View
+from substep_policy.demonstrator.skills.skill import Grip, Motion, Standstill, View
 from substep_policy.demonstrator.travel import Traveller
 from substep_policy.scene import SceneObject
 
@@ -19,6 +19,10 @@ _LIFT = 0.07
 _UPRIGHT = -np.cos(np.radians(20))  # height of the approach direction of a hand that comes from above
 _AT_GRASP = 0.007  # m
 _ALIGNED = 0.08  # rad
+_NEARLY_AT_GRASP = 0.015  # where something keeps the hand from going further
+_NEARLY_ALIGNED = 0.2
+_STALLED_STEPS = 6
+_RETREAT = 0.1
 _LOST_STEPS = 4
 _OPENING_STEPS = 8  # a wall may keep the fingers from opening further
 _OPEN_ENOUGH = 0.07
@@ -35,7 +39,9 @@ class PickUp:
         self._grip: Grip | None = None
         self._closed_at: Pose | None = None
         self._holds = False
-        self._waiting = self._lost = 0
+        self._standstill = Standstill()
+        self._retreat: Pose | None = None
+        self._waiting = self._stalled = self._lost = 0
         self._resting_height = 0.0
 
     @property
@@ -56,16 +62,24 @@ class PickUp:
         return self._approach(view, thing)
 
     def _approach(self, view: View, thing: SceneObject) -> Motion:
+        hand = view.hand.pose
+        is_stuck = self._standstill.is_stuck(hand)
+        if self._retreat is not None:
+            return self._back_off(hand, is_stuck)
         self._plan(view, thing)
         goal = self._grasp.world(thing)
-        hand = view.hand.pose
-        error = goal.position - hand.position
-        arrived = np.linalg.norm(error) < _AT_GRASP and angle_between(hand.rotation, goal.rotation) < _ALIGNED
+        distance, angle = np.linalg.norm(goal.position - hand.position), angle_between(hand.rotation, goal.rotation)
+        near = distance < _NEARLY_AT_GRASP and angle < _NEARLY_ALIGNED
+        self._stalled = self._stalled + 1 if near and view.is_slow else 0
+        nearly = self._stalled > _STALLED_STEPS
+        arrived = nearly or distance < _AT_GRASP and angle < _ALIGNED
+        if is_stuck and not arrived:
+            return self._fail(view, thing, retreat=hand.moved(-_RETREAT * hand.rotation[:, 2]))
         self._waiting = self._waiting + 1 if arrived else 0
-        if arrived and (view.hand.opening > _OPEN_ENOUGH or self._waiting > _OPENING_STEPS):
-            self._grip, self._closed_at = Grip(), goal
+        if nearly or arrived and (view.hand.opening > _OPEN_ENOUGH or self._waiting > _OPENING_STEPS):
+            self._grip, self._closed_at = Grip(), hand if nearly else goal
             self._resting_height = body_box(thing).bottom
-            return Motion(goal, CLOSED)
+            return Motion(self._closed_at, CLOSED)
         if goal.rotation[2, 2] < _UPRIGHT:
             target = self._traveller.waypoint(hand, goal, view.obstacles(thing.name))
         else:
@@ -92,10 +106,18 @@ class PickUp:
         goal = hand.moved(back * (max(_LIFT - risen, 0.0) + 0.01))
         return Motion(goal, CLOSED, done=risen >= _LIFT)
 
-    def _fail(self, view: View, thing: SceneObject) -> Motion:
-        """Lets go; another grasp is chosen next."""
+    def _back_off(self, hand: Pose, is_stuck: bool) -> Motion:
+        goal = self._retreat
+        if is_stuck or np.linalg.norm(hand.position - goal.position) < 0.02:
+            self._retreat = None
+        return Motion(goal, OPEN)
+
+    def _fail(self, view: View, thing: SceneObject, retreat: Pose | None = None) -> Motion:
+        """Lets go; another grasp is chosen next, after the hand has gone to ``retreat``."""
         hand = view.hand.pose
-        self._failed.append(pose_of(thing.position, thing.quaternion).inverse() @ hand)
+        tried = hand if retreat is None else self._grasp.world(thing)
+        self._failed.append(pose_of(thing.position, thing.quaternion).inverse() @ tried)
+        self._retreat = retreat
         self._grasp, self._grip, self._closed_at, self._holds = None, None, None, False
         return Motion(hand.raised(0.05), OPEN)
 

@@ -11,7 +11,7 @@ from substep_policy.demonstrator.frames import Pose, angle_between, pose_of
 from substep_policy.demonstrator.placing import Release, choose_release
 from substep_policy.demonstrator.skills.microwave import PutInside
 from substep_policy.demonstrator.skills.pick_up import PickUp, held_or_found
-from substep_policy.demonstrator.skills.skill import Motion, Opening, View, load_of
+from substep_policy.demonstrator.skills.skill import Motion, Opening, Standstill, View, load_of
 from substep_policy.demonstrator.travel import Funnel, Traveller
 from substep_policy.scene import SceneObject
 
@@ -36,6 +36,8 @@ class Place:
         self._held: Pose | None = None
         self._let_go_at: Pose | None = None
         self._opening, self._is_open = Opening(), False
+        self._standstill = Standstill()
+        self._out_of_reach: list[Pose] = []  # hand poses on the way to which the arm got stuck
         self._stalled = self._lost = self._waited = 0
         self._lift_to = -np.inf
         self._held_once = False  # LIBERO's containers are so tight that a predicate may hold only while a thing goes in
@@ -94,13 +96,16 @@ class Place:
         if self._release is None or self._is_far(hand) and _has_slipped(self._held, held):
             destination = self._destination(view, thing)
             room = _has_its_like_elsewhere(view, thing, destination)
-            self._release = choose_release(thing, view.hand, destination, obstacles, room)
+            self._release = choose_release(thing, view.hand, destination, obstacles, room, self._out_of_reach)
             self._held = held
         goal = self._release.hand
         error = goal.position - hand.position
         self._stalled = self._stalled + 1 if view.is_slow and np.linalg.norm(error[:2]) < 0.02 else 0
         arrived = np.linalg.norm(error) < _AT_RELEASE and angle_between(hand.rotation, goal.rotation) < _ALIGNED
-        if self._stalled > _STALLED_STEPS and abs(error[2]) > 0.05:
+        is_stuck = self._standstill.is_stuck(hand) and not arrived
+        if is_stuck and self._is_far(hand):
+            self._out_of_reach.append(goal)
+        if is_stuck or self._stalled > _STALLED_STEPS and abs(error[2]) > 0.05:
             self._lift_to, self._stalled = hand.position[2] + 0.08, 0
         if hand.position[2] < self._lift_to:
             return self._lift(view)
@@ -116,7 +121,7 @@ class Place:
     def _lift(self, view: View) -> Motion:
         """Up again from where the thing got stuck, and a new plan from there."""
         hand = view.hand.pose
-        if hand.position[2] > self._lift_to - 0.015:
+        if hand.position[2] > self._lift_to - 0.015 or self._standstill.is_stuck(hand):
             self._lift_to, self._release = -np.inf, None
             return Motion(hand, CLOSED)
         return Motion(Pose(np.array([*hand.position[:2], self._lift_to + 0.01]), self._release.hand.rotation), CLOSED)

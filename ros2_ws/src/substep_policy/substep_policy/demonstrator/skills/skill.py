@@ -9,7 +9,7 @@ import numpy as np
 
 from substep_policy.demonstrator.boxes import body_box
 from substep_policy.demonstrator.controller import Pace
-from substep_policy.demonstrator.frames import Pose
+from substep_policy.demonstrator.frames import Pose, angle_between
 from substep_policy.demonstrator.hand import Hand
 from substep_policy.demonstrator.obstacles import Obstacle, find_obstacles
 from substep_policy.demonstrator.travel import Load
@@ -70,6 +70,30 @@ class Opening:
         self._opening = opening
         self._steps += 1
         return opening > self._ENOUGH or self._steps > 4 and still or self._steps > self._MOST_STEPS
+
+
+class Standstill:
+    """Tells when the hand has stayed about where it is for a while, so that something must be in its way."""
+
+    _STEPS = 16
+    _DISTANCE = 0.012  # m
+    _ANGLE = 0.1  # rad
+
+    def __init__(self) -> None:
+        self._poses: list[Pose] = []
+
+    def is_stuck(self, hand: Pose) -> bool:
+        """Looks at one more view; starts anew once it has said yes."""
+        self._poses.append(hand)
+        if len(self._poses) <= self._STEPS:
+            return False
+        first = self._poses.pop(0)
+        if np.linalg.norm(hand.position - first.position) > self._DISTANCE:
+            return False
+        if angle_between(hand.rotation, first.rotation) > self._ANGLE:
+            return False
+        self._poses = []
+        return True
 
 
 @dataclass(frozen=True)
