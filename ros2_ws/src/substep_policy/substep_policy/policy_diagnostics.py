@@ -6,6 +6,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from substep_policy.chunk_server import ChunkServer
+from substep_policy.memory import memory_in_use
 from substep_policy.request_desk import SubstepKey
 
 
@@ -21,11 +22,13 @@ def inference_diagnostics(
         substep: which one a failure belongs to.
     """
     name = node.lstrip("/")
+    device = server.policy.device
     median, p99 = server.latency()
     values = {
         "model": server.policy.name,
-        "device": server.policy.device,
+        "device": device,
         "dtype": server.policy.dtype,
+        "memory_mib": f"{memory_in_use(device) / 2**20:.0f}",
         "chunks": server.chunks,
         "latency_median_ms": f"{1000 * median:.1f}",
         "latency_p99_ms": f"{1000 * p99:.1f}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -24,9 +25,7 @@ from substep_policy.request_desk import RequestDesk, RequestKey, SubstepKey, Wor
 
 HEARTBEAT_PERIOD = 1.0  # s
 RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-LATCHED = QoSProfile(
-    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
-)
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 MESSAGE_TYPES = {JOINT_STATES: JointState, EEF_POSE: PoseStamped, SCENE_STATE: SceneState}
 
 
@@ -224,6 +223,9 @@ def _declare(parameters: NodeParameters) -> None:
         "EOS probability that ends a substep; negative: the checkpoint's own",
         bounds=(-1.0, 1.0),
     )
+    parameters.declare(
+        "dataset", "", "whose statistics a checkpoint works with, by name; empty: those of the only data set it has"
+    )
     parameters.declare("seed", 0, "of what the policy draws at random", bounds=(0, 2**31 - 1))
     parameters.declare("cameras", ["agentview", "eye_in_hand"], "cameras whose images the policy gets; ['']: none")
 
@@ -235,6 +237,7 @@ def _settings(parameters: NodeParameters) -> PolicySettings:
             device=parameters.value("device"),
             dtype=parameters.value("dtype"),
             eos_threshold=None if threshold < 0.0 else threshold,
+            dataset=parameters.value("dataset") or None,
             seed=parameters.value("seed"),
             cameras=tuple(camera for camera in parameters.value("cameras") if camera),
         )
@@ -245,6 +248,8 @@ def _settings(parameters: NodeParameters) -> PolicySettings:
 
 
 def main() -> int:
+    logging.basicConfig(format="%(name)s: %(message)s")
+    logging.getLogger("substep_policy").setLevel(logging.INFO)  # what the cores have to say about a checkpoint
     return run_node(PolicyNode)
 
 

@@ -316,6 +316,7 @@ def test_the_heartbeat_tells_model_device_and_latency(world):
     while values.get("chunks") != "1":
         values = {item.key: item.value for item in world.diagnostic(DiagnosticStatus.OK).values}
     assert (values["model"], values["device"], values["dtype"]) == ("scripted", "cpu", "float64")
+    assert float(values["memory_mib"]) > 10.0
     assert float(values["latency_median_ms"]) >= 0.0 and float(values["latency_p99_ms"]) >= 0.0
 
 

@@ -12,13 +12,13 @@ is merged into the weights of the model that it names as its base.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 from huggingface_hub import save_torch_state_dict
-from torch import Tensor, nn
+from torch import nn
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from substep_policy.backbones.openvla.adapter import adapter_scale, base_folder, has_adapter, merge_adapter
@@ -27,12 +27,11 @@ from substep_policy.backbones.openvla.published_keys import film_key, is_film, m
 from substep_policy.checkpoint import (
     BACKBONE_FILE,
     CheckpointError,
-    check_fit,
     component_file,
     find_component,
     has_component,
-    read_state,
 )
+from substep_policy.checkpoint_part import Part, check_surplus, head_parts
 from substep_policy.model import SubstepModel
 from substep_policy.openvla_model import OpenVLAModelConfig, build_openvla
 
@@ -41,43 +40,6 @@ FILM_COMPONENT = "vision_backbone"
 COMPONENTS = ("proprio_projector", "action_head", "eos_head", "noisy_action_projector", FILM_COMPONENT)
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Part:
-    """Weights of one module, and where they are.
-
-    Attributes:
-        names: key in the files -> key in the module.
-        lora_scale: of LoRA layers that were saved with the module.
-    """
-
-    name: str
-    module: nn.Module
-    files: tuple[Path, ...]
-    names: Mapping[str, str]
-    lora_scale: float | None = None
-
-    def state(self, device: str = "cpu") -> dict[str, Tensor]:
-        """By key in the files, LoRA merged; "meta" reads shapes and types alone. Raises: CheckpointError."""
-        state: dict[str, Tensor] = {}
-        for path in self.files:
-            state |= read_state(path, device)
-        return merge_lora(state, self.lora_scale)
-
-    def expected(self) -> dict[str, Tensor]:
-        own = self.module.state_dict()
-        return {name: own[key] for name, key in self.names.items()}
-
-    def check(self) -> None:
-        """Raises: CheckpointError: a file is missing or damaged; a key is missing, unknown, or has another shape."""
-        where = ", ".join(path.name for path in self.files[:1])
-        what = f"{self.name}: {self.files[0].parent / where} does not fit {type(self.module).__name__}"
-        check_fit(self.state("meta"), self.expected(), what)
-
-    def load(self, device: torch.device, dtype: torch.dtype) -> None:
-        state = {self.names[name]: value.to(device, dtype) for name, value in self.state().items()}
-        self.module.load_state_dict(state, strict=False, assign=True)
 
 
 def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[OpenVLAModelConfig, SubstepModel]:
@@ -90,7 +52,9 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[
     config = read_config(folder)
     with torch.device("meta"):
         model = build_openvla(config)
-    load_parts(published_parts(folder, config, model), model, device, dtype)
+    parts = published_parts(folder, config, model)
+    check_surplus(present_components(folder), parts, folder)
+    load_parts(parts, model, device, dtype)
     if is_adapter_needed(folder):
         merge_adapter(model.backbone, folder, skip_vision=config.backbone.film)
     elif has_adapter(folder):
@@ -98,37 +62,14 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[
     return config, model.eval()
 
 
-def published_parts(folder: Path, config: OpenVLAModelConfig, model: SubstepModel) -> list[Part]:
-    """Every part of ``model`` and its files, in the order in which they are to be loaded.
+def load_parts(parts: Sequence[Part], model: SubstepModel, device: torch.device, dtype: torch.dtype) -> None:
+    """Check all parts, then give them to a model that was made on the meta device.
 
     Raises:
-        CheckpointError: the file of a part is missing, or a file is there that the model has no part for.
+        CheckpointError: a file is missing or damaged; a key is missing, unknown, or has another shape.
     """
-    parts = backbone_parts(folder, config, model.backbone)
-    for name, head in model.heads.items():
-        parts.append(Part(name, head, (find_component(folder, name),), {key: key for key in head.state_dict()}))
-    surplus = {name for name in COMPONENTS if has_component(folder, name)} - {part.name for part in parts}
-    if surplus:
-        raise CheckpointError(
-            f"{folder} has files of {', '.join(sorted(surplus))}, which its model does not have "
-            f"(action head {config.action_head.type!r})"
-        )
-    return parts
-
-
-def backbone_parts(folder: Path, config: OpenVLAModelConfig, backbone: nn.Module) -> list[Part]:
-    """As ``published_parts``, of the backbone alone."""
-    keys = [key for key in backbone.state_dict() if not is_film(key)]
-    parts = [Part("backbone", backbone, _weight_files(folder), {shard_key(key): key for key in keys})]
-    if config.backbone.film:
-        vision = {film_key(key): key for key in backbone.state_dict() if key.startswith("vision_backbone.")}
-        path = find_component(folder, FILM_COMPONENT)
-        parts.append(Part(FILM_COMPONENT, backbone, (path,), vision, adapter_scale(folder)))
-    return parts
-
-
-def load_parts(parts: list[Part], model: SubstepModel, device: torch.device, dtype: torch.dtype) -> None:
-    """Fill ``model``, or the part of it that ``parts`` are of. Raises: CheckpointError: as ``load_model``."""
+    for part in parts:
+        part.find()
     for part in parts:
         part.check()
     for part in parts:
@@ -136,6 +77,27 @@ def load_parts(parts: list[Part], model: SubstepModel, device: torch.device, dty
     # The one part that is computed and not stored.
     llama = model.backbone.language_model
     llama.model.rotary_emb = LlamaRotaryEmbedding(llama.config).to(device)
+
+
+def published_parts(folder: Path, config: OpenVLAModelConfig, model: SubstepModel) -> list[Part]:
+    """Every part of ``model``, in the order in which they are to be loaded."""
+    return [*backbone_parts(folder, config, model.backbone), *head_parts(folder, model)]
+
+
+def backbone_parts(folder: Path, config: OpenVLAModelConfig, backbone: nn.Module) -> list[Part]:
+    """The backbone's shards, and the vision trunk with FiLM where there is one."""
+    keys = [key for key in backbone.state_dict() if not is_film(key)]
+    parts = [Part("backbone", backbone, lambda: weight_files(folder), {shard_key(key): key for key in keys})]
+    if config.backbone.film:
+        vision = {film_key(key): key for key in backbone.state_dict() if key.startswith("vision_backbone.")}
+        merge = partial(merge_lora, scale=adapter_scale(folder))
+        parts.append(Part(FILM_COMPONENT, backbone, lambda: (find_component(folder, FILM_COMPONENT),), vision, merge))
+    return parts
+
+
+def present_components(folder: Path) -> set[str]:
+    """Names of the parts that have a file of their own in the folder."""
+    return {name for name in COMPONENTS if has_component(folder, name)}
 
 
 def is_adapter_needed(folder: Path) -> bool:
@@ -158,10 +120,15 @@ def save_model(
         torch.save(head.state_dict(), folder / component_file(name, step))
 
 
-def _weight_files(folder: Path) -> tuple[Path, ...]:
-    """The shards that the index names, or the one file where there is no index; of the adapter's base, if needed."""
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """The shards that the index names, or the one file where there is no index; of the adapter's base, if needed.
+
+    Raises:
+        CheckpointError: the index is none, or the adapter names no base.
+        HubError: the base cannot be had.
+    """
     if is_adapter_needed(folder):
-        return _weight_files(base_folder(folder))
+        return weight_files(base_folder(folder))
     index = folder / INDEX_FILE
     if not index.exists():
         return (folder / BACKBONE_FILE,)

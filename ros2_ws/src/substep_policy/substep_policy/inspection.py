@@ -1,0 +1,219 @@
+"""What a checkpoint folder holds: ``./substep policy inspect PATH``. Reads shapes, not weights, so it takes seconds."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from substep_policy.backbones.openvla.adapter import ADAPTER_FOLDER, base_folder, has_adapter
+from substep_policy.backbones.openvla.published import (
+    COMPONENTS,
+    is_adapter_needed,
+    present_components,
+    published_parts,
+)
+from substep_policy.backbones.openvla.published_config import MODEL_TYPE, read_json
+from substep_policy.backbones.openvla.published_config import read_config as read_openvla_config
+from substep_policy.checkpoint import CONFIG_FILE, CheckpointError, read_config
+from substep_policy.checkpoint_part import Part, check_surplus, compact_parts
+from substep_policy.compact_policy import load_preprocessor
+from substep_policy.eos import EosSource
+from substep_policy.hub import checkpoint_folder
+from substep_policy.model import EosDetection, ModelConfig, SubstepModel, build_model
+from substep_policy.normalization import load_statistics, read_statistics_file
+from substep_policy.openvla_model import OpenVLAModelConfig, build_openvla
+from substep_policy.openvla_policy import load_openvla_statistics, load_tokenizer
+
+NOTE, FITS, MISFIT = "", "fits", "MISFIT"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report; ``verdict`` is NOTE, FITS or MISFIT."""
+
+    part: str
+    verdict: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"  {self.part:<24}{self.verdict:<8}{self.text}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything about one checkpoint."""
+
+    title: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def fits(self) -> bool:
+        return all(finding.verdict != MISFIT for finding in self.findings)
+
+    def __str__(self) -> str:
+        misfits = sum(finding.verdict == MISFIT for finding in self.findings)
+        end = "complete: it can be loaded" if self.fits else f"cannot be loaded: {misfits} of these do not fit"
+        return "\n".join([self.title, *map(str, self.findings), end])
+
+
+def inspect(folder: Path) -> Report:
+    """Whether the policy of a checkpoint folder can be loaded, and what is in it. Misfits are findings, not errors."""
+    try:
+        content = read_json(folder / CONFIG_FILE)
+    except CheckpointError as error:
+        return Report(f"{folder}: no checkpoint", (Finding("config", MISFIT, str(error)),))
+    kinds = {"compact": inspect_compact, MODEL_TYPE: inspect_openvla}
+    kind = content.get("model_type")
+    if kind not in kinds:
+        text = f"{folder / CONFIG_FILE}: model_type is {kind!r}, expected one of {', '.join(sorted(kinds))}"
+        return Report(f"{folder}: no policy", (Finding("config", MISFIT, text),))
+    return kinds[kind](folder)
+
+
+def inspect_compact(folder: Path) -> Report:
+    config = _attempt(lambda: read_config(folder))
+    findings = _statistics(folder, load_statistics)
+    if not isinstance(config, ModelConfig):
+        return Report(f"{folder}: compact", (_misfit("config", config), *findings))
+    with torch.device("meta"):
+        model = build_model(config)
+    parts = compact_parts(folder, model)
+    proprio = _attempt(lambda: load_statistics(folder, next(iter(read_statistics_file(folder)))).proprio)
+    tokenizer = proprio if _is_error(proprio) else _attempt(lambda: load_preprocessor(folder, config, proprio))
+    findings += [_misfit("tokenizer", tokenizer) if _is_error(tokenizer) else Finding("tokenizer", FITS, "")]
+    findings = [*_weights(parts), _eos(config.eos, config.action_head.type), *findings, _total(model)]
+    cameras = ", ".join(config.preprocessing.cameras)
+    return Report(f"{folder}: compact, chunks of {config.chunk_length} actions, cameras {cameras}", tuple(findings))
+
+
+def inspect_openvla(folder: Path) -> Report:
+    config = _attempt(lambda: read_openvla_config(folder))
+    tokenizer = _attempt(lambda: load_tokenizer(folder))
+    findings = _statistics(folder, load_openvla_statistics)
+    findings += [
+        _misfit("tokenizer", tokenizer)
+        if _is_error(tokenizer)
+        else Finding("tokenizer", FITS, f"{tokenizer.get_vocab_size()} tokens")
+    ]
+    if not isinstance(config, OpenVLAModelConfig):
+        present = present_components(folder)
+        files = [Finding(name, NOTE, "a file is there" if name in present else "no file") for name in COMPONENTS]
+        return Report(f"{folder}: OpenVLA-OFT", (_misfit("config", config), *files, *findings))
+    with torch.device("meta"):
+        model = build_openvla(config)
+    parts = published_parts(folder, config, model)
+    weights = _weights(parts)
+    surplus = _attempt(lambda: check_surplus(present_components(folder), parts, folder))
+    weights += [_misfit("files", surplus)] if _is_error(surplus) else []
+    weights += [_adapter(folder)] if has_adapter(folder) else []
+    findings = [*weights, _eos(config.eos, config.action_head.type), *findings, _total(model)]
+    backbone = config.backbone
+    title = f"{folder}: OpenVLA-OFT, chunks of {config.chunk_length} actions, cameras {', '.join(backbone.cameras)}"
+    return Report(f"{title}, FiLM {'on' if backbone.film else 'off'}", tuple(findings))
+
+
+def _attempt(function: Callable[[], Any]) -> Any:
+    """The result, or the error that names what is wrong with the checkpoint."""
+    try:
+        return function()
+    except (ValueError, OSError) as error:
+        return error
+
+
+def _is_error(result: Any) -> bool:
+    return isinstance(result, Exception)
+
+
+def _misfit(part: str, error: Exception) -> Finding:
+    return Finding(part, MISFIT, str(error))
+
+
+def _weights(parts: Sequence[Part]) -> list[Finding]:
+    return [_weights_of(part) for part in parts]
+
+
+def _weights_of(part: Part) -> Finding:
+    try:
+        files, state = part.find(), part.state("meta")
+    except ValueError as error:
+        return _misfit(part.name, error)
+    problems = part.misfits(state)
+    if problems:
+        more = f" and {len(problems) - 8} more" if len(problems) > 8 else ""
+        return Finding(part.name, MISFIT, f"{files[0]}: {'; '.join(problems[:8])}{more}")
+    types = sorted({str(value.dtype).removeprefix("torch.") for value in state.values()})
+    size = sum(path.stat().st_size for path in files)
+    where = files[0].name if len(files) == 1 else f"{len(files)} files"
+    parameters = sum(value.numel() for value in state.values())
+    return Finding(part.name, FITS, f"{_millions(parameters)}, {'/'.join(types)}, {size / 1e9:.3f} GB in {where}")
+
+
+def _statistics(folder: Path, load: Callable[[Path, str | None], Any]) -> list[Finding]:
+    """Of every data set; several are no misfit, but one has to be chosen."""
+    names = _attempt(lambda: list(read_statistics_file(folder)))
+    if _is_error(names):
+        return [_misfit("statistics", names)]
+    findings = []
+    for name in names:
+        loaded = _attempt(lambda name=name: load(folder, name))
+        if _is_error(loaded):
+            findings.append(_misfit("statistics", loaded))
+        else:
+            steps = f"{name}: {loaded.num_transitions} steps of {loaded.num_trajectories} demonstrations"
+            findings.append(Finding("statistics", FITS, steps))
+    if len(names) > 1:
+        findings.append(Finding("", NOTE, "several data sets: choose one with the parameter dataset"))
+    return findings if names else [Finding("statistics", MISFIT, f"{folder}: statistics of no data set")]
+
+
+def _eos(eos: EosDetection, action_head: str) -> Finding:
+    text = f"action head {action_head}; EOS: "
+    if eos.source is EosSource.NONE:
+        return Finding("end of substep", NOTE, f"{text}none, the model cannot end a substep")
+    threshold = "argmax" if eos.threshold is None else f"threshold {eos.threshold:g}"
+    calibrated = " (calibrated)" if eos.calibrated else ""
+    return Finding("end of substep", NOTE, f"{text}{eos.source}, {threshold}{calibrated}, {eos.choice}")
+
+
+def _adapter(folder: Path) -> Finding:
+    if not is_adapter_needed(folder):
+        return Finding(ADAPTER_FOLDER, NOTE, "a record of the training: the weights are merged, it is not applied")
+    base = _attempt(lambda: base_folder(folder))
+    if _is_error(base):
+        return _misfit(ADAPTER_FOLDER, base)
+    return Finding(ADAPTER_FOLDER, NOTE, f"is merged at load into the weights of {base}")
+
+
+def _total(model: SubstepModel) -> Finding:
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    gigabytes = parameters / 1e9
+    text = f"{_millions(parameters)}: {2 * gigabytes:.3f} GB in bfloat16, {4 * gigabytes:.3f} GB in float32"
+    return Finding("whole", NOTE, text)
+
+
+def _millions(parameters: int) -> str:
+    return f"{parameters / 1e6:.2f} M parameters"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the report. Returns 0 where the checkpoint can be loaded, else 1."""
+    parser = argparse.ArgumentParser(prog="substep policy inspect", description=__doc__)
+    parser.add_argument("checkpoint", help="the folder of a checkpoint, or a hub id such as organisation/model")
+    options = parser.parse_args(arguments)
+    try:
+        report = inspect(checkpoint_folder(options.checkpoint))
+    except ValueError as error:
+        print(f"substep policy inspect: {error}", file=sys.stderr)
+        return 1
+    print(report)
+    return 0 if report.fits else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
