@@ -24,6 +24,12 @@ class EpisodeKey:
     placement: str
     number: int
 
+    @property
+    def name(self) -> str:
+        """For files."""
+        parts = (self.suite, self.task, self.probe, self.rule, self.placement, self.number)
+        return "_".join(str(part) for part in parts if part != NO_RULE)
+
 
 @dataclass(frozen=True)
 class Job:

@@ -33,6 +33,7 @@ from training.evaluation.settings import (
     check_together,
     fingerprint,
 )
+from training.evaluation.through_graph import GraphRunFailed
 from training.evaluation.workers import play
 
 PLACEMENTS = tuple(placement.value for placement in Placement)
@@ -88,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings, selection = _settings(options), _selection(options)
         command = " ".join(["./substep eval", *(sys.argv[1:] if arguments is None else arguments)])
         folder = evaluate(settings, selection, options.out, options.workers, command)
-    except (ValueError, OSError, BrokenProcessPool) as error:
+    except (ValueError, OSError, BrokenProcessPool, GraphRunFailed) as error:
         print(f"eval: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -106,8 +107,7 @@ def _settings(options: argparse.Namespace) -> EpisodeSettings:
         for name, value in vars(options).items()
         if name.startswith(prefix) and value is not None
     }
-    policy = options.policy if options.policy not in ("", ".") else str(Path(options.policy).resolve())
-    values |= {"policy": policy, "fingerprint": fingerprint(policy), "completion": completion}
+    values |= {"policy": options.policy, "fingerprint": fingerprint(options.policy), "completion": completion}
     return parse(EpisodeSettings, values, "command line")
 
 

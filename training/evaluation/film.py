@@ -25,8 +25,7 @@ class Film:
 
     def __init__(self, folder: Path, key: EpisodeKey, simulation: Simulation, cameras: tuple[str, ...]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        name = f"{key.suite}_{key.task}_{key.probe}_{key.rule}_{key.placement}_{key.number}.mp4"
-        self._path = folder / name
+        self._path = folder / f"{key.name}.mp4"
         self._simulation, self._cameras = simulation, cameras
         self._active: Activate | None = None
         self._began = 0
@@ -48,7 +47,7 @@ class Film:
         self._writer.write(self._frame)
 
     def close(self) -> str | None:
-        """Finish the file; its name, or None when nothing moved."""
+        """Finish the file; its path within the results, or None when nothing moved."""
         if self._writer is None:
             return None
         for _ in range(LAST_FRAMES):
@@ -56,7 +55,7 @@ class Film:
         stats = self._writer.close()
         if stats.problem:
             raise OSError(f"video {self._path}: {stats.problem}")
-        return self._path.name
+        return f"{self._path.parent.name}/{self._path.name}"
 
     def _progress(self, step: int) -> Progress:
         if self._active is None:

@@ -27,6 +27,7 @@ from substep_policy.registry import POLICIES, PolicySettings
 from training.collect import plan_of
 from training.evaluation.actors import Replay, Retold, demonstrated_actions, recorded_actions
 from training.evaluation.boundaries import demonstrate, judge_ends
+from training.evaluation.effects import EffectFinder
 from training.evaluation.episodes import EpisodeKey, placement_of
 from training.evaluation.film import Film
 from training.evaluation.lockstep import LockstepTask, TaskSettings
@@ -71,7 +72,7 @@ class InProcessPlayer:
     def _task(self, key: EpisodeKey, probe: TaskProbe, filmed: bool) -> dict[str, Any]:
         init_state, seed = episode_start(key.number)
         actor = self._actor(probe, key.number)
-        log = SubstepLog(probe.judged)
+        log = SubstepLog(EffectFinder() if probe.judged else None)
         film = Film(self._videos, key, self._simulation, self._settings.cameras) if filmed else None
         rule = make_switch_rule(key.rule, self._settings.confirm_steps)
         task = LockstepTask(

@@ -11,7 +11,6 @@ from markupsafe import Markup
 from training.eos_score import TOLERANCE
 from training.evaluation import plots
 from training.evaluation.figures import ALL
-from training.evaluation.records import VIDEOS_FOLDER
 from training.evaluation.substep_log import MISSED_AFTER
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
@@ -34,7 +33,6 @@ def render_page(results: dict[str, Any]) -> str:
         ALL=ALL,
         TOLERANCE=TOLERANCE,
         MISSED_AFTER=MISSED_AFTER,
-        VIDEOS=VIDEOS_FOLDER,
     )
 
 

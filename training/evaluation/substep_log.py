@@ -54,15 +54,16 @@ class SubstepLog:
     """An observer of ``LockstepTask``.
 
     Args:
-        judged: whether the plan's substeps are the task's own, so that their effects mean something.
+        finder: knows what a substep's effect is; None: the plan's substeps are not the task's own, so that effects
+            mean nothing.
     """
 
-    def __init__(self, judged: bool) -> None:
+    def __init__(self, finder: EffectFinder | None) -> None:
         self.records: list[SubstepRecord] = []
         self.events: list[LoggedEvent] = []
         self.plan_source = ""
         self.plan_length = 0
-        self._finder = EffectFinder() if judged else None
+        self._finder = finder
         self._effect: Effect | None = None
         self._holds = False
         self._key: SubstepKey | None = None

@@ -1,0 +1,227 @@
+"""Tasks carried out in one process by the nodes' cores: rules, timeouts, refusals, the guard; and what the log says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from substep_planner.completion.watcher import WatchSettings
+from substep_planner.decomposers.base import SourcedPlan
+from substep_planner.errors import ErrorCode
+from substep_planner.plan import Plan, Substep
+from substep_planner.recovery import RecoveryLadder
+from substep_planner.substep_manager import ManagerSettings
+from substep_planner.switch_rules import make_switch_rule
+from substep_policy.chunk import NO_EOS, Chunk
+from substep_policy.observation import Observation
+from substep_policy.scene import SceneState
+from training.evaluation.lockstep import LockstepTask, TaskResult, TaskSettings
+from training.evaluation.substep_log import MISSED_AFTER, SubstepLog
+from training.evaluation.vision import FrameScorer
+
+PLAN = Plan("tidy up", (Substep("pick up the cup", "it is held"), Substep("place the cup", "it stands")))
+PERIOD = 50_000_000
+
+
+class World:
+    """Counts steps; its goal holds from ``goal`` on."""
+
+    suite, instruction, task_index = "toys", "tidy up", 0
+    workspace_origin = np.zeros(3)
+    config = SimpleNamespace(image_size=(16, 16))
+
+    def __init__(self, goal: int = 10_000, horizon: int = 200) -> None:
+        self.step_count, self._goal, self._horizon = 0, goal, horizon
+
+    @property
+    def success(self) -> bool:
+        return self.step_count >= self._goal
+
+    @property
+    def over(self) -> str:
+        return "success" if self.success else "horizon reached" if self.step_count >= self._horizon else ""
+
+    def step(self, action: np.ndarray) -> Observation:
+        self.step_count += 1
+        return self.observe()
+
+    def observe(self) -> Observation:
+        scene = SceneState({}, {}, {}, frozenset(), {"step": self.step_count})
+        return Observation({}, np.zeros(8, np.float32), self.step_count * PERIOD, scene)
+
+    def eef_pose(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros(3), np.array([0, 0, 0, 1.0])
+
+    def render(self, camera: str, height: int, width: int) -> np.ndarray:
+        return np.full((height, width, 3), min(self.step_count, 255), np.uint8)
+
+
+class Puppet:
+    """Ends a substep with an EOS once ``length`` steps of it were asked for; ``size`` as large as an action may be."""
+
+    name, requires_scene = "puppet", False
+
+    def __init__(self, length: int = 12, chunk: int = 5, size: float = 0.0) -> None:
+        self._length, self._chunk, self._size = length, chunk, size
+        self.told: list[tuple[str, str]] = []
+        self.shown: list[tuple[str, ...]] = []
+        self._left = 0
+
+    def start_substep(self, instruction: str, task: str) -> None:
+        self.told.append((instruction, task))
+        self._left = self._length
+
+    def predict(self, observation: Observation) -> Chunk:
+        self.shown.append(tuple(observation.images))
+        steps = min(self._chunk, self._left)
+        self._left -= steps
+        ends = self._left == 0
+        return Chunk(np.full((steps, 7), self._size, np.float32), eos_index=steps - 1 if ends else NO_EOS)
+
+
+class Refusing(Puppet):
+    def start_substep(self, instruction: str, task: str) -> None:
+        raise ValueError("I do not know how")
+
+
+class Steps:
+    """A scorer that reads the step off the picture: done from ``done`` steps on."""
+
+    name, threshold = "steps", 0.5
+
+    def __init__(self, done: Callable[[int, int], bool]) -> None:
+        self._done = done
+
+    def begin_plan(self, substeps: Sequence[Substep]) -> None: ...
+
+    def score(self, image: np.ndarray, index: int) -> float:
+        return float(self._done(int(image[0, 0, 0]), index))
+
+
+class Shelf:
+    """A decomposer with one plan."""
+
+    name = "shelf"
+
+    def decompose(self, request) -> SourcedPlan:
+        return SourcedPlan(Plan(PLAN.instruction, PLAN.substeps[len(request.done) :]), self.name)
+
+
+class Effects:
+    """Stands in for ``EffectFinder``: substep texts -> steps from which their effect holds."""
+
+    def __init__(self, **since: int) -> None:
+        self._since = since
+
+    def find(self, instruction: str, scene: SceneState) -> Callable[[SceneState], bool]:
+        since = self._since[instruction.split()[0]]
+        return lambda scene: scene.predicates["step"] >= since
+
+
+def carry_out(
+    policy: Puppet,
+    world: World | None = None,
+    rule: str = "eos",
+    done: Callable[[int, int], bool] | None = None,
+    effects: Effects | None = None,
+    **limits,
+) -> tuple[TaskResult, SubstepLog]:
+    world = world or World()
+    log = SubstepLog(effects or Effects(pick=5, place=20))
+    scorer = FrameScorer(Steps(done), WatchSettings(frames=1, rate=20.0), "agentview") if done else None
+    recovery = RecoveryLadder(limits.pop("retries", 0), limits.pop("replans", 0))
+    settings = TaskSettings((Shelf(),), manager=ManagerSettings(recovery=recovery, **limits), cameras=("eye",))
+    task = LockstepTask(world, world.observe(), policy, make_switch_rule(rule), settings, scorer, (log,))
+    result = task.run()
+    log.finish("goal reached" if result.success else result.finish.code.name.lower(), result.success)
+    return result, log
+
+
+def ended(log: SubstepLog) -> list[tuple[str, int]]:
+    return [(record.ended, record.steps) for record in log.records]
+
+
+def test_substeps_follow_each_other_by_eos_and_the_policy_sees_pictures_only_when_asked():
+    policy = Puppet(length=12)
+    result, log = carry_out(policy)
+    assert policy.told == [("pick up the cup", "tidy up"), ("place the cup", "tidy up")]
+    assert ended(log) == [("eos", 12), ("eos", 12)] and log.completed(False) == 2
+    assert not result.success and result.finish.code is ErrorCode.NONE and result.steps == 24
+    assert [outcome.name for outcome in result.outcomes] == ["PLAYED", "PLAYED", "PLAYED_EOS"] * 2
+    assert policy.shown == [("eye",)] * 6 and len(result.inference_times) == 6
+
+
+def test_the_worlds_success_ends_the_task_in_mid_chunk():
+    result, log = carry_out(Puppet(length=12), World(goal=15))
+    assert result.success and result.steps == 15
+    assert ended(log) == [("eos", 12), ("goal reached", 3)] and log.completed(True) == 2
+
+
+@pytest.mark.parametrize(
+    ("rule", "seen_at", "expected"),
+    [
+        ("vision", 7, [("vision", 7), ("vision", 23)]),
+        ("either", 7, [("vision", 7), ("eos", 12)]),
+        ("either", 30, [("eos", 12), ("eos", 12)]),
+        ("eos_then_vision", 7, [("eos confirmed by vision", 12), ("eos confirmed by vision", 18)]),
+    ],
+)
+def test_rules_that_look(rule: str, seen_at: int, expected: list[tuple[str, int]]):
+    """The second substep's effect is seen from step 30 on; an EOS that is not heeded begins the substep again."""
+    result, log = carry_out(
+        Puppet(length=12), rule=rule, done=lambda step, index: step >= (seen_at if index == 0 else 30)
+    )
+    assert ended(log) == expected
+    assert result.finish.code is ErrorCode.NONE
+
+
+def test_a_substep_without_end_is_tried_again_then_planned_again_then_given_up():
+    result, log = carry_out(Puppet(length=1000), substep_timeout=20, retries=1, replans=1)
+    assert result.finish.code is ErrorCode.SUBSTEP_TIMEOUT
+    assert [event.text for event in log.events] == [
+        "started",
+        "retry: timeout",
+        "replanning: timeout",
+        "replanned by shelf",
+        "retry: timeout",
+    ]
+    assert [(record.plan_id, record.attempts) for record in log.records] == [("task", 2), ("task.1", 2)]
+    assert log.completed(False) == 0
+
+
+def test_the_horizon_ends_the_episode():
+    result, log = carry_out(Puppet(length=1000), World(horizon=33))
+    assert (result.steps, result.finish.code) == (33, ErrorCode.EPISODE_ENDED)
+    assert ended(log) == [("episode_ended", 33)]
+
+
+def test_a_policy_that_refuses_ends_the_task_with_its_reason():
+    result, log = carry_out(Refusing())
+    assert result.finish.code.name.startswith("POLICY") and "I do not know how" in result.finish.message
+    assert (result.steps, ended(log)) == (0, [(result.finish.code.name.lower(), 0)])
+
+
+def test_chunks_that_the_guard_rejects_are_not_played_and_latch_it():
+    result, log = carry_out(Puppet(length=1000, size=3.0))
+    assert result.finish.code is ErrorCode.GUARD_LATCHED
+    assert len(result.rejections) == 3 and all("speed" in reason for reason in result.rejections)
+
+
+def test_an_advance_without_the_effect_is_premature_and_one_with_it_is_not():
+    _, log = carry_out(Puppet(length=12), effects=Effects(pick=13, place=20))
+    assert [(record.premature, record.effect_after) for record in log.records] == [(True, None), (False, 8)]
+    assert log.completed(False) == 1, "the premature one is not completed"
+
+
+def test_an_effect_that_nobody_heeds_is_missed():
+    _, log = carry_out(Puppet(length=1000), World(horizon=30))
+    assert log.records[0].missed is True and log.records[0].premature is None
+    _, log = carry_out(Puppet(length=1000), World(horizon=30), effects=Effects(pick=1000, place=0))
+    assert log.records[0].missed is False, "there was nothing to heed"
+    _, log = carry_out(Puppet(length=5 + MISSED_AFTER), effects=Effects(pick=5, place=0))
+    assert log.records[0].missed is True and log.records[0].premature is False, "heeded, but far too late"
+    _, log = carry_out(Puppet(length=20), effects=Effects(pick=5, place=30))
+    assert [record.missed for record in log.records] == [False, False]

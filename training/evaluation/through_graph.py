@@ -1,0 +1,173 @@
+"""Plays episodes through the ROS graph: a run of ``./substep sim`` each, and its summary.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from libero_bridge.tasks import load_task
+from substep_bringup.exit_codes import ExitCode
+from substep_bringup.run_folder import RunFolder
+from substep_planner.decomposers.base import PlanRequest
+from substep_planner.decomposers.fallback import decompose
+from substep_planner.decomposers.registry import DecomposerSettings, load_decomposers
+from training.evaluation.episodes import EpisodeKey
+from training.evaluation.other_task import other_instruction
+from training.evaluation.probes import PROBES, Actor, TaskProbe, Told
+from training.evaluation.records import record_of
+from training.evaluation.settings import EpisodeSettings, episode_start
+from training.evaluation.substep_log import ADVANCED
+
+RUNS_FOLDER = "runs"
+JUDGED = (ExitCode.SUCCESS, ExitCode.TASK_FAILED)
+LAST_WORDS = 1500  # characters of a failed run's output
+CHECKPOINTS_OWN = -1.0  # as the nodes' parameters say it
+
+
+class GraphRunFailed(RuntimeError):
+    """A run that says nothing about the policy: a node died, the bring-up failed. The message ends with its output."""
+
+
+class GraphPlayer:
+    """Starts a graph for every episode, in a ROS domain of its own.
+
+    Args:
+        folder: of the results; each run leaves a folder below it.
+    """
+
+    def __init__(self, settings: EpisodeSettings, folder: Path) -> None:
+        self._settings, self._folder = settings, folder
+
+    def play(self, key: EpisodeKey, filmed: bool) -> dict[str, Any]:
+        """One episode as a record. What cannot be told from outside (effects of substeps) is left open.
+
+        Raises:
+            GraphRunFailed: the run was not carried out.
+        """
+        begin = time.monotonic()
+        runs = (
+            self._folder / RUNS_FOLDER / f"{key.suite}_{key.task}_{key.probe}_{key.rule}_{key.placement}_{key.number}"
+        )
+        shutil.rmtree(runs, ignore_errors=True)  # of a run that was cut off
+        runs.mkdir(parents=True)
+        parameters = runs / "parameters.yaml"
+        parameters.write_text(yaml.safe_dump(node_parameters(self._settings, key)), encoding="utf-8")
+        self._run(sim_arguments(self._settings, key, runs, parameters, filmed), runs / "output.log")
+        (run,) = (RunFolder(path) for path in runs.iterdir() if path.is_dir())
+        summary = json.loads(run.summary.read_text(encoding="utf-8"))
+        video = str(run.video.relative_to(self._folder.resolve())) if filmed else None
+        return record_from_summary(key, summary) | {"video": video, "wall_s": round(time.monotonic() - begin, 3)}
+
+    def close(self) -> None:
+        """Nothing is kept between episodes."""
+
+    def _run(self, arguments: Sequence[str], log: Path) -> None:
+        environment = {name: value for name, value in os.environ.items() if name != "ROS_DOMAIN_ID"}
+        with log.open("wb") as output:
+            command = [sys.executable, "-m", "substep_bringup.sim", *arguments]
+            exit_code = subprocess.run(command, stdout=output, stderr=output, env=environment).returncode
+        if exit_code not in JUDGED:
+            words = log.read_text(encoding="utf-8", errors="replace")[-LAST_WORDS:]
+            raise GraphRunFailed(f"{' '.join(command)} ended with exit code {exit_code}:\n{words}")
+
+
+def sim_arguments(settings: EpisodeSettings, key: EpisodeKey, runs: Path, parameters: Path, filmed: bool) -> list[str]:
+    """The command line of ``./substep sim`` for an episode."""
+    probe = _task_probe(key)
+    init_state, seed = episode_start(key.number)
+    values = {
+        "suite": key.suite,
+        "task": key.task,
+        "task-text": other_instruction(key.suite, key.task) if probe.told is Told.OTHER else "",
+        "policy": "demonstrator" if probe.actor is Actor.DEMONSTRATOR else settings.policy,
+        "placement": key.placement,
+        "init-state": init_state,
+        "seed": seed,
+        "horizon": settings.horizon,
+        "assets": settings.assets,
+        "cameras": ",".join(settings.cameras),
+        "image-size": "{}x{}".format(*settings.image_size),
+        "params-file": parameters,
+        "runs": runs,
+        "video": str(filmed).lower(),
+    }
+    return [text for name, value in values.items() for text in (f"--{name}", str(value))]
+
+
+def node_parameters(settings: EpisodeSettings, key: EpisodeKey) -> dict[str, Any]:
+    """The content of a ROS parameter file with what no argument says."""
+    completion = settings.completion
+    planner = {
+        "switch_rule": key.rule,
+        "confirm_steps": settings.confirm_steps,
+        "substep_timeout": settings.substep_timeout,
+        "retries": settings.retries,
+        "replans": settings.replans,
+        "decomposers": list(_task_probe(key).decomposers),
+        "completion": completion.scorer,
+        "completion_model": completion.model,
+        "completion_measure": completion.measure,
+        "completion_threshold": CHECKPOINTS_OWN if completion.threshold is None else completion.threshold,
+        "completion_frames": completion.frames,
+        "completion_rate": completion.rate,
+        "completion_camera": completion.camera,
+        "device": settings.device,
+    }
+    threshold = CHECKPOINTS_OWN if settings.eos_threshold is None else settings.eos_threshold
+    policy = {"device": settings.device, "eos_threshold": threshold}
+    return {f"/**/{node}": {"ros__parameters": values} for node, values in (("planner", planner), ("policy", policy))}
+
+
+def record_from_summary(key: EpisodeKey, summary: dict[str, Any]) -> dict[str, Any]:
+    """A run's summary as an episode's record."""
+    texts = [event["text"] for event in summary["events"]]
+    reasons = {text.removeprefix(ADVANCED) for text in texts if text.startswith(ADVANCED)}
+    unknown = {"effect_after": None, "premature": None, "missed": None}
+    names = ("plan_id", "index", "instruction", "attempts", "steps", "ended")
+    substeps = [
+        {name: substep[name] for name in names} | {"advanced": substep["ended"] in reasons} | unknown
+        for substep in summary["plan"]["substeps"]
+    ]
+    planned = planned_substeps(key)
+    chunks = {name: count for name, count in summary["chunks"].items() if name != "rejections"}
+    return record_of(
+        key,
+        success=summary["success"],
+        steps=summary["steps"],
+        error=summary["error"]["name"],
+        message=summary["error"]["message"],
+        plan_source=summary["plan"]["source"],
+        substeps=substeps,
+        completed=planned if summary["success"] else sum(substep["advanced"] for substep in substeps),
+        planned=planned,
+        events=summary["events"],
+        chunks=chunks,
+        rejections=summary["chunks"]["rejections"],
+        chunk_latency_s=summary["chunk_latency_s"],
+    )
+
+
+def planned_substeps(key: EpisodeKey) -> int:
+    """How many substeps the planner's plan has."""
+    probe = _task_probe(key)
+    own = load_task(key.suite, key.task).instruction
+    instruction = other_instruction(key.suite, key.task) if probe.told is Told.OTHER else own
+    decomposers = load_decomposers(probe.decomposers, DecomposerSettings())
+    return len(decompose(PlanRequest(instruction, key.suite), decomposers).sourced.plan.substeps)
+
+
+def _task_probe(key: EpisodeKey) -> TaskProbe:
+    """Raises: TypeError: the graph cannot play it."""
+    probe = PROBES[key.probe]
+    if not isinstance(probe, TaskProbe):
+        raise TypeError(f"probe {key.probe!r} cannot be played through the graph")
+    return probe
