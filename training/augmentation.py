@@ -1,24 +1,34 @@
-"""Image augmentation on whole batches: small shifts and changes of light."""
+"""Image augmentation on whole batches, every image on its own."""
 
 from __future__ import annotations
 
+from typing import Annotated, Any, Literal
+
+import cv2
+import numpy as np
 import torch
+from pydantic import Discriminator, Tag
 from torch import Tensor
 
+from substep_policy.backbones.openvla.images import CROP_AREA, crop
 from substep_policy.configuration import configuration
 
 
 @configuration
 class Augmentation:
-    """Attributes:
+    """Small shifts and changes of light.
 
-    shift: largest shift in pixels, along each axis, of every image on its own; edges are repeated.
-    brightness, contrast: largest relative change, of every image on its own.
+    Attributes:
+        shift: largest shift in pixels, along each axis; edges are repeated.
+        brightness, contrast: largest relative change.
     """
 
+    type: Literal["shift"] = "shift"
     shift: int = 4
     brightness: float = 0.15
     contrast: float = 0.15
+
+    crops = False
 
     def __post_init__(self) -> None:
         if self.shift < 0 or not 0 <= self.brightness < 1 or not 0 <= self.contrast < 1:
@@ -42,3 +52,63 @@ class Augmentation:
         low_high = torch.rand((2, count, 1, 1, 1), generator=generator) * 2 - 1
         gain, offset = 1 + self.contrast * low_high[0], 255 * self.brightness * low_high[1] / 2
         return ((images.float() - 127.5) * gain + 127.5 + offset).clamp(0, 255).to(torch.uint8)
+
+
+@configuration
+class CropAndColour:
+    """OpenVLA's: a crop somewhere, enlarged, then brightness, contrast, saturation and hue in that order.
+
+    A policy trained with it looks at the middle crop of the same area.
+
+    Attributes:
+        area: share of the image that the crop keeps.
+        brightness: largest offset, of values in [0, 1].
+        contrast, saturation: largest relative change.
+        hue: largest turn, as a share of the colour circle.
+    """
+
+    type: Literal["crop_and_colour"] = "crop_and_colour"
+    area: float = CROP_AREA
+    brightness: float = 0.2
+    contrast: float = 0.2
+    saturation: float = 0.2
+    hue: float = 0.05
+
+    crops = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.area <= 1:
+            raise ValueError(f"area is {self.area}, must be above 0 and at most 1")
+        for name in ("brightness", "contrast", "saturation"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, must be in [0, 1)")
+        if not 0 <= self.hue <= 0.5:
+            raise ValueError(f"hue is {self.hue}, must be from 0 to 0.5")
+
+    def apply(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """(B, cameras, S, S, 3) uint8 -> the same, changed."""
+        flat = images.flatten(0, 1).numpy()
+        draws = (torch.rand((len(flat), 6), generator=generator) * 2 - 1).numpy()
+        changed = [self._change(image, *draw) for image, draw in zip(flat, draws.astype(float), strict=True)]
+        return torch.from_numpy(np.stack(changed)).unflatten(0, images.shape[:2])
+
+    def _change(self, image: np.ndarray, *draw: float) -> np.ndarray:
+        """(S, S, 3) uint8 and six numbers in [−1, 1] -> (S, S, 3) uint8."""
+        right, down, brightness, contrast, saturation, hue = draw
+        colours = crop(image, self.area, (right, down)).astype(np.float32) / 255.0
+        colours = (colours + self.brightness * brightness).clip(0, 1)
+        mean = colours.mean(axis=(0, 1))
+        colours = ((colours - mean) * (1 + self.contrast * contrast) + mean).clip(0, 1)
+        hsv = cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_RGB2HSV)
+        hsv[..., 0] = (hsv[..., 0] + 360 * self.hue * hue) % 360
+        hsv[..., 1] = (hsv[..., 1] * (1 + self.saturation * saturation)).clip(0, 1)
+        return (cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * 255.5).clip(0, 255).astype(np.uint8)
+
+
+def _type(value: Any) -> str | None:
+    return value.get("type", "shift") if isinstance(value, dict) else getattr(value, "type", None)
+
+
+ImageAugmentation = Annotated[
+    Annotated[Augmentation, Tag("shift")] | Annotated[CropAndColour, Tag("crop_and_colour")], Discriminator(_type)
+]

@@ -6,7 +6,6 @@ A threshold is judged by what a run would do with it, see ``training.eos_score``
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import logging
 import sys
@@ -18,19 +17,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from substep_policy.checkpoint import CONFIG_FILE, load_model
 from substep_policy.chunk_decoder import ChunkDecoder
-from substep_policy.compact_policy import load_preprocessor
-from substep_policy.configuration import dump
 from substep_policy.eos import EosChoice, EosRule, find_eos
-from substep_policy.normalization import load_statistics
-from training.config import CONFIG_FILE as TRAINING_CONFIG_FILE
-from training.config import read_config
+from substep_policy.model import SubstepModel
 from training.dataset import Sample, SubstepDataset
 from training.eos_score import TOLERANCE, EndCounts, count_ends
+from training.models import ModelKind
 from training.transform import SubstepTransform
 
-BATCH = 64
+BATCH = 16
 THRESHOLDS = np.round(np.concatenate([[0.005, 0.01, 0.02], np.linspace(0.03, 0.97, 95), [0.98, 0.99, 0.995]]), 3)
 CALIBRATION_FILE = "calibration.json"
 
@@ -98,9 +93,9 @@ def choose_threshold(substeps: Sequence[SubstepProbabilities], choice: EosChoice
     return Calibration(as_good[len(as_good) // 2], len(substeps), curve)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def probabilities(
-    dataset: SubstepDataset, transform: SubstepTransform, model: torch.nn.Module, decoder: ChunkDecoder
+    dataset: SubstepDataset, transform: SubstepTransform, model: SubstepModel, decoder: ChunkDecoder
 ) -> list[SubstepProbabilities]:
     """EOS probabilities of every substep of a data set, from the model as a policy would use it."""
     found = []
@@ -115,29 +110,33 @@ def probabilities(
 
 
 def _probabilities(
-    samples: Sequence[Sample], transform: SubstepTransform, model: torch.nn.Module, decoder: ChunkDecoder
+    samples: Sequence[Sample], transform: SubstepTransform, model: SubstepModel, decoder: ChunkDecoder
 ) -> np.ndarray:
-    parts = [transform(samples[first : first + BATCH]) for first in range(0, len(samples), BATCH)]
-    return np.concatenate([decoder.eos_probabilities(model(batch)).numpy() for batch in parts])
+    device = next(model.parameters()).device
+    parts = []
+    for first in range(0, len(samples), BATCH):
+        batch = {name: tensor.to(device) for name, tensor in transform(samples[first : first + BATCH]).items()}
+        _, hidden = model.act(batch)
+        parts.append(decoder.eos_probabilities(hidden).cpu().numpy())
+    return np.concatenate(parts)
 
 
-def calibrate_checkpoint(folder: Path, dataset: SubstepDataset) -> Calibration:
-    """Choose the threshold on ``dataset`` and write it into the checkpoint's configuration."""
-    config, model = load_model(folder)
-    statistics = load_statistics(folder)
-    preprocessor = load_preprocessor(folder, config, statistics.proprio)
-    transform = SubstepTransform(preprocessor, statistics.action, config.gripper)
-    decoder = ChunkDecoder.build(model, config, statistics.action)
-    result = choose_threshold(probabilities(dataset, transform, model, decoder), config.eos.choice)
-    eos = dataclasses.replace(config.eos, threshold=result.chosen.threshold, calibrated=True)
+def calibrate(
+    dataset: SubstepDataset, transform: SubstepTransform, model: SubstepModel, decoder: ChunkDecoder
+) -> Calibration:
+    """Choose the threshold of a model, in ``eval()``, on ``dataset``."""
+    return choose_threshold(probabilities(dataset, transform, model, decoder), decoder.eos.choice)
+
+
+def write_calibration(folder: Path, result: Calibration, kind: ModelKind) -> None:
+    """Write the threshold, and how all others did, into a checkpoint."""
     (folder / CALIBRATION_FILE).write_text(json.dumps(asdict(result), indent=1) + "\n")
-    (folder / CONFIG_FILE).write_text(json.dumps(dump(dataclasses.replace(config, eos=eos)), indent=2) + "\n")
-    return result
+    kind.store_threshold(folder, result.chosen.threshold)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Calibrate a checkpoint again, on the held-out demonstrations of the data it was trained on."""
-    from training.data import prepare_data
+    from training.trained import load_trained
 
     parser = argparse.ArgumentParser(prog="python -m training.calibrate", description=__doc__)
     parser.add_argument("checkpoint", type=Path)
@@ -145,11 +144,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     try:
-        config = read_config(options.checkpoint / TRAINING_CONFIG_FILE, options.overrides)
-        data = prepare_data(config.data, config.model, options.checkpoint, is_resumed=True)
-        if data.held_out is None:
+        trained = load_trained(options.checkpoint, options.overrides)
+        if trained.data.held_out is None:
             raise ValueError("no demonstration is held out: set data.held_out_every")
-        print(calibrate_checkpoint(options.checkpoint, data.held_out))
+        result = calibrate(trained.data.held_out, trained.data.transform, trained.model, trained.decoder)
+        write_calibration(options.checkpoint, result, trained.kind)
+        print(result)
     except (ValueError, OSError) as error:
         print(f"calibrate: {error}", file=sys.stderr)
         return 1

@@ -7,20 +7,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
+from substep_policy.backbones.openvla import published_config
+from substep_policy.checkpoint import CONFIG_FILE as CHECKPOINT_CONFIG_FILE
+from substep_policy.checkpoint import read_config as read_model_config
 from substep_policy.configuration import configuration, dump, parse
 from substep_policy.model import DIRECT_EOS_THRESHOLD, ModelConfig
-from training.augmentation import Augmentation
+from substep_policy.openvla_model import OpenVLAModelConfig
+from training.augmentation import Augmentation, ImageAugmentation
 from training.dataset import SampleRules
 from training.demonstrations import Source
 from training.eos_buffer import EOSBufferConfig
 from training.losses import EosLoss, FocalLoss, WeightedBCE
 
 CONFIG_FILE = "training_config.yaml"
+ALL_LINEAR = "all-linear"
 
 
 @configuration
@@ -66,6 +72,8 @@ class DataConfig:
         tokenizer: a ``tokenizer.json``; None trains one on the plans' texts.
         rules: how samples are cut.
         augmentation: of images; None for none.
+        statistics: which actions and proprioception are normalised with: those of the data, or those that the initial
+            checkpoint was trained with.
         paraphrase_probability: share of samples that get another wording of their substep.
         held_out_every: every n-th demonstration of a task is kept for calibration; 0 keeps none.
         skip_damaged: skip and count damaged demonstrations; False stops at the first.
@@ -78,7 +86,8 @@ class DataConfig:
     name: str = "demonstrations"
     tokenizer: Path | None = None
     rules: SampleRules = SampleRules()
-    augmentation: Augmentation | None = Augmentation()
+    augmentation: ImageAugmentation | None = Augmentation()
+    statistics: Literal["data", "initial_checkpoint"] = "data"
     paraphrase_probability: float = Field(default=0.5, ge=0, le=1)
     held_out_every: int = Field(default=10, ge=0)
     skip_damaged: bool = True
@@ -103,12 +112,51 @@ class OptimizerConfig:
 
 
 @configuration
+class LoraSettings:
+    """LoRA on the large backbone (Hu et al. 2021), with the published fine-tuning's values.
+
+    Attributes:
+        rank, alpha, dropout: of the adapters, which are multiplied by alpha / rank.
+        target_modules: names of layers (their ends, as peft takes them), or "all-linear".
+        base_dtype: numbers that the frozen weights are kept in; bfloat16 halves their memory.
+    """
+
+    rank: int = Field(default=32, ge=1)
+    alpha: float = Field(default=16.0, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    target_modules: tuple[str, ...] | Literal["all-linear"] = ALL_LINEAR
+    base_dtype: Literal["float32", "bfloat16"] = "bfloat16"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return getattr(torch, self.base_dtype)
+
+
+def _backbone_type(model: Any) -> str | None:
+    """Which kind of model is meant, by ``model_type`` or ``backbone.type``; the compact one if neither is said."""
+    if not isinstance(model, dict):
+        return getattr(model, "model_type", None)
+    backbone = model.get("backbone")
+    return model.get("model_type") or (backbone.get("type") if isinstance(backbone, dict) else None) or "compact"
+
+
+ModelConfiguration = Annotated[
+    Annotated[ModelConfig, Tag("compact")] | Annotated[OpenVLAModelConfig, Tag("openvla")],
+    Discriminator(_backbone_type),
+]
+
+
+@configuration
 class FinetuneConfig:
     """One training run.
 
     Attributes:
         out: run folder: checkpoints, TensorBoard curves, log.
-        initial_checkpoint: weights to start from; None starts from random ones.
+        model: what is trained, chosen by ``model.backbone.type``.
+        initial_checkpoint: weights to start from; None starts from random ones. A file that configures no model takes
+            the checkpoint's.
+        lora: train adapters on the large backbone's linear layers and keep the rest as it is; None trains all of it.
+        gradient_checkpointing: compute activations of the large backbone again instead of keeping them.
         mixed_precision: "bf16" or "fp16" where the device has it.
         distribution_batches: batches sampled before training to print the EOS ratio (S8); 0 skips that.
         save_every: steps between checkpoints; ``keep``: how many are kept, the last ones.
@@ -119,12 +167,14 @@ class FinetuneConfig:
 
     out: Path
     data: DataConfig
-    model: ModelConfig = ModelConfig()
+    model: ModelConfiguration = ModelConfig()
     eos: EosTraining = DirectEos()
     optimizer: OptimizerConfig = OptimizerConfig()
     steps: int = Field(default=20_000, ge=1)
     seed: int = Field(default=0, ge=0)
     initial_checkpoint: Path | None = None
+    lora: LoraSettings | None = None
+    gradient_checkpointing: bool = False
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     distribution_batches: int = Field(default=50, ge=0)
     save_every: int = Field(default=1000, ge=1)
@@ -138,12 +188,33 @@ class FinetuneConfig:
         if trains_head != (self.model.eos_head is not None):
             has = "null" if self.model.eos_head is None else "there"
             raise ValueError(f"eos mode is {self.eos.mode!r}, but model.eos_head is {has}: both or neither")
+        if self.data.statistics == "initial_checkpoint" and self.initial_checkpoint is None:
+            raise ValueError("data.statistics is 'initial_checkpoint', but there is no initial_checkpoint")
+        if isinstance(self.model, ModelConfig):
+            self._check_compact()
+        else:
+            self._check_openvla()
 
-    def checkpoint_model(self) -> ModelConfig:
+    def _check_compact(self) -> None:
+        if self.lora is not None or self.gradient_checkpointing:
+            raise ValueError("lora and gradient_checkpointing are for the openvla backbone, and model is compact")
+
+    def _check_openvla(self) -> None:
+        if self.initial_checkpoint is None and self.lora is not None:
+            raise ValueError("lora adapts weights that are there, and there is no initial_checkpoint")
+        if self.initial_checkpoint is None and self.data.tokenizer is None:
+            raise ValueError("an openvla model needs Llama's tokenizer: give initial_checkpoint or data.tokenizer")
+        if self.lora is not None and self.lora.base_dtype == "bfloat16" and self.mixed_precision != "bf16":
+            raise ValueError(
+                f"lora.base_dtype is bfloat16, so mixed_precision must be bf16 and is {self.mixed_precision!r}"
+            )
+
+    def checkpoint_model(self) -> ModelConfig | OpenVLAModelConfig:
         """What a checkpoint says of the model: as configured, with the EOS threshold of the training mode (E3)."""
         if isinstance(self.eos, NoEosHead):
             return self.model
-        return dataclasses.replace(self.model, eos=dataclasses.replace(self.model.eos, threshold=self.eos.threshold))
+        eos = dataclasses.replace(self.model.eos, threshold=self.eos.threshold, calibrated=False)
+        return dataclasses.replace(self.model, eos=eos)
 
 
 def read_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
@@ -158,7 +229,17 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
         base, changes = (OmegaConf.to_container(part, resolve=True) for part in parts)
     except (OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
         raise ValueError(f"{path} with {' '.join(overrides) or 'no overrides'}: {error}") from error
-    return parse(FinetuneConfig, override(base, changes), f"{path}{' and overrides' if overrides else ''}")
+    content = override(base, changes)
+    if isinstance(content, dict) and content.get("initial_checkpoint") and "model" not in content:
+        content = {**content, "model": dump(model_of(Path(content["initial_checkpoint"])))}
+    return parse(FinetuneConfig, content, f"{path}{' and overrides' if overrides else ''}")
+
+
+def model_of(folder: Path) -> ModelConfig | OpenVLAModelConfig:
+    """The model that a checkpoint holds. Raises: CheckpointError: it is none, or of no known kind."""
+    if published_config.read_json(folder / CHECKPOINT_CONFIG_FILE).get("model_type") == published_config.MODEL_TYPE:
+        return published_config.read_config(folder)
+    return read_model_config(folder)
 
 
 def override(base: Any, changes: Any) -> Any:

@@ -1,6 +1,7 @@
 """Makes the folder that ships: ``python -m training.export runs/compact/checkpoints/step_0030000 OUT``.
 
-Weights in half precision as safetensors only, with configuration, statistics, tokenizer, and what it was trained on.
+A compact model: weights in half precision as safetensors only. An OpenVLA: adapters merged, in the published layout.
+With it go configuration, statistics, tokenizer, and what it was trained on.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from substep_policy.checkpoint import export_model, load_model
 from substep_policy.instruction_tokens import TOKENIZER_FILE
 from substep_policy.normalization import STATISTICS_FILE
 from training.calibrate import CALIBRATION_FILE
-from training.config import CONFIG_FILE
+from training.config import CONFIG_FILE, read_config
+from training.models import model_kind
 
 KEPT = (STATISTICS_FILE, TOKENIZER_FILE, CONFIG_FILE, CALIBRATION_FILE)
 
@@ -26,8 +27,8 @@ def export(checkpoint: Path, out: Path) -> int:
     Raises:
         CheckpointError: the checkpoint is incomplete.
     """
-    config, model = load_model(checkpoint)
-    export_model(out, config, model)
+    out.mkdir(parents=True, exist_ok=True)
+    model_kind(read_config(checkpoint / CONFIG_FILE)).export(checkpoint, out)
     for name in KEPT:
         if (checkpoint / name).exists():
             shutil.copy(checkpoint / name, out / name)

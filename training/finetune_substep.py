@@ -21,13 +21,13 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration, set_seed
 from tqdm import tqdm
 
-from substep_policy.checkpoint import load_weights
+from substep_policy.chunk_decoder import ChunkDecoder
 from substep_policy.eos import EosSource
-from substep_policy.model import build_model
 from training import run_state
-from training.calibrate import calibrate_checkpoint
+from training.calibrate import calibrate, write_calibration
 from training.config import CONFIG_FILE, FinetuneConfig, OptimizerConfig, changes, read_config
 from training.data import TrainingData, prepare_data
+from training.models import model_kind
 from training.objective import Losses, Objective, eos_distribution, gradient_norm
 from training.paraphrases import Paraphrases
 from training.prefetch import prefetch
@@ -76,9 +76,8 @@ def finetune(config: FinetuneConfig) -> Path:
         if config.distribution_batches:
             log.info("%s", eos_distribution(run.stream.batch(number) for number in range(config.distribution_batches)))
         last = train(run)
-        has_eos = config.model.eos.source is not EosSource.NONE
-        if run.accelerator.is_main_process and run.data.held_out is not None and has_eos:
-            log.info("%s", calibrate_checkpoint(last, run.data.held_out))
+        if run.data.held_out is not None and config.model.eos.source is not EosSource.NONE:
+            calibrate_run(run, last)
         run.accelerator.end_training()
         return last
 
@@ -90,10 +89,11 @@ def start(config: FinetuneConfig) -> Run:
     done = run_state.checkpoints(config.out)
     resumed = done[-1][1] if done else None
     with accelerator.main_process_first():
-        data = prepare_data(config.data, config.model, resumed or config.initial_checkpoint, resumed is not None)
-    objective = Objective(build_model(config.model), config.eos, seed=config.seed + accelerator.process_index)
-    if config.initial_checkpoint and resumed is None:
-        load_weights(config.initial_checkpoint, objective.model)
+        data = prepare_data(config, resumed)
+    model = model_kind(config).build(resumed or config.initial_checkpoint)
+    if config.gradient_checkpointing:
+        model.backbone.enable_gradient_checkpointing()
+    objective = Objective(model, config.eos, seed=config.seed + accelerator.process_index)
     wrapped, optimizer = accelerator.prepare(objective, make_optimizer(objective, config.optimizer))
     run = Run(config, accelerator, data, make_stream(config, data, accelerator), objective, wrapped, optimizer)
     if resumed is not None:
@@ -129,6 +129,17 @@ def train(run: Run) -> Path:
             )
     progress.close()
     return folder
+
+
+def calibrate_run(run: Run, folder: Path) -> None:
+    """Choose the EOS threshold of the last checkpoint. Every process takes part, the main one writes."""
+    decoder = ChunkDecoder.build(run.objective.model, run.config.model, run.data.statistics.action)
+    run.objective.eval()
+    with run.accelerator.autocast():
+        result = calibrate(run.data.held_out, run.data.transform, run.objective.model, decoder)
+    if run.accelerator.is_main_process:
+        write_calibration(folder, result, model_kind(run.config))
+        log.info("%s", result)
 
 
 @torch.no_grad()

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import torch
 
-from substep_policy.checkpoint import load_model
 from substep_policy.chunk import NO_EOS
 from substep_policy.chunk_decoder import ChunkDecoder
 from substep_policy.eos import EosRule, EosSource, find_eos
 from substep_policy.model import ModelConfig, SubstepModel
-from training.config import CONFIG_FILE, read_config
-from training.data import TrainingData, prepare_data
+from substep_policy.openvla_model import OpenVLAModelConfig
+from training.data import TrainingData
 from training.dataset import SubstepDataset
+from training.trained import load_trained
 
 
-def describe_eos(config: ModelConfig, model: SubstepModel) -> str:
+def describe_eos(config: ModelConfig | OpenVLAModelConfig, model: SubstepModel) -> str:
     """Where EOS is read from, and at which threshold."""
     eos = config.eos
     origin = "calibrated" if eos.calibrated else "the default"
@@ -43,7 +43,7 @@ def eos_lines(
     threshold = 0.5 if decoder.eos.threshold is None else decoder.eos.threshold
     for timestep in range(dataset.episodes[number].length):
         sample = dataset.sample(number, timestep)
-        hidden = model(data.transform([sample]))
+        _, hidden = model.act(data.transform([sample]))
         probabilities = decoder.eos_probabilities(hidden)[0].numpy()
         found = int(find_eos(probabilities, EosRule(threshold, decoder.eos.choice)))
         shown = " ".join(f"{probability:.2f}" for probability in probabilities)
@@ -76,14 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--episode", help="suite/task/episode_N (default: the first held out)")
     options = parser.parse_args(arguments)
     try:
-        model_config, model = load_model(options.checkpoint)
-        print(describe_eos(model_config, model))
-        config = read_config(options.checkpoint / CONFIG_FILE, options.overrides)
-        data = prepare_data(config.data, config.model, options.checkpoint, is_resumed=True)
-        dataset, number = find_episode(data, options.episode)
+        trained = load_trained(options.checkpoint, options.overrides)
+        print(describe_eos(trained.model_config, trained.model))
+        dataset, number = find_episode(trained.data, options.episode)
         print(dataset.episodes[number].key)
-        decoder = ChunkDecoder.build(model, model_config, data.statistics.action)
-        for line in eos_lines(dataset, number, data, decoder, model):
+        for line in eos_lines(dataset, number, trained.data, trained.decoder, trained.model):
             print(line)
     except (ValueError, OSError) as error:
         print(f"inspect_eos: {error}", file=sys.stderr)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from substep_policy.model import SubstepModel
 from training.config import BufferEos, EosTraining
@@ -36,11 +37,9 @@ class Objective(nn.Module):
 
     def forward(self, batch: Mapping[str, Tensor]) -> Losses:
         """A batch of ``SubstepTransform`` -> losses. The heads run in float32 whatever the backbone runs in."""
-        hidden = self.model(batch)
+        action, hidden = self.model.action_loss(batch, action_targets(batch))
         with torch.autocast(hidden.device.type, enabled=False):
-            hidden = hidden.float()
-            action = self.model.action_head.loss(hidden, action_targets(batch))
-            logits, labels = self._eos(hidden, batch["eos_labels"])
+            logits, labels = self._eos(hidden.float(), batch["eos_labels"])
             if logits is None:
                 return Losses(action, action, None, 0, 0)
             eos = eos_loss(self.eos.loss, logits, labels)
@@ -65,9 +64,9 @@ class Objective(nn.Module):
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> float:
-    """L2 norm of the gradients that are there."""
-    gradients = [parameter.grad.norm() for parameter in parameters if parameter.grad is not None]
-    return float(torch.stack(gradients).norm()) if gradients else 0.0
+    """L2 norm of the gradients that are there; of shards, every process takes part."""
+    norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
 
 @dataclass(frozen=True)

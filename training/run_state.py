@@ -5,13 +5,21 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
+from torch import Tensor
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_optimizer_state_dict,
+)
 
-from substep_policy.checkpoint import load_weights, save_model
 from training.config import FinetuneConfig, write_config
 from training.data import TrainingData
+from training.models import model_kind
 from training.objective import Objective
 
 FOLDER = re.compile(r"step_(\d+)")
@@ -38,19 +46,20 @@ def save(
     skipped: int,
 ) -> Path:
     """Write a checkpoint, then drop the oldest beyond ``config.keep``. Every process takes part."""
-    folder = checkpoint_folder(config.out, step)
+    kind, folder = model_kind(config), checkpoint_folder(config.out, step)
+    weights, optimizer_state = whole_state(accelerator, objective, optimizer)
     unfinished = folder.with_suffix(".unfinished")
     if accelerator.is_main_process:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
-        save_model(unfinished, config.checkpoint_model(), objective.model, step)
+        kind.save(unfinished, weights, step)
         data.save(unfinished)
         write_config(config, unfinished)
     accelerator.wait_for_everyone()
     state = {
         "step": step,
         "skipped": skipped,
-        "optimizer": optimizer.state_dict(),
+        "optimizer": optimizer_state,
         "buffer": None if objective.buffer is None else objective.buffer.state_dict(),
         "scaler": None if accelerator.scaler is None else accelerator.scaler.state_dict(),
     }
@@ -68,24 +77,45 @@ def save(
 def restore(
     accelerator: Accelerator, folder: Path, objective: Objective, optimizer: torch.optim.Optimizer
 ) -> tuple[int, int]:
-    """Weights, optimizer and EOS buffer as they were; -> steps done, batches skipped so far.
+    """Optimizer and EOS buffer as they were, the weights being restored; -> steps done, batches skipped so far.
 
     Raises:
-        CheckpointError: the weights do not fit.
         FileNotFoundError: the run had another number of processes.
     """
-    load_weights(folder, objective.model)
-    objective.train()
     path = folder / state_file(accelerator.process_index)
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: resume with as many processes as the run had")
     state = torch.load(path, map_location="cpu", weights_only=True)
-    optimizer.load_state_dict(state["optimizer"])
+    if is_sharded(accelerator):
+        options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
+        set_optimizer_state_dict(objective, optimizer.optimizer, state["optimizer"], options=options)
+    else:
+        optimizer.load_state_dict(state["optimizer"])
     if objective.buffer is not None:
         objective.buffer.load_state_dict(state["buffer"], accelerator.device)
     if accelerator.scaler is not None and state["scaler"] is not None:
         accelerator.scaler.load_state_dict(state["scaler"])
     return state["step"], state["skipped"]
+
+
+def is_sharded(accelerator: Accelerator) -> bool:
+    """Weights and optimizer are spread over the processes (FSDP)."""
+    return accelerator.distributed_type is DistributedType.FSDP
+
+
+def whole_state(
+    accelerator: Accelerator, objective: Objective, optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The model's trained weights and the optimizer's state; of shards, the main process gets the whole.
+
+    Every process takes part.
+    """
+    if not is_sharded(accelerator):
+        return objective.model.state_dict(), optimizer.state_dict()
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
+    weights = get_model_state_dict(objective, options=options)
+    named = {key.removeprefix("model."): value for key, value in weights.items()}
+    return named, get_optimizer_state_dict(objective, optimizer.optimizer, options=options)
 
 
 def state_file(process: int) -> str:

@@ -10,6 +10,7 @@ stop at any point and go on later; what an interruption left unfinished is cut o
 
 from __future__ import annotations
 
+import enum
 import json
 import logging
 import multiprocessing
@@ -19,11 +20,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from tqdm import tqdm
 
+from substep_policy.backbones.openvla import images
 from substep_policy.observation import ACTION_DIM, PROPRIO_DIM
 from substep_policy.preprocessing import resize
 from training.demonstrations import Demonstration, DemonstrationError, ReadReport
@@ -53,16 +55,37 @@ class StoredEpisode:
         return f"{self.suite}/{self.task}/{self.episode}"
 
 
+class Resizing(enum.StrEnum):
+    """How frames are brought to the store's size: as the policy that is trained on them does it."""
+
+    AREA = "area"
+    OPENVLA = "openvla"
+
+    def apply(self, frame: np.ndarray, size: int) -> np.ndarray:
+        """(H, W, 3) uint8 upright -> (size, size, 3) uint8 upright."""
+        if self is Resizing.AREA:
+            return resize(frame, size)
+        # The policy resizes the mirrored image, and JPEG is not symmetrical.
+        return images.mirror(images.resize(images.mirror(frame), size))
+
+
 @dataclass(frozen=True)
 class StoreFormat:
-    """``cameras`` in the order of the frames; ``image_size`` in pixels."""
+    """``cameras`` in the order of the frames; ``image_size`` in pixels; how frames of another size are made to fit."""
 
     cameras: tuple[str, ...]
     image_size: int
+    resizing: Resizing = Resizing.AREA
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
         return (len(self.cameras), self.image_size, self.image_size, 3)
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """First line of the index."""
+        header: dict[str, Any] = {"cameras": list(self.cameras), "image_size": self.image_size}
+        return header if self.resizing is Resizing.AREA else {**header, "resizing": self.resizing.value}
 
 
 def stack_frames(demonstration: Demonstration, format: StoreFormat) -> np.ndarray | DemonstrationError:
@@ -75,7 +98,7 @@ def stack_frames(demonstration: Demonstration, format: StoreFormat) -> np.ndarra
     if missing:
         return DemonstrationError(f"{demonstration.source}: no frames of {', '.join(missing)}, only {sorted(views)}")
     size = format.image_size
-    resized = [np.stack([resize(frame, size) for frame in views[camera]]) for camera in format.cameras]
+    resized = [np.stack([format.resizing.apply(frame, size) for frame in views[camera]]) for camera in format.cameras]
     return np.stack(resized, axis=1)
 
 
@@ -158,7 +181,7 @@ class DemonstrationStore:
 
     def _read_index(self) -> list[StoredEpisode]:
         path = self._path("index.jsonl")
-        header = {"cameras": list(self.format.cameras), "image_size": self.format.image_size}
+        header = self.format.header
         if not path.exists():
             path.write_text(json.dumps(header) + "\n")
         first, *lines = path.read_text().splitlines(keepends=True)

@@ -12,9 +12,9 @@ from torch import Tensor
 from substep_policy.action_tokens import ActionTokenizer
 from substep_policy.heads import ActionTargets
 from substep_policy.normalization import GripperConvention, Statistics, encode_actions
-from substep_policy.preprocessing import Preprocessor
-from training.augmentation import Augmentation
+from training.augmentation import ImageAugmentation
 from training.dataset import Sample, SubstepDataset
+from training.models import ModelInputs
 from training.paraphrases import Paraphrases
 
 Batch = dict[str, Tensor]
@@ -24,27 +24,34 @@ Batch = dict[str, Tensor]
 class SubstepTransform:
     """A list of samples -> a batch of tensors (S4, S5).
 
-    ``images`` (B, cameras, S, S, 3) uint8, ``proprio`` (B, N), ``input_ids`` and ``attention_mask`` (B, L),
-    ``actions`` (B, C, 7) normalised, ``action_mask`` (B, C), ``eos_labels`` (B, C, 1).
+    Images and text as the model takes them (``training.models``), ``proprio`` (B, N), ``actions`` (B, C, 7)
+    normalised, ``action_mask`` (B, C), ``eos_labels`` (B, C, 1).
     """
 
-    preprocessor: Preprocessor
+    inputs: ModelInputs
     action_statistics: Statistics
     gripper: GripperConvention
 
-    def __call__(self, samples: Sequence[Sample]) -> Batch:
-        ids, attention = self.preprocessor.text([sample.instruction for sample in samples])
+    def __call__(
+        self,
+        samples: Sequence[Sample],
+        augmentation: ImageAugmentation | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Batch:
+        """``augmentation`` draws from ``generator``."""
+        frames = torch.from_numpy(np.stack([sample.frame for sample in samples]))
+        if augmentation is not None:
+            frames = augmentation.apply(frames, generator)
+        images = self.inputs.images(frames, is_cropped=augmentation is not None and augmentation.crops)
         actions = np.stack([sample.actions for sample in samples])
         arrays = {
-            "images": np.stack([sample.frame for sample in samples]),
-            "proprio": self.preprocessor.proprio(np.stack([sample.proprio for sample in samples])),
-            "input_ids": ids,
-            "attention_mask": attention,
+            **self.inputs.text([sample.instruction for sample in samples]),
+            "proprio": self.inputs.proprio(np.stack([sample.proprio for sample in samples])),
             "actions": encode_actions(actions, self.action_statistics, self.gripper),
             "action_mask": np.stack([sample.mask for sample in samples]),
             "eos_labels": np.stack([sample.eos_labels for sample in samples]),
         }
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return {**images, **{name: torch.from_numpy(array) for name, array in arrays.items()}}
 
 
 def action_targets(batch: Mapping[str, Tensor]) -> ActionTargets:
@@ -76,7 +83,7 @@ class BatchStream:
     transform: SubstepTransform
     batch_size: int
     seed: int
-    augmentation: Augmentation | None = None
+    augmentation: ImageAugmentation | None = None
     paraphrases: Paraphrases | None = None
     rank: int = 0
     world: int = 1
@@ -87,12 +94,8 @@ class BatchStream:
 
     def batch(self, number: int) -> Batch:
         """The ``number``-th batch of this process."""
-        return self.transform(self._samples(number)) if self.augmentation is None else self._augmented(number)
-
-    def _augmented(self, number: int) -> Batch:
-        batch = self.transform(self._samples(number))
         generator = torch.Generator().manual_seed(int(self._random(number).integers(2**62)))
-        return {**batch, "images": self.augmentation.apply(batch["images"], generator)}
+        return self.transform(self._samples(number), self.augmentation, generator)
 
     def _samples(self, number: int) -> list[Sample]:
         samples = [self.dataset[index] for index in self._indices(number * self.world + self.rank)]

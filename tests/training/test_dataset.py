@@ -183,7 +183,7 @@ def test_held_out_episodes_are_the_same_in_any_order(every, order):
 
 def make_stream(toy_run, **changes) -> tuple[BatchStream, object]:
     config = toy_run()
-    data = prepare_data(config.data, config.model, None, False)
+    data = prepare_data(config)
     options = {"batch_size": 8, "seed": 3, "augmentation": Augmentation(shift=1), "paraphrases": Paraphrases(0.5)}
     return BatchStream(data.training, data.transform, **(options | changes)), data
 

@@ -1,0 +1,73 @@
+"""LoRA (Hu et al. 2021) by peft: adapters on the large backbone's linear layers, the rest frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from substep_policy.backbones.openvla.adapter import ADAPTER_FOLDER, ADAPTER_WEIGHTS
+from substep_policy.checkpoint import check_fit, read_state
+from training.config import ALL_LINEAR, LoraSettings
+
+PREFIX = "base_model.model."  # what peft puts before the names of the adapted module
+OUTPUT_LAYER = "lm_head"  # peft leaves it out of "all-linear" for language models that stand alone
+
+
+def lora_config(settings: LoraSettings, base: Path) -> LoraConfig:
+    """peft's configuration. ``base`` is where the adapted weights come from: whoever merges finds them by it."""
+    everything = settings.target_modules == ALL_LINEAR
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=ALL_LINEAR if everything else list(settings.target_modules),
+        exclude_modules=[OUTPUT_LAYER] if everything else None,
+        init_lora_weights="gaussian",
+        base_model_name_or_path=str(base),
+    )
+
+
+def add_adapters(backbone: nn.Module, config: LoraConfig) -> None:
+    """Put fresh adapters into ``backbone``, in place, and freeze the rest. They are float32 and change no output yet.
+
+    Raises:
+        ValueError: no layer has such a name.
+    """
+    get_peft_model(backbone, config)
+
+
+def save_adapters(folder: Path, config: LoraConfig, state: Mapping[str, Tensor]) -> None:
+    """Write ``lora_adapter`` into a checkpoint folder, as peft does; ``state`` is the adapted backbone's."""
+    out = folder / ADAPTER_FOLDER
+    out.mkdir()
+    config.save_pretrained(str(out))
+    save_file(
+        {_stored(key): state[key].detach().cpu().contiguous() for key in state if _is_adapter(key)},
+        out / ADAPTER_WEIGHTS,
+    )
+
+
+def load_adapters(backbone: nn.Module, folder: Path) -> None:
+    """Fill the adapters in ``backbone`` from a checkpoint folder.
+
+    Raises:
+        CheckpointError: they are missing or do not fit; the message names the keys.
+    """
+    path = folder / ADAPTER_FOLDER / ADAPTER_WEIGHTS
+    state, own = read_state(path), backbone.state_dict()
+    names = {_stored(key): key for key in own if _is_adapter(key)}
+    check_fit(state, {stored: own[key] for stored, key in names.items()}, f"{path} does not fit the adapters")
+    backbone.load_state_dict({names[stored]: value for stored, value in state.items()}, strict=False)
+
+
+def _is_adapter(key: str) -> bool:
+    return ".lora_" in key
+
+
+def _stored(key: str) -> str:
+    """peft's files leave out the adapter's own name."""
+    return PREFIX + key.replace(".default.", ".")

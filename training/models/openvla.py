@@ -1,0 +1,162 @@
+"""Training OpenVLA-OFT: all of it, or LoRA adapters on its backbone."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from peft import LoraConfig
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from substep_policy.backbones.openvla.images import ImagePipeline
+from substep_policy.backbones.openvla.prompt import PromptBuilder
+from substep_policy.backbones.openvla.published import (
+    backbone_parts,
+    is_adapter_needed,
+    load_model,
+    load_parts,
+    save_model,
+)
+from substep_policy.backbones.openvla.published_config import read_config, write_config
+from substep_policy.checkpoint import CheckpointError, component_file, find_component, has_component, load_state
+from substep_policy.instruction_tokens import TOKENIZER_FILE
+from substep_policy.model import SubstepModel
+from substep_policy.normalization import Statistics
+from substep_policy.openvla_model import OpenVLAModelConfig, build_openvla
+from training.config import LoraSettings
+from training.lora import add_adapters, load_adapters, lora_config, save_adapters
+from training.store import Resizing, StoreFormat
+
+CPU = torch.device("cpu")
+EXPORTED_DTYPE = torch.bfloat16
+
+log = logging.getLogger("training.models")
+
+
+@dataclass(frozen=True)
+class OpenVLAInputs:
+    """Implements ``training.models.ModelInputs`` with the policy's own prompts and images."""
+
+    prompts: PromptBuilder
+    pipeline: ImagePipeline
+    proprio_statistics: Statistics
+    tokenizer: Tokenizer
+
+    def text(self, instructions: Sequence[str]) -> dict[str, np.ndarray]:
+        prompts = self.prompts.build(instructions)
+        return {
+            "input_ids": prompts.input_ids,
+            "attention_mask": prompts.attention_mask,
+            "slot_start": prompts.slot_start,
+        }
+
+    def proprio(self, proprio: np.ndarray) -> np.ndarray:
+        return self.proprio_statistics.normalize(proprio)
+
+    def images(self, frames: Tensor, is_cropped: bool) -> dict[str, Tensor]:
+        flat = frames.flatten(0, 1).numpy()
+        pixels = np.stack([self.pipeline.pixels(frame, is_cropped) for frame in flat])
+        return {"pixel_values": torch.from_numpy(pixels).unflatten(0, frames.shape[:2])}
+
+    def save(self, folder: Path) -> None:
+        self.tokenizer.save(str(folder / TOKENIZER_FILE))
+
+
+@dataclass(frozen=True)
+class OpenVLAKind:
+    """Implements ``training.models.ModelKind``.
+
+    Attributes:
+        tokenizer: a file to use where no checkpoint has one.
+        initial: the checkpoint that a run starts from; with LoRA its weights stay those of the backbone.
+    """
+
+    config: OpenVLAModelConfig
+    tokenizer: Path | None
+    lora: LoraSettings | None
+    initial: Path | None
+
+    @property
+    def store_format(self) -> StoreFormat:
+        return StoreFormat(self.config.backbone.cameras, self.config.backbone.image_size, Resizing.OPENVLA)
+
+    def proprio_statistics(self, proprio: np.ndarray) -> Statistics:
+        return Statistics.of(proprio)
+
+    def inputs(self, checkpoint: Path | None, texts: set[str], proprio: Statistics) -> OpenVLAInputs:
+        """Raises: CheckpointError: there is no tokenizer."""
+        path = self.tokenizer if checkpoint is None else checkpoint / TOKENIZER_FILE
+        if path is None or not path.exists():
+            raise CheckpointError(f"{path} is missing: an openvla model needs Llama's tokenizer")
+        tokenizer = Tokenizer.from_file(str(path))
+        backbone = self.config.backbone
+        return OpenVLAInputs(PromptBuilder(tokenizer, backbone), ImagePipeline(backbone), proprio, tokenizer)
+
+    def build(self, checkpoint: Path | None) -> SubstepModel:
+        if checkpoint is None:
+            return build_openvla(self.config)
+        with torch.device("meta"):
+            model = build_openvla(self.config)
+        adapted = self.lora is not None and is_adapter_needed(checkpoint)
+        base = self.initial if adapted else checkpoint
+        dtype = torch.float32 if self.lora is None else self.lora.dtype
+        load_parts(backbone_parts(base, self.config, model.backbone), model, CPU, dtype)
+        for name, head in model.heads.items():
+            _load_head(head, name, checkpoint)
+        if self.lora is not None:
+            add_adapters(model.backbone, self._lora_config)
+        if adapted:
+            load_adapters(model.backbone, checkpoint)
+        return model
+
+    def save(self, folder: Path, state: Mapping[str, Tensor], step: int) -> None:
+        if self.lora is None:
+            save_model(folder, self.config, self._holding(state), step)
+            return
+        write_config(folder, self.config)
+        parts: dict[str, dict[str, Tensor]] = {}
+        for key, value in state.items():
+            part, _, name = key.partition(".")
+            parts.setdefault(part, {})[name] = value.detach().cpu()
+        save_adapters(folder, self._lora_config, parts.pop("backbone"))
+        for name, head in parts.items():
+            torch.save(head, folder / component_file(name, step))
+
+    def store_threshold(self, folder: Path, threshold: float) -> None:
+        config = read_config(folder)
+        eos = dataclasses.replace(config.eos, threshold=threshold, calibrated=True)
+        write_config(folder, dataclasses.replace(config, eos=eos))
+
+    def export(self, checkpoint: Path, out: Path) -> None:
+        config, model = load_model(checkpoint, CPU, EXPORTED_DTYPE)
+        step = find_component(checkpoint, "proprio_projector").name.partition("--")[2].partition("_")[0]
+        save_model(out, config, model, step)
+
+    @cached_property
+    def _lora_config(self) -> LoraConfig:
+        return lora_config(self.lora, self.initial)
+
+    def _holding(self, state: Mapping[str, Tensor]) -> SubstepModel:
+        with torch.device("meta"):
+            model = build_openvla(self.config)
+        model.load_state_dict(state, assign=True)
+        return model
+
+
+def _load_head(head: nn.Module, name: str, checkpoint: Path) -> None:
+    """Fill a head, in float32, from the checkpoint, or at random where the checkpoint has none."""
+    head.to_empty(device="cpu")
+    if has_component(checkpoint, name):
+        load_state(head, find_component(checkpoint, name))
+        return
+    for module in head.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+    log.warning("%s has no %s: it starts from random weights", checkpoint, name)

@@ -1,0 +1,42 @@
+"""A checkpoint as training left it: its configuration, its data and its model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from substep_policy.chunk_decoder import ChunkDecoder
+from substep_policy.model import ModelConfig, SubstepModel
+from substep_policy.openvla_model import OpenVLAModelConfig
+from training.config import CONFIG_FILE, model_of, read_config
+from training.data import TrainingData, prepare_data
+from training.models import ModelKind, model_kind
+
+
+@dataclass(frozen=True)
+class Trained:
+    """``model_config`` is what the checkpoint says of itself, its calibrated threshold included."""
+
+    kind: ModelKind
+    model_config: ModelConfig | OpenVLAModelConfig
+    data: TrainingData
+    model: SubstepModel
+    decoder: ChunkDecoder
+
+
+def load_trained(checkpoint: Path, overrides: Sequence[str] = ()) -> Trained:
+    """Load a run's checkpoint, the model in ``eval()`` on the CPU.
+
+    Args:
+        overrides: of the configuration it was trained with.
+
+    Raises:
+        ValueError: the checkpoint is incomplete or does not fit its configuration.
+        OSError: a file cannot be read.
+    """
+    config = read_config(checkpoint / CONFIG_FILE, overrides)
+    model_config, kind = model_of(checkpoint), model_kind(config)
+    data = prepare_data(config, checkpoint)
+    model = kind.build(checkpoint).eval()
+    return Trained(kind, model_config, data, model, ChunkDecoder.build(model, model_config, data.statistics.action))
