@@ -184,6 +184,14 @@ class Probe:
             assert self.transition(node, Transition.TRANSITION_CONFIGURE), f"{node} refused to configure"
             assert self.transition(node, Transition.TRANSITION_ACTIVATE), f"{node} refused to activate"
 
+    def configure_anew(self, node: str, **parameters: Any) -> None:
+        """Change parameters of an active node and bring it up again."""
+        assert self.transition(node, Transition.TRANSITION_DEACTIVATE)
+        assert self.transition(node, Transition.TRANSITION_CLEANUP)
+        for name, value in parameters.items():
+            assert self.set_parameter(node, name, value).successful
+        self.bring_up(node)
+
     def close(self) -> None:
         self._executor.shutdown()
         self._thread.join()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from action_msgs.msg import GoalStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.msg import Transition
 from substep_interfaces.action import ExecuteTask
 from substep_interfaces.srv import DecomposeTask
@@ -128,6 +132,88 @@ def test_a_goal_for_a_planner_that_is_not_active_is_rejected(probe):
     assert probe.transition("planner", Transition.TRANSITION_DEACTIVATE)
     assert not Goal(probe, "").accepted
     assert probe.transition("planner", Transition.TRANSITION_ACTIVATE)
+
+
+def test_a_task_ends_with_its_own_code_when_the_planner_is_deactivated(probe):
+    goal = Goal(probe, "")
+    probe.wait(lambda: probe.statuses[-1].step > 0, "the first step")
+    assert probe.transition("planner", Transition.TRANSITION_DEACTIVATE)
+    assert goal.result().error_code == ExecuteTask.Result.NOT_ACTIVE
+    assert probe.transition("planner", Transition.TRANSITION_ACTIVATE)
+
+
+@pytest.fixture
+def planner_with(probe):
+    """Gives the planner other parameters until the test is over."""
+    before = {"when_busy": "reject", "decomposers": ["library", "rules"]}
+    yield lambda **parameters: probe.configure_anew("planner", **parameters)
+    probe.configure_anew("planner", **before)
+
+
+def test_a_second_goal_preempts_the_first_where_that_is_asked_for(probe, planner_with):
+    planner_with(when_busy="preempt")
+    first = Goal(probe, "")
+    probe.wait(lambda: probe.statuses[-1].step > 0, "the first step")
+    second = Goal(probe, "open the middle drawer of the cabinet")
+    assert first.result().error_code == ExecuteTask.Result.PREEMPTED
+    assert second.accepted
+    second.cancel()
+    assert second.result().error_code == ExecuteTask.Result.CANCELED
+
+
+def test_a_models_plan_that_cannot_be_used_aborts_the_task(probe, planner_with, language_server):
+    planner_with(decomposers=["openai"], openai_url=language_server)
+    result = Goal(probe, "").result()
+    assert result.error_code == ExecuteTask.Result.INVALID_PLAN
+    assert "no usable plan, not after a repair either" in result.message
+
+
+def test_a_model_that_is_not_there_aborts_the_task(probe, planner_with):
+    planner_with(decomposers=["openai"], openai_url="http://127.0.0.1:9/v1", openai_retries=0)
+    result = Goal(probe, "").result()
+    assert result.error_code == ExecuteTask.Result.BACKEND_FAILED and "ConnectError" in result.message
+
+
+def test_a_policy_that_cannot_do_a_substep_aborts_the_task_with_its_reason(graph, probe):
+    graph.policy.answer = lambda request: None
+    diagnostics = probe.node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+    goal = Goal(probe, "")
+    request = probe.wait(lambda: probe.requests[-1:], "a chunk request")[0]
+    probe.wait(diagnostics.get_subscription_count, "a listener of diagnostics")
+    diagnostics.publish(refusal(request, "the soup is out of reach"))
+    result = goal.result()
+    assert result.error_code == ExecuteTask.Result.POLICY_FAILED and "the soup is out of reach" in result.message
+    probe.node.destroy_publisher(diagnostics)
+
+
+def refusal(request, why: str) -> DiagnosticArray:
+    """What a policy says that cannot carry out a substep."""
+    values = {name: str(getattr(request, name)) for name in ("plan_id", "substep_index", "attempt")}
+    status = DiagnosticStatus(level=DiagnosticStatus.ERROR, name="policy: inference", message=why)
+    status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
+    return DiagnosticArray(status=[status])
+
+
+class DancingModel(BaseHTTPRequestHandler):
+    """An OpenAI-compatible server whose model plans what nobody can do."""
+
+    def do_POST(self) -> None:
+        plan = {"steps": [{"subgoal": "dance a waltz", "expected_effect": "everybody claps"}]}
+        body = json.dumps({"choices": [{"message": {"content": json.dumps(plan)}}]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments) -> None: ...
+
+
+@pytest.fixture
+def language_server():
+    with ThreadingHTTPServer(("127.0.0.1", 0), DancingModel) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
 
 
 def test_a_silent_bridge_aborts_the_task(graph, probe):

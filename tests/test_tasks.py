@@ -6,7 +6,6 @@ import signal
 
 import pytest
 from geometry_msgs.msg import PoseStamped
-from lifecycle_msgs.msg import Transition
 from substep_interfaces.action import ExecuteTask
 
 from substep_bringup.graph import GraphConfig
@@ -40,14 +39,14 @@ def test_the_demonstrator_does_a_task_of_each_suite(graph, suite):
 def test_a_substep_that_the_policy_cannot_do_aborts_the_task_with_the_policys_reason(graph):
     graph.probe.reset(suite="libero_object", task_index=0)
     result = Goal(graph.probe, "put the wine bottle on the rack").result()
-    assert result.error_code == ExecuteTask.Result.POLICY_SILENT
+    assert result.error_code == ExecuteTask.Result.POLICY_FAILED
     assert "the policy gives no chunk for" in result.message and "wine bottle" in result.message
     assert graph.probe.statuses[-1].step == 0
 
 
 def test_a_policy_killed_in_mid_task_leaves_the_arm_where_it_is_and_aborts_the_task(graph):
     probe = graph.probe
-    configure_anew(probe, "planner", policy_silence=POLICY_SILENCE)
+    probe.configure_anew("planner", policy_silence=POLICY_SILENCE)
     probe.reset(suite="libero_object", task_index=0)
     goal = Goal(probe, "")
     probe.wait(lambda: probe.statuses[-1].step > 10, "ten steps")
@@ -59,11 +58,3 @@ def test_a_policy_killed_in_mid_task_leaves_the_arm_where_it_is_and_aborts_the_t
     assert len(poses) > 1 and all(pose == poses[0] for pose in poses)
     probe.wait(lambda: probe.statuses[-1].hold_reason == "waiting for a substep", "the hold after the abort")
     probe.reset()  # the bridge is well
-
-
-def configure_anew(probe, node: str, **parameters) -> None:
-    assert probe.transition(node, Transition.TRANSITION_DEACTIVATE)
-    assert probe.transition(node, Transition.TRANSITION_CLEANUP)
-    for name, value in parameters.items():
-        assert probe.set_parameter(node, name, value).successful
-    probe.bring_up(node)

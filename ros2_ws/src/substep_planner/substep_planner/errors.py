@@ -22,6 +22,7 @@ class ErrorCode(IntEnum):
     GUARD_LATCHED = 142
     POLICY_SILENT = 160
     BRIDGE_SILENT = 161
+    POLICY_FAILED = 162
 
 
 class PlanningError(ValueError):

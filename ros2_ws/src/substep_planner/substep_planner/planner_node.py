@@ -30,6 +30,7 @@ from substep_planner.completion.watcher import CompletionWatcher
 from substep_planner.decomposers.base import PlanRequest, SourcedPlan
 from substep_planner.decomposers.fallback import Decomposition, decompose
 from substep_planner.errors import ErrorCode, PlanningError
+from substep_planner.picture import NewestPicture
 from substep_planner.plan import Substep
 from substep_planner.planner_parameters import PlannerRegistry
 from substep_planner.substep_manager import SubstepManager
@@ -44,11 +45,16 @@ from substep_policy.observation_sync import ObservationSync
 HEARTBEAT_PERIOD = 1.0  # s
 LEAVE_TAKING = 0.5  # s between the end of the task and that of a node that cannot go on
 STOPPING_TIME = 5.0  # s that a task may take to end on deactivation
+PICTURE_WAIT = 5.0  # s that a plan waits for the first frame, where a decomposer looks at it
 EXECUTOR_THREADS = 6  # a task and one that preempts it hold a thread each; lifecycle, plans, topics need theirs
 DEFAULT_REGISTRY = PlannerRegistry()
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 REPORTS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+
+
+def image_topic(camera: str) -> str:
+    return f"camera/{camera}/image_raw"
 
 
 class PlannerFault(RuntimeError):
@@ -75,6 +81,7 @@ class PlannerNode(LifecycleNode):
         self._last_rejection = ""
         self._last_plan: Decomposition | None = None
         self._scene = b""  # newest SceneState, serialised: its names are looked up when a plan is asked for
+        self._picture = NewestPicture()
         self._watcher: CompletionWatcher | None = None
         self._fault: Exception | None = None
         self._fault_noticed = self.create_guard_condition(self._take_leave)
@@ -142,6 +149,9 @@ class PlannerNode(LifecycleNode):
             self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10),
             self.create_subscription(SceneState, "scene_state", self._on_scene, qos_profile_sensor_data, raw=True),
         ]
+        if self._settings.wants_picture:
+            topic, handle = image_topic(self._settings.picture_camera), self._picture.put
+            subscriptions.append(self.create_subscription(Image, topic, handle, qos_profile_sensor_data, raw=True))
         if self._settings.scorer is not None:
             cameras = self._settings.scorer.cameras
             self._views = ObservationSync(cameras)
@@ -156,8 +166,8 @@ class PlannerNode(LifecycleNode):
         self._entities += [(self.destroy_lifecycle_publisher, item) for item in (self._substeps, self._diagnostics)]
 
     def _subscribe_to_camera(self, camera: str) -> Subscription:
-        topic, handle = f"camera/{camera}/image_raw", functools.partial(self._on_image, camera)
-        return self.create_subscription(Image, topic, handle, qos_profile_sensor_data)
+        handle = functools.partial(self._on_image, camera)
+        return self.create_subscription(Image, image_topic(camera), handle, qos_profile_sensor_data)
 
     def stop(self, why: str) -> None:
         """End every task and accept no more."""
@@ -175,6 +185,7 @@ class PlannerNode(LifecycleNode):
         self._entities = []
         self._episode = self._last = self._last_plan = None
         self._scene = b""
+        self._picture.forget()
 
     # --- what the others say ---
 
@@ -244,7 +255,7 @@ class PlannerNode(LifecycleNode):
     def _conclude(self, goal: ServerGoalHandle, finish: Finish) -> ExecuteTask.Result:
         self._last = finish
         end = f"task {goal.request.task or 'of the episode'!r} ended with {finish.code.name}: {finish.message}"
-        if finish.success:  # a logger call must keep its severity, so there are two
+        if finish.as_wished:  # a logger call must keep its severity, so there are two
             self.get_logger().info(end)
         else:
             self.get_logger().error(end)
@@ -265,7 +276,8 @@ class PlannerNode(LifecycleNode):
 
     def _decompose(self, instruction: str, suite: str, done: tuple[Substep, ...] = ()) -> SourcedPlan:
         objects = planner_messages.categories_in_scene(self._scene)
-        result = decompose(PlanRequest(instruction, suite, done, objects), self._settings.decomposers)
+        picture = self._picture.newest(PICTURE_WAIT) if self._settings.wants_picture else None
+        result = decompose(PlanRequest(instruction, suite, done, objects, picture), self._settings.decomposers)
         for remark in result.remarks:
             self.get_logger().warning(f"plan by {result.sourced.source}: {remark}")
         self._last_plan = result
@@ -368,7 +380,7 @@ def _task_status(last: Report | Finish | None) -> tuple[bytes, str, list[KeyValu
     if last is None:
         return DiagnosticStatus.OK, "no task yet", []
     if isinstance(last, Finish):
-        level = DiagnosticStatus.OK if last.success else DiagnosticStatus.ERROR
+        level = DiagnosticStatus.OK if last.as_wished else DiagnosticStatus.ERROR
         values = {"error_code": f"{last.code.value} {last.code.name}", "plan_source": last.source,
                   "substeps_completed": last.completed, "substeps_total": last.total}  # fmt: skip
         return level, last.message, _values(values)

@@ -40,6 +40,12 @@ class PlannerSettings:
     preempt: bool
     scorer: CompletionScorer | None
     watch: WatchSettings
+    picture_camera: str
+
+    @property
+    def wants_picture(self) -> bool:
+        """Whether anybody who plans looks at the scene."""
+        return any(decomposer.wants_picture for decomposer in self.decomposers)
 
     def new_rule(self) -> SwitchRule:
         """A rule for one task."""
@@ -91,6 +97,7 @@ def _declare_decomposers(parameters: NodeParameters) -> None:
         "plan_cache", default.plan_cache, "folder in which language models' plans are kept; empty: in memory only"
     )
     parameters.declare("show_image", default.show_image, "whether language models are shown the scene")
+    parameters.declare("picture_camera", "agentview", "camera whose newest frame language models are shown")
     parameters.declare("transformers_model", default.transformers_model, "hub id or folder of a causal language model")
     parameters.declare("device", default.device, "where models run: auto, cpu, cuda or cuda:N")
     parameters.declare("max_tokens", default.max_tokens, "of one answer of a language model", bounds=(1, 100_000))
@@ -149,6 +156,7 @@ def read(parameters: NodeParameters, registry: PlannerRegistry) -> PlannerSettin
             rate=parameters.value("completion_rate"),
         ),
         preempt=parameters.value("when_busy") == "preempt",
+        picture_camera=parameters.value("picture_camera"),
     )
 
 

@@ -307,7 +307,7 @@ class SubstepManager:
     def _on_refusal(self, event: PolicyRefused, now: float) -> list[Command]:
         trouble = f"the policy gives no chunk for {self._substep.instruction!r}: {event.reason}"
         never_retry = self._settings.recovery.retries
-        return self._recover(ErrorCode.POLICY_SILENT, trouble, "refused by the policy", never_retry, now)
+        return self._recover(ErrorCode.POLICY_FAILED, trouble, "refused by the policy", never_retry, now)
 
     def _recover(self, code: ErrorCode, trouble: str, event: str, retries: int, now: float) -> list[Command]:
         remedy = self._settings.recovery.remedy(retries, self._replans)

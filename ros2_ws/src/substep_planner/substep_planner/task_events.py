@@ -174,5 +174,10 @@ class Finish:
     def success(self) -> bool:
         return self.code is ErrorCode.NONE
 
+    @property
+    def as_wished(self) -> bool:
+        """It succeeded, or somebody wanted it to end."""
+        return self.code in (ErrorCode.NONE, ErrorCode.CANCELED, ErrorCode.PREEMPTED)
+
 
 Command = MakePlan | Activate | Hold | Report | Finish

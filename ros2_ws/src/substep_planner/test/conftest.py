@@ -23,8 +23,10 @@ from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, Epis
 from substep_interfaces.srv import DecomposeTask
 
 from substep_planner.completion.registry import SCORERS
+from substep_planner.decomposers.base import SourcedPlan
 from substep_planner.decomposers.registry import DECOMPOSERS
 from substep_planner.errors import ErrorCode, PlanningError
+from substep_planner.plan import Plan, Substep
 from substep_planner.planner_node import EXECUTOR_THREADS, LATCHED, RELIABLE, REPORTS, PlannerFault, PlannerNode
 from substep_planner.planner_parameters import PlannerRegistry
 from substep_policy.messages import image_to_message, to_time
@@ -37,6 +39,7 @@ class HangingDecomposer:
     """Answers when the test is over."""
 
     name = "hanging"
+    wants_picture = False
     released = threading.Event()
 
     def __init__(self, settings) -> None: ...
@@ -50,11 +53,27 @@ class BabblingDecomposer:
     """Has nothing useful to say."""
 
     name = "babbling"
+    wants_picture = False
 
     def __init__(self, settings) -> None: ...
 
     def decompose(self, request):
         raise PlanningError(ErrorCode.INVALID_PLAN, "the answer is not JSON")
+
+
+class LookingDecomposer:
+    """Plans what it sees."""
+
+    name = "looking"
+    wants_picture = True
+
+    def __init__(self, settings) -> None: ...
+
+    def decompose(self, request):
+        if request.image is None:
+            raise PlanningError(ErrorCode.BACKEND_FAILED, "nothing to look at")
+        effect = f"brightness {request.image.max()} in {request.image.shape}"
+        return SourcedPlan(Plan(request.instruction, (Substep("pick up the milk", effect),)), self.name)
 
 
 class BrightnessScorer:
@@ -80,6 +99,7 @@ REGISTRY = PlannerRegistry(
         **DECOMPOSERS,
         "hanging": f"{__name__}:HangingDecomposer",
         "babbling": f"{__name__}:BabblingDecomposer",
+        "looking": f"{__name__}:LookingDecomposer",
     },
     scorers={**SCORERS, "brightness": f"{__name__}:BrightnessScorer"},
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import jsonschema
+import numpy as np
 import pytest
 
 from substep_planner.decomposers.base import PlanRequest
@@ -128,6 +129,17 @@ def test_plans_for_the_rest_of_a_task_are_not_kept():
     for _ in range(2):
         made.decompose(PlanRequest(TASK, done=(Substep("pick up the milk", "held"),)))
     assert len(chat.heard) == 2
+
+
+def test_a_model_that_looks_is_shown_the_scene_each_time_and_asked_for_nothing_without_it():
+    made, chat = decomposer(GOOD, GOOD, show_image=True)
+    pictures = [np.full((8, 8, 3), value, np.uint8) for value in (50, 200)]
+    for picture in pictures:
+        made.decompose(PlanRequest(TASK, image=picture))
+    assert [image.max() for _, image in chat.heard] == [50, 200]
+    with pytest.raises(PlanningError, match="no picture of the scene") as caught:
+        made.decompose(PlanRequest(TASK))
+    assert caught.value.code is ErrorCode.BACKEND_FAILED and len(chat.heard) == 2
 
 
 KEY = CacheKey("openai", "m", "v1", "do it")

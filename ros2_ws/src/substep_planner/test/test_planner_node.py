@@ -107,11 +107,13 @@ def test_a_second_goal_preempts_the_first_where_that_is_asked_for(graph):
     assert graph.result(second).success
 
 
-def test_a_running_task_is_canceled_and_another_may_follow(graph):
+def test_a_running_task_is_canceled_and_another_may_follow(graph, capfd):
     graph.activate().world()
     handle = graph.accepted()
     graph.next_substep()
     result = graph.cancel(handle)
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "ended with CANCELED" in line]
+    assert "[INFO]" in line
     assert (result.success, result.error_code) == (False, ErrorCode.CANCELED)
     assert graph.next_substep().plan_id == ""
     graph.accepted("open the microwave")
@@ -183,7 +185,7 @@ def test_a_policy_that_refuses_ends_the_task_with_its_own_words(graph):
     graph.next_substep()
     graph.policy_error("there is no milk in the scene")
     result = graph.result(handle)
-    assert result.error_code == ErrorCode.POLICY_SILENT and "there is no milk in the scene" in result.message
+    assert result.error_code == ErrorCode.POLICY_FAILED and "there is no milk in the scene" in result.message
 
 
 @pytest.mark.parametrize(
@@ -216,6 +218,18 @@ def test_a_fallback_is_visible_in_the_plans_source(graph):
     graph.activate().world()
     graph.accepted("turn on the stove")
     assert graph.feedback.get(timeout=20).plan_source == "rules (after babbling)"
+
+
+@pytest.mark.parametrize("graph", [{"decomposers": ["looking"]}], indirect=True)
+def test_a_decomposer_that_looks_is_shown_the_newest_frame(graph):
+    graph.activate().world()
+    for value in (50, 200):
+        effect = ""
+        while effect != f"brightness {value} in (8, 8, 3)":  # frames come by best effort
+            graph.frame(value, stamp=value)
+            effect = graph.decompose(TASK).substeps[0].expected_effect
+    graph.accepted()
+    assert graph.next_substep().expected_effect == effect
 
 
 LOOKING = {"completion": "brightness", "completion_frames": 2, "completion_rate": 1000.0}

@@ -277,7 +277,7 @@ def test_a_policy_that_refuses_is_not_asked_the_same_again():
     task = Task().planned().tell(PolicyRefused(SubstepKey("t", 0, 0), "no milk in the scene"))
     assert task.events()[-1] == "replanning: refused by the policy"
     task.planned(PICK).tell(PolicyRefused(task.active.key, "no milk in the scene"))
-    assert task.finish.code is ErrorCode.POLICY_SILENT and "no milk in the scene" in task.finish.message
+    assert task.finish.code is ErrorCode.POLICY_FAILED and "no milk in the scene" in task.finish.message
 
 
 def test_vision_advances_at_once_and_eos_is_answered_with_another_attempt():

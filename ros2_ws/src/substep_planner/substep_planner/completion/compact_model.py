@@ -43,10 +43,10 @@ class CompletionConfig:
 
     model_type: Literal["completion"] = "completion"
     cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
-    image_size: int = 128
+    image_size: int = 96
     max_tokens: int = 48
-    vision_widths: tuple[int, ...] = (16, 32, 64, 128)
-    vision_blocks: tuple[int, ...] = (1, 1, 2)
+    vision_widths: tuple[int, ...] = (32, 64, 128)
+    vision_blocks: tuple[int, ...] = (1, 2)
     vocabulary_size: int = 1024
     text_layers: int = 2
     width: int = 128
@@ -62,8 +62,8 @@ class CompletionConfig:
             raise ValueError("cameras is empty: the model needs at least one image")
         if not 0.0 < self.threshold < 1.0:
             raise ValueError(f"threshold is {self.threshold}, must be a probability between 0 and 1")
-        if self.image_size % 2 ** len(self.vision_widths):
-            raise ValueError(f"image_size is {self.image_size}, must be a multiple of {2 ** len(self.vision_widths)}")
+        if self.image_size < 16:
+            raise ValueError(f"image_size is {self.image_size}, must be at least 16 pixels")
         self.backbone()
 
     def backbone(self) -> CompactConfig:
@@ -89,7 +89,7 @@ class CompletionModel(nn.Module):
         self.vision_encoder = VisionEncoder(config.vision_widths, config.vision_blocks, config.width)
         self.vision_encoder.to(memory_format=torch.channels_last)
         self.camera_embedding = nn.Parameter(torch.randn(len(config.cameras), config.width) * 0.02)
-        patches = (config.image_size // 2 ** len(config.vision_widths)) ** 2
+        patches = (config.image_size // self.vision_encoder.stride) ** 2
         self.vision_projection = nn.Linear(config.vision_widths[-1], config.width)
         self.vision_position = nn.Parameter(torch.randn(len(config.cameras), patches, config.width) * 0.02)
         self.queries = nn.Parameter(torch.randn(config.queries, config.width) * 0.02)
@@ -115,7 +115,7 @@ class CompletionModel(nn.Module):
 
     def _vision_tokens(self, images: Tensor, text: Tensor) -> Tensor:
         """Images (B, cameras, S, S, 3) uint8, text (B, width) -> (B, cameras · patches, width)."""
-        pixels = images.movedim(-1, 2).flatten(0, 1).to(text.dtype) / 127.5 - 1.0
+        pixels = images.flatten(0, 1).movedim(-1, 1).to(text.dtype) / 127.5 - 1.0
         condition = (text.unsqueeze(1) + self.camera_embedding).flatten(0, 1)
         views = self.vision_projection(self.vision_encoder(pixels, condition))
         return (views.unflatten(0, images.shape[:2]) + self.vision_position).flatten(1, 2)

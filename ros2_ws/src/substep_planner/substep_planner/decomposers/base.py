@@ -41,6 +41,7 @@ class Decomposer(Protocol):
     """Splits an instruction into substeps."""
 
     name: str  # as in the registry
+    wants_picture: bool  # it looks at PlanRequest.image
 
     def decompose(self, request: PlanRequest) -> SourcedPlan:
         """The plan for what remains of the task.

@@ -37,6 +37,7 @@ class LibraryDecomposer:
     """Looks the instruction up."""
 
     name = "library"
+    wants_picture = False
 
     def __init__(self, library: Library) -> None:
         self._library = library

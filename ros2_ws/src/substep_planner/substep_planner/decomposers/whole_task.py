@@ -13,6 +13,7 @@ class WholeTaskDecomposer:
     """Hands the instruction through."""
 
     name = "whole_task"
+    wants_picture = False
 
     def decompose(self, request: PlanRequest) -> SourcedPlan:
         """See ``Decomposer``."""

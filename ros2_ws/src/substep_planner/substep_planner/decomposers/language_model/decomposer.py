@@ -34,12 +34,14 @@ class LanguageModelDecomposer:
         self._chat = chat
         self._prompt = prompt
         self._cache = cache
-        self._show_image = show_image
+        self.wants_picture = show_image
         self._one_at_a_time = threading.Lock()
 
     def decompose(self, request: PlanRequest) -> SourcedPlan:
         """See ``Decomposer``."""
         source = f"{self.name}:{self._chat.model}"
+        if self.wants_picture and request.image is None:
+            raise PlanningError(ErrorCode.BACKEND_FAILED, f"{source}: there is no picture of the scene to show")
         with self._one_at_a_time:
             try:
                 return self._from_cache_or_model(request, source)
@@ -59,7 +61,7 @@ class LanguageModelDecomposer:
 
     def _cache_key(self, request: PlanRequest) -> CacheKey | None:
         """None for plans that depend on more than words: what was done, what the scene looks like."""
-        if request.done or self._show_image:
+        if request.done or self.wants_picture:
             return None
         instruction = normalise_instruction(request.instruction)
         objects = tuple(sorted(request.objects))
@@ -67,7 +69,7 @@ class LanguageModelDecomposer:
 
     def _ask(self, request: PlanRequest) -> Plan:
         messages = [Message("system", self._prompt.system), Message("user", self._prompt.user_text(request))]
-        image = request.image if self._show_image else None
+        image = request.image if self.wants_picture else None
         answer = self._chat.answer(messages, REPLY_SCHEMA, image)
         first = _Draft.read(request, answer)
         if not first.problems and not first.missing:

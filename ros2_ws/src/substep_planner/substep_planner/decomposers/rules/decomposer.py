@@ -30,6 +30,7 @@ class RulesDecomposer:
     """Reads the sentence."""
 
     name = "rules"
+    wants_picture = False
 
     def decompose(self, request: PlanRequest) -> SourcedPlan:
         """See ``Decomposer``."""

@@ -1,0 +1,1 @@
+"""The completion model: frames of substep ends, training, calibration, figures."""
