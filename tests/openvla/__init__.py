@@ -1,0 +1,1 @@
+"""OpenVLA-OFT against independent building blocks, and in the running graph."""
