@@ -69,7 +69,7 @@ class Recorded:
 
     def restart(self, config: ReplayConfig) -> Simulation:
         """The world at the beginning of the episode. It renders when it is asked to."""
-        simulation = _simulation(self.suite, self.task_index, config, threading.get_ident())
+        simulation = _open_world(threading.get_ident()).open(self.suite, self.task_index, config)
         simulation.reset(*self.start)
         return simulation
 
@@ -99,22 +99,47 @@ def read_recorded(file: Path, demo: str) -> Recorded:
         )
 
 
+class _OpenWorld:
+    """The task that was replayed last, kept for the next demonstration and given up for the next task."""
+
+    def __init__(self) -> None:
+        self._key: tuple[str, int, ReplayConfig] | None = None
+        self._simulation: Simulation | None = None
+
+    def open(self, suite: str, task_index: int, config: ReplayConfig) -> Simulation:
+        if self._key != (suite, task_index, config):
+            is_first = self._simulation is None
+            self.close()
+            self._simulation = _build(suite, task_index, config)
+            self._key = suite, task_index, config
+            if is_first:  # the OpenGL context is made by now: its own clean-up at exit must come after ours
+                atexit.register(self.close)
+        return self._simulation
+
+    def close(self) -> None:
+        if self._simulation is not None:
+            self._simulation.close()
+
+
 @lru_cache(maxsize=1)
-def _simulation(suite: str, task_index: int, config: ReplayConfig, thread: int) -> Simulation:
-    """The task that was replayed last, kept for the next demonstration. An OpenGL context belongs to one thread."""
+def _open_world(thread: int) -> _OpenWorld:
+    """An OpenGL context belongs to one thread."""
+    return _OpenWorld()
+
+
+def _build(suite: str, task_index: int, config: ReplayConfig) -> Simulation:
+    size = (config.image_size, config.image_size)
     simulation = Simulation(
         SimulationConfig(
             suite,
             task_index,
             assets=config.assets,
-            image_size=(config.image_size, config.image_size),
+            image_size=size,
             cameras=config.cameras,
             render=False,
             scene=False,
         )
     )
     simulation.reset()
-    # Makes the OpenGL context, whose own clean-up at exit must come after ours.
-    simulation.render(config.cameras[0], config.image_size, config.image_size)
-    atexit.register(simulation.close)
+    simulation.render(config.cameras[0], *size)
     return simulation
