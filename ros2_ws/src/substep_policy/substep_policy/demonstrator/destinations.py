@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from substep_policy.demonstrator.boxes import Box, body_box, region_box
-from substep_policy.demonstrator.frames import UP, most_vertical_axis
+from substep_policy.demonstrator.frames import (
+    UP,
+    limited,
+    most_vertical_axis,
+    rotation_vector,
+    shortest_turn,
+    turn_by,
+)
 from substep_policy.demonstrator.grounding import DIRECTIONS, LEVELS, find_object, find_region
 from substep_policy.demonstrator.obstacles import find_obstacles, table_height
 from substep_policy.demonstrator.vocabulary import normalise
@@ -16,6 +23,8 @@ from substep_policy.scene import SceneObject, SceneRegion, SceneState
 
 ON_OBJECT_TOLERANCE = 0.03  # LIBERO's: between the two bodies' origins, horizontally
 _BESIDE_GAP = 0.03
+_RIM = 0.01  # m of a vessel's outline and height that are not its inside
+_LEAN = np.radians(35)  # of a bottle that is put on a slope
 _INSIDE = {
     "basket": "contain_region",
     "wooden_tray": "contain_region",
@@ -44,6 +53,7 @@ class Destination:
         area: box that the object's origin has to end in.
         floor: z in m that the object's underside comes to rest on, if nothing lies there yet.
         is_object: a plain object (plate, bowl) and no region.
+        upwards: (3,) unit vector that a thing's upright axis has to point along; on a slope it leans uphill.
     """
 
     name: str
@@ -52,6 +62,11 @@ class Destination:
     area: Box
     floor: float
     is_object: bool = False
+    upwards: np.ndarray = field(default_factory=UP.copy)
+
+    @property
+    def is_slope(self) -> bool:
+        return bool(self.upwards @ UP < 0.999)
 
     def holds(self, scene: SceneState, thing: SceneObject) -> bool:
         """Whether ``thing`` has arrived, by LIBERO's predicate where the task has it, else by geometry."""
@@ -61,8 +76,12 @@ class Destination:
     def surrounds(self, scene: SceneState, thing: SceneObject) -> bool:
         """The same by geometry alone."""
         if self.is_object:
+            owner = scene.objects[self.owner]
             offset = np.linalg.norm(thing.position[:2] - self.area.position[:2])
-            return bool(offset < ON_OBJECT_TOLERANCE and thing.position[2] >= scene.objects[self.owner].position[2])
+            vessel = body_box(owner)
+            is_deep = 2 * vessel.world_half_size[2] > 2 * _RIM
+            lies_in_it = is_deep and vessel.covers(thing.position[:2], -_RIM) and body_box(thing).bottom < self.floor
+            return bool((offset < ON_OBJECT_TOLERANCE or lies_in_it) and thing.position[2] >= owner.position[2])
         offset = np.abs(thing.position - self.area.position)
         low_enough = body_box(thing).bottom < self.floor + 0.05
         return bool(np.all(offset[:2] <= self.area.world_half_size[:2]) and low_enough)
@@ -103,6 +122,8 @@ def find_destination(scene: SceneState, preposition: str, phrase: str, thing: Sc
 
 
 def _on_top(scene: SceneState, owner: SceneObject) -> Destination:
+    if owner.category == "wine_rack":
+        return _on_rack(scene, owner)
     if owner.category in _ON_TOP:
         return _region(scene, find_region(scene, owner.name, _ON_TOP[owner.category]), "on")
     box = body_box(owner)
@@ -110,6 +131,16 @@ def _on_top(scene: SceneState, owner: SceneObject) -> Destination:
     hollow = min(0.01, 0.8 * box.world_half_size[2])
     area = Box(owner.position.copy(), np.eye(3), reach)
     return Destination(owner.name, "on", owner.name, area, box.top - hollow, is_object=True)
+
+
+def _on_rack(scene: SceneState, rack: SceneObject) -> Destination:
+    """A bottle that stands on the rack's plank falls off; one that leans uphill falls back and lies on it.
+
+    The z axis of the rack's region runs up the plank.
+    """
+    place = _region(scene, find_region(scene, rack.name, _ON_TOP[rack.category]), "on")
+    uphill = rotation_vector(shortest_turn(UP, place.area.rotation[:, 2]))
+    return replace(place, upwards=turn_by(limited(uphill, _LEAN)) @ UP)
 
 
 def _region(scene: SceneState, region: SceneRegion, relation: str) -> Destination:

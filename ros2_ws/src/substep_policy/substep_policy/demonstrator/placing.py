@@ -116,17 +116,24 @@ class _Planner:
         """About upright, as it hangs, or so that the hand points straight down."""
         axis, sign = most_vertical_axis(self._now.rotation)
         hanging = sign * self._now.rotation[:, axis]
-        levels = [shortest_turn(hanging, UP), np.eye(3), shortest_turn(self._hand.pose.rotation[:, 2], -UP)]
         found = []
-        for level in (turn_by(limited(rotation_vector(level), _MAX_TILT)) for level in levels):
-            askew = float(np.arccos(np.clip(UP @ level @ hanging, -1, 1)))
-            for angle in _turns(self._now.rotation, self._axes[0]):
-                turn = yaw(angle) @ level
+        for angle in _turns(self._now.rotation, self._axes[0]):
+            for level in self._levels(yaw(angle) @ hanging, yaw(angle) @ self._hand.pose.rotation[:, 2]):
+                turn = level @ yaw(angle)
+                askew = float(np.arccos(np.clip(self._destination.upwards @ turn @ hanging, -1, 1)))
                 hand = turn @ self._hand.pose.rotation
                 turning = 0.6 * angle_between(self._hand.pose.rotation, hand) + 1.0 * askew
                 turning += 20 * max(0.0, abs(_wrist_angle(hand)) - _WRIST_RANGE)
                 found.append(_Orientation(turn @ self._now.rotation, turning))
         return found
+
+    def _levels(self, hanging: np.ndarray, pointing: np.ndarray) -> list[np.ndarray]:
+        """Turns of what hangs along one direction from a hand that points in another."""
+        upwards = self._destination.upwards
+        if self._destination.is_slope:
+            return [shortest_turn(hanging, upwards)]
+        levels = [shortest_turn(hanging, upwards), np.eye(3), shortest_turn(pointing, -UP)]
+        return [turn_by(limited(rotation_vector(level), _MAX_TILT)) for level in levels]
 
     def spots(self) -> np.ndarray:
         return np.zeros((1, 2)) if self._destination.is_object else _grid(_SPOTS)
@@ -153,7 +160,11 @@ class _Planner:
         middle = rotation @ ((thing.lower + thing.upper) / 2)
         bottom = box_from_corners(Pose(np.zeros(3), rotation), thing.lower, thing.upper).bottom
         shift = spot * self._half
-        origin = destination.area.position + shift @ self._axes - (0 if destination.is_object else middle)
+        origin = (
+            destination.area.position
+            + shift @ self._axes
+            - (0 if destination.is_object or destination.is_slope else middle)
+        )
         origin[2] = destination.floor - bottom + _DROP
         preferred = _SPOTS[-1] * np.min(self._half) if self._leave_room else 0.0
         away = abs(float(np.linalg.norm(shift)) - preferred)

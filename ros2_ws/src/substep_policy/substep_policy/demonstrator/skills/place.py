@@ -7,7 +7,7 @@ import numpy as np
 from substep_policy.demonstrator.boxes import body_box
 from substep_policy.demonstrator.controller import CLOSED, OPEN, Pace
 from substep_policy.demonstrator.destinations import Destination, find_destination
-from substep_policy.demonstrator.frames import Pose, angle_between, pose_of
+from substep_policy.demonstrator.frames import UP, Pose, angle_between, pose_of
 from substep_policy.demonstrator.placing import Release, choose_release
 from substep_policy.demonstrator.skills.microwave import PutInside
 from substep_policy.demonstrator.skills.pick_up import PickUp, held_or_found
@@ -19,6 +19,7 @@ _CARRYING = Pace(speed=0.9, turning=0.45)  # what hangs from a rim slips when it
 _AT_RELEASE = 0.008  # m
 _ALIGNED = 0.15  # rad
 _RETREAT = 0.06
+_LEANING = np.cos(np.radians(25))  # height of the approach direction of a hand that has to leave the way it came
 _STALLED_STEPS = 6
 _LOST_STEPS = 4
 _WAIT_STEPS = 12  # for the effect after the retreat
@@ -137,7 +138,9 @@ class Place:
         if not self._is_open:
             return Motion(self._let_go_at, OPEN)
         clear = max(self._let_go_at.position[2] + _RETREAT, body_box(thing).top + 0.03)
-        goal = Pose(np.array([*self._let_go_at.position[:2], clear + 0.01]), self._let_go_at.rotation)
+        back = -self._let_go_at.rotation[:, 2]
+        back = back / back[2] if back[2] < _LEANING else UP
+        goal = self._let_go_at.moved((clear + 0.01 - self._let_go_at.position[2]) * back)
         if hand.position[2] < clear:
             return Motion(goal, OPEN)
         if self._is_there(view, thing):

@@ -10,7 +10,7 @@ from substep_policy.demonstrator.destinations import Destination, find_destinati
 from substep_policy.demonstrator.frames import Pose, angle_between, yaw
 from substep_policy.demonstrator.grounding import find_object
 from substep_policy.demonstrator.hand import MAX_OPENING, TIP_LENGTH, hand_depths, tilted_hand
-from substep_policy.demonstrator.skills.skill import Motion, View
+from substep_policy.demonstrator.skills.skill import Motion, Standstill, View
 from substep_policy.demonstrator.travel import Traveller
 from substep_policy.scene import SceneObject
 
@@ -34,6 +34,7 @@ class Push:
         self._facing: np.ndarray | None = None
         self._pushes = False
         self._still = 0
+        self._standstill = Standstill()
         self._lifted_from: Pose | None = None
 
     def step(self, view: View) -> Motion:
@@ -76,6 +77,8 @@ class Push:
         in_line = abs(aside) < 0.025 and 0 < behind < _radius(thing) + 0.03
         ready = hand.position[2] < start.position[2] + 0.008 and angle_between(hand.rotation, start.rotation) < 0.2
         self._pushes = in_line and (ready or self._pushes and hand.position[2] < start.position[2] + 0.03)
+        if not self._pushes and self._standstill.is_stuck(hand):
+            self._lifted_from = hand
         if not self._pushes:
             return Motion(self._traveller.waypoint(hand, start, view.obstacles(thing.name)), OPEN)
         ahead = hand.position[:2] + facing * _LEAD - 0.5 * aside * sideways
