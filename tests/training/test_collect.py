@@ -16,6 +16,8 @@ from substep_planner.plan import read_library
 from substep_policy.chunk import Chunk
 from substep_policy.observation import Observation
 from training.collect import CollectionSettings, TaskJob, claim, collect_task, main
+from training.completion.frames import main as frames_main
+from training.completion.frames import read_shown
 from training.demonstrations import DemonstrationError, LiberoHdf5Source, ReadReport, read_demonstrations
 from training.labels import SubstepLabels
 from training.recording import DisturbedPolicy, Variation, draw_start
@@ -187,3 +189,16 @@ def test_impossible_variations_are_refused():
         Variation(widened=2)
     with pytest.raises(ValueError, match="disturbance_steps"):
         Variation(disturbance_steps=(5, 2))
+
+
+def test_frames_around_the_ends_of_substeps_and_of_failures_come_from_a_replay(collected: Path, tmp_path: Path):
+    assert frames_main([str(collected), "--out", str(tmp_path), "--workers", "0"]) == 0
+    whole, failed = read_shown(tmp_path)
+    assert (whole.outline.failed, failed.outline.failed) == (None, 0)
+    assert whole.images.shape == (len(whole.numbers), 2, 128, 128, 3) and len(whole.numbers) > 20
+    done = whole.outline.ends[0] + 1
+    held, missed = (episode.views(episode.numbers.tolist().index(done))["eye_in_hand"] for episode in (whole, failed))
+    assert np.abs(held.astype(int) - missed).mean() > 2, "the bowl is between the fingers, or it is not"
+    before = whole._path.stat().st_mtime_ns
+    assert frames_main([str(collected), "--out", str(tmp_path), "--workers", "0"]) == 0
+    assert whole._path.stat().st_mtime_ns == before
