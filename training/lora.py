@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def add_adapters(backbone: nn.Module, config: LoraConfig) -> None:
     Raises:
         ValueError: no layer has such a name.
     """
-    get_peft_model(backbone, config)
+    # peft writes into the configuration that it is given.
+    get_peft_model(backbone, dataclasses.replace(config, base_model_name_or_path=None))
 
 
 def save_adapters(folder: Path, config: LoraConfig, state: Mapping[str, Tensor]) -> None:

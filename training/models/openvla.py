@@ -6,7 +6,6 @@ import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +138,7 @@ class OpenVLAKind:
         step = find_component(checkpoint, "proprio_projector").name.partition("--")[2].partition("_")[0]
         save_model(out, config, model, step)
 
-    @cached_property
+    @property
     def _lora_config(self) -> LoraConfig:
         return lora_config(self.lora, self.initial)
 

@@ -99,7 +99,7 @@ class OpenVLABackbone(nn.Module):
         """Activations are computed again in the backward pass instead of being kept: less memory, a third more time."""
         for transformer in (self.vision_backbone.featurizer, self.vision_backbone.fused_featurizer):
             transformer.set_grad_checkpointing()
-        self.language_model.gradient_checkpointing_enable({"use_reentrant": False})
+        self.language_model.activation_checkpointing_enable({"use_reentrant": False})
 
     def _slots(self, start: Tensor) -> Tensor:
         """First slot of each sample (B,) -> positions of all of them among the text tokens (B, C·A)."""

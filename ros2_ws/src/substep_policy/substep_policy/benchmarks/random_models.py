@@ -1,0 +1,101 @@
+"""Models that nobody trained, for measuring and for tests: complete, at any size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from substep_policy.backbones.openvla.config import (
+    LanguageModelConfig,
+    OpenVLAConfig,
+    SpecialTokens,
+    VisionTransformerConfig,
+)
+from substep_policy.backbones.openvla.prompt import prompt_text
+from substep_policy.backbones.openvla.published import save_model as save_openvla
+from substep_policy.checkpoint import save_model as save_compact
+from substep_policy.heads import EOSHeadConfig, L1HeadConfig
+from substep_policy.instruction_tokens import TOKENIZER_FILE, InstructionTokenizer, train_tokenizer
+from substep_policy.model import EosDetection, ModelConfig, SubstepModel, build_model
+from substep_policy.normalization import DatasetStatistics, Statistics, action_statistics, save_statistics
+from substep_policy.observation import ACTION_DIM, Observation
+from substep_policy.openvla_model import OpenVLAModelConfig, build_openvla
+
+INSTRUCTION = "place the yellow and white mug on the right plate"
+SAMPLES = 100
+
+PUBLISHED_MODEL = OpenVLAModelConfig(eos_head=EOSHeadConfig(), eos=EosDetection())
+TOY_MODEL = OpenVLAModelConfig(
+    backbone=OpenVLAConfig(
+        dinov2=VisionTransformerConfig(
+            width=16, layers=3, heads=2, mlp_width=32, register_tokens=4, layer_scale=0.5, class_token=True
+        ),
+        siglip=VisionTransformerConfig(width=32, layers=3, heads=2, mlp_width=48, attention_pooling=True),
+        language_model=LanguageModelConfig(
+            width=32, layers=2, heads=4, key_value_heads=4, mlp_width=48, vocabulary_size=320, max_positions=256
+        ),
+        tokens=SpecialTokens(bos=1, eos=2, empty=3, pad=4),
+        image_size=28,
+        chunk_length=4,
+    ),
+    action_head=L1HeadConfig(hidden_dim=32),
+    eos_head=EOSHeadConfig(hidden_dim=16),
+    eos=EosDetection(),
+)
+
+
+def random_openvla(config: OpenVLAModelConfig, device: torch.device, dtype: torch.dtype) -> SubstepModel:
+    """Made on the device itself and in that type: a large model needs no memory elsewhere."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device(device):
+            return build_openvla(config).eval()
+    finally:
+        torch.set_default_dtype(before)
+
+
+def word_tokenizer(config: OpenVLAModelConfig) -> Tokenizer:
+    """A word a token, BOS in front, as many tokens as Llama's makes of such a prompt, give or take a few."""
+    special = config.backbone.tokens
+    splitter = pre_tokenizers.Whitespace()
+    words = sorted({word for word, _ in splitter.pre_tokenize_str(prompt_text(INSTRUCTION))})
+    first = max(special.bos, special.eos) + 3  # 3 and 4 are the toy's empty token and padding
+    vocabulary = {"<unk>": 0, "<s>": special.bos, "</s>": special.eos}
+    vocabulary |= {word: first + number for number, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = splitter
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", special.bos)])
+    return tokenizer
+
+
+def random_statistics(config: ModelConfig | OpenVLAModelConfig) -> DatasetStatistics:
+    random = np.random.default_rng(0)
+    width = config.preprocessing.proprio_encoding.width if isinstance(config, ModelConfig) else 8
+    actions = action_statistics(random.uniform(-1, 1, (SAMPLES, ACTION_DIM)), config.gripper)
+    return DatasetStatistics(actions, Statistics.of(random.normal(size=(SAMPLES, width))), SAMPLES, 1)
+
+
+def random_observation(cameras: tuple[str, ...], size: int) -> Observation:
+    random = np.random.default_rng(0)
+    images = {camera: random.integers(0, 255, (size, size, 3), np.uint8) for camera in cameras}
+    return Observation(images, random.normal(size=8).astype(np.float32))
+
+
+def write_random_compact(folder: Path, config: ModelConfig) -> None:
+    """A complete checkpoint of a compact model."""
+    save_compact(folder, config, build_model(config), step=0)
+    tokenizer = train_tokenizer([INSTRUCTION], config.backbone.vocabulary_size)
+    InstructionTokenizer(tokenizer, config.preprocessing.max_instruction_tokens).save(folder / TOKENIZER_FILE)
+    save_statistics(folder, "random", random_statistics(config))
+
+
+def write_random_openvla(folder: Path, config: OpenVLAModelConfig, seed: int = 0) -> None:
+    """A complete checkpoint in the published layout, float32, into an existing folder."""
+    torch.manual_seed(seed)
+    save_openvla(folder, config, random_openvla(config, torch.device("cpu"), torch.float32), step=0)
+    word_tokenizer(config).save(str(folder / TOKENIZER_FILE))
+    save_statistics(folder, "random", random_statistics(config))

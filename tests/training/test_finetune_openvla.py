@@ -1,0 +1,203 @@
+"""OpenVLA-OFT through the same loop at toy size: LoRA and whole weights, resuming, merging, several processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from substep_policy.backbones.openvla.published import load_model
+from substep_policy.backbones.openvla.published_config import read_config as read_openvla_config
+from substep_policy.benchmarks.random_models import TOY_MODEL, random_observation, write_random_openvla
+from substep_policy.configuration import dump
+from substep_policy.openvla_model import NO_EOS_DETECTION
+from substep_policy.registry import POLICIES, PolicySettings
+from tests.training.toy import SIZE, ToyDemo, true_labels, write_hdf5
+from training import run_state
+from training.config import FinetuneConfig, read_config
+from training.export import main as export
+from training.finetune_substep import finetune, main, start, train, train_step
+
+LORA = "lora={rank: 4, base_dtype: float32}"
+BUFFER = "eos={mode: buffer, buffer: {min_negative: 4, sample_negative: 4, min_positive: 1, sample_positive: 1}}"
+MODES = {
+    "direct": [LORA],
+    "buffer": [LORA, BUFFER],
+    "bf16": ["lora={rank: 4}", "mixed_precision=bf16"],
+    "all weights": [],
+}
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A checkpoint as the published ones are: an L1 head, and no EOS head."""
+    folder = tmp_path / "base"
+    folder.mkdir()
+    write_random_openvla(folder, dataclasses.replace(TOY_MODEL, eos_head=None, eos=NO_EOS_DETECTION))
+    return folder
+
+
+@pytest.fixture
+def openvla_run(tmp_path: Path, base: Path) -> Callable[..., FinetuneConfig]:
+    """``openvla_run("steps=3", …)``: the configuration of a run on four short demonstrations."""
+    demos = [ToyDemo(12, seed) for seed in range(4)]
+    write_hdf5(tmp_path / "demos/libero_goal", demos)
+    true_labels(demos).save(tmp_path / "substep_labels.json")
+    content = {
+        "out": str(tmp_path / "run"),
+        "data": {
+            "sources": [{"type": "libero_hdf5", "path": str(tmp_path / "demos")}],
+            "labels": str(tmp_path / "substep_labels.json"),
+            "cache": str(tmp_path / "cache"),
+            "held_out_every": 0,
+            "workers": 0,
+            "augmentation": {"type": "crop_and_colour"},
+        },
+        "model": dump(TOY_MODEL),
+        "initial_checkpoint": str(base),
+        "gradient_checkpointing": True,
+        "optimizer": {"batch_size": 4, "warmup_steps": 1, "learning_rate": 0.01},
+        "steps": 4,
+        "save_every": 2,
+        "distribution_batches": 0,
+    }
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return lambda *overrides: read_config(path, overrides)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Every tensor that a checkpoint keeps of the model, by part."""
+    state = {}
+    for path in [*folder.rglob("*.safetensors"), *folder.glob("*_checkpoint.pt")]:
+        part = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
+        state |= {f"{path.name.partition('--')[0]}:{key}": value for key, value in part.items()}
+    return state
+
+
+def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    assert [key for key in one if not torch.equal(one[key], other[key])] == []
+
+
+def first_action(folder: Path) -> np.ndarray:
+    """(7,) the first of the chunk, which EOS never cuts off."""
+    policy = POLICIES.load(str(folder), PolicySettings(device="cpu"))
+    policy.start_substep("pick up the bowl", "")
+    return policy.predict(random_observation(("agentview", "eye_in_hand"), SIZE)).actions[0]
+
+
+def test_lora_leaves_adapters_and_heads_that_merge_into_the_same_policy(
+    openvla_run, base: Path, tmp_path: Path, caplog
+):
+    caplog.set_level("INFO", "training")
+    checkpoint = finetune(openvla_run(LORA, "data.held_out_every=2"))
+    assert f"{base} has no eos_head: it starts from random weights" in caplog.text
+    names = {path.name for path in checkpoint.iterdir()}
+    assert {"lora_adapter", "eos_head--4_checkpoint.pt", "action_head--4_checkpoint.pt", "calibration.json"} <= names
+    assert not [name for name in names if name.startswith("model")], "the frozen weights are not written again"
+    assert read_openvla_config(checkpoint).eos.calibrated
+    settings = json.loads((checkpoint / "lora_adapter/adapter_config.json").read_text())
+    assert (settings["r"], settings["base_model_name_or_path"]) == (4, str(base))
+
+    merged = tmp_path / "merged"
+    assert export([str(checkpoint), str(merged)]) == 0
+    assert not (merged / "lora_adapter").exists() and (merged / "model.safetensors").exists()
+    before, after = load_model(base, *CPU)[1].state_dict(), load_model(merged, *CPU)[1].state_dict()
+    changed = {key for key in before if not torch.allclose(before[key].bfloat16().float(), after[key].float())}
+    assert "backbone.language_model.model.layers.0.mlp.up_proj.weight" in changed
+    assert "backbone.vision_backbone.featurizer.blocks.0.attn.qkv.weight" in changed
+    assert "backbone.language_model.lm_head.weight" not in changed
+    assert "backbone.language_model.model.embed_tokens.weight" not in changed
+    np.testing.assert_allclose(first_action(merged), first_action(checkpoint), atol=0.03)  # exported in bfloat16
+    assert np.abs(first_action(checkpoint) - first_action(base)).max() > 0.05
+
+
+CPU = (torch.device("cpu"), torch.float32)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_two_steps_stopped_and_resumed_equal_four(openvla_run, mode: str):
+    config = openvla_run(*MODES[mode])
+    whole = weights(finetune(config))
+    shutil.rmtree(config.out)
+    run = start(config)
+    run.config = openvla_run(*MODES[mode], "steps=2")
+    train(run)
+    first = weights(run_state.checkpoint_folder(config.out, 2))
+    resumed = weights(finetune(config))
+    assert_same(whole, resumed)
+    assert any(not torch.equal(first[key], resumed[key]) for key in first)
+
+
+def test_lora_trains_adapters_and_heads_alone(openvla_run):
+    run = start(openvla_run("lora={rank: 2, base_dtype: float32, target_modules: [q_proj, v_proj]}"))
+    trained = {name for name, weight in run.objective.model.named_parameters() if weight.requires_grad}
+    layers = {name.split(".")[-4] for name in trained if name.startswith("backbone.")}
+    assert layers == {"q_proj", "v_proj"}
+    assert {name.split(".")[0] for name in trained} == {"backbone", "proprio_projector", "action_head", "eos_head"}
+    # An adapter's second half starts at zero, so the first gradient reaches that one alone.
+    run.objective.model.backbone.language_model.model.layers[0].self_attn.q_proj.lora_B.default.weight.data.fill_(0.1)
+    assert not train_step(run, [run.stream.batch(0)]).is_skipped
+    without = [
+        name for name, weight in run.objective.model.named_parameters() if weight.requires_grad and weight.grad is None
+    ]
+    assert without == []
+
+
+def test_the_direct_mode_reaches_the_adapters_and_the_buffer_does_not(openvla_run):
+    for mode, reaches in (("direct", True), ("buffer", False)):
+        run = start(openvla_run(*MODES[mode], f"out={openvla_run().out}_{mode}"))
+        objective = run.objective
+        for number in range(3):  # fills the buffer
+            losses = objective(run.stream.batch(number))
+        losses.eos.backward()
+        adapters = [w for name, w in objective.named_parameters() if ".lora_" in name and w.requires_grad]
+        assert any(w.grad is not None and w.grad.abs().max() > 0 for w in adapters) is reaches
+        assert objective.model.eos_head.model[1].weight.grad.abs().max() > 0
+
+
+def test_a_run_goes_on_from_adapters_of_another(openvla_run, tmp_path: Path):
+    first = finetune(openvla_run(LORA, "steps=2"))
+    again = openvla_run(LORA, f"initial_checkpoint={first}", f"out={tmp_path / 'second'}", "steps=1")
+    run = start(again)
+    run.objective.eval()
+    batch = run.stream.batch(0)
+    with torch.no_grad():
+        torch.testing.assert_close(run.objective.model(batch), load_model(first, *CPU)[1](batch), atol=1e-4, rtol=1e-4)
+    assert np.isfinite(first_action(finetune(again))).all()
+
+
+def test_without_a_model_in_the_file_the_checkpoint_says_what_is_trained(openvla_run, base: Path, tmp_path: Path):
+    content = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    del content["model"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
+    config = openvla_run("eos={mode: none}", LORA)
+    assert config.model == read_openvla_config(base)
+    assert openvla_run("eos={mode: none}", "model={backbone: {type: openvla}}").model.model_type == "openvla"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["initial_checkpoint=null", LORA], "no initial_checkpoint"),
+        (["lora={rank: 4}"], "mixed_precision must be bf16 and is 'no'"),
+        (["lora={rank: 4, base_dtype: float32, target_modules: [w_proj]}"], "w_proj"),
+        (["lora={rank: 0}"], "lora.rank is 0"),
+        (["model.backbone.language_model.layers=3"], "layers.2"),
+        (["initial_checkpoint=/nowhere", LORA], "/nowhere"),
+        (["data.augmentation={type: crop_and_colour, hue: 2}"], "hue is 2"),
+    ],
+)
+def test_what_does_not_fit_is_said(openvla_run, tmp_path: Path, capsys, overrides: list[str], message: str):
+    openvla_run()
+    assert main([str(tmp_path / "config.yaml"), *overrides]) == 1
+    assert message in capsys.readouterr().err
