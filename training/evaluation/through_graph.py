@@ -54,9 +54,7 @@ class GraphPlayer:
             GraphRunFailed: the run was not carried out.
         """
         begin = time.monotonic()
-        runs = (
-            self._folder / RUNS_FOLDER / f"{key.suite}_{key.task}_{key.probe}_{key.rule}_{key.placement}_{key.number}"
-        )
+        runs = self._folder / RUNS_FOLDER / key.name
         shutil.rmtree(runs, ignore_errors=True)  # of a run that was cut off
         runs.mkdir(parents=True)
         parameters = runs / "parameters.yaml"

@@ -1,0 +1,165 @@
+"""``./substep eval`` on one LIBERO task: what it leaves, and how it goes on."""
+
+from __future__ import annotations
+
+import json
+import queue
+import re
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+
+from substep_policy.configuration import parse
+from substep_policy.latency import write_random_checkpoint
+from substep_policy.model import ModelConfig
+from tests.training.conftest import TOY_MODEL
+from training.evaluation import evaluate
+from training.evaluation.episodes import EpisodeKey, Job
+from training.evaluation.records import key_of
+from training.evaluation.settings import EpisodeSettings, fingerprint
+from training.evaluation.workers import Line, play_job
+
+pytestmark = pytest.mark.xdist_group("eval")  # one worker plays the episodes once
+SUITE, TASK, INSTRUCTION = "libero_goal", 8, "put the bowl on the plate"
+PROBES = ("policy", "oracle", "replay", "eos")
+HORIZON = "100"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    """A tiny compact policy that nobody trained, and to which every action looks like the last of its substep."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    write_random_checkpoint(folder, parse(ModelConfig, {**TOY_MODEL, "eos": {"threshold": 0.0}}, "test"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def command(checkpoint: Path) -> list[str]:
+    """All but --out."""
+    what = ["--suites", SUITE, "--tasks", str(TASK), "--probes", *PROBES, "--placements", "benchmark"]
+    return [str(checkpoint), *what, "--episodes", "1", "--horizon", HORIZON, "--workers", "1", "--videos", "1"]
+
+
+@pytest.fixture(scope="module")
+def out(command: list[str], tmp_path_factory) -> Path:
+    """The results of the command."""
+    folder = tmp_path_factory.mktemp("eval") / "results"
+    assert evaluate.main([*command, "--out", str(folder)]) == 0
+    return folder
+
+
+def records(folder: Path) -> dict[str, dict[str, Any]]:
+    """By probe."""
+    lines = (folder / "episodes.jsonl").read_text().splitlines()
+    return {record["probe"]: record for record in map(json.loads, lines)}
+
+
+def test_every_probe_is_played_and_the_baselines_do_what_they_must(out: Path):
+    found = records(out)
+    assert set(found) == set(PROBES)
+    oracle, replay, policy = found["oracle"], found["replay"], found["policy"]
+    assert oracle["success"] and [step["ended"] for step in oracle["substeps"]] == ["eos", "goal reached"]
+    assert oracle["substeps"][0]["premature"] is False and not any(step["missed"] for step in oracle["substeps"])
+    assert replay["plan_source"] == "whole_task" and 60 < replay["steps"] <= int(HORIZON)
+    assert not policy["success"] and policy["chunk_latency_s"]["count"] == sum(policy["chunks"].values()) == 2
+    assert [(step["ended"], step["premature"]) for step in policy["substeps"]] == [("eos", True)] * 2
+    assert policy["completed"] == 0
+    ends = found["eos"]["ends"]
+    assert [end["instruction"] for end in ends] == ["pick up the bowl", "place the bowl on the plate"]
+    assert [(end["right"], end["premature"], end["missed"]) for end in ends] == [(0, TOY_MODEL["chunk_length"], 0)] * 2
+
+
+def test_results_echo_the_configuration_and_where_they_come_from(out: Path, command: list[str], checkpoint: Path):
+    results = json.loads((out / "results.json").read_text())
+    assert results["episodes"] == {"planned": 4, "played": 4}
+    assert results["settings"]["policy"] == str(checkpoint) and results["settings"]["horizon"] == int(HORIZON)
+    assert results["selection"]["probes"] == list(PROBES)
+    made = results["made"]
+    assert made["command"].startswith("./substep eval ") and all(word in made["command"] for word in command)
+    assert re.fullmatch(r"[0-9a-f]{12}\+?|unknown", made["commit"]) and made["machine"]["cores"] >= 1
+    rows = {(row["probe"], row["task"]): row for row in results["success"] if row["suite"] == SUITE}
+    assert rows["oracle", TASK]["successes"] == 1 and rows["oracle", "all"]["interval"][1] == 1.0
+    assert rows["policy", TASK]["instruction"] == INSTRUCTION
+    (eos,) = [row for row in results["eos"] if row["suite"] == "all"]
+    assert (eos["substeps"], eos["premature"], eos["f1"]) == (2, 1.0, 0.0)
+
+
+def test_the_page_needs_nothing_else_and_lists_every_task(out: Path):
+    page = (out / "index.html").read_text()
+    assert INSTRUCTION in page and "pick up the bowl" in page and page.count("<svg") == 3
+    assert "<script" not in page and "<link" not in page and "@import" not in page
+    fetched = re.findall(r"""(?:src|href)=["']([^"'#][^"']*)""", page)
+    (video,) = [name for name in fetched if not name.startswith("data:")]
+    assert (out / video).is_file(), "only videos lie beside the page"
+
+
+def test_the_policy_is_filmed(out: Path):
+    policy = records(out)["policy"]
+    film = imageio.imread(out / policy["video"], plugin="FFMPEG")
+    assert len(film) > policy["steps"] and film.max() > 100
+
+
+def play_again(job: Job, folder: Path) -> list[dict[str, Any]]:
+    """A job in this process."""
+    line = Line(queue.Queue(), threading.Event())
+    play_job(job, folder, line)
+    return list(line.take())
+
+
+def test_a_stopped_run_goes_on_with_what_is_missing_and_ends_the_same(
+    out: Path, command: list[str], tmp_path: Path, monkeypatch
+):
+    again = tmp_path / "again"
+    shutil.copytree(out, again)
+    file = again / "episodes.jsonl"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[1:]) + lines[0][:100])  # the first was never finished, its line cut short
+    monkeypatch.setattr(
+        evaluate, "play", lambda jobs, folder, workers, finished: [
+            finished(record) for job in jobs for record in play_again(job, folder)
+        ],
+    )  # fmt: skip
+    assert evaluate.main([*command, "--out", str(again)]) == 0
+    assert len(file.read_text().splitlines()) == len(lines)
+    changing = ("wall_s", "chunk_latency_s")
+    before, after = records(out), records(again)
+    for probe in PROBES:
+        assert {name: value for name, value in before[probe].items() if name not in changing} == {
+            name: value for name, value in after[probe].items() if name not in changing
+        }
+
+
+def test_a_folder_of_other_settings_is_left_alone(out: Path, command: list[str], checkpoint: Path, tmp_path, capsys):
+    assert evaluate.main([*command, "--out", str(out), "--horizon", "90"]) == 1
+    assert "horizon 100, now 90" in capsys.readouterr().err
+    trained_on = tmp_path / "trained_on"
+    shutil.copytree(checkpoint, trained_on)
+    (trained_on / "dataset_statistics.json").write_text("{}")
+    assert fingerprint(str(trained_on)) != fingerprint(str(checkpoint)) != ""
+
+
+def test_an_evaluation_may_grow(out: Path, command: list[str], tmp_path: Path, monkeypatch):
+    again = tmp_path / "again"
+    shutil.copytree(out, again)
+    asked: list[Job] = []
+    monkeypatch.setattr(evaluate, "play", lambda jobs, *rest: asked.extend(jobs))
+    assert evaluate.main([*command, "--out", str(again), "--episodes", "3", "--switch-rules", "eos"]) == 0
+    assert [key.number for job in asked for key in job.episodes] == [1, 2]
+    assert json.loads((again / "results.json").read_text())["episodes"] == {"planned": 6, "played": 4}
+
+
+def test_probes_change_what_the_policy_is_told(checkpoint: Path, tmp_path: Path):
+    settings = EpisodeSettings(policy=str(checkpoint), horizon=4)
+    probes = ("whole_task", "no_words", "other_task", "wordings")
+    keys = tuple(EpisodeKey(SUITE, TASK, probe, "eos", "widened", 1) for probe in probes)
+    played = play_again(Job(settings, SUITE, TASK, keys), tmp_path)
+    assert [key_of(record) for record in played] == list(keys)
+    planned = {record["probe"]: record["substeps"][0]["instruction"] for record in played}
+    assert planned["whole_task"] == INSTRUCTION and planned["no_words"] == planned["wordings"] == "pick up the bowl"
+    assert planned["other_task"] not in (INSTRUCTION, "pick up the bowl")
+    assert all(record["steps"] <= 4 and np.isfinite(record["wall_s"]) for record in played)
