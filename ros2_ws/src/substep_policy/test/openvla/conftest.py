@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -12,8 +17,18 @@ from substep_policy.backbones.openvla.config import (
     SpecialTokens,
     VisionTransformerConfig,
 )
+from substep_policy.backbones.openvla.published import save_model
 from substep_policy.heads import L1HeadConfig
+from substep_policy.instruction_tokens import TOKENIZER_FILE
 from substep_policy.model import SubstepModel
+from substep_policy.normalization import (
+    DatasetStatistics,
+    GripperConvention,
+    Statistics,
+    action_statistics,
+    save_statistics,
+)
+from substep_policy.observation import Observation
 from substep_policy.openvla_model import OpenVLAModelConfig, build_openvla
 
 WORDS = ("<unk>", "<s>", "</s>", "in", "out", ":", "?", "what", "robot", "pick", "up", "the", "bowl", "", "<pad>")
@@ -77,3 +92,33 @@ def toy_tokenizer() -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
     return tokenizer
+
+
+@pytest.fixture
+def token_openvla(toy_openvla: OpenVLAConfig) -> OpenVLAConfig:
+    """With room for action tokens behind the words, and rows behind those."""
+    size = dataclasses.replace(toy_openvla.language_model, vocabulary_size=len(WORDS) + 256 + 8, padding_rows=8)
+    return dataclasses.replace(toy_openvla, language_model=size)
+
+
+@pytest.fixture
+def write_checkpoint(toy_tokenizer: Tokenizer, tmp_path: Path) -> Callable[[OpenVLAModelConfig], Path]:
+    """Writes a complete checkpoint with random weights, in several shards, as saved at step 150000."""
+
+    def write(config: OpenVLAModelConfig, model: SubstepModel | None = None) -> Path:
+        save_model(tmp_path, config, model or random_model(config), step=150000, shard_size=40_000)
+        toy_tokenizer.save(str(tmp_path / TOKENIZER_FILE))
+        random = np.random.default_rng(0)
+        action = action_statistics(random.uniform(-0.5, 0.5, (100, 7)), GripperConvention.OPEN_IS_ONE)
+        statistics = DatasetStatistics(action, Statistics.of(random.normal(size=(100, 8))), 100, 2)
+        save_statistics(tmp_path, "libero_toy_no_noops", statistics)
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture
+def observation() -> Observation:
+    random = np.random.default_rng(1)
+    images = {name: random.integers(0, 256, (64, 64, 3), np.uint8) for name in ("agentview", "eye_in_hand")}
+    return Observation(images=images, proprio=random.normal(size=8).astype(np.float32))

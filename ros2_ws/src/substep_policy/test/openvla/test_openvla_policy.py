@@ -2,51 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer
 
-from substep_policy.backbones.openvla.published import save_model
+from substep_policy.backbones.openvla.config import OpenVLAConfig
 from substep_policy.checkpoint import CheckpointError
 from substep_policy.chunk import NO_EOS
-from substep_policy.heads import EOSClassificationHead, EOSHeadConfig
+from substep_policy.eos import EosSource
+from substep_policy.heads import EOSClassificationHead, EOSHeadConfig, InSequenceDiffusionConfig
 from substep_policy.instruction_tokens import TOKENIZER_FILE
-from substep_policy.model import SubstepModel
-from substep_policy.normalization import (
-    DatasetStatistics,
-    GripperConvention,
-    Statistics,
-    action_statistics,
-    save_statistics,
-)
+from substep_policy.model import EosDetection
+from substep_policy.normalization import DatasetStatistics, Statistics, save_statistics
 from substep_policy.observation import Observation
-from substep_policy.openvla_model import OpenVLAModelConfig
+from substep_policy.openvla_model import LanguageModelTokensConfig, OpenVLAModelConfig
 from substep_policy.registry import POLICIES, PolicySettings
 
 SETTINGS = PolicySettings(device="cpu")
 
 
 @pytest.fixture
-def folder(toy_config: OpenVLAModelConfig, toy_model: SubstepModel, toy_tokenizer: Tokenizer, tmp_path: Path) -> Path:
-    """A complete toy checkpoint, without an EOS head, as the published ones are."""
-    save_model(tmp_path, toy_config, toy_model, step=150000, shard_size=40_000)
-    toy_tokenizer.save(str(tmp_path / TOKENIZER_FILE))
-    random = np.random.default_rng(0)
-    action = action_statistics(random.uniform(-0.5, 0.5, (100, 7)), GripperConvention.OPEN_IS_ONE)
-    statistics = DatasetStatistics(action, Statistics.of(random.normal(size=(100, 8))), 100, 2)
-    save_statistics(tmp_path, "libero_toy_no_noops", statistics)
-    return tmp_path
-
-
-@pytest.fixture
-def observation() -> Observation:
-    random = np.random.default_rng(1)
-    images = {name: random.integers(0, 256, (64, 64, 3), np.uint8) for name in ("agentview", "eye_in_hand")}
-    return Observation(images=images, proprio=random.normal(size=8).astype(np.float32))
+def folder(toy_config: OpenVLAModelConfig, write_checkpoint: Callable[[OpenVLAModelConfig], Path]) -> Path:
+    return write_checkpoint(toy_config)
 
 
 def add_eos_head(folder: Path, bias: float) -> None:
@@ -116,4 +98,74 @@ def test_statistics_of_another_robot_are_refused(folder: Path) -> None:
     values = Statistics.of(np.random.default_rng(0).normal(size=(10, 7)))
     save_statistics(folder, "other", DatasetStatistics(values, values, 10, 1))
     with pytest.raises(CheckpointError, match="7 proprioception and 7 action values, expected 8 and 7"):
+        POLICIES.load(str(folder), SETTINGS)
+
+
+def test_several_data_sets_need_a_choice(folder: Path, observation: Observation) -> None:
+    path = folder / "dataset_statistics.json"
+    (entry,) = json.loads(path.read_text()).values()
+    wide = json.loads(json.dumps(entry))
+    for bound in ("q01", "q99"):
+        wide["action"][bound] = [2 * value for value in wide["action"][bound]]
+    path.write_text(json.dumps({"libero_goal": entry, "libero_10": wide}))
+    with pytest.raises(ValueError, match="several data sets: choose one of 'libero_10', 'libero_goal' as dataset"):
+        POLICIES.load(str(folder), SETTINGS)
+    with pytest.raises(ValueError, match="holds statistics of 'libero_10', 'libero_goal', not of 'bridge'"):
+        POLICIES.load(str(folder), PolicySettings(device="cpu", dataset="bridge"))
+    actions = {}
+    for name in ("libero_goal", "libero_10"):
+        policy = POLICIES.load(str(folder), PolicySettings(device="cpu", dataset=name))
+        policy.start_substep("pick up the bowl", "")
+        actions[name] = policy.predict(observation).actions
+    assert (actions["libero_goal"] != actions["libero_10"]).any()
+
+
+def test_a_diffusion_policy_draws_its_chunks_by_seed(
+    toy_config: OpenVLAModelConfig, write_checkpoint: Callable, observation: Observation
+) -> None:
+    head = InSequenceDiffusionConfig(hidden_dim=32, train_steps=8, sampling_steps=4)
+    folder = write_checkpoint(dataclasses.replace(toy_config, action_head=head))
+    chunks = []
+    for seed in (1, 1, 2):
+        policy = POLICIES.load(str(folder), PolicySettings(device="cpu", seed=seed))
+        policy.start_substep("pick up the bowl", "")
+        chunks.append(policy.predict(observation).actions)
+    np.testing.assert_array_equal(chunks[0], chunks[1])
+    assert (chunks[0] != chunks[2]).any()
+
+
+def test_the_eos_token_cuts_the_chunk(
+    token_openvla: OpenVLAConfig, write_checkpoint: Callable, observation: Observation
+) -> None:
+    """T1, T2: a threshold that every token reaches ends the substep at the first action; one that none does, never."""
+    eos = EosDetection(source=EosSource.TOKEN, threshold=None)
+    config = OpenVLAModelConfig(backbone=token_openvla, action_head=LanguageModelTokensConfig(), eos=eos)
+    folder = write_checkpoint(config)
+    assert not list(folder.glob("action_head*"))
+    lengths = {}
+    for threshold in (0.0, 1.0):
+        policy = POLICIES.load(str(folder), PolicySettings(device="cpu", eos_threshold=threshold))
+        policy.start_substep("pick up the bowl", "")
+        chunk = policy.predict(observation)
+        assert chunk.eos_probabilities.shape == (3,)
+        lengths[threshold] = len(chunk.actions)
+    assert lengths == {0.0: 1, 1.0: 3}
+
+
+def test_token_eos_of_a_head_without_tokens_is_refused(folder: Path) -> None:
+    """T3."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config["substep"]["eos"] = {"source": "token", "threshold": None}
+    path.write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="EOS as a token needs the discrete action head 'tokens'"):
+        POLICIES.load(str(folder), SETTINGS)
+
+
+def test_a_device_that_is_too_small_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> None:
+        raise torch.OutOfMemoryError("tried to allocate 15 GiB")
+
+    monkeypatch.setattr("substep_policy.openvla_policy.load_model", full)
+    with pytest.raises(MemoryError, match="in torch.float32 does not fit into the memory of cpu: tried to allocate 15"):
         POLICIES.load(str(folder), SETTINGS)

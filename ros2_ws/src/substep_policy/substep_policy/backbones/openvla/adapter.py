@@ -57,6 +57,7 @@ def merge_adapter(backbone: nn.Module, folder: Path, skip_vision: bool) -> None:
     path = folder / ADAPTER_FOLDER / ADAPTER_WEIGHTS
     state = read_state(path)
     config = LoraConfig.from_pretrained(str(folder / ADAPTER_FOLDER))
+    config.base_model_name_or_path = None  # peft would warn that it is not the name of our module
     if skip_vision:
         state = {key: value for key, value in state.items() if not key.startswith(VISION_KEYS)}
         config.exclude_modules = r"vision_backbone\..*"
