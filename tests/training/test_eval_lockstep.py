@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -90,21 +90,22 @@ class Refusing(Puppet):
 class Steps:
     """A scorer that reads the step off the picture: done from ``done`` steps on."""
 
-    name, threshold = "steps", 0.5
+    name, cameras, threshold = "steps", ("agentview",), 0.5
 
     def __init__(self, done: Callable[[int, int], bool]) -> None:
         self._done = done
 
     def begin_plan(self, substeps: Sequence[Substep]) -> None: ...
 
-    def score(self, image: np.ndarray, index: int) -> float:
-        return float(self._done(int(image[0, 0, 0]), index))
+    def score(self, images: Mapping[str, np.ndarray], index: int) -> float:
+        return float(self._done(int(images["agentview"][0, 0, 0]), index))
 
 
 class Shelf:
     """A decomposer with one plan."""
 
     name = "shelf"
+    wants_picture = False
 
     def decompose(self, request) -> SourcedPlan:
         return SourcedPlan(Plan(PLAN.instruction, PLAN.substeps[len(request.done) :]), self.name)
@@ -131,7 +132,7 @@ def carry_out(
 ) -> tuple[TaskResult, SubstepLog]:
     world = world or World()
     log = SubstepLog(effects or Effects(pick=5, place=20))
-    scorer = FrameScorer(Steps(done), WatchSettings(frames=1, rate=20.0), "agentview") if done else None
+    scorer = FrameScorer(Steps(done), WatchSettings(frames=1, rate=20.0)) if done else None
     recovery = RecoveryLadder(limits.pop("retries", 0), limits.pop("replans", 0))
     settings = TaskSettings((Shelf(),), manager=ManagerSettings(recovery=recovery, **limits), cameras=("eye",))
     task = LockstepTask(world, world.observe(), policy, make_switch_rule(rule), settings, scorer, (log,))

@@ -141,7 +141,7 @@ class InProcessPlayer:
             return None
         choice = self._settings.completion
         watch = WatchSettings(choice.threshold, choice.frames, choice.rate)
-        return FrameScorer(self._scorer, watch, choice.camera)
+        return FrameScorer(self._scorer, watch)
 
     @property
     def _policy(self) -> Policy:
@@ -168,4 +168,4 @@ def _load_policy(settings: EpisodeSettings) -> Policy:
 
 @lru_cache(maxsize=1)
 def _load_scorer(choice: CompletionChoice, device: str) -> CompletionScorer:
-    return load_scorer(choice.scorer, CompletionSettings(choice.model, device, choice.measure))
+    return load_scorer(choice.scorer, CompletionSettings(choice.model, device, choice.measure, choice.camera))

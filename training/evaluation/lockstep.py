@@ -192,8 +192,8 @@ class LockstepTask:
         """Have the newest frame scored; whether there was one that had not been."""
         if self._scorer is None or self._active is None or not self._scorer.is_new(self._observation.stamp):
             return False
-        image = self._images((self._scorer.camera,))[self._scorer.camera]
-        similarity, completed = self._scorer.score(image, self._observation.stamp, self._active.key.index)
+        images = self._images(self._scorer.cameras)
+        similarity, completed = self._scorer.score(images, self._observation.stamp, self._active.key.index)
         self._events.append(FrameScored(self._active.key, self._observation.stamp, similarity, completed))
         return True
 

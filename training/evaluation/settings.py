@@ -34,7 +34,7 @@ class CompletionChoice:
         threshold: None: the scorer's own.
         frames: in a row that must show the effect.
         rate: frames scored per second of world time.
-        camera: whose frames.
+        camera: that contrastive scorers look through.
     """
 
     scorer: str = NO_SCORER
@@ -134,6 +134,9 @@ def check_together(settings: EpisodeSettings, selection: Selection) -> None:
     Raises:
         ValueError: a rule that looks without a scorer, a probe that the graph cannot play, an unknown policy.
     """
+    GraphConfig(
+        policy=settings.policy, horizon=settings.horizon, cameras=settings.cameras, image_size=settings.image_size
+    )
     for rule in selection.switch_rules:
         if make_switch_rule(rule).uses_vision and settings.completion.scorer == NO_SCORER:
             raise ValueError(f"switch rule {rule!r} needs a completion scorer: name one with --completion")

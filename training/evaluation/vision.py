@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from substep_planner.completion.debounce import Debounce
@@ -12,14 +14,10 @@ from substep_planner.task_events import Activate
 
 
 class FrameScorer:
-    """Scores and debounces frames as ``CompletionWatcher`` does, without its thread.
+    """Scores and debounces frames as ``CompletionWatcher`` does, without its thread. It wants those of ``cameras``."""
 
-    Args:
-        camera: whose frames it wants.
-    """
-
-    def __init__(self, scorer: CompletionScorer, settings: WatchSettings, camera: str) -> None:
-        self.camera = camera
+    def __init__(self, scorer: CompletionScorer, settings: WatchSettings) -> None:
+        self.cameras = scorer.cameras
         self._scorer = scorer
         self._period = NANOSECONDS / settings.rate
         threshold = scorer.threshold if settings.threshold is None else settings.threshold
@@ -46,8 +44,8 @@ class FrameScorer:
         """Whether the frame was not scored yet: when the world stands still its last frame is scored all the same."""
         return stamp != self._last_stamp
 
-    def score(self, image: np.ndarray, stamp: int, index: int) -> tuple[float, bool]:
-        """Score of an (H, W, 3) uint8 image for substep ``index``, and whether it is held to be done by now."""
+    def score(self, images: Mapping[str, np.ndarray], stamp: int, index: int) -> tuple[float, bool]:
+        """Score of the cameras' (H, W, 3) uint8 images for substep ``index``, and whether it is held to be done."""
         self._last_stamp = stamp
-        similarity = self._scorer.score(image, index)
+        similarity = self._scorer.score(images, index)
         return similarity, self._debounce.update(similarity)
