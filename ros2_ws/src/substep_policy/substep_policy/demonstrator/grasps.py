@@ -19,10 +19,10 @@ from substep_policy.demonstrator.hand import (
     MAX_OPENING,
     TIP_LENGTH,
     hand_depths,
-    pointing_down,
     tilted_hand,
     turn_from_neutral,
 )
+from substep_policy.demonstrator.robot import overreach
 from substep_policy.demonstrator.shapes import Pinch, Rim, Solid, rim_of, shapes_of
 from substep_policy.scene import SceneObject
 
@@ -30,7 +30,8 @@ _WIDEST = MAX_OPENING - 0.005
 _PINCH_DEPTH = 0.03  # below the top of boxes and bottles
 _RIM_DEPTH = 0.022
 _RIM_TILTS = np.radians([0, 20, 35])  # of the hand, leaning away from the vessel
-_SOLID_TILTS = np.radians([0, -20, 20, -35, 35])  # of the hand about the line that its fingers close along
+_PINCH_TILTS = np.radians([0, -20, 20])  # of the hand about the line that its fingers close along
+_SOLID_TILTS = np.radians([0, -20, 20, -35, 35])
 _ASIDE = (0.0, -0.6, 0.6)  # where along a box to take it, of what lies between its middle and its last hold
 _SURROUNDINGS = 0.3  # m around the object in which something may be in the way
 _SWEEP = (0.0, 0.05, 0.1)  # m above the grasp at which the hand must be clear as well
@@ -68,13 +69,19 @@ def grasp_candidates(thing: SceneObject, side: np.ndarray | None = None) -> list
 
 
 def choose_grasp(
-    thing: SceneObject, candidates: list[Grasp], hand: Pose, obstacles: BoxSet, failed: list[Pose]
+    thing: SceneObject,
+    candidates: list[Grasp],
+    hand: Pose,
+    obstacles: BoxSet,
+    failed: list[Pose],
+    shoulder: np.ndarray | None = None,
 ) -> Grasp | None:
     """The cheapest candidate: little turning of the wrist, clear of everything else, unlike those that failed.
 
     Args:
         obstacles: all but the object itself.
         failed: hand poses in the object's frame that did not hold it.
+        shoulder: (3,) m where the arm begins, see ``find_shoulder``.
     """
     if not candidates:
         return None
@@ -82,11 +89,12 @@ def choose_grasp(
     worlds = [grasp.world(thing) for grasp in candidates]
     approaches = [world.moved(-distance * world.rotation[:, 2]) for world in worlds for distance in _SWEEP]
     depths = hand_depths(approaches, MAX_OPENING, close).reshape(len(candidates), -1).max(axis=1)
-    costs = [_cost(*each, hand, failed) for each in zip(candidates, worlds, depths, strict=True)]
+    stretches = [overreach(shoulder, world) for world in worlds]
+    costs = [_cost(*each, hand, failed) for each in zip(candidates, worlds, depths, stretches, strict=True)]
     return candidates[int(np.argmin(costs))]
 
 
-def _cost(grasp: Grasp, world: Pose, depth: float, hand: Pose, failed: list[Pose]) -> float:
+def _cost(grasp: Grasp, world: Pose, depth: float, stretch: float, hand: Pose, failed: list[Pose]) -> float:
     similar = sum(
         np.linalg.norm(grasp.hand.position - other.position) < 0.02
         and angle_between(grasp.hand.rotation, other.rotation) < 0.5
@@ -94,6 +102,7 @@ def _cost(grasp: Grasp, world: Pose, depth: float, hand: Pose, failed: list[Pose
     )
     return (
         300 * max(0.0, depth + 0.004)
+        + 100 * stretch
         + 0.5 * turn_from_neutral(world.rotation)
         + 0.3 * angle_between(hand.rotation, world.rotation)
         + 1.0 * float(np.linalg.norm(world.position[:2] - hand.position[:2]))
@@ -126,7 +135,8 @@ def _pinch_poses(thing: SceneObject, frame: Pose, pinch: Pinch) -> list[tuple[Po
     faces = np.where(np.array(pinch.anchor) > 0, thing.upper, thing.lower)
     faces = np.where(np.array(pinch.anchor) == 0, (thing.lower + thing.upper) / 2, faces)
     closing = frame.rotation @ np.array([*pinch.closing, 0.0])
-    return [(Pose(frame.apply(faces + pinch.point), pointing_down(np.arctan2(closing[1], closing[0]))), 0.0)]
+    point, inwards = frame.apply(faces + pinch.point), np.cross(closing, UP)
+    return [(Pose(point, tilted_hand(inwards, tilt, closing)), abs(tilt)) for tilt in _PINCH_TILTS]
 
 
 def _solid_poses(thing: SceneObject, frame: Pose, is_round: bool) -> list[tuple[Pose, float]]:

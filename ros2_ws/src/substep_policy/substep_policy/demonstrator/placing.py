@@ -23,6 +23,7 @@ from substep_policy.demonstrator.frames import (
 )
 from substep_policy.demonstrator.hand import MAX_OPENING, POINTING_DOWN, Hand, hand_boxes
 from substep_policy.demonstrator.obstacles import Obstacle
+from substep_policy.demonstrator.robot import overreach
 from substep_policy.demonstrator.shapes import hull_boxes
 from substep_policy.scene import SceneObject
 
@@ -75,6 +76,7 @@ def choose_release(
     obstacles: list[Obstacle],
     leave_room: bool = False,
     failed: Sequence[Pose] = (),
+    shoulder: np.ndarray | None = None,
 ) -> Release:
     """The cheapest release pose: near the middle, little turning, nothing in the way of the object or of the hand.
 
@@ -83,8 +85,9 @@ def choose_release(
         obstacles: all but the object itself; the owner of a plain-object destination does not count for the object.
         leave_room: prefer a side to the middle, because something of the same kind may have to go there too.
         failed: hand poses that the arm could not get to.
+        shoulder: (3,) m where the arm begins, see ``find_shoulder``.
     """
-    planner = _Planner(thing, hand, destination, obstacles, leave_room, failed)
+    planner = _Planner(thing, hand, destination, obstacles, leave_room, failed, shoulder)
     best = planner.cheapest([(each, spot) for each in planner.orientations() for spot in planner.spots()])
     if not destination.is_object:
         best = planner.cheapest([(best.orientation, best.spot + offset) for offset in _grid(_FINE)])
@@ -100,8 +103,9 @@ class _Planner:
         obstacles: list[Obstacle],
         leave_room: bool,
         failed: Sequence[Pose],
+        shoulder: np.ndarray | None,
     ) -> None:
-        self._failed = failed
+        self._failed, self._shoulder = failed, shoulder
         self._thing, self._hand, self._destination, self._leave_room = thing, hand, destination, leave_room
         self._now = pose_of(thing.position, thing.quaternion)
         self._release_from = (hand.pose.inverse() @ self._now).inverse()
@@ -171,6 +175,7 @@ class _Planner:
         cost = orientation.turning + 3.0 * away + 30 * self._outside(rotation, shift)
         hand = Pose(origin, rotation) @ self._release_from
         cost += _OUT_OF_REACH * sum(_is_like(hand, other) for other in self._failed)
+        cost += 100 * overreach(self._shoulder, hand)
         return _Candidate(orientation, spot, cost, origin)
 
     def _outside(self, rotation: np.ndarray, shift: np.ndarray) -> float:

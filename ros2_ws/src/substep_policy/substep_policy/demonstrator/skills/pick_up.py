@@ -130,7 +130,7 @@ class PickUp:
         if not candidates:
             raise ValueError(f"{thing.name} is too wide for the hand in every direction: {thing.upper - thing.lower} m")
         obstacles = BoxSet.of([obstacle.box for obstacle in view.obstacles(thing.name)])
-        self._grasp = choose_grasp(thing, candidates, view.hand.pose, obstacles, self._failed)
+        self._grasp = choose_grasp(thing, candidates, view.hand.pose, obstacles, self._failed, view.shoulder)
         self._planned_for = now
 
 

@@ -97,7 +97,9 @@ class Place:
         if self._release is None or self._is_far(hand) and _has_slipped(self._held, held):
             destination = self._destination(view, thing)
             room = _has_its_like_elsewhere(view, thing, destination)
-            self._release = choose_release(thing, view.hand, destination, obstacles, room, self._out_of_reach)
+            self._release = choose_release(
+                thing, view.hand, destination, obstacles, room, self._out_of_reach, view.shoulder
+            )
             self._held = held
         goal = self._release.hand
         error = goal.position - hand.position

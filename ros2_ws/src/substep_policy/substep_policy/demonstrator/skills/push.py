@@ -10,11 +10,13 @@ from substep_policy.demonstrator.destinations import Destination, find_destinati
 from substep_policy.demonstrator.frames import Pose, angle_between, yaw
 from substep_policy.demonstrator.grounding import find_object
 from substep_policy.demonstrator.hand import MAX_OPENING, TIP_LENGTH, hand_depths, tilted_hand
+from substep_policy.demonstrator.robot import overreach
 from substep_policy.demonstrator.skills.skill import Motion, Standstill, View
 from substep_policy.demonstrator.travel import Traveller
 from substep_policy.scene import SceneObject
 
 _TILT = np.radians(20)  # the palm leans over the thing, away from what stands behind the hand
+_FAR_TILT = np.radians(32)  # the same where the arm would have to stretch too far
 _ABOVE_TABLE = 0.005  # of the fingertips
 _BEHIND = -0.003  # m from the outline, where the hand comes down: the thing bulges out between its fingers
 _SLANTS = np.radians([0, 12, -12, 25, -25])  # of the hand to the way
@@ -71,7 +73,7 @@ class Push:
         if self._facing is None:
             self._facing, self._still = self._clear_facing(view, thing, way), 0
         facing, sideways = self._facing, np.array([-self._facing[1], self._facing[0]])
-        start = _behind(thing, facing)
+        start = _behind(thing, facing, view.shoulder)
         offset = hand.position[:2] - box.position[:2]
         behind, aside = -float(offset @ facing), float(offset @ sideways)
         in_line = abs(aside) < 0.025 and 0 < behind < _radius(thing) + 0.03
@@ -90,7 +92,9 @@ class Push:
         close = obstacles.near(thing.position[:2], 0.4)
         facings = [yaw(slant)[:2, :2] @ (way / np.linalg.norm(way)) for slant in _SLANTS]
         depths = [
-            hand_depths([_behind(thing, facing).raised(height) for height in _SWEEP], MAX_OPENING, close).max()
+            hand_depths(
+                [_behind(thing, facing, view.shoulder).raised(height) for height in _SWEEP], MAX_OPENING, close
+            ).max()
             for facing in facings
         ]
         return facings[int(np.argmin(np.maximum(np.array(depths) + 0.003, 0)))]
@@ -111,9 +115,12 @@ def _radius(thing: SceneObject) -> float:
     return float(np.min(thing.upper[:2] - thing.lower[:2]) / 2)
 
 
-def _behind(thing: SceneObject, facing: np.ndarray) -> Pose:
+def _behind(thing: SceneObject, facing: np.ndarray, shoulder: np.ndarray | None) -> Pose:
     """The hand down on the table behind the thing, fingers side by side across ``facing`` (2,)."""
     box = body_box(thing)
     position = np.array([*(box.position[:2] - facing * (_radius(thing) + _BEHIND)), box.bottom])
     across = np.array([-facing[1], facing[0], 0.0])
-    return Pose(position, tilted_hand(-np.array([*facing, 0.0]), _TILT, across)).raised(_ABOVE_TABLE + TIP_LENGTH)
+    tilts = (_TILT, _FAR_TILT)
+    poses = [Pose(position, tilted_hand(-np.array([*facing, 0.0]), tilt, across)) for tilt in tilts]
+    near, far = (pose.raised(_ABOVE_TABLE + TIP_LENGTH) for pose in poses)
+    return far if overreach(shoulder, near) > 0 else near

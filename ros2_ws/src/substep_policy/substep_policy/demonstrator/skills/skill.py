@@ -12,6 +12,7 @@ from substep_policy.demonstrator.controller import Pace
 from substep_policy.demonstrator.frames import Pose, angle_between
 from substep_policy.demonstrator.hand import Hand
 from substep_policy.demonstrator.obstacles import Obstacle, find_obstacles
+from substep_policy.demonstrator.robot import find_shoulder
 from substep_policy.demonstrator.travel import Load
 from substep_policy.scene import SceneObject, SceneState
 
@@ -29,6 +30,10 @@ class View:
 
     def obstacles(self, *without: str) -> list[Obstacle]:
         return find_obstacles(self.scene, frozenset(without))
+
+    @property
+    def shoulder(self) -> np.ndarray | None:
+        return find_shoulder(self.scene)
 
     @property
     def is_slow(self) -> bool:
