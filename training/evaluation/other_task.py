@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from libero_bridge.tasks import load_task, task_names
 from substep_planner.decomposers.library import find_plan, shipped_library
+from substep_planner.plan import Library
 
 
 def other_instruction(suite: str, task: int) -> str:
@@ -18,10 +19,11 @@ def other_instruction(suite: str, task: int) -> str:
     others = [other for other in instructions[1:] if other != instructions[0]]
     if not others:
         raise ValueError(f"suite {suite!r} has no task with another instruction than {instructions[0]!r}")
-    length = _substeps(suite, instructions[0])
-    return next((other for other in others if _substeps(suite, other) == length), others[0])
+    library = shipped_library()
+    length = _substeps(library, suite, instructions[0])
+    return next((other for other in others if _substeps(library, suite, other) == length), others[0])
 
 
-def _substeps(suite: str, instruction: str) -> int:
-    found = find_plan(shipped_library(), instruction, suite)
+def _substeps(library: Library, suite: str, instruction: str) -> int:
+    found = find_plan(library, instruction, suite)
     return len(found[1].substeps) if found else 0

@@ -1,0 +1,180 @@
+"""What can be asked of an evaluation, what is refused, and how the ROS graph is asked for the same."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from libero_bridge.placement import Placement
+from libero_bridge.tasks import load_task, task_names
+from substep_bringup.arguments import config_from_texts
+from substep_bringup.exit_codes import ExitCode
+from substep_bringup.graph import GraphConfig
+from substep_bringup.session.summary import Outcome, summarise
+from substep_bringup.session.tracker import Event, History, SubstepRecord
+from substep_planner.planner_parameters import PlannerRegistry, declare
+from training.evaluation.episodes import EpisodeKey, jobs, planned
+from training.evaluation.evaluate import PRESETS, main
+from training.evaluation.figures import figures
+from training.evaluation.other_task import other_instruction
+from training.evaluation.probes import PROBES, held_out_wording
+from training.evaluation.records import ResultFolder
+from training.evaluation.settings import FOUR_SUITES, CompletionChoice, EpisodeSettings, Selection, episode_start
+from training.evaluation.through_graph import node_parameters, planned_substeps, record_from_summary, sim_arguments
+from training.paraphrases import training_wordings
+from training.splits import EVALUATION_INIT_STATES, EVALUATION_SEEDS
+
+KEY = EpisodeKey("libero_object", 0, "policy", "eos", "benchmark", 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["demonstrator", "--probes", "crystal_ball"], "unknown probe 'crystal_ball'"),
+        (["demonstrator", "--switch-rules", "whim"], "unknown switch rule 'whim'"),
+        (["demonstrator", "--switch-rules", "eos", "eos"], "expected one or more different ones"),
+        (["demonstrator", "--switch-rules", "vision"], "'vision' needs a completion scorer"),
+        (["demonstrator", "--suites", "libero_goal", "--tasks", "10"], "task 10 is not in suite 'libero_goal'"),
+        (["demonstrator", "--placements", "random"], "placements.0 is 'random'"),
+        (["demonstrator", "--first", "1000000"], "episode 1000001 has no evaluation seed"),
+        (["demonstrator", "--episodes", "0"], "episodes is 0"),
+        (["demonstrator", "--horizon", "0"], "horizon is 0"),
+        (["demonstrator", "--through", "graph", "--probes", "replay", "eos"], "probes replay, eos cannot be played"),
+        (["no_such_policy", "--probes", "policy"], "unknown policy 'no_such_policy'"),
+    ],
+)
+def test_what_cannot_be_played_is_refused_before_anything_starts(tmp_path: Path, capsys, options, message):
+    assert main([*options, "--out", str(tmp_path / "out")]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_episodes_start_from_the_evaluation_part_alone():
+    starts = [episode_start(number) for number in range(50)]
+    assert all(state in EVALUATION_INIT_STATES and seed in EVALUATION_SEEDS for state, seed in starts)
+    assert len({state for state, _ in starts[:20]}) == 20 and len({seed for _, seed in starts}) == 50
+
+
+def test_a_selection_is_played_once_and_the_rest_of_it_later():
+    selection = Selection(
+        suites=("libero_object",),
+        tasks=(0, 4),
+        probes=("policy", "replay", "eos"),
+        placements=(Placement.BENCHMARK, Placement.WIDENED),
+        switch_rules=("eos", "either"),
+        episodes=3,
+        probe_episodes=1,
+    )
+    keys = list(planned(selection))
+    assert len(set(keys)) == len(keys) == 2 * (2 * 2 * 3 + 2 + 2)
+    assert {key.rule for key in keys if key.probe == "replay"} == {"eos"}
+    settings = EpisodeSettings(policy="demonstrator")
+    rest = [key for job in jobs(settings, selection, keys[:7], most=4) for key in job.episodes]
+    assert rest == keys[7:]
+    assert all(len(job.episodes) <= 4 for job in jobs(settings, selection, (), most=4))
+
+
+def test_presets_can_be_played():
+    for preset in PRESETS.values():
+        assert set(preset["probes"]) <= set(PROBES) and {"policy", "replay", "eos"} <= set(preset["probes"])
+
+
+def test_a_changed_setting_is_named(tmp_path: Path):
+    ResultFolder(tmp_path, EpisodeSettings(policy="demonstrator"))
+    ResultFolder(tmp_path, EpisodeSettings(policy="demonstrator"))
+    with pytest.raises(ValueError, match="retries 1, now 5"):
+        ResultFolder(tmp_path, EpisodeSettings(policy="demonstrator", retries=5))
+
+
+@pytest.mark.parametrize("suite", FOUR_SUITES)
+def test_the_other_task_is_another_one_of_the_suite(suite: str):
+    sentences = {load_task(suite, task).instruction for task in range(len(task_names(suite)))}
+    for task in range(len(task_names(suite))):
+        other = other_instruction(suite, task)
+        assert other in sentences - {load_task(suite, task).instruction}
+
+
+def test_wordings_are_held_out_and_change_with_the_episode():
+    text = "place the alphabet soup in the basket"
+    told = [held_out_wording(text, episode) for episode in range(4)]
+    assert len(set(told)) == 4 and not set(told) & set(training_wordings(text))
+    assert held_out_wording("wiggle", 0) == "wiggle"
+
+
+# --- through the graph ---
+
+
+class Parameters(dict):
+    """Stands in for the planner node's parameters: takes what is declared."""
+
+    def declare(self, name: str, default, *rest, **options) -> None:
+        self[name] = default
+
+
+def test_the_graph_is_asked_for_the_same_episode(tmp_path: Path):
+    settings = EpisodeSettings(
+        policy="demonstrator",
+        through="graph",
+        horizon=77,
+        substep_timeout=66,
+        retries=0,
+        completion=CompletionChoice(scorer="open_clip", threshold=0.4),
+    )
+    content = node_parameters(settings, KEY)
+    file = tmp_path / "parameters.yaml"
+    file.write_text(yaml.safe_dump(content))
+    arguments = sim_arguments(settings, KEY, tmp_path, file, filmed=False)
+    pairs = zip(arguments[::2], arguments[1::2], strict=True)
+    texts = {name.removeprefix("--").replace("-", "_"): text for name, text in pairs}
+    config = config_from_texts(GraphConfig, texts)  # reads and checks the file too
+    init_state, seed = episode_start(KEY.number)
+    assert (config.suite, config.task, config.init_state, config.seed) == ("libero_object", 0, init_state, seed)
+    assert (config.horizon, config.placement, config.task_text, config.video) == (77, "benchmark", "", False)
+    declared = Parameters()
+    declare(declared, PlannerRegistry())
+    told = content["/**/planner"]["ros__parameters"]
+    assert set(told) <= set(declared), "the planner knows these parameters"
+    assert all(type(told[name]) is type(declared[name]) for name in told)
+    assert (told["switch_rule"], told["substep_timeout"], told["retries"]) == ("eos", 66, 0)
+
+
+def test_the_graph_tells_the_other_tasks_instruction(tmp_path: Path):
+    key = EpisodeKey("libero_object", 0, "other_task", "eos", "widened", 0)
+    arguments = sim_arguments(EpisodeSettings(policy="demonstrator"), key, tmp_path, tmp_path / "p.yaml", False)
+    assert arguments[arguments.index("--task-text") + 1] == other_instruction("libero_object", 0)
+    whole = EpisodeKey("libero_object", 0, "whole_task", "eos", "benchmark", 0)
+    parameters = node_parameters(EpisodeSettings(policy="demonstrator"), whole)
+    assert parameters["/**/planner"]["ros__parameters"]["decomposers"] == ["whole_task"]
+    assert (planned_substeps(KEY), planned_substeps(whole)) == (2, 1)
+
+
+@pytest.mark.parametrize(("ended", "success", "completed"), [("goal reached", True, 2), ("episode_ended", False, 1)])
+def test_a_runs_summary_becomes_a_record_like_the_others(ended: str, success: bool, completed: int):
+    substeps = (
+        SubstepRecord("a1", 0, "pick up the alphabet soup", "it is held", steps=44, ended="eos"),
+        SubstepRecord("a1", 1, "place the alphabet soup in the basket", "it is there", steps=56, ended=ended),
+    )
+    history = History(
+        status=None,
+        plan_source="library:libero_object",
+        substeps=substeps,
+        events=(Event(0, 0, "started"), Event(44, 1, "advanced: eos")),
+        inference_times=(0.01, 0.03),
+        chunks={"played": 60, "played_eos": 1},
+        rejections={},
+        model="compact:x",
+        wall_time=5.0,
+        steps_per_second=20.0,
+    )
+    outcome = Outcome(ExitCode.SUCCESS if success else ExitCode.TASK_FAILED, "…", success)
+    summary = summarise(outcome, history, None, {}, "", datetime(2026, 1, 1), 9.0)
+    record = record_from_summary(KEY, summary)
+    assert [(step["ended"], step["advanced"]) for step in record["substeps"]] == [("eos", True), (ended, False)]
+    assert (record["success"], record["completed"], record["planned"]) == (success, completed, 2)
+    tables = figures([record])
+    assert tables["success"][-1]["successes"] == int(success)
+    assert tables["endings"][-1]["substeps"] == {"eos": 1, ended: 1}
+    assert tables["advances"][-1] | {"delays": []} == tables["advances"][-1], "nothing can be judged from outside"
