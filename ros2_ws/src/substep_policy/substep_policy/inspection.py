@@ -22,9 +22,9 @@ from substep_policy.backbones.openvla.published_config import MODEL_TYPE, read_j
 from substep_policy.backbones.openvla.published_config import read_config as read_openvla_config
 from substep_policy.checkpoint import CONFIG_FILE, CheckpointError, read_config
 from substep_policy.checkpoint_part import Part, check_surplus, compact_parts
-from substep_policy.compact_policy import load_preprocessor
 from substep_policy.eos import EosSource
 from substep_policy.hub import checkpoint_folder
+from substep_policy.instruction_tokens import TOKENIZER_FILE, InstructionTokenizer
 from substep_policy.model import EosDetection, ModelConfig, SubstepModel, build_model
 from substep_policy.normalization import load_statistics, read_statistics_file
 from substep_policy.openvla_model import OpenVLAModelConfig, build_openvla
@@ -84,12 +84,20 @@ def inspect_compact(folder: Path) -> Report:
     with torch.device("meta"):
         model = build_model(config)
     parts = compact_parts(folder, model)
-    proprio = _attempt(lambda: load_statistics(folder, next(iter(read_statistics_file(folder)))).proprio)
-    tokenizer = proprio if _is_error(proprio) else _attempt(lambda: load_preprocessor(folder, config, proprio))
-    findings += [_misfit("tokenizer", tokenizer) if _is_error(tokenizer) else Finding("tokenizer", FITS, "")]
+    findings.append(_compact_tokenizer(folder, config))
     findings = [*_weights(parts), _eos(config.eos, config.action_head.type), *findings, _total(model)]
     cameras = ", ".join(config.preprocessing.cameras)
     return Report(f"{folder}: compact, chunks of {config.chunk_length} actions, cameras {cameras}", tuple(findings))
+
+
+def _compact_tokenizer(folder: Path, config: ModelConfig) -> Finding:
+    path, length = folder / TOKENIZER_FILE, config.preprocessing.max_instruction_tokens
+    loaded = _attempt(lambda: InstructionTokenizer.load(path, length))
+    if _is_error(loaded):
+        return _misfit("tokenizer", loaded)
+    size = config.backbone.vocabulary_size
+    fits = loaded.vocabulary_size <= size
+    return Finding("tokenizer", FITS if fits else MISFIT, f"{loaded.vocabulary_size} tokens, the model knows {size}")
 
 
 def inspect_openvla(folder: Path) -> Report:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from substep_policy import inspection
 from substep_policy.checkpoint import (
     CheckpointError,
     export_model,
@@ -179,3 +180,16 @@ def test_latency_is_measured_for_a_checkpoint(toy_checkpoint: Path, capsys):
 
 def test_the_default_model_keeps_to_twelve_million_parameters():
     assert sum(parameter.numel() for parameter in build_model(ModelConfig()).parameters()) <= 12_000_000
+
+
+def test_inspection_names_what_a_checkpoint_holds_and_what_it_lacks(toy_checkpoint: Path, capsys):
+    assert inspection.main([str(toy_checkpoint)]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "compact, chunks of 8 actions, cameras agentview, eye_in_hand" in text
+    assert "action head l1; EOS: head, threshold 0.03, first" in text
+    assert "complete: it can be loaded" in text
+    find_component(toy_checkpoint, "eos_head").unlink()
+    (toy_checkpoint / "dataset_statistics.json").unlink()
+    assert inspection.main([str(toy_checkpoint)]) == 1
+    text = capsys.readouterr().out
+    assert "has no eos_head--latest_checkpoint.pt" in text and "dataset_statistics.json is missing" in text
