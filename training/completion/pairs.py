@@ -71,25 +71,33 @@ class Shown:
 
 
 class PairTable:
-    """All pairs of the data by kind."""
+    """All pairs of the data by kind. Tasks count alike, however many episodes they have."""
 
     def __init__(self, episodes: Sequence[ShownEpisode]) -> None:
         """Raises: ValueError: no substep comes to its end in them."""
         self.episodes = episodes
         self.kinds: dict[str, list[Shown]] = {kind: [] for kind in vars(PairShares())}
+        self._tasks: dict[str, list[list[Shown]]] = {}
         for number, episode in enumerate(episodes):
             for kind, shown in _pairs(number, episode):
                 self.kinds[kind].append(shown)
         self.kinds["foreign"] = [shown for shown in self.kinds["positive"] if self._foreign_to(shown)]
         if not self.kinds["positive"]:
             raise ValueError("there is nothing to train on: no frame shows the end of a substep")
+        for kind, found in self.kinds.items():
+            tasks: dict[tuple[str, str], list[Shown]] = {}
+            for shown in found:
+                outline = episodes[shown.episode].outline
+                tasks.setdefault((outline.suite, outline.task), []).append(shown)
+            self._tasks[kind] = list(tasks.values())
 
     def __str__(self) -> str:
         return ", ".join(f"{len(found)} {kind}" for kind, found in self.kinds.items())
 
     def draw(self, kind: str, random: np.random.Generator) -> tuple[Shown, Substep, float]:
         """A pair of that kind: the frame, the substep it is asked about, and whether that is done."""
-        shown = self.kinds[kind][random.integers(len(self.kinds[kind]))]
+        task = self._tasks[kind][random.integers(len(self._tasks[kind]))]
+        shown = task[random.integers(len(task))]
         outline = self.episodes[shown.episode].outline
         if kind == "foreign":
             choices = self._foreign_to(shown)

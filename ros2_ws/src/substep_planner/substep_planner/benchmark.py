@@ -1,7 +1,7 @@
-"""What the planner costs per camera frame, without the scorer's model: ``python -m substep_planner.benchmark``.
+"""What the planner costs per moment seen, without the scorer's model: ``python -m substep_planner.benchmark``.
 
-Each frame goes its whole way: serialised image, deserialisation, mailbox, debouncing, event, state machine, feedback
-message.
+A moment is what two cameras see. It goes its whole way: serialised images, deserialisation, putting together, mailbox,
+debouncing, event, state machine, feedback message.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image
 
+from substep_planner.completion.views import CameraViews
 from substep_planner.completion.watcher import CompletionWatcher, WatchSettings
 from substep_planner.decomposers.base import SourcedPlan
 from substep_planner.decomposers.rules.decomposer import plan_by_rules
@@ -34,7 +35,7 @@ class NoModel:
     """Scores at no cost, always below the threshold."""
 
     name = "none"
-    cameras = ("agentview",)
+    cameras = ("agentview", "eye_in_hand")
     threshold = 0.5
 
     def begin_plan(self, substeps) -> None: ...
@@ -53,12 +54,12 @@ def _running_manager() -> tuple[SubstepManager, Activate]:
     return manager, next(command for command in commands if isinstance(command, Activate))
 
 
-def _views(message: Image) -> dict[str, np.ndarray]:
-    return {"agentview": image_from_message(message)}
+def _views(messages: Mapping[str, Image]) -> dict[str, np.ndarray]:
+    return {camera: image_from_message(message, camera) for camera, message in messages.items()}
 
 
 def overheads(height: int, width: int) -> list[float]:
-    """Seconds per frame of that size in pixels."""
+    """Seconds per moment, with images of that size in pixels."""
     manager, activate = _running_manager()
     done = threading.Event()
 
@@ -72,13 +73,21 @@ def overheads(height: int, width: int) -> list[float]:
     watcher.watch(activate.key, activate.plan)
     image = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
     frames = [
-        serialize_message(image_to_message(image, to_time(number * STEP), "agentview")) for number in range(FRAMES)
+        {
+            camera: serialize_message(image_to_message(image, to_time(number * STEP), camera))
+            for camera in NoModel.cameras
+        }
+        for number in range(FRAMES)
     ]
+    together = CameraViews(NoModel.cameras)
     times = []
-    for frame in frames:
+    for views in frames:
         started = time.perf_counter()
-        message = deserialize_message(frame, Image)
-        watcher.offer(to_nanoseconds(message.header.stamp), partial(_views, message))
+        for camera, serialised in views.items():
+            message = deserialize_message(serialised, Image)
+            stamp = to_nanoseconds(message.header.stamp)
+            complete = together.add(camera, stamp, message)
+        watcher.offer(stamp, partial(_views, complete))
         done.wait()
         done.clear()
         times.append(time.perf_counter() - started)
@@ -90,7 +99,7 @@ def main() -> int:
     for height, width in ((128, 128), (256, 256), (480, 640)):
         times = sorted(overheads(height, width))
         median, p99 = statistics.median(times), times[int(0.99 * len(times))]
-        print(f"{width}x{height}: median {1e3 * median:.2f} ms, p99 {1e3 * p99:.2f} ms a frame ({FRAMES} frames)")
+        print(f"{width}x{height}: median {1e3 * median:.2f} ms, p99 {1e3 * p99:.2f} ms a moment ({FRAMES} of them)")
     return 0
 
 

@@ -11,7 +11,7 @@ import functools
 import traceback
 import uuid
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -25,7 +25,8 @@ from substep_interfaces.action import ExecuteTask
 from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, EpisodeStatus, SceneState
 from substep_interfaces.srv import DecomposeTask
 
-from substep_planner import planner_messages, planner_parameters
+from substep_planner import planner_diagnostics, planner_messages, planner_parameters
+from substep_planner.completion.views import CameraViews
 from substep_planner.completion.watcher import CompletionWatcher
 from substep_planner.decomposers.base import PlanRequest, SourcedPlan
 from substep_planner.decomposers.fallback import Decomposition, decompose
@@ -40,7 +41,6 @@ from substep_planner.task_loop import TaskLoop
 from substep_policy.messages import image_from_message, to_nanoseconds
 from substep_policy.node_main import run_node
 from substep_policy.node_parameters import BadParameter, NodeParameters
-from substep_policy.observation_sync import ObservationSync
 
 HEARTBEAT_PERIOD = 1.0  # s
 LEAVE_TAKING = 0.5  # s between the end of the task and that of a node that cannot go on
@@ -83,6 +83,7 @@ class PlannerNode(LifecycleNode):
         self._scene = b""  # newest SceneState, serialised: its names are looked up when a plan is asked for
         self._picture = NewestPicture()
         self._watcher: CompletionWatcher | None = None
+        self._views: CameraViews | None = None
         self._fault: Exception | None = None
         self._fault_noticed = self.create_guard_condition(self._take_leave)
         self._entities: list = []
@@ -154,7 +155,7 @@ class PlannerNode(LifecycleNode):
             subscriptions.append(self.create_subscription(Image, topic, handle, qos_profile_sensor_data, raw=True))
         if self._settings.scorer is not None:
             cameras = self._settings.scorer.cameras
-            self._views = ObservationSync(cameras)
+            self._views = CameraViews(cameras)
             subscriptions += [self._subscribe_to_camera(camera) for camera in cameras]
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # beats on when simulated time stands still
         timer = self.create_timer(HEARTBEAT_PERIOD, self._publish_diagnostics, clock=steady)
@@ -207,8 +208,7 @@ class PlannerNode(LifecycleNode):
         if watcher is None:
             return
         stamp = to_nanoseconds(message.header.stamp)
-        self._views.add(camera, stamp, message)
-        if (views := self._views.messages(stamp)) is not None:
+        if (views := self._views.add(camera, stamp, message)) is not None:
             watcher.offer(stamp, lambda: {name: image_from_message(view, name) for name, view in views.items()})
 
     def _on_scene(self, serialised: bytes) -> None:
@@ -344,12 +344,15 @@ class PlannerNode(LifecycleNode):
         if not self._is_active or not self.context.ok():
             return
         name = self.get_fully_qualified_name().lstrip("/")
-        level, message, values = _task_status(self._last)
-        task = DiagnosticStatus(level=level, name=f"{name}: task", message=message, hardware_id=name, values=values)
-        goals = DiagnosticStatus(level=DiagnosticStatus.OK, name=f"{name}: goals", hardware_id=name)
-        goals.message = "busy" if self._desk.busy else "ready"
-        goals.values = _values({"last_rejection": self._last_rejection})
-        array = DiagnosticArray(status=[task, goals, _plan_status(name, self._last_plan)])
+        statuses = [
+            planner_diagnostics.task_status(name, self._last),
+            planner_diagnostics.goals_status(name, self._desk.busy, self._last_rejection),
+            planner_diagnostics.plan_status(name, self._last_plan),
+            planner_diagnostics.completion_status(name, self._settings.scorer, self._views),
+        ]
+        if statuses[-1].level == DiagnosticStatus.ERROR:
+            self.get_logger().error(statuses[-1].message, once=True)
+        array = DiagnosticArray(status=statuses)
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 
@@ -374,33 +377,6 @@ class _GoalOutlet:
 
     def is_cancel_requested(self) -> bool:
         return self._goal.is_cancel_requested
-
-
-def _task_status(last: Report | Finish | None) -> tuple[bytes, str, list[KeyValue]]:
-    if last is None:
-        return DiagnosticStatus.OK, "no task yet", []
-    if isinstance(last, Finish):
-        level = DiagnosticStatus.OK if last.as_wished else DiagnosticStatus.ERROR
-        values = {"error_code": f"{last.code.value} {last.code.name}", "plan_source": last.source,
-                  "substeps_completed": last.completed, "substeps_total": last.total}  # fmt: skip
-        return level, last.message, _values(values)
-    values = {"plan_id": last.key.plan_id, "plan_source": last.source, "substep_index": last.key.index,
-              "substeps_total": len(last.plan), "attempt": last.key.attempt, "steps": last.steps,
-              "eos_probability": last.eos_probability, "similarity": last.similarity}  # fmt: skip
-    return DiagnosticStatus.OK, last.plan[last.key.index].instruction, _values(values)
-
-
-def _plan_status(name: str, last: Decomposition | None) -> DiagnosticStatus:
-    status = DiagnosticStatus(level=DiagnosticStatus.OK, name=f"{name}: plan", message="no plan yet", hardware_id=name)
-    if last is not None:
-        status.level = DiagnosticStatus.WARN if last.remarks else DiagnosticStatus.OK
-        status.message = f"plan by {last.sourced.source}"
-        status.values = _values({"source": last.sourced.source, "remarks": "; ".join(last.remarks)})
-    return status
-
-
-def _values(values: dict) -> list[KeyValue]:
-    return [KeyValue(key=key, value=str(value)) for key, value in values.items()]
 
 
 def main() -> int:
