@@ -19,7 +19,7 @@ from substep_planner.planner_parameters import PlannerRegistry, declare
 from training.evaluation.episodes import EpisodeKey, jobs, planned
 from training.evaluation.evaluate import PRESETS, main
 from training.evaluation.figures import figures
-from training.evaluation.other_task import other_instruction
+from training.evaluation.instructions import other_instruction, reworded_instruction
 from training.evaluation.probes import PROBES, held_out_wording
 from training.evaluation.records import ResultFolder
 from training.evaluation.settings import FOUR_SUITES, CompletionChoice, EpisodeSettings, Selection, episode_start
@@ -36,7 +36,7 @@ KEY = EpisodeKey("libero_object", 0, "policy", "eos", "benchmark", 3)
         (["demonstrator", "--probes", "crystal_ball"], "unknown probe 'crystal_ball'"),
         (["demonstrator", "--switch-rules", "whim"], "unknown switch rule 'whim'"),
         (["demonstrator", "--switch-rules", "eos", "eos"], "expected one or more different ones"),
-        (["demonstrator", "--switch-rules", "vision"], "'vision' needs a completion scorer"),
+        (["demonstrator", "--switch-rules", "vision", "--completion", "none"], "'vision' needs a completion scorer"),
         (["demonstrator", "--suites", "libero_goal", "--tasks", "10"], "task 10 is not in suite 'libero_goal'"),
         (["demonstrator", "--placements", "random"], "placements.0 is 'random'"),
         (["demonstrator", "--first", "1000000"], "episode 1000001 has no evaluation seed"),
@@ -95,6 +95,11 @@ def test_the_other_task_is_another_one_of_the_suite(suite: str):
     for task in range(len(task_names(suite))):
         other = other_instruction(suite, task)
         assert other in sentences - {load_task(suite, task).instruction}
+
+
+def test_a_task_is_reworded_another_way_each_episode():
+    told = [reworded_instruction("libero_goal", 8, episode) for episode in range(2)]
+    assert len(set(told)) == 2 and "put the bowl on the plate" not in told and all(told)
 
 
 def test_wordings_are_held_out_and_change_with_the_episode():

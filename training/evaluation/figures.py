@@ -20,16 +20,21 @@ ALL = "all"
 
 def figures(records: Sequence[Record]) -> dict[str, list[dict[str, Any]]]:
     """Every table of the report."""
-    tasks = [record for record in records if not isinstance(PROBES[record["probe"]], BoundaryProbe)]
-    boundaries = [record for record in records if isinstance(PROBES[record["probe"]], BoundaryProbe)]
+    tasks = [record for record in records if not _is_boundaries(record)]
+    boundaries = [record for record in records if _is_boundaries(record)]
     return {
-        "success": _table(tasks, success, by_task=True),
+        "success": success_rows(records),
         "advances": _table([record for record in tasks if _is_judged(record)], advances),
         "endings": _table(tasks, endings),
         "substeps": list(_substeps(record for record in tasks if record["probe"] == "policy")),
         "eos": _table(boundaries, eos, by_task=True),
         "latency": _table(tasks, latencies),
     }
+
+
+def success_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Success of every group, suite and task."""
+    return _table([record for record in records if not _is_boundaries(record)], success, by_task=True)
 
 
 def success(records: Sequence[Record]) -> dict[str, Any]:
@@ -148,6 +153,10 @@ def _split(records: Sequence[Record], *names: str) -> list[tuple[dict[str, Any],
     for record in records:
         groups.setdefault(tuple(record[name] for name in names), []).append(record)
     return [(dict(zip(names, values, strict=True)), members) for values, members in groups.items()]
+
+
+def _is_boundaries(record: Record) -> bool:
+    return isinstance(PROBES[record["probe"]], BoundaryProbe)
 
 
 def _is_judged(record: Record) -> bool:

@@ -30,9 +30,9 @@ from training.evaluation.boundaries import demonstrate, judge_ends
 from training.evaluation.effects import EffectFinder
 from training.evaluation.episodes import EpisodeKey, placement_of
 from training.evaluation.film import Film
+from training.evaluation.instructions import instruction_told
 from training.evaluation.lockstep import LockstepTask, TaskSettings
-from training.evaluation.other_task import other_instruction
-from training.evaluation.probes import PROBES, Actor, TaskProbe, Told, as_planned
+from training.evaluation.probes import PROBES, Actor, TaskProbe, as_planned
 from training.evaluation.records import record_of
 from training.evaluation.settings import CompletionChoice, EpisodeSettings, episode_start
 from training.evaluation.substep_log import SubstepLog
@@ -82,7 +82,7 @@ class InProcessPlayer:
             rule,
             TaskSettings(
                 decomposers=load_decomposers(probe.decomposers, DecomposerSettings()),
-                instruction=self._instruction(probe),
+                instruction=instruction_told(probe.told, key.suite, key.task, key.number),
                 manager=self._manager(probe),
                 cameras=() if actor.requires_scene else self._settings.cameras,
             ),
@@ -125,11 +125,6 @@ class InProcessPlayer:
         if probe.actor is Actor.REPLAY:
             return Replay(self._recording)
         return self._policy if probe.words is as_planned else Retold(self._policy, probe.words, number)
-
-    def _instruction(self, probe: TaskProbe) -> str:
-        if probe.told is Told.OWN:
-            return ""
-        return other_instruction(self._simulation.suite, self._simulation.task_index)
 
     def _manager(self, probe: TaskProbe) -> ManagerSettings:
         if probe.actor is Actor.REPLAY:  # ends by itself, and is not to begin again

@@ -26,6 +26,8 @@ def success_by_suite(rows: Sequence[Row]) -> str:
     """A panel for each placement: every probe's success in every suite, with intervals."""
     rows = [row for row in rows if row["task"] == ALL]
     placements, suites = _values(rows, "placement"), _values(rows, "suite")
+    suites = suites if len(suites) > 2 else suites[:1]
+    rows = [row for row in rows if row["suite"] in suites]
     names = list(dict.fromkeys(map(label, rows)))
     figure = Figure(figsize=(4.6 * len(placements) + 1.5, 3.4), layout="constrained")
     for axes, placement in zip(figure.subplots(1, len(placements), squeeze=False)[0], placements, strict=True):
@@ -81,7 +83,7 @@ def _points(axes: Axes, at: list[float], rows: list[Row], colour: str, name: str
 
 
 def _percent(axes: Axes, title: str, ticks: Sequence[str], rotation: int) -> None:
-    axes.set(title=title, ylim=(-0.04, 1.04), ylabel="success")
+    axes.set(title=title, xlim=(-0.5, len(ticks) - 0.5), ylim=(-0.04, 1.04), ylabel="success")
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
     axes.set_xticks(range(len(ticks)), [tick.removeprefix("libero_") for tick in ticks], rotation=rotation, fontsize=8)
     axes.grid(axis="y", alpha=0.3)

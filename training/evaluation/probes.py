@@ -26,6 +26,7 @@ class Told(Enum):
     """Whose instruction is carried out."""
 
     OWN = "the task's own"
+    REWORDED = "the same in other words"
     OTHER = "another task's of the suite"
 
 
@@ -83,7 +84,7 @@ class BoundaryProbe:
 
 
 Probe = TaskProbe | BoundaryProbe
-WHOLE_TASK = ("whole_task",)
+WHOLE_TASK, RULES = ("whole_task",), ("rules",)
 
 PROBES: Mapping[str, Probe] = MappingProxyType(
     {
@@ -96,6 +97,11 @@ PROBES: Mapping[str, Probe] = MappingProxyType(
         "no_words": TaskProbe("the policy, told nothing while the plan goes on", words=no_words),
         "other_task": TaskProbe("the policy, told the substeps of another task", told=Told.OTHER, judged=False),
         "wordings": TaskProbe("the policy, told the substeps in words never trained on", words=held_out_wording),
+        "reworded": TaskProbe(
+            "the policy, on a plan made by rules of another wording",
+            told=Told.REWORDED,
+            decomposers=RULES,
+        ),
         "eos": BoundaryProbe("the policy's EOS along the demonstrator's way"),
     }
 )

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from substep_policy.configuration import dump, parse
-from training.evaluation.episodes import EpisodeKey
-from training.evaluation.settings import EpisodeSettings, episode_start
+from training.evaluation.episodes import EpisodeKey, planned, rules_of
+from training.evaluation.settings import EpisodeSettings, Selection, episode_start
 
 EPISODES_FILE = "episodes.jsonl"
 SETTINGS_FILE = "evaluation.json"
@@ -20,6 +20,13 @@ def record_of(key: EpisodeKey, **content: Any) -> dict[str, Any]:
     """A record: what names the episode, what it started from, and what it came to."""
     init_state, seed = episode_start(key.number)
     return asdict(key) | {"init_state": init_state, "seed": seed} | content
+
+
+def _order(key: EpisodeKey, selection: Selection) -> tuple:
+    """Group by group; within them by suite, task and number as they are planned."""
+    placements = [item.value for item in selection.placements]
+    rules = rules_of(key.probe, selection)
+    return selection.probes.index(key.probe), rules.index(key.rule), placements.index(key.placement)
 
 
 def key_of(record: dict[str, Any]) -> EpisodeKey:
@@ -45,6 +52,12 @@ class ResultFolder:
     def keys(self) -> frozenset[EpisodeKey]:
         """Of the episodes that are there."""
         return frozenset(map(key_of, self.records))
+
+    def selected(self, selection: Selection) -> list[dict[str, Any]]:
+        """Records of the selected episodes, in the order in which the selection names things."""
+        by_key = {key_of(record): record for record in self.records}
+        order = sorted(planned(selection), key=lambda key: _order(key, selection))
+        return [by_key[key] for key in order if key in by_key]
 
     def add(self, record: dict[str, Any]) -> None:
         """Keep a finished episode."""

@@ -13,7 +13,7 @@ from training.evaluation.figures import figures
 from training.evaluation.page import render_page
 from training.evaluation.probes import PROBES
 from training.evaluation.provenance import provenance
-from training.evaluation.records import ResultFolder, key_of
+from training.evaluation.records import ResultFolder
 from training.evaluation.settings import EpisodeSettings, Selection
 
 RESULTS_FILE = "results.json"
@@ -22,29 +22,18 @@ PAGE_FILE = "index.html"
 
 def write_report(folder: ResultFolder, settings: EpisodeSettings, selection: Selection, command: str) -> None:
     """Figures of the selected episodes, as far as they were played."""
-    wanted = set(planned(selection))
-    records = sorted(
-        (record for record in folder.records if key_of(record) in wanted),
-        key=lambda record: _order(record, selection),
-    )
+    records = folder.selected(selection)
     results = {
         "made": provenance(command),
         "settings": dump(settings),
         "selection": dump(selection),
-        "episodes": {"planned": len(wanted), "played": len(records)},
+        "episodes": {"planned": len(list(planned(selection))), "played": len(records)},
         "probes": {name: PROBES[name].description for name in selection.probes},
         "videos": [_video(record) for record in records if record.get("video")],
         **figures(records),
     }
     _write(folder.path / RESULTS_FILE, json.dumps(results, indent=1) + "\n")
     _write(folder.path / PAGE_FILE, render_page(results))
-
-
-def _order(record: dict[str, Any], selection: Selection) -> tuple:
-    """As the selection names things."""
-    rules, placements = (*selection.switch_rules, "eos", ""), [item.value for item in selection.placements]
-    group = selection.probes.index(record["probe"]), rules.index(record["rule"]), placements.index(record["placement"])
-    return (*group, record["suite"], record["task"], record["number"])
 
 
 def _video(record: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import Field
 from libero_bridge.placement import Placement
 from libero_bridge.tasks import SUITES, load_task, task_names
 from substep_bringup.graph import GraphConfig
-from substep_planner.completion.registry import NO_SCORER
+from substep_planner.completion.registry import DEFAULT_SCORER, NO_SCORER
 from substep_planner.completion.watcher import WatchSettings
 from substep_planner.recovery import RecoveryLadder
 from substep_planner.substep_manager import ManagerSettings
@@ -37,7 +37,7 @@ class CompletionChoice:
         camera: that contrastive scorers look through.
     """
 
-    scorer: str = NO_SCORER
+    scorer: str = DEFAULT_SCORER
     model: str = ""
     measure: str = "cosine"
     threshold: float | None = None

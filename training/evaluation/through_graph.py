@@ -17,12 +17,14 @@ import yaml
 from libero_bridge.tasks import load_task
 from substep_bringup.exit_codes import ExitCode
 from substep_bringup.run_folder import RunFolder
+from substep_planner.completion.registry import NO_SCORER
 from substep_planner.decomposers.base import PlanRequest
 from substep_planner.decomposers.fallback import decompose
 from substep_planner.decomposers.registry import DecomposerSettings, load_decomposers
+from substep_planner.switch_rules import make_switch_rule
 from training.evaluation.episodes import EpisodeKey
-from training.evaluation.other_task import other_instruction
-from training.evaluation.probes import PROBES, Actor, TaskProbe, Told
+from training.evaluation.instructions import instruction_told
+from training.evaluation.probes import PROBES, Actor, TaskProbe
 from training.evaluation.records import record_of
 from training.evaluation.settings import EpisodeSettings, episode_start
 from training.evaluation.substep_log import ADVANCED
@@ -85,7 +87,7 @@ def sim_arguments(settings: EpisodeSettings, key: EpisodeKey, runs: Path, parame
     values = {
         "suite": key.suite,
         "task": key.task,
-        "task-text": other_instruction(key.suite, key.task) if probe.told is Told.OTHER else "",
+        "task-text": instruction_told(probe.told, key.suite, key.task, key.number),
         "policy": "demonstrator" if probe.actor is Actor.DEMONSTRATOR else settings.policy,
         "placement": key.placement,
         "init-state": init_state,
@@ -111,7 +113,7 @@ def node_parameters(settings: EpisodeSettings, key: EpisodeKey) -> dict[str, Any
         "retries": settings.retries,
         "replans": settings.replans,
         "decomposers": list(_task_probe(key).decomposers),
-        "completion": completion.scorer,
+        "completion": completion.scorer if make_switch_rule(key.rule).uses_vision else NO_SCORER,
         "completion_model": completion.model,
         "completion_measure": completion.measure,
         "completion_threshold": CHECKPOINTS_OWN if completion.threshold is None else completion.threshold,
@@ -157,8 +159,8 @@ def record_from_summary(key: EpisodeKey, summary: dict[str, Any]) -> dict[str, A
 def planned_substeps(key: EpisodeKey) -> int:
     """How many substeps the planner's plan has."""
     probe = _task_probe(key)
-    own = load_task(key.suite, key.task).instruction
-    instruction = other_instruction(key.suite, key.task) if probe.told is Told.OTHER else own
+    told = instruction_told(probe.told, key.suite, key.task, key.number)
+    instruction = told or load_task(key.suite, key.task).instruction
     decomposers = load_decomposers(probe.decomposers, DecomposerSettings())
     return len(decompose(PlanRequest(instruction, key.suite), decomposers).sourced.plan.substeps)
 

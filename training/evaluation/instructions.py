@@ -1,10 +1,32 @@
-"""Which other task's instruction a policy is told to see whether it looks at the words."""
+"""Which instruction the planner is given: the task's own, another wording of it, or another task's."""
 
 from __future__ import annotations
 
 from libero_bridge.tasks import load_task, task_names
 from substep_planner.decomposers.library import find_plan, shipped_library
+from substep_planner.paraphrases import shipped_paraphrases
 from substep_planner.plan import Library
+from training.evaluation.probes import Told
+
+OWN = ""  # as in ExecuteTask: the episode's own instruction
+
+
+def instruction_told(told: Told, suite: str, task: int, episode: int) -> str:
+    """The instruction for an episode; ``OWN`` for the task's own."""
+    match told:
+        case Told.OWN:
+            return OWN
+        case Told.REWORDED:
+            return reworded_instruction(suite, task, episode)
+        case Told.OTHER:
+            return other_instruction(suite, task)
+    raise TypeError(f"{told} is not defined here")
+
+
+def reworded_instruction(suite: str, task: int, episode: int) -> str:
+    """Another wording of the task, another one each episode; its own words where none is known."""
+    wordings = shipped_paraphrases().get(suite, {}).get(load_task(suite, task).instruction)
+    return wordings[episode % len(wordings)] if wordings else OWN
 
 
 def other_instruction(suite: str, task: int) -> str:
