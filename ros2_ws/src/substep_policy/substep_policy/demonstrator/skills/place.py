@@ -105,14 +105,16 @@ class Place:
         error = goal.position - hand.position
         self._stalled = self._stalled + 1 if view.is_slow and np.linalg.norm(error[:2]) < 0.02 else 0
         arrived = np.linalg.norm(error) < _AT_RELEASE and angle_between(hand.rotation, goal.rotation) < _ALIGNED
+        is_far = self._is_far(hand)
         is_stuck = self._standstill.is_stuck(hand) and not arrived
-        if is_stuck and self._is_far(hand):
+        rests = self._stalled > _STALLED_STEPS or is_stuck and not is_far
+        if is_stuck and is_far:
             self._out_of_reach.append(goal)
-        if is_stuck or self._stalled > _STALLED_STEPS and abs(error[2]) > 0.05:
+        if is_stuck and is_far or rests and abs(error[2]) > 0.05:
             self._lift_to, self._stalled = hand.position[2] + 0.08, 0
         if hand.position[2] < self._lift_to:
             return self._lift(view)
-        if arrived or self._stalled > _STALLED_STEPS:
+        if arrived or rests:
             return self._open_here(hand)
         funnel = Funnel(width=0.006, slope=4.0, height=0.05)
         return Motion(self._traveller.waypoint(hand, goal, obstacles, load_of(thing, hand), funnel), CLOSED, _CARRYING)
