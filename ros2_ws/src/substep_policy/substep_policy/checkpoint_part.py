@@ -30,7 +30,7 @@ class Part:
         module: may be on the meta device; ``load`` gives it weights.
         find: where its files are; raises CheckpointError when there are none.
         names: key in the files -> key in the module.
-        convert: what is done to the state after reading, e.g. merging LoRA layers that were saved with it.
+        convert: what is done to a file's state after reading, e.g. merging LoRA layers that were saved with it.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Part:
     names: Mapping[str, str]
     convert: Callable[[State], State] = field(default=dict)
 
-    def state(self, device: str = "cpu") -> State:
-        """By key in the files; "meta" reads shapes and types alone. Raises: CheckpointError: missing or damaged."""
-        state: dict[str, Tensor] = {}
+    def shapes(self) -> State:
+        """By key in the files, on the meta device. Raises: CheckpointError: a file is missing or damaged."""
+        shapes: dict[str, Tensor] = {}
         for path in self.find():
-            state |= read_state(path, device)
-        return self.convert(state)
+            shapes |= self.convert(read_state(path, "meta"))
+        return shapes
 
     def misfits(self, state: State) -> list[str]:
         """In words, what does not fit the module."""
@@ -52,15 +52,15 @@ class Part:
 
     def check(self) -> None:
         """Raises: CheckpointError: a file is missing or damaged; a key is missing, unknown, or has another shape."""
-        where = self.find()[0]
-        check_fit(
-            self.state("meta"), self._expected(), f"{self.name}: {where} does not fit {type(self.module).__name__}"
-        )
+        what = f"{self.name}: {self.find()[0]} does not fit {type(self.module).__name__}"
+        check_fit(self.shapes(), self._expected(), what)
 
     def load(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Give the module these weights, after ``check``."""
-        state = {self.names[name]: value.to(device, dtype) for name, value in self.state().items()}
-        self.module.load_state_dict(state, strict=False, assign=True)
+        """Give the module these weights, after ``check``. One file at a time is in memory beside the module."""
+        for path in self.find():
+            state = self.convert(read_state(path))
+            moved = {self.names[name]: value.to(device, dtype) for name, value in state.items()}
+            self.module.load_state_dict(moved, strict=False, assign=True)
 
     def _expected(self) -> State:
         own = self.module.state_dict()

@@ -148,7 +148,7 @@ def _weights(parts: Sequence[Part]) -> list[Finding]:
 
 def _weights_of(part: Part) -> Finding:
     try:
-        files, state = part.find(), part.state("meta")
+        files, state = part.find(), part.shapes()
     except ValueError as error:
         return _misfit(part.name, error)
     problems = part.misfits(state)

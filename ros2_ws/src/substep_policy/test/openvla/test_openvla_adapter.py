@@ -47,7 +47,7 @@ def move_weights_to_base(folder: Path) -> Path:
 
 def write_adapter(folder: Path, peft_model: nn.Module, base: str) -> Path:
     peft_model.peft_config["default"].base_model_name_or_path = base
-    peft_model.save_pretrained(folder / "lora_adapter")
+    peft_model.save_pretrained(folder / "lora_adapter", save_embedding_layers=False)  # else it asks the hub
     return folder / "lora_adapter" / "adapter_model.safetensors"
 
 

@@ -38,10 +38,17 @@ def base_folder(folder: Path) -> Path:
 
 
 def adapter_scale(folder: Path) -> float | None:
-    """What the adapter's product is multiplied with; None where there is no adapter that says so."""
+    """What the adapter's product is multiplied with; None where there is no adapter that says so.
+
+    Raises:
+        CheckpointError: the adapter's configuration lacks its rank or alpha.
+    """
     if not has_adapter(folder):
         return None
-    config = read_json(folder / ADAPTER_FOLDER / ADAPTER_CONFIG)
+    path = folder / ADAPTER_FOLDER / ADAPTER_CONFIG
+    config = read_json(path)
+    if missing := [key for key in ("r", "lora_alpha") if key not in config]:
+        raise CheckpointError(f"{path} has no {' and no '.join(missing)}")
     return config["lora_alpha"] / (config["r"] ** 0.5 if config.get("use_rslora") else config["r"])
 
 
