@@ -18,6 +18,7 @@ from substep_policy.model import ModelConfig, SubstepModel
 from substep_policy.normalization import Statistics, load_statistics
 from substep_policy.observation import Observation
 from substep_policy.preprocessing import Preprocessor
+from substep_policy.run_modes import Execution, Quantization
 
 if TYPE_CHECKING:
     from substep_policy.registry import PolicySettings
@@ -70,6 +71,11 @@ def load(folder: Path, config: Mapping[str, Any], settings: PolicySettings) -> C
         raise ValueError(f"{folder} needs cameras {sorted(missing)}, and will be given {sorted(settings.cameras)}")
     if settings.dtype not in ("auto", "float32"):
         raise ValueError(f"dtype is {settings.dtype!r}; the compact model runs in float32")
+    if settings.quantization is not Quantization.NONE or settings.execution is not Execution.EAGER:
+        raise ValueError(
+            f"quantization is {settings.quantization.value!r} and execution {settings.execution.value!r}; "
+            "the compact model needs neither: 'none' and 'eager'"
+        )
     _, model = load_model(folder)
     statistics = load_statistics(folder, settings.dataset)
     device = choose_device(settings.device)

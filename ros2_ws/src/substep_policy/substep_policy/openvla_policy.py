@@ -20,11 +20,14 @@ from substep_policy.chunk import Chunk
 from substep_policy.chunk_decoder import ChunkDecoder
 from substep_policy.compact_policy import choose_device
 from substep_policy.eos import EosSource
+from substep_policy.execution import executor
 from substep_policy.instruction_tokens import TOKENIZER_FILE
 from substep_policy.model import EosDetection, SubstepModel
 from substep_policy.normalization import STATISTICS_FILE, DatasetStatistics, Statistics, load_statistics
 from substep_policy.observation import ACTION_DIM, PROPRIO_DIM, Observation
 from substep_policy.openvla_model import OpenVLAModelConfig
+from substep_policy.quantization import check_quantization, quantize
+from substep_policy.run_modes import Execution, Quantization
 
 if TYPE_CHECKING:
     from substep_policy.registry import PolicySettings
@@ -43,11 +46,13 @@ class OpenVLAPolicy:
         images: ImagePipeline,
         proprio: Statistics,
         decoder: ChunkDecoder,
+        execution: Execution = Execution.EAGER,
     ) -> None:
         weight = next(model.parameters())
         self.name, self.device = name, str(weight.device)
         self.dtype = str(weight.dtype).removeprefix("torch.")
-        self._model, self._decoder = model, decoder
+        self._decoder = decoder
+        self._act = executor(model.act, execution, weight.device, pad_token=model.backbone.config.tokens.pad)
         self._prompts, self._images, self._proprio = prompts, images, proprio
         self._device, self._weight_dtype = weight.device, weight.dtype
         self._text: dict[str, torch.Tensor] | None = None
@@ -68,7 +73,7 @@ class OpenVLAPolicy:
             raise ValueError("predict was called before start_substep: the policy has no instruction")
         pixels = self._tensor(self._images(observation.images)[None]).to(self._weight_dtype)
         proprio = self._tensor(self._proprio.normalize(observation.proprio)[None]).to(self._weight_dtype)
-        actions, hidden = self._model.act({**self._text, "pixel_values": pixels, "proprio": proprio})
+        actions, hidden = self._act({**self._text, "pixel_values": pixels, "proprio": proprio})
         return self._decoder.chunk(actions, hidden)
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
@@ -90,8 +95,12 @@ def load(folder: Path, config: Mapping[str, Any], settings: PolicySettings) -> O
     statistics = load_openvla_statistics(folder, settings.dataset)
     device = choose_device(settings.device)
     dtype = choose_dtype(settings.dtype, device)
+    check_quantization(settings.quantization, device)
     try:
-        _, model = load_model(folder, device, dtype)
+        # What is to be quantised must not arrive on the device as it is: it may not fit.
+        arrives = device if settings.quantization is Quantization.NONE else torch.device("cpu")
+        _, model = load_model(folder, arrives, dtype)
+        quantize(model, settings.quantization, device)
     except torch.OutOfMemoryError as error:
         raise MemoryError(f"{folder} in {dtype} does not fit into the memory of {device}: {error}") from error
     torch.manual_seed(settings.seed)
@@ -102,6 +111,7 @@ def load(folder: Path, config: Mapping[str, Any], settings: PolicySettings) -> O
         images=ImagePipeline(model_config.backbone),
         proprio=statistics.proprio,
         decoder=ChunkDecoder(model.action_head, model.eos_head, eos, statistics.action, model_config.gripper),
+        execution=settings.execution,
     )
 
 

@@ -22,6 +22,7 @@ from substep_policy.observation_sync import ObservationSync
 from substep_policy.policy_diagnostics import inference_diagnostics
 from substep_policy.registry import DTYPES, POLICIES, PolicyRegistry, PolicySettings
 from substep_policy.request_desk import RequestDesk, RequestKey, SubstepKey, Work
+from substep_policy.run_modes import Execution, Quantization
 
 HEARTBEAT_PERIOD = 1.0  # s
 RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
@@ -218,6 +219,10 @@ def _declare(parameters: NodeParameters) -> None:
     parameters.declare("device", "auto", "where the model runs: auto, cpu, cuda or cuda:N")
     parameters.declare("dtype", "auto", "number type of the model's weights", choices=DTYPES)
     parameters.declare(
+        "quantization", "none", "numbers that a large model's linear layers are kept in", choices=tuple(Quantization)
+    )
+    parameters.declare("execution", "eager", "how a large model's network is carried out", choices=tuple(Execution))
+    parameters.declare(
         "eos_threshold",
         -1.0,
         "EOS probability that ends a substep; negative: the checkpoint's own",
@@ -236,6 +241,8 @@ def _settings(parameters: NodeParameters) -> PolicySettings:
         return PolicySettings(
             device=parameters.value("device"),
             dtype=parameters.value("dtype"),
+            quantization=Quantization(parameters.value("quantization")),
+            execution=Execution(parameters.value("execution")),
             eos_threshold=None if threshold < 0.0 else threshold,
             dataset=parameters.value("dataset") or None,
             seed=parameters.value("seed"),

@@ -14,6 +14,7 @@ from typing import Any
 from substep_policy.eos import EosRule
 from substep_policy.hub import HUB_ID_PATTERN, HubError, checkpoint_folder
 from substep_policy.policy import Policy
+from substep_policy.run_modes import Execution, Quantization
 
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -34,6 +35,7 @@ class PolicySettings:
         seed: of whatever the policy draws at random.
         cameras: names of the cameras whose images it will be given.
         dataset: whose statistics it works with, by name; None: those of the only data set that the policy has.
+        quantization, execution: of a large policy's network.
     """
 
     device: str = "auto"
@@ -42,6 +44,8 @@ class PolicySettings:
     seed: int = 0
     cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
     dataset: str | None = None
+    quantization: Quantization = Quantization.NONE
+    execution: Execution = Execution.EAGER
 
     def __post_init__(self) -> None:
         if not DEVICE_PATTERN.fullmatch(self.device):
