@@ -20,6 +20,7 @@ from training.evaluation.episodes import EpisodeKey, jobs, planned
 from training.evaluation.evaluate import PRESETS, main
 from training.evaluation.figures import figures
 from training.evaluation.instructions import other_instruction, reworded_instruction
+from training.evaluation.markdown import markdown_tables
 from training.evaluation.probes import PROBES, held_out_wording
 from training.evaluation.records import ResultFolder
 from training.evaluation.settings import FOUR_SUITES, CompletionChoice, EpisodeSettings, Selection, episode_start
@@ -182,4 +183,6 @@ def test_a_runs_summary_becomes_a_record_like_the_others(ended: str, success: bo
     tables = figures([record])
     assert tables["success"][-1]["successes"] == int(success)
     assert tables["endings"][-1]["substeps"] == {"eos": 1, ended: 1}
+    assert tables["endings"][-1]["failures"] == ({} if success else {"plan done": 1})
+    assert f"| {int(success)}/1 |" in markdown_tables([record])
     assert tables["advances"][-1] | {"delays": []} == tables["advances"][-1], "nothing can be judged from outside"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from libero_bridge.tasks import SUITES, load_task
+from substep_planner.errors import ErrorCode
 from training.eos_score import EndCounts
 from training.evaluation.probes import PROBES, BoundaryProbe
 from training.intervals import wilson
@@ -71,14 +72,19 @@ def advances(records: Sequence[Record]) -> dict[str, Any]:
 def endings(records: Sequence[Record]) -> dict[str, Any]:
     """Why substeps were left, what failed episodes ended with, and chunks by outcome."""
     substeps = Counter(substep["ended"] for record in records for substep in record["substeps"])
-    failures = Counter(record["error"] for record in records if not record["success"])
+    failures = Counter(map(why_failed, filter(_failed, records)))
     return {
         "switches": sum(substep["advanced"] for record in records for substep in record["substeps"]),
         "substeps": dict(substeps.most_common()),
         "failures": dict(failures.most_common()),
         "chunks": _added(record["chunks"] for record in records),
-        "rejections": _added(record["rejections"] for record in records),
+        "rejections": _added(_by_check(record["rejections"]) for record in records),
     }
+
+
+def why_failed(record: Record) -> str:
+    """Of an episode without success: the planner's error, or that the plan was done and the goal did not hold."""
+    return "plan done" if record["error"] == ErrorCode.NONE.name else record["error"].lower().replace("_", " ")
 
 
 def eos(records: Sequence[Record]) -> dict[str, Any]:
@@ -153,6 +159,18 @@ def _split(records: Sequence[Record], *names: str) -> list[tuple[dict[str, Any],
     for record in records:
         groups.setdefault(tuple(record[name] for name in names), []).append(record)
     return [(dict(zip(names, values, strict=True)), members) for values, members in groups.items()]
+
+
+def _failed(record: Record) -> bool:
+    return not record["success"]
+
+
+def _by_check(rejections: dict[str, int]) -> dict[str, int]:
+    """ "workspace: action 3 leads …" counts as "workspace"."""
+    found: Counter[str] = Counter()
+    for reason, count in rejections.items():
+        found[reason.partition(":")[0]] += count
+    return dict(found)
 
 
 def _is_boundaries(record: Record) -> bool:

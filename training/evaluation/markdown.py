@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from training.evaluation.figures import ALL, GROUP, success_rows
+from training.evaluation.figures import ALL, GROUP, success_rows, why_failed
 
 HEAD = "| suite | task | instruction | success | 95 % | steps | ended otherwise |\n" + "|---" * 7 + "|"
 
@@ -28,7 +28,7 @@ def _table(group: tuple, rows: Sequence[dict], records: Sequence[dict], titled: 
 def _line(row: dict[str, Any], records: Sequence[dict]) -> str:
     names = [name for name in ("suite", "task") if row[name] != ALL]
     members = [record for record in records if all(record[name] == row[name] for name in names)]
-    endings = Counter(record["error"].lower() for record in members if not record["success"])
+    endings = Counter(why_failed(record) for record in members if not record["success"])
     low, high = row["interval"]
     total = len(names) < 2
     cells = [

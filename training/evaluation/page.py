@@ -27,8 +27,9 @@ def render_page(results: dict[str, Any]) -> str:
         drawn = {
             "by_suite": plots.success_by_suite(results["success"]),
             "by_task": plots.success_by_task(results["success"]),
-            "delays": plots.delays(results["advances"]),
         }
+    if any(row["delays"] for row in results["advances"]):
+        drawn["delays"] = plots.delays(results["advances"])
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         results=results,
         plots={name: Markup(svg) for name, svg in drawn.items()},
@@ -48,4 +49,4 @@ def milliseconds(seconds: float | None) -> str:
 
 def counts(found: dict[str, int]) -> str:
     """ "3 eos, 1 timeout"."""
-    return ", ".join(f"{count} {name.lower().replace('_', ' ')}" for name, count in found.items())
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in found.items())

@@ -69,8 +69,7 @@ def delays(rows: Sequence[Row]) -> str:
         axes.step(values, share, where="post", color=COLOURS[place % 8], label=f"{label(row)}, {row['placement']}")
     axes.set(xlabel="control steps from effect to advance (100: or more)", ylabel="share of advances", ylim=(0, 1.02))
     axes.grid(alpha=0.3)
-    if rows:
-        axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, frameon=False)
     return _svg(figure)
 
 
