@@ -12,11 +12,12 @@ from collections.abc import Sequence
 
 from libero_bridge.simulation import Simulation, SimulationConfig
 from libero_bridge.tasks import load_task, task_names
-from substep_planner.decomposers.rules.decomposer import plan_by_rules
+from substep_planner.decomposers.registry import DecomposerSettings, load_decomposers
 from substep_planner.paraphrases import shipped_paraphrases
+from substep_planner.switch_rules import make_switch_rule
 from substep_policy.demonstrator import Demonstrator
+from training.evaluation.lockstep import LockstepTask, TaskResult, TaskSettings
 from training.intervals import wilson
-from training.rollout import EpisodeResult, RolloutConfig, run_episode
 
 
 def draw(count: int, seed: int, suites: Sequence[str]) -> list[tuple[str, int, str]]:
@@ -30,11 +31,12 @@ def draw(count: int, seed: int, suites: Sequence[str]) -> list[tuple[str, int, s
     return random.Random(seed).sample(wordings, min(count, len(wordings)))
 
 
-def play(suite: str, index: int, wording: str, init_state: int) -> EpisodeResult:
+def play(suite: str, index: int, wording: str, init_state: int) -> TaskResult:
     """One episode of the task, with the plan that the rules make of the wording."""
     simulation = Simulation(SimulationConfig(suite, index, render=False))
-    plan = plan_by_rules(wording)
-    result = run_episode(simulation, Demonstrator(), plan.substeps, RolloutConfig(), init_state=init_state)
+    settings = TaskSettings(load_decomposers(("rules",), DecomposerSettings()), wording)
+    task = LockstepTask(simulation, simulation.reset(init_state), Demonstrator(), make_switch_rule("eos"), settings)
+    result = task.run()
     simulation.close()
     return result
 
@@ -57,10 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = []
     for suite, index, wording in draw(options.sample, options.seed, options.suite):
         results.append(play(suite, index, wording, options.init_state))
-        last = results[-1].substeps[-1]
         verdict = "ok    " if results[-1].success else "failed"
         print(
-            f"{verdict} {suite} {index}: {wording} ({results[-1].steps} steps, {last.reason} {last.message})",
+            f"{verdict} {suite} {index}: {wording} ({results[-1].steps} steps, {results[-1].finish.message})",
             flush=True,
         )
     succeeded = sum(result.success for result in results)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import yaml
 
@@ -16,6 +18,8 @@ from substep_bringup.graph import GraphConfig
 from substep_bringup.session.summary import Outcome, summarise
 from substep_bringup.session.tracker import Event, History, SubstepRecord
 from substep_planner.planner_parameters import PlannerRegistry, declare
+from substep_policy.observation import Observation
+from training.evaluation.actors import Replay, recorded_actions
 from training.evaluation.episodes import EpisodeKey, jobs, planned
 from training.evaluation.evaluate import PRESETS, main
 from training.evaluation.figures import figures
@@ -26,6 +30,7 @@ from training.evaluation.records import ResultFolder
 from training.evaluation.settings import FOUR_SUITES, CompletionChoice, EpisodeSettings, Selection, episode_start
 from training.evaluation.through_graph import node_parameters, planned_substeps, record_from_summary, sim_arguments
 from training.paraphrases import training_wordings
+from training.recording_files import task_file
 from training.splits import EVALUATION_INIT_STATES, EVALUATION_SEEDS
 
 KEY = EpisodeKey("libero_object", 0, "policy", "eos", "benchmark", 3)
@@ -81,6 +86,27 @@ def test_a_selection_is_played_once_and_the_rest_of_it_later():
 def test_presets_can_be_played():
     for preset in PRESETS.values():
         assert set(preset["probes"]) <= set(PROBES) and {"policy", "replay", "eos"} <= set(preset["probes"])
+
+
+def test_the_plainest_demonstration_is_replayed_and_missing_ones_are_named_at_once(tmp_path: Path, capsys):
+    file = task_file(tmp_path, "libero_goal", load_task("libero_goal", 8).name)
+    file.parent.mkdir(parents=True)
+    kinds = [("widened", 0.0), ("benchmark", 0.1), ("benchmark", 0.05), ("widened", 0.0)]
+    with h5py.File(file, "w") as content:
+        for number, (placement, noise) in enumerate(kinds):
+            group = content.create_group(f"data/demo_{number}")
+            group["actions"] = np.full((20, 7), number / 10)
+            group.attrs.update(placement=placement, noise=noise)
+    actions = recorded_actions(tmp_path, "libero_goal", 8)
+    assert np.allclose(actions, 0.2)
+    replay, seen = Replay(actions), Observation({}, np.zeros(8, np.float32))
+    replay.start_substep("anything", "anything")
+    chunks = [replay.predict(seen) for _ in range(3)]
+    assert np.array_equal(np.concatenate([chunk.actions for chunk in chunks]), actions)
+    assert [chunk.has_eos for chunk in chunks] == [False, False, True]
+    options = ["--suites", "libero_goal", "--tasks", "8", "3", "--demonstrations", str(tmp_path)]
+    assert main(["demonstrator", "--out", str(tmp_path / "out"), "--probes", "replay", *options]) == 1
+    assert "no demonstration of libero_goal task 3 to replay" in capsys.readouterr().err
 
 
 def test_a_changed_setting_is_named(tmp_path: Path):

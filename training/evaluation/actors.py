@@ -16,8 +16,8 @@ from substep_policy.observation import Observation
 from substep_policy.policy import Policy
 from training.collect import plan_of
 from training.evaluation.probes import Wording
+from training.evaluation.settings import demonstration_file
 from training.recording import Variation, draw_start, record_episode
-from training.recording_files import task_file
 
 CHUNK = 8
 ATTEMPTS = 20
@@ -73,10 +73,7 @@ def recorded_actions(demonstrations: Path, suite: str, task: int) -> np.ndarray:
     Raises:
         ValueError: there is no demonstration of the task.
     """
-    file = task_file(demonstrations, suite, load_task(suite, task).name)
-    if not file.is_file():
-        raise ValueError(f"no demonstration of {suite} task {task} to replay: there is no {file}")
-    with h5py.File(file) as content:
+    with h5py.File(demonstration_file(demonstrations, suite, task)) as content:
         groups = content["data"]
         best = min(groups, key=lambda name: _plainness(name, groups[name].attrs))
         return groups[best]["actions"][:].astype(np.float32)

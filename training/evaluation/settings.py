@@ -19,6 +19,7 @@ from substep_planner.switch_rules import SWITCH_RULES, make_switch_rule
 from substep_policy.configuration import configuration
 from substep_policy.registry import POLICIES
 from training.evaluation.probes import PROBES
+from training.recording_files import task_file
 from training.splits import EVALUATION_INIT_STATES, EVALUATION_SEEDS
 
 FOUR_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
@@ -132,7 +133,8 @@ def check_together(settings: EpisodeSettings, selection: Selection) -> None:
     """Refuse what cannot be played.
 
     Raises:
-        ValueError: a rule that looks without a scorer, a probe that the graph cannot play, an unknown policy.
+        ValueError: a rule that looks without a scorer, a probe that the graph cannot play, an unknown policy, a task
+            without a demonstration to replay.
     """
     GraphConfig(
         policy=settings.policy, horizon=settings.horizon, cameras=settings.cameras, image_size=settings.image_size
@@ -140,6 +142,10 @@ def check_together(settings: EpisodeSettings, selection: Selection) -> None:
     for rule in selection.switch_rules:
         if make_switch_rule(rule).uses_vision and settings.completion.scorer == NO_SCORER:
             raise ValueError(f"switch rule {rule!r} needs a completion scorer: name one with --completion")
+    if "replay" in selection.probes and settings.demonstrations is not None:
+        for suite in selection.suites:
+            for task in selection.tasks_of(suite):
+                demonstration_file(settings.demonstrations, suite, task)
     if settings.through == "graph":
         unfit = [name for name in selection.probes if not PROBES[name].through_graph]
         if unfit:
@@ -147,6 +153,14 @@ def check_together(settings: EpisodeSettings, selection: Selection) -> None:
             raise ValueError(f"probes {', '.join(unfit)} cannot be played through the graph, only {fit}")
         if settings.effects:
             raise ValueError("the graph renders without effects: leave them out, or evaluate in-process")
+
+
+def demonstration_file(demonstrations: Path, suite: str, task: int) -> Path:
+    """The file of a task's demonstrations. Raises: ValueError: there is none."""
+    file = task_file(demonstrations, suite, load_task(suite, task).name)
+    if not file.is_file():
+        raise ValueError(f"no demonstration of {suite} task {task} to replay: there is no {file}")
+    return file
 
 
 def fingerprint(policy: str) -> str:
