@@ -1,0 +1,86 @@
+"""The losses of OpenVLA's heads: what they see, and how far their gradients reach."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch import Tensor
+
+from substep_policy.backbones.openvla.config import OpenVLAConfig
+from substep_policy.heads import ActionTargets, InSequenceDiffusionConfig, L1HeadConfig, NoisePredictionHead
+from substep_policy.heads.in_sequence_diffusion import DenoisingStep
+from substep_policy.openvla_model import LanguageModelTokensConfig, OpenVLAModelConfig, build_openvla
+
+HEADS = [
+    L1HeadConfig(hidden_dim=32),
+    InSequenceDiffusionConfig(hidden_dim=32, train_steps=8, sampling_steps=4),
+    LanguageModelTokensConfig(),
+]
+
+
+def toy_batch(config: OpenVLAConfig) -> dict[str, Tensor]:
+    length = 4 + config.action_slots + 1
+    return {
+        "pixel_values": torch.randn(2, 2, 6, 56, 56),
+        "proprio": torch.randn(2, 8),
+        "input_ids": torch.ones(2, length, dtype=torch.int64),
+        "attention_mask": torch.ones(2, length, dtype=torch.bool),
+        "slot_start": torch.tensor([4, 4]),
+    }
+
+
+def targets(mask: bool = True) -> ActionTargets:
+    actions = torch.rand(2, 3, 7) * 2 - 1
+    return ActionTargets(actions, torch.full((2, 3), mask), torch.zeros(2, 3, 1))
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: head.type)
+def test_the_action_loss_reaches_vision_language_model_and_projectors(token_openvla: OpenVLAConfig, head) -> None:
+    torch.manual_seed(0)
+    backbone = dataclasses.replace(token_openvla, film=True)
+    model = build_openvla(OpenVLAModelConfig(backbone=backbone, action_head=head))
+    loss, hidden = model.action_loss(toy_batch(backbone), targets())
+    assert hidden.shape == (2, backbone.action_slots, 32)
+    loss.backward()
+    parts = [
+        model.backbone.vision_backbone.featurizer.blocks[0].attn.qkv.weight,
+        model.backbone.vision_backbone.film["fused_featurizer"][0].scale.weight,
+        model.backbone.language_model.model.layers[0].self_attn.q_proj.weight,
+        model.proprio_projector.fc1.weight,
+        *(module.weight for name, module in model.named_modules() if name == "noisy_action_projector.fc1"),
+    ]
+    assert all(float(part.grad.abs().max()) > 0 for part in parts)
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: head.type)
+def test_actions_that_do_not_count_cost_nothing(token_openvla: OpenVLAConfig, head) -> None:
+    model = build_openvla(OpenVLAModelConfig(backbone=token_openvla, action_head=head))
+    loss, _ = model.action_loss(toy_batch(token_openvla), targets(mask=False))
+    assert float(loss.detach()) == 0.0
+
+
+def test_new_film_layers_change_nothing(toy_openvla: OpenVLAConfig) -> None:
+    torch.manual_seed(0)
+    plain = build_openvla(OpenVLAModelConfig(backbone=toy_openvla, action_head=HEADS[0])).eval()
+    film = dataclasses.replace(toy_openvla, film=True)
+    filmed = build_openvla(OpenVLAModelConfig(backbone=film, action_head=HEADS[0])).eval()
+    missing = filmed.load_state_dict(plain.state_dict(), strict=False).missing_keys
+    assert missing and all(".film." in key for key in missing)
+    batch = toy_batch(toy_openvla)
+    with torch.inference_mode():
+        torch.testing.assert_close(filmed(batch), plain(batch), rtol=0, atol=1e-5)
+
+
+def test_the_sampler_undoes_the_noise_of_training() -> None:
+    """One step from any noise level to none, with the true noise, gives the actions back."""
+    head = NoisePredictionHead(InSequenceDiffusionConfig(hidden_dim=8, train_steps=8, sampling_steps=8), input_dim=4)
+    levels = {step.timestep: step.alpha_bar for step in head.steps()}
+    assert sorted(levels) == list(range(8))
+    actions = torch.rand(200, 3, 7, dtype=torch.float64) * 2 - 1
+    noisy, noise, timesteps = head.corrupt(actions)
+    assert set(timesteps.tolist()) == set(levels)
+    for i, timestep in enumerate(timesteps.tolist()):
+        restored = head.denoise(noisy[i], noise[i], DenoisingStep(timestep, levels[timestep], 1.0))
+        torch.testing.assert_close(restored, actions[i], rtol=0, atol=1e-6)
