@@ -14,8 +14,8 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 
+from substep_policy.benchmarks.random_models import write_random_compact
 from substep_policy.configuration import parse
-from substep_policy.latency import write_random_checkpoint
 from substep_policy.model import ModelConfig
 from tests.training.conftest import TOY_MODEL
 from training.evaluation import evaluate
@@ -34,7 +34,7 @@ HORIZON = "100"
 def checkpoint(tmp_path_factory) -> Path:
     """A tiny compact policy that nobody trained, and to which every action looks like the last of its substep."""
     folder = tmp_path_factory.mktemp("checkpoint")
-    write_random_checkpoint(folder, parse(ModelConfig, {**TOY_MODEL, "eos": {"threshold": 0.0}}, "test"))
+    write_random_compact(folder, parse(ModelConfig, {**TOY_MODEL, "eos": {"threshold": 0.0}}, "test"))
     return folder
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "inspect": ("substep_policy.inspection", "what a checkpoint holds, whether it fits, and what is missing"),
-    "latency": ("substep_policy.latency", "time a chunk"),
+    "latency": ("substep_policy.benchmarks.policy_latency", "time a chunk, and what it takes of memory"),
 }
 
 

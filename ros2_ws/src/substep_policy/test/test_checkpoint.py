@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from substep_policy import inspection
+from substep_policy.benchmarks.policy_latency import main as latency
 from substep_policy.checkpoint import (
     CheckpointError,
     export_model,
@@ -22,7 +23,6 @@ from substep_policy.checkpoint import (
 )
 from substep_policy.chunk import NO_EOS
 from substep_policy.configuration import dump, parse
-from substep_policy.latency import main as latency
 from substep_policy.model import ModelConfig, build_model
 from substep_policy.observation import Observation
 from substep_policy.registry import POLICIES, PolicySettings
@@ -174,7 +174,7 @@ def test_settings_the_model_cannot_follow_are_refused(toy_checkpoint: Path):
 def test_latency_is_measured_for_a_checkpoint(toy_checkpoint: Path, capsys):
     assert latency([str(toy_checkpoint), "--repeats", "3"]) == 0
     printed = capsys.readouterr().out
-    assert "2 images of 32x32" in printed and "chunk of 8 actions: median" in printed
+    assert "in float32, on processor, 1 threads" in printed and "as loaded" in printed
     assert latency([str(toy_checkpoint / "nowhere")]) == 1
 
 

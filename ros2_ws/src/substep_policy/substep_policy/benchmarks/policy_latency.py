@@ -1,0 +1,309 @@
+"""Times a policy's chunk: ``./substep policy latency [MODEL]``.
+
+One chunk is what the policy node does for a request, batch 1: from images and proprioception to un-normalised actions
+with EOS. The instruction is prepared once a substep and timed apart. MODEL is
+
+  openvla   OpenVLA-OFT at its published size with random weights, made on the device; the default where there is a GPU
+  toy       the same at a size that any machine runs; the default elsewhere
+  compact   the compact model with random weights
+  FOLDER    a checkpoint
+
+An OpenVLA is timed in several ways beside each other, the first of which is how the published code does it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from substep_policy.backbones.openvla.images import ImagePipeline
+from substep_policy.backbones.openvla.prompt import PromptBuilder
+from substep_policy.benchmarks.random_models import (
+    INSTRUCTION,
+    PUBLISHED_MODEL,
+    TOY_MODEL,
+    random_observation,
+    random_openvla,
+    random_statistics,
+    word_tokenizer,
+    write_random_compact,
+)
+from substep_policy.benchmarks.timing import (
+    Latency,
+    device_name,
+    matmul_rate,
+    measure,
+    peak_memory,
+    reset_peak_memory,
+)
+from substep_policy.chunk_decoder import ChunkDecoder
+from substep_policy.compact_policy import choose_device
+from substep_policy.model import ModelConfig
+from substep_policy.openvla_model import OpenVLAModelConfig
+from substep_policy.openvla_policy import OpenVLAPolicy, choose_dtype
+from substep_policy.policy import Policy
+from substep_policy.quantization import check_quantization, quantize
+from substep_policy.registry import POLICIES, PolicySettings
+from substep_policy.run_modes import Execution, Quantization
+
+CAMERA_SIZE = 256  # pixels a side, as cameras give images and before the policy resizes them
+MATMUL_SIZES = {"cuda": 8192, "cpu": 1024}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way of running an OpenVLA. ``one_by_one``: each image through the vision trunk on its own, as published."""
+
+    name: str
+    execution: Execution = Execution.EAGER
+    quantization: Quantization = Quantization.NONE
+    one_by_one: bool = False
+
+    def fits(self, device: torch.device) -> bool:
+        """The device can do it."""
+        try:
+            check_quantization(self.quantization, device)
+        except ValueError:
+            return False
+        return self.execution is Execution.EAGER or device.type == "cuda"
+
+
+VARIANTS = (
+    Variant("reference", one_by_one=True),
+    Variant("eager"),
+    Variant("cuda_graph", Execution.CUDA_GRAPH),
+    Variant("compiled", Execution.COMPILED),
+    Variant("int8", quantization=Quantization.INT8),
+    Variant("int8 compiled", Execution.COMPILED, Quantization.INT8),
+    Variant("int8_dynamic compiled", Execution.COMPILED, Quantization.INT8_DYNAMIC),
+    Variant("fp8_dynamic compiled", Execution.COMPILED, Quantization.FP8_DYNAMIC),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way's figures; memory in GB at its peak."""
+
+    name: str
+    chunk: Latency
+    substep: Latency
+    memory: float
+
+    def __str__(self) -> str:
+        chunk = f"{self.chunk.median:9.1f} {self.chunk.p99:9.1f}"
+        return f"{self.name:24}{chunk} {self.substep.median:12.2f} {self.memory:10.2f}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything measured in one run.
+
+    Attributes:
+        rate: operations a second of a large matrix product on this device, in the policy's number type.
+        parameters, operations: of the network, and of the arithmetic of one chunk; counted for random weights alone.
+    """
+
+    model: str
+    device: str
+    date: str
+    dtype: str
+    rate: float
+    rows: tuple[Row, ...]
+    parameters: int | None = None
+    operations: int | None = None
+
+    @property
+    def floor(self) -> float | None:
+        """ms that the arithmetic alone takes at that rate."""
+        return None if self.operations is None else 1e3 * self.operations / self.rate
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.model} in {self.dtype}, on {self.device}, {self.date}",
+            f"{'':24}{'chunk ms':>9} {'p99':>9} {'substep ms':>12} {'memory GB':>10}",
+            *map(str, self.rows),
+        ]
+        if self.operations is not None:
+            lines.append(
+                f"{self.parameters / 1e6:.2f} M parameters; {self.operations / 1e12:.4f} TFLOP a chunk take, at the "
+                f"{self.rate / 1e12:.1f} TFLOP/s of a large matrix product in {self.dtype}, {self.floor:.2f} ms at least"
+            )
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        return json.dumps({**asdict(self), "floor_ms": self.floor}, indent=1)
+
+
+class OneByOne(nn.Module):
+    """A vision trunk that is given one image at a time."""
+
+    def __init__(self, vision: nn.Module) -> None:
+        super().__init__()
+        self.vision = vision
+
+    def forward(self, pixels: Tensor, language: Tensor) -> Tensor:
+        return torch.cat([self.vision(image, language) for image in pixels.split(1, dim=1)], dim=1)
+
+
+def count_operations(config: OpenVLAModelConfig) -> int:
+    """Floating-point operations of one chunk: every matrix product and attention, counted on tensors without data."""
+    meta, backbone = torch.device("meta"), config.backbone
+    model = random_openvla(config, meta, torch.bfloat16)
+    prompts = PromptBuilder(word_tokenizer(config), backbone).build([INSTRUCTION])
+    size, cameras = backbone.image_size, len(backbone.cameras)
+    inputs = {
+        "pixel_values": torch.empty(1, cameras, 6, size, size, device=meta, dtype=torch.bfloat16),
+        "proprio": torch.empty(1, 8, device=meta, dtype=torch.bfloat16),
+        "input_ids": torch.from_numpy(prompts.input_ids).to(meta),
+        "attention_mask": torch.from_numpy(prompts.attention_mask).to(meta),
+        "slot_start": torch.from_numpy(prompts.slot_start).to(meta),
+    }
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        _, hidden = model.act(inputs)
+        if model.eos_head is not None:
+            model.eos_head(hidden)
+    return counter.get_total_flops()
+
+
+def random_policy(
+    config: OpenVLAModelConfig, variant: Variant, device: torch.device, dtype: torch.dtype
+) -> OpenVLAPolicy:
+    """The policy with weights that nobody trained, to be run that way."""
+    model = random_openvla(config, device, dtype)
+    quantize(model, variant.quantization, device)
+    if variant.one_by_one:
+        model.backbone.vision_backbone = OneByOne(model.backbone.vision_backbone)
+    statistics = random_statistics(config)
+    return OpenVLAPolicy(
+        name=variant.name,
+        model=model,
+        prompts=PromptBuilder(word_tokenizer(config), config.backbone),
+        images=ImagePipeline(config.backbone),
+        proprio=statistics.proprio,
+        decoder=ChunkDecoder.build(model, config, statistics.action),
+        execution=variant.execution,
+    )
+
+
+def measure_policy(name: str, load: Callable[[], Policy], cameras: tuple[str, ...], repeats: int, device: str) -> Row:
+    """Load a policy and time it."""
+    reset_peak_memory(device)
+    policy = load()
+    observation = random_observation(cameras, CAMERA_SIZE)
+    substep = measure(lambda: policy.start_substep(INSTRUCTION, INSTRUCTION), repeats, device=device)
+    chunk = measure(lambda: policy.predict(observation), repeats, device=device)
+    return Row(name, chunk, substep, peak_memory(device))
+
+
+def benchmark_openvla(
+    name: str, config: OpenVLAModelConfig, variants: Sequence[Variant], repeats: int, device: torch.device
+) -> Report:
+    """Every variant in turn, at random weights."""
+    dtype = choose_dtype("auto", device)
+    rows = []
+    for variant in variants:
+        rows.append(
+            measure_policy(
+                variant.name,
+                lambda variant=variant: random_policy(config, variant, device, dtype),
+                config.backbone.cameras,
+                repeats,
+                str(device),
+            )
+        )
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+    model = random_openvla(config, torch.device("meta"), dtype)
+    return Report(
+        name,
+        device_name(str(device)),
+        datetime.now(UTC).date().isoformat(),
+        str(dtype).removeprefix("torch."),
+        matmul_rate(str(device), dtype, MATMUL_SIZES[device.type]),
+        tuple(rows),
+        sum(weight.numel() for weight in model.parameters()),
+        count_operations(config),
+    )
+
+
+def benchmark_checkpoint(name: str, folder: Path, settings: PolicySettings, repeats: int) -> Report:
+    """One checkpoint, as the policy node would run it."""
+    policy = POLICIES.load(str(folder), settings)
+    row = measure_policy("as loaded", lambda: policy, settings.cameras, repeats, policy.device)
+    dtype = getattr(torch, policy.dtype)
+    rate = matmul_rate(policy.device, dtype, MATMUL_SIZES[torch.device(policy.device).type])
+    date = datetime.now(UTC).date().isoformat()
+    return Report(name, device_name(policy.device), date, policy.dtype, rate, (row,))
+
+
+@contextlib.contextmanager
+def compact_checkpoint() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        write_random_compact(Path(folder), ModelConfig())
+        yield Path(folder)
+
+
+def run(options: argparse.Namespace) -> Report:
+    """Raises: ValueError: no such variant, checkpoint or device."""
+    settings = PolicySettings(device=options.device, quantization=options.quantization, execution=options.execution)
+    device = choose_device(settings.device)
+    chosen = options.model or ("openvla" if device.type == "cuda" else "toy")
+    if options.model is None and chosen == "toy":
+        print("no GPU here: timing the toy size, which says nothing about the real one", file=sys.stderr)
+    if chosen in ("openvla", "toy"):
+        config = PUBLISHED_MODEL if chosen == "openvla" else TOY_MODEL
+        return benchmark_openvla(chosen, config, choose_variants(options.variants, device), options.repeats, device)
+    if chosen == "compact":
+        with compact_checkpoint() as folder:
+            return benchmark_checkpoint("compact", folder, settings, options.repeats)
+    return benchmark_checkpoint(chosen, Path(chosen), settings, options.repeats)
+
+
+def choose_variants(names: Sequence[str], device: torch.device) -> list[Variant]:
+    """Those named, or all that the device can do. Raises: ValueError: there is none of that name."""
+    known = {variant.name: variant for variant in VARIANTS}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"there is no variant {', '.join(map(repr, unknown))}, only {', '.join(map(repr, known))}")
+    return [known[name] for name in names] or [variant for variant in VARIANTS if variant.fits(device)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0, or 1 with the reason on stderr."""
+    parser = argparse.ArgumentParser(
+        prog="substep policy latency", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="openvla, toy, compact, or a checkpoint's folder")
+    parser.add_argument("--variants", nargs="*", default=[], help="of an openvla at random weights; default: all")
+    parser.add_argument("--repeats", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1, one core)")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--quantization", type=Quantization, default=Quantization.NONE, choices=list(Quantization))
+    parser.add_argument("--execution", type=Execution, default=Execution.EAGER, choices=list(Execution))
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    try:
+        report = run(options)
+    except (ValueError, OSError) as error:
+        print(f"latency: {error}", file=sys.stderr)
+        return 1
+    print(report)
+    if options.json:
+        options.json.write_text(report.to_json() + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
