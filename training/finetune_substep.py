@@ -163,23 +163,34 @@ def validate(run: Run) -> dict[str, float]:
 
 
 def train_step(run: Run, batches: Sequence[Batch]) -> StepReport:
+    """One update of a run from ``batches``."""
+    limit = run.config.optimizer.max_grad_norm
+    return update(run.accelerator, run.wrapped, run.objective, run.optimizer, batches, limit)
+
+
+def update(
+    accelerator: Accelerator,
+    wrapped: torch.nn.Module,
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    batches: Sequence[Batch],
+    max_grad_norm: float,
+) -> StepReport:
     """One update from ``batches``; none if a loss or a gradient is not finite (S8)."""
-    accelerator, optimizer = run.accelerator, run.optimizer
     optimizer.zero_grad()
     for number, batch in enumerate(batches):
         is_last = number == len(batches) - 1
-        with contextlib.nullcontext() if is_last else accelerator.no_sync(run.wrapped):
-            losses = run.wrapped({name: tensor.to(accelerator.device) for name, tensor in batch.items()})
+        with contextlib.nullcontext() if is_last else accelerator.no_sync(wrapped):
+            losses = wrapped({name: tensor.to(accelerator.device) for name, tensor in batch.items()})
             if not is_finite_everywhere(accelerator, losses.total):
                 return StepReport(None)
             accelerator.backward(losses.total / len(batches))
-    limit = run.config.optimizer.max_grad_norm
-    norm = float(accelerator.clip_grad_norm_(run.objective.parameters(), limit))
+    norm = float(accelerator.clip_grad_norm_(objective.parameters(), max_grad_norm))
     if not math.isfinite(norm) and accelerator.scaler is None:
         return StepReport(None)
     eos_norm = math.nan
     if losses.eos is not None:
-        eos_norm = gradient_norm(run.objective.model.eos_head.parameters()) * max(1.0, norm / limit)
+        eos_norm = gradient_norm(objective.model.eos_head.parameters()) * max(1.0, norm / max_grad_norm)
     optimizer.step()  # with a gradient scaler it skips itself where a gradient overflowed
     return StepReport(None) if accelerator.optimizer_step_was_skipped else StepReport(losses, norm, eos_norm)
 
@@ -247,7 +258,8 @@ def make_accelerator(config: FinetuneConfig) -> Accelerator:
 def run_log(out: Path) -> Iterator[None]:
     """Copies the main process's log into ``train.log``; the lines of every single step go there only."""
     out.mkdir(parents=True, exist_ok=True)
-    is_main = PartialState().is_main_process
+    # Several processes make one run without a GPU too; left alone, each would take itself for the only one.
+    is_main = PartialState(cpu=not torch.accelerator.is_available()).is_main_process
     handler = logging.FileHandler(out / "train.log") if is_main else logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     log.setLevel(logging.INFO if is_main else logging.ERROR)

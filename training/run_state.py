@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedType
+from accelerate import Accelerator
 from torch import Tensor
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -16,6 +16,7 @@ from torch.distributed.checkpoint.state_dict import (
     get_optimizer_state_dict,
     set_optimizer_state_dict,
 )
+from torch.distributed.tensor import DTensor
 
 from training.config import FinetuneConfig, write_config
 from training.data import TrainingData
@@ -47,7 +48,7 @@ def save(
 ) -> Path:
     """Write a checkpoint, then drop the oldest beyond ``config.keep``. Every process takes part."""
     kind, folder = model_kind(config), checkpoint_folder(config.out, step)
-    weights, optimizer_state = whole_state(accelerator, objective, optimizer)
+    weights, optimizer_state = whole_state(objective, optimizer)
     unfinished = folder.with_suffix(".unfinished")
     if accelerator.is_main_process:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -86,8 +87,9 @@ def restore(
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: resume with as many processes as the run had")
     state = torch.load(path, map_location="cpu", weights_only=True)
-    if is_sharded(accelerator):
-        options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
+    if is_sharded(objective):
+        # Not strict: adapters on layers that are never run, such as the last of the vision trunk, have no state.
+        options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True, strict=False)
         set_optimizer_state_dict(objective, optimizer.optimizer, state["optimizer"], options=options)
     else:
         optimizer.load_state_dict(state["optimizer"])
@@ -98,19 +100,17 @@ def restore(
     return state["step"], state["skipped"]
 
 
-def is_sharded(accelerator: Accelerator) -> bool:
-    """Weights and optimizer are spread over the processes (FSDP)."""
-    return accelerator.distributed_type is DistributedType.FSDP
+def is_sharded(objective: Objective) -> bool:
+    """Weights are spread over the processes (FSDP), and with them the optimizer's state."""
+    return any(isinstance(weight, DTensor) for weight in objective.parameters())
 
 
-def whole_state(
-    accelerator: Accelerator, objective: Objective, optimizer: torch.optim.Optimizer
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def whole_state(objective: Objective, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The model's trained weights and the optimizer's state; of shards, the main process gets the whole.
 
     Every process takes part.
     """
-    if not is_sharded(accelerator):
+    if not is_sharded(objective):
         return objective.model.state_dict(), optimizer.state_dict()
     options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
     weights = get_model_state_dict(objective, options=options)

@@ -1,0 +1,17 @@
+"""The command that times a LoRA step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from training.benchmark_step import main
+
+
+def test_without_a_gpu_the_toy_size_is_timed_and_said(tmp_path: Path, capsys):
+    out = tmp_path / "step.json"
+    assert main(["--size", "toy", "--batch", "2", "--rank", "4", "--repeats", "1", "--json", str(out)]) == 0
+    report = json.loads(out.read_text())
+    assert report["size"] == "toy" and report["batch"] == 2 and report["trained_parameters"] > 0
+    assert report["samples_per_second"] * report["step_ms"] / 1e3 == 2
+    assert "samples/s" in capsys.readouterr().out
