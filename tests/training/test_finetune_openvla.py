@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from accelerate.commands.config.config_args import load_config_from_file
 from safetensors.torch import load_file
 
 from substep_policy.backbones.openvla.published import load_model
@@ -21,7 +25,7 @@ from substep_policy.configuration import dump
 from substep_policy.openvla_model import NO_EOS_DETECTION
 from substep_policy.registry import POLICIES, PolicySettings
 from tests.training.toy import SIZE, ToyDemo, true_labels, write_hdf5
-from training import run_state
+from training import finetune_substep, run_state
 from training.config import FinetuneConfig, read_config
 from training.export import main as export
 from training.finetune_substep import finetune, main, start, train, train_step
@@ -201,3 +205,33 @@ def test_what_does_not_fit_is_said(openvla_run, tmp_path: Path, capsys, override
     openvla_run()
     assert main([str(tmp_path / "config.yaml"), *overrides]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_accelerate_takes_the_shipped_files():
+    folder = Path(finetune_substep.__file__).parent / "configs/accelerate"
+    kinds = {path.stem: load_config_from_file(str(path)).distributed_type for path in folder.glob("*.yaml")}
+    assert kinds == {"ddp": "MULTI_GPU", "fsdp": "FSDP"}
+
+
+def test_two_processes_train_one_model_copied_or_sharded_and_resume(openvla_run, tmp_path: Path):
+    openvla_run()
+    jobs = [
+        {"sharded": sharded, "overrides": [LORA, f"out={tmp_path / name}"], "stop_after": stop_after}
+        for sharded, kind in ((False, "copied"), (True, "sharded"))
+        for name, stop_after in ((f"{kind}_whole", None), (f"{kind}_stopped", 2), (f"{kind}_stopped", None))
+    ]
+    (tmp_path / "jobs.json").write_text(json.dumps(jobs))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    script = [Path(__file__).with_name("several_processes.py"), tmp_path / "config.yaml", tmp_path / "jobs.json"]
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{root}:{os.environ.get('PYTHONPATH', '')}"}
+    done = subprocess.run([*command, *map(str, script)], env=environment, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr[-6000:]
+    ends = {}
+    for kind in ("copied", "sharded"):
+        folders = [run_state.checkpoint_folder(tmp_path / f"{kind}_{how}", 4) for how in ("whole", "stopped")]
+        assert (folders[0] / "training_state--1.pt").exists(), "two processes, one run"
+        ends[kind], resumed = map(weights, folders)
+        assert_same(ends[kind], resumed)
+    for key, tensor in ends["copied"].items():
+        assert torch.allclose(ends["sharded"][key], tensor, atol=5e-3, rtol=0), key

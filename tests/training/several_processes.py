@@ -1,0 +1,57 @@
+"""Run by ``torch.distributed.run`` in several processes: ``several_processes.py CONFIG JOBS.json``, job after job.
+
+A job: ``{"sharded": bool, "overrides": […], "stop_after": steps or null}``. accelerate shards (FSDP) where there are
+GPUs only; PyTorch does it on a CPU too, so a sharded job tells accelerate to all the same.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+import yaml
+from accelerate import Accelerator, DistributedType, FullyShardedDataParallelPlugin
+from accelerate.state import AcceleratorState
+
+from training import finetune_substep
+from training.config import FinetuneConfig, read_config
+
+CONFIGS = Path(finetune_substep.__file__).parent / "configs"
+make_accelerator = finetune_substep.make_accelerator
+
+
+def sharding_accelerator(config: FinetuneConfig) -> Accelerator:
+    """As the shipped ``configs/accelerate/fsdp.yaml`` has it."""
+    accelerator = make_accelerator(config)
+    settings = yaml.safe_load((CONFIGS / "accelerate/fsdp.yaml").read_text())["fsdp_config"]
+    accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin(
+        fsdp_version=settings["fsdp_version"],
+        auto_wrap_policy="transformer_based_wrap",
+        transformer_cls_names_to_wrap=settings["fsdp_transformer_layer_cls_to_wrap"].split(","),
+        reshard_after_forward=settings["fsdp_reshard_after_forward"],
+        state_dict_type=settings["fsdp_state_dict_type"],
+        cpu_ram_efficient_loading=settings["fsdp_cpu_ram_efficient_loading"],
+    )
+    accelerator.state.distributed_type = DistributedType.FSDP
+    return accelerator
+
+
+def main(config_path: str, jobs_path: str) -> None:
+    torch.set_num_threads(1)
+    for job in json.loads(Path(jobs_path).read_text()):
+        finetune_substep.make_accelerator = sharding_accelerator if job["sharded"] else make_accelerator
+        config = read_config(Path(config_path), job["overrides"])
+        with finetune_substep.run_log(config.out):
+            run = finetune_substep.start(config)
+            if job["stop_after"]:
+                run.config = read_config(Path(config_path), [*job["overrides"], f"steps={job['stop_after']}"])
+            finetune_substep.train(run)
+        run.accelerator.wait_for_everyone()
+        AcceleratorState._reset_state(reset_partial_state=True)
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
