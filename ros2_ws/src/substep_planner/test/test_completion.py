@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import shutil
 import threading
 
 import numpy as np
@@ -19,11 +20,14 @@ from transformers import (
     SiglipProcessor,
 )
 
+from substep_planner.completion.compact_model import load_completion_model
+from substep_planner.completion.compact_scorer import shipped_model
 from substep_planner.completion.debounce import Debounce
-from substep_planner.completion.registry import CompletionSettings, load_scorer
+from substep_planner.completion.registry import DEFAULT_SCORER, CompletionSettings, load_scorer
 from substep_planner.completion.watcher import CompletionWatcher, WatchSettings
 from substep_planner.plan import Substep
 from substep_planner.task_events import FrameScored
+from substep_policy.checkpoint import CheckpointError
 from substep_policy.request_desk import SubstepKey
 
 PATIENCE = 20.0
@@ -134,6 +138,49 @@ def test_scorers_that_cannot_be_had_are_refused():
         load_scorer("transformers", CompletionSettings("/nowhere/at/all", "cpu"))
     with pytest.raises(FileNotFoundError, match="nowhere"):
         load_scorer("open_clip", CompletionSettings("local-dir:/nowhere/at/all", "cpu"))
+
+
+VIEWS = {
+    camera: np.random.default_rng(seed).integers(0, 255, (64, 64, 3), np.uint8)
+    for seed, camera in enumerate(("agentview", "eye_in_hand"))
+}
+
+
+def test_the_shipped_model_is_whole_small_and_calibrated():
+    config, _, _ = load_completion_model(shipped_model())
+    assert config.calibrated and 0.0 < config.threshold < 1.0
+    assert sum(path.stat().st_size for path in shipped_model().iterdir()) < 20_000_000
+
+
+def test_the_default_scorer_looks_through_both_cameras_and_reads_the_substep():
+    scorer = load_scorer(DEFAULT_SCORER, CompletionSettings(device="cpu"))
+    assert scorer.cameras == tuple(VIEWS)
+    scorer.begin_plan(PLAN)
+    scores = [scorer.score(VIEWS, index) for index in range(2)]
+    assert all(0.0 <= score <= 1.0 for score in scores) and scores[0] != scores[1]
+    swapped = dict(zip(VIEWS, reversed(VIEWS.values()), strict=True))
+    assert scorer.score(VIEWS, 0) == scores[0] != scorer.score(swapped, 0)
+    with pytest.raises(ValueError, match="needs camera eye_in_hand; there is .'agentview'."):
+        scorer.score({"agentview": VIEWS["agentview"]}, 0)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("config.json", None, "has no config.json"),
+        ("config.json", b'{"image_size": 8}', "image_size is 8, must be at least 16 pixels"),
+        ("config.json", b'{"width": 64}', "has shape"),
+        ("tokenizer.json", b"{}", "not a tokenizer.json"),
+        ("model.safetensors", b"short", "cannot be read"),
+    ],
+)
+def test_a_model_that_is_not_whole_is_refused(tmp_path, file, content, message):
+    shutil.copytree(shipped_model(), tmp_path, dirs_exist_ok=True)
+    (tmp_path / file).unlink()
+    if content is not None:
+        (tmp_path / file).write_bytes(content)
+    with pytest.raises(CheckpointError, match=message):
+        load_scorer("compact", CompletionSettings(str(tmp_path), "cpu"))
 
 
 def test_a_debounce_wants_frames_in_a_row():

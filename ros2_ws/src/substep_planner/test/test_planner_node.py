@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
+
+import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from substep_interfaces.action import ExecuteTask
 from substep_interfaces.msg import ActiveSubstep, ChunkReport
 
 from substep_planner.errors import ErrorCode
-from substep_policy.messages import to_time
+from substep_policy.messages import image_to_message, to_time
 
 TASK = "put the milk in the basket"
 
@@ -277,6 +283,38 @@ def test_an_eos_that_is_being_played_comes_before_vision(graph):
     graph.node.destroy_timer(timer)
     graph.report(ChunkReport.PLAYED_EOS)
     assert graph.events_until("advanced") == ["advanced: eos"]
+
+
+@pytest.mark.parametrize("graph", [{"switch_rule": "vision"}, {}], indirect=True, ids=["vision", "eos"])
+def test_the_shipped_model_looks_where_the_rule_looks_and_nobody_else_does(graph):
+    looks = graph.planner.get_parameter("switch_rule").value == "vision"
+    graph.activate().world()
+    cameras = [graph.planner.count_subscribers(f"camera/{name}/image_raw") for name in ("agentview", "eye_in_hand")]
+    assert cameras == [looks, looks]
+    graph.accepted()
+    graph.next_substep()
+    if not looks:
+        return
+    hand = graph.node.create_publisher(Image, "camera/eye_in_hand/image_raw", qos_profile_sensor_data)
+    similarity, stamp = -1.0, 0
+    while similarity == -1.0:  # frames come by best effort
+        stamp += 50_000_000
+        graph.frame(100, stamp)
+        hand.publish(image_to_message(np.full((8, 8, 3), 100, np.uint8), to_time(stamp), "eye_in_hand"))
+        with contextlib.suppress(queue.Empty):
+            similarity = graph.feedback.get(timeout=0.5).similarity
+    assert 0.0 <= similarity <= 1.0
+
+
+@pytest.mark.parametrize("graph", [{"switch_rule": "vision"}], indirect=True)
+def test_a_camera_that_sends_nothing_is_missed_aloud(graph):
+    graph.activate().world()
+    timer = graph.node.create_timer(0.02, lambda: graph.frame(100, graph.node.get_clock().now().nanoseconds))
+    status = graph.diagnostic("planner: completion")
+    while status.level != DiagnosticStatus.ERROR:
+        status = graph.diagnostic("planner: completion")
+    assert "no frames come of camera eye_in_hand" in status.message
+    graph.node.destroy_timer(timer)
 
 
 @pytest.mark.parametrize("graph", [LOOKING], indirect=True)
