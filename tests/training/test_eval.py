@@ -20,6 +20,7 @@ from substep_policy.model import ModelConfig
 from tests.training.conftest import TOY_MODEL
 from training.evaluation import evaluate
 from training.evaluation.episodes import EpisodeKey, Job
+from training.evaluation.figures import figures
 from training.evaluation.records import key_of
 from training.evaluation.settings import EpisodeSettings, fingerprint
 from training.evaluation.workers import Line, play_job
@@ -96,6 +97,14 @@ def test_the_page_needs_nothing_else_and_lists_every_task(out: Path):
     fetched = re.findall(r"""(?:src|href)=["']([^"'#][^"']*)""", page)
     (video,) = [name for name in fetched if not name.startswith("data:")]
     assert (out / video).is_file(), "only videos lie beside the page"
+
+
+def test_eos_is_not_compared_with_itself(tmp_path: Path):
+    key = EpisodeKey(SUITE, TASK, "eos", "", "benchmark", 0)
+    (record,) = play_again(Job(EpisodeSettings(policy="demonstrator"), SUITE, TASK, (key,)), tmp_path)
+    assert record["ends"] == [] and "demonstrator sees the truth" in record["excluded"]
+    (row, *_) = figures([record])["eos"]
+    assert row["f1"] is None and row["excluded"] == {record["excluded"]: 1}
 
 
 def test_the_policy_is_filmed(out: Path):

@@ -67,10 +67,8 @@ def demonstrate(
 
 
 def judge_ends(way: DemonstratedWay, policy: Policy, task: str) -> list[dict]:
-    """Right, premature and missed ends of every substep as plain data, see ``training.eos_score``.
-
-    Raises:
-        ValueError: the policy tells no EOS probabilities, so it has no EOS to judge.
+    """Right, premature and missed ends of every substep as plain data, see ``training.eos_score``; none for a policy
+    that tells no EOS probabilities.
     """
     found, begin = [], 0
     for substep, end in zip(way.substeps, way.ends, strict=True):
@@ -79,7 +77,7 @@ def judge_ends(way: DemonstratedWay, policy: Policy, task: str) -> list[dict]:
         chunks = [policy.predict(observation) for observation in way.observations[begin : last + 1]]
         chunk_length = len(chunks[0].eos_probabilities)
         if not chunk_length:
-            raise ValueError(f"policy {policy.name} tells no EOS probabilities: leave the probe 'eos' out")
+            return []
         indices = np.array([chunk.eos_index for chunk in chunks])
         counts = count_ends(indices, end - begin + 1, chunk_length)
         found.append({"instruction": substep.instruction, "length": end - begin + 1, **asdict(counts)})

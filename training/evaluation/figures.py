@@ -94,7 +94,7 @@ def eos(records: Sequence[Record]) -> dict[str, Any]:
     trials = max(counts.trials, 1)
     return {
         "episodes": len(records),
-        "excluded": sum(bool(record["excluded"]) for record in records),
+        "excluded": dict(Counter(record["excluded"] for record in records if record["excluded"])),
         "substeps": len(ends),
         "precision": counts.precision if ends else None,
         "recall": counts.recall if ends else None,

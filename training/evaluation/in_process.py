@@ -110,12 +110,15 @@ class InProcessPlayer:
         )
 
     def _boundaries(self, key: EpisodeKey) -> dict[str, Any]:
+        if self._policy.requires_scene:
+            return record_of(key, excluded=f"{self._policy.name} sees the truth that EOS is compared with", ends=[])
         start = *episode_start(key.number), placement_of(key)
         plan = plan_of(load_task(key.suite, key.task))
         way = demonstrate(self._simulation, plan.substeps, *start, self._settings.cameras)
         if isinstance(way, str):
             return record_of(key, excluded=way, ends=[])
-        return record_of(key, excluded="", ends=judge_ends(way, self._policy, self._simulation.instruction))
+        ends = judge_ends(way, self._policy, self._simulation.instruction)
+        return record_of(key, excluded="" if ends else f"{self._policy.name} tells no EOS probabilities", ends=ends)
 
     # --- what episodes are made of, loaded when first wanted ---
 
