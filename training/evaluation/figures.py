@@ -39,15 +39,17 @@ def success_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def success(records: Sequence[Record]) -> dict[str, Any]:
-    """How often the world said success, with Wilson's 95 % interval, and how many substeps were completed."""
+    """How often the world said success, with Wilson's 95 % interval, and how many substeps were completed, where
+    they are the task's own."""
     successes = sum(record["success"] for record in records)
+    judged = all(map(_is_judged, records))  # a group is of one probe
     return {
         "episodes": len(records),
         "successes": successes,
         "rate": successes / len(records),
         "interval": wilson(successes, len(records)),
         "median_steps": _median(record["steps"] for record in records if record["success"]),
-        "substeps_completed": sum(record["completed"] for record in records),
+        "substeps_completed": sum(record["completed"] for record in records) if judged else None,
         "substeps_planned": sum(record["planned"] for record in records),
     }
 

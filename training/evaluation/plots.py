@@ -67,7 +67,12 @@ def delays(rows: Sequence[Row]) -> str:
         values = sorted(min(value, 100) for value in row["delays"])
         share = [(index + 1) / len(values) for index in range(len(values))]
         axes.step(values, share, where="post", color=COLOURS[place % 8], label=f"{label(row)}, {row['placement']}")
-    axes.set(xlabel="control steps from effect to advance (100: or more)", ylabel="share of advances", ylim=(0, 1.02))
+    axes.set(
+        xlabel="control steps from effect to advance (100: or more)",
+        ylabel="share of advances",
+        ylim=(0, 1.02),
+        xlim=(0, 101),
+    )
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, frameon=False)
     return _svg(figure)
