@@ -70,7 +70,8 @@ class CudaGraphs:
     def __call__(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         shapes = tuple(inputs[name].shape for name in sorted(inputs))
         if shapes not in self._calls:
-            self._calls[shapes] = self._capture(inputs)
+            with torch.cuda.device(inputs["input_ids"].device):
+                self._calls[shapes] = self._capture(inputs)
         call = self._calls[shapes]
         for name, tensor in call.inputs.items():
             tensor.copy_(inputs[name])

@@ -136,7 +136,7 @@ class Report:
         ]
         if self.operations is not None:
             lines.append(
-                f"{self.parameters / 1e6:.2f} M parameters; {self.operations / 1e12:.4f} TFLOP a chunk take, at the "
+                f"{self.parameters / 1e6:.2f} M parameters; {self.operations / 1e12:.3g} TFLOP a chunk take, at the "
                 f"{self.rate / 1e12:.1f} TFLOP/s of a large product in {self.dtype}, {self.floor:.2f} ms at least"
             )
         return "\n".join(lines)
