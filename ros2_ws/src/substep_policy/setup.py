@@ -4,7 +4,7 @@ setup(
     name="substep_policy",
     version="0.1.0",
     packages=find_packages(exclude=["test"]),
-    package_data={"substep_policy": ["weights/**/*.json", "weights/**/*.safetensors"]},
+    package_data={"substep_policy": ["weights/**/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/substep_policy"]),
         ("share/substep_policy", ["package.xml"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ from substep_policy.run_modes import Execution, Quantization
 
 if TYPE_CHECKING:
     from substep_policy.registry import PolicySettings
+
+SHIPPED = Path(__file__).parent / "weights" / "compact"
 
 
 class CompactPolicy:
@@ -56,6 +59,11 @@ class CompactPolicy:
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device)
+
+
+def load_shipped(settings: PolicySettings) -> CompactPolicy:
+    """The policy that comes with this package. Raises: as ``load``."""
+    return load(SHIPPED, json.loads((SHIPPED / "config.json").read_text()), settings)
 
 
 def load(folder: Path, config: Mapping[str, Any], settings: PolicySettings) -> CompactPolicy:

@@ -107,7 +107,9 @@ class PolicyRegistry:
 
 
 POLICIES = PolicyRegistry(
-    named=MappingProxyType({"demonstrator": "substep_policy.demonstrator:load"}),
+    named=MappingProxyType(
+        {"demonstrator": "substep_policy.demonstrator:load", "compact": "substep_policy.compact_policy:load_shipped"}
+    ),
     checkpoints=MappingProxyType(
         {"compact": "substep_policy.compact_policy:load", "openvla": "substep_policy.openvla_policy:load"}
     ),
