@@ -55,7 +55,7 @@ def write(path: Path, text: str) -> str:
     [
         ({"suite": "libero_11"}, "unknown suite 'libero_11': expected one of libero_spatial, libero_object"),
         ({"suite": "libero_goal", "task": 10}, "put the bowl on the stove"),
-        ({"policy": "oracle"}, "unknown policy 'oracle': expected one of demonstrator"),
+        ({"policy": "oracle"}, "unknown policy 'oracle': expected one of compact, demonstrator"),
         ({"clock": "sundial"}, "unknown clock 'sundial': expected one of lockstep, realtime"),
         ({"seed": -1}, "seed is -1, expected 0 to 2147483647"),
         ({"init_state": 50}, "init_state is 50, expected 0 to 49"),
