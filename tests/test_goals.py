@@ -121,7 +121,8 @@ def test_a_silent_policy_aborts_the_task_and_the_arm_holds(graph, probe):
     probe.wait(lambda: holds(probe), "the hold after the abort")
 
 
-def test_a_reset_in_mid_task_ends_it(probe):
+def test_a_reset_in_mid_task_ends_it(probe, planner_with):
+    planner_with(substep_timeout=400)  # the reset must come before it
     goal = Goal(probe, "")
     probe.wait(lambda: probe.reports, "the first report")
     probe.reset()
@@ -145,7 +146,7 @@ def test_a_task_ends_with_its_own_code_when_the_planner_is_deactivated(probe):
 @pytest.fixture
 def planner_with(probe):
     """Gives the planner other parameters until the test is over."""
-    before = {"when_busy": "reject", "decomposers": ["library", "rules"]}
+    before = {"when_busy": "reject", "decomposers": ["library", "rules"], "substep_timeout": 12}
     yield lambda **parameters: probe.configure_anew("planner", **parameters)
     probe.configure_anew("planner", **before)
 
