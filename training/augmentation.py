@@ -36,22 +36,26 @@ class Augmentation:
 
     def apply(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """(B, cameras, S, S, 3) uint8 -> the same, changed."""
-        flat = images.flatten(0, 1)
-        flat = self._relight(self._shift(flat, generator), generator)
-        return flat.unflatten(0, images.shape[:2])
+        flat = images.flatten(0, 1).numpy()
+        offsets = torch.randint(-self.shift, self.shift + 1, (len(flat), 2), generator=generator).tolist()
+        tables = self._tables(len(flat), generator)
+        changed = np.empty_like(flat)
+        for image, (down, right), table, out in zip(flat, offsets, tables, changed, strict=True):
+            cv2.LUT(self._shift(image, down, right), table, dst=out)
+        return torch.from_numpy(changed).unflatten(0, images.shape[:2])
 
-    def _shift(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        count, height, width = images.shape[:3]
-        offset = torch.randint(-self.shift, self.shift + 1, (2, count, 1), generator=generator)
-        rows = (torch.arange(height) + offset[0]).clamp(0, height - 1)
-        columns = (torch.arange(width) + offset[1]).clamp(0, width - 1)
-        return images[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    def _shift(self, image: np.ndarray, down: int, right: int) -> np.ndarray:
+        """(S, S, 3) uint8 -> the same, what it shows moved by so many pixels."""
+        height, width = image.shape[:2]
+        border = self.shift
+        padded = cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_REPLICATE)
+        return padded[border - down : border - down + height, border - right : border - right + width]
 
-    def _relight(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        count = len(images)
-        low_high = torch.rand((2, count, 1, 1, 1), generator=generator) * 2 - 1
+    def _tables(self, count: int, generator: torch.Generator) -> np.ndarray:
+        """(count, 256) uint8: what becomes of each value in each image."""
+        low_high = torch.rand((2, count, 1), generator=generator) * 2 - 1
         gain, offset = 1 + self.contrast * low_high[0], 255 * self.brightness * low_high[1] / 2
-        return ((images.float() - 127.5) * gain + 127.5 + offset).clamp(0, 255).to(torch.uint8)
+        return ((torch.arange(256) - 127.5) * gain + 127.5 + offset).clamp(0, 255).to(torch.uint8).numpy()
 
 
 @configuration

@@ -153,6 +153,8 @@ class FinetuneConfig:
     Attributes:
         out: run folder: checkpoints, TensorBoard curves, log.
         model: what is trained, chosen by ``model.backbone.type``.
+        keyframe_weight: of the loss that teaches the backbone where the end effector is on its way to
+            (``training.keyframes``); 0 leaves it out.
         initial_checkpoint: weights to start from; None starts from random ones. A file that configures no model takes
             the checkpoint's.
         lora: train adapters on the large backbone's linear layers and keep the rest as it is; None trains all of it.
@@ -169,6 +171,7 @@ class FinetuneConfig:
     data: DataConfig
     model: ModelConfiguration = ModelConfig()
     eos: EosTraining = DirectEos()
+    keyframe_weight: float = Field(default=0.0, ge=0)
     optimizer: OptimizerConfig = OptimizerConfig()
     steps: int = Field(default=20_000, ge=1)
     seed: int = Field(default=0, ge=0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from substep_policy.configuration import configuration
+from training.keyframes import keyframe_of
 from training.labels import UNLABELLED, EpisodeLabels, SubstepLabels
 from training.store import DemonstrationStore, StoredEpisode
 
@@ -60,6 +61,9 @@ class Sample:
         actions: (C, 7) float32, the last one repeated beyond the episode's end.
         mask: (C,) bool, the actions that count.
         eos_labels: (C, 1) float32, 1 at the first boundary in the chunk.
+        way: (3,) float32 m, base frame, from the end effector to where it is at the next keyframe
+            (``training.keyframes``).
+        has_way: False after the substep's end, where the instruction leads nowhere any more.
         instruction, task: the substep's text and the whole task's.
     """
 
@@ -68,6 +72,8 @@ class Sample:
     actions: np.ndarray
     mask: np.ndarray
     eos_labels: np.ndarray
+    way: np.ndarray
+    has_way: bool
     instruction: str
     task: str
 
@@ -97,6 +103,7 @@ class SubstepDataset:
         self._frames = store.frames()
         self._actions, self._proprio, self._taught = store.steps()
         self.truths = [read_truth(episode, labels, rules, self.label_use) for episode in episodes]
+        self._keyframes = [self._keyframes_of(number) for number in range(len(episodes))]
         self._index = np.concatenate([self._samples_of(number) for number in range(len(episodes))])
 
     def __len__(self) -> int:
@@ -122,6 +129,8 @@ class SubstepDataset:
             actions=self._actions[rows],
             mask=mask & np.logical_and.accumulate(self._taught[rows]),
             eos_labels=eos_labels,
+            way=self._proprio[self._keyframes[episode][timestep], :3] - self._proprio[stored.start + timestep, :3],
+            has_way=not is_late,
             instruction=truth.instructions[truth.number[shown]],
             task=stored.instruction,
         )
@@ -152,6 +161,12 @@ class SubstepDataset:
         if len(ends):
             mask[ends[0] + 1 :] = False
         return mask, eos_labels
+
+    def _keyframes_of(self, number: int) -> np.ndarray:
+        """(T,) the keyframe of every timestep of an episode, as a row of the store."""
+        stored = self.episodes[number]
+        gripper = self._actions[stored.start : stored.start + stored.length, -1]
+        return stored.start + keyframe_of(gripper, self.truths[number].is_end)
 
     def _samples_of(self, number: int) -> np.ndarray:
         """(M, 3): episode, timestep, timestep whose instruction is shown. Disturbances are nothing to learn from."""

@@ -93,7 +93,9 @@ def start(config: FinetuneConfig) -> Run:
     model = model_kind(config).build(resumed or config.initial_checkpoint)
     if config.gradient_checkpointing:
         model.backbone.enable_gradient_checkpointing()
-    objective = Objective(model, config.eos, seed=config.seed + accelerator.process_index)
+    objective = Objective(model, config.eos, config.keyframe_weight, seed=config.seed + accelerator.process_index)
+    if resumed is not None:
+        run_state.restore_auxiliary(objective, resumed, accelerator.process_index)
     wrapped, optimizer = accelerator.prepare(objective, make_optimizer(objective, config.optimizer))
     run = Run(config, accelerator, data, make_stream(config, data, accelerator), objective, wrapped, optimizer)
     if resumed is not None:
@@ -158,6 +160,8 @@ def validate(run: Run) -> dict[str, float]:
     means = {"held_out/action": sum(loss.action.item() for loss in losses) / len(losses)}
     if losses[0].eos is not None:
         means["held_out/eos"] = sum(loss.eos.item() for loss in losses) / len(losses)
+    if losses[0].keyframe is not None:
+        means["held_out/keyframe"] = sum(loss.keyframe.item() for loss in losses) / len(losses)
     log.info("step %d: %s", run.step, ", ".join(f"{name} {value:.4f}" for name, value in means.items()))
     return means
 
@@ -225,7 +229,7 @@ def make_optimizer(objective: Objective, config: OptimizerConfig) -> torch.optim
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95))
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95), fused=True)
 
 
 def make_stream(config: FinetuneConfig, data: TrainingData, accelerator: Accelerator) -> BatchStream:
@@ -294,6 +298,8 @@ def curves(report: StepReport, optimizer: torch.optim.Optimizer, skipped: int) -
     points |= {"loss/total": report.losses.total.item(), "loss/action": report.losses.action.item()}
     if report.losses.eos is not None:
         points |= {"loss/eos": report.losses.eos.item(), "gradient_norm/eos_head": report.eos_gradient_norm}
+    if report.losses.keyframe is not None:
+        points["loss/keyframe"] = report.losses.keyframe.item()
     return points | {"gradient_norm/all": report.gradient_norm}
 
 

@@ -1,4 +1,6 @@
-"""What is minimised: ``total = action_loss + lambda_eos · eos_loss`` (S7), EOS directly or through the buffer."""
+"""What is minimised: ``total = action_loss + lambda_eos · eos_loss`` (S7), EOS directly or through the buffer, and
+where it is wanted ``keyframe_weight · keyframe_loss`` (``training.keyframes``).
+"""
 
 from __future__ import annotations
 
@@ -12,39 +14,51 @@ from torch.distributed.tensor import DTensor
 from substep_policy.model import SubstepModel
 from training.config import BufferEos, EosTraining
 from training.eos_buffer import EOSBuffer
+from training.keyframes import KeyframeHead
 from training.losses import eos_loss
 from training.transform import action_targets
 
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses of a batch; ``eos`` is None where there was none to take. Counts are of what the EOS loss saw."""
+    """Losses of a batch; ``eos`` and ``keyframe`` are None where there was none to take.
+
+    Counts are of what the EOS loss saw.
+    """
 
     total: Tensor
     action: Tensor
     eos: Tensor | None
     positives: int
     negatives: int
+    keyframe: Tensor | None = None
 
 
 class Objective(nn.Module):
     """A model with its losses, as one module so that data-parallel wrappers see one forward pass."""
 
-    def __init__(self, model: SubstepModel, eos: EosTraining, seed: int = 0) -> None:
+    def __init__(self, model: SubstepModel, eos: EosTraining, keyframe_weight: float = 0.0, seed: int = 0) -> None:
         super().__init__()
         self.model, self.eos = model, eos
         self.buffer = EOSBuffer(eos.buffer, seed) if isinstance(eos, BufferEos) else None
+        self.keyframe_weight = keyframe_weight
+        self.keyframe_head = KeyframeHead(model.backbone.hidden_dim) if keyframe_weight else None
 
     def forward(self, batch: Mapping[str, Tensor]) -> Losses:
         """A batch of ``SubstepTransform`` -> losses. The heads run in float32 whatever the backbone runs in."""
         action, hidden = self.model.action_loss(batch, action_targets(batch))
         with torch.autocast(hidden.device.type, enabled=False):
+            keyframe, total = None, action
+            if self.keyframe_head is not None:
+                keyframe = self.keyframe_head.loss(hidden.float(), batch["way"], batch["has_way"])
+                total = total + self.keyframe_weight * keyframe
             logits, labels = self._eos(hidden.float(), batch["eos_labels"])
             if logits is None:
-                return Losses(action, action, None, 0, 0)
+                return Losses(total, action, None, 0, 0, keyframe)
             eos = eos_loss(self.eos.loss, logits, labels)
         positives = int((labels > 0.5).sum())
-        return Losses(action + self.eos.lambda_eos * eos, action, eos, positives, labels.numel() - positives)
+        total = total + self.eos.lambda_eos * eos
+        return Losses(total, action, eos, positives, labels.numel() - positives, keyframe)
 
     def _eos(self, hidden: Tensor, labels: Tensor) -> tuple[Tensor | None, Tensor]:
         """Logits and labels for the EOS loss.

@@ -24,6 +24,7 @@ from training.models import model_kind
 from training.objective import Objective
 
 FOLDER = re.compile(r"step_(\d+)")
+MODEL = "model."  # what an objective puts before the names of the model's weights
 
 
 def checkpoint_folder(out: Path, step: int) -> Path:
@@ -48,7 +49,7 @@ def save(
 ) -> Path:
     """Write a checkpoint, then drop the oldest beyond ``config.keep``. Every process takes part."""
     kind, folder = model_kind(config), checkpoint_folder(config.out, step)
-    weights, optimizer_state = whole_state(objective, optimizer)
+    weights, auxiliary, optimizer_state = whole_state(objective, optimizer)
     unfinished = folder.with_suffix(".unfinished")
     if accelerator.is_main_process:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -61,6 +62,7 @@ def save(
         "step": step,
         "skipped": skipped,
         "optimizer": optimizer_state,
+        "auxiliary": auxiliary,
         "buffer": None if objective.buffer is None else objective.buffer.state_dict(),
         "scaler": None if accelerator.scaler is None else accelerator.scaler.state_dict(),
     }
@@ -75,6 +77,23 @@ def save(
     return folder
 
 
+def restore_auxiliary(objective: Objective, folder: Path, process: int) -> None:
+    """What is trained beside the model, as it was; before ``accelerator.prepare``, as the model's weights are.
+
+    Raises:
+        FileNotFoundError: the run had another number of processes.
+        ValueError: the run trained something else beside the model.
+    """
+    state = _read_state(folder, process)["auxiliary"]
+    own = {key for key in objective.state_dict() if not key.startswith(MODEL)}
+    if state.keys() != own:
+        raise ValueError(
+            f"{folder} was trained with {sorted(state) or 'nothing'} beside the model, this configuration has "
+            f"{sorted(own) or 'nothing'}: keyframe_weight cannot be turned on or off in the middle of a run"
+        )
+    objective.load_state_dict(state, strict=False)
+
+
 def restore(
     accelerator: Accelerator, folder: Path, objective: Objective, optimizer: torch.optim.Optimizer
 ) -> tuple[int, int]:
@@ -83,10 +102,7 @@ def restore(
     Raises:
         FileNotFoundError: the run had another number of processes.
     """
-    path = folder / state_file(accelerator.process_index)
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: resume with as many processes as the run had")
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = _read_state(folder, accelerator.process_index)
     if is_sharded(objective):
         # Not strict: adapters on layers that are never run, such as the last of the vision trunk, have no state.
         options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True, strict=False)
@@ -100,22 +116,34 @@ def restore(
     return state["step"], state["skipped"]
 
 
+def _read_state(folder: Path, process: int) -> dict[str, Any]:
+    path = folder / state_file(process)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: resume with as many processes as the run had")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def is_sharded(objective: Objective) -> bool:
     """Weights are spread over the processes (FSDP), and with them the optimizer's state."""
     return any(isinstance(weight, DTensor) for weight in objective.parameters())
 
 
-def whole_state(objective: Objective, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The model's trained weights and the optimizer's state; of shards, the main process gets the whole.
+def whole_state(
+    objective: Objective, optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+    """The model's trained weights, those of what is trained beside it, and the optimizer's state.
 
-    Every process takes part.
+    Of shards, the main process gets the whole. Every process takes part.
     """
-    if not is_sharded(objective):
-        return objective.model.state_dict(), optimizer.state_dict()
-    options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
-    weights = get_model_state_dict(objective, options=options)
-    named = {key.removeprefix("model."): value for key, value in weights.items()}
-    return named, get_optimizer_state_dict(objective, optimizer.optimizer, options=options)
+    if is_sharded(objective):
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
+        weights = get_model_state_dict(objective, options=options)
+        optimizer_state = get_optimizer_state_dict(objective, optimizer.optimizer, options=options)
+    else:
+        weights, optimizer_state = objective.state_dict(), optimizer.state_dict()
+    model = {key.removeprefix(MODEL): value for key, value in weights.items() if key.startswith(MODEL)}
+    auxiliary = {key: value for key, value in weights.items() if not key.startswith(MODEL)}
+    return model, auxiliary, optimizer_state
 
 
 def state_file(process: int) -> str:

@@ -25,7 +25,7 @@ class SubstepTransform:
     """A list of samples -> a batch of tensors (S4, S5).
 
     Images and text as the model takes them (``training.models``), ``proprio`` (B, N), ``actions`` (B, C, 7)
-    normalised, ``action_mask`` (B, C), ``eos_labels`` (B, C, 1).
+    normalised, ``action_mask`` (B, C), ``eos_labels`` (B, C, 1), ``way`` (B, 3) and ``has_way`` (B,) as in ``Sample``.
     """
 
     inputs: ModelInputs
@@ -50,6 +50,8 @@ class SubstepTransform:
             "actions": encode_actions(actions, self.action_statistics, self.gripper),
             "action_mask": np.stack([sample.mask for sample in samples]),
             "eos_labels": np.stack([sample.eos_labels for sample in samples]),
+            "way": np.stack([sample.way for sample in samples]),
+            "has_way": np.asarray([sample.has_way for sample in samples]),
         }
         return {**images, **{name: torch.from_numpy(array) for name, array in arrays.items()}}
 

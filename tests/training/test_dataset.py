@@ -199,6 +199,8 @@ def test_a_batch_has_the_tensors_of_the_method(toy_run):
         "actions": ((8, 4, 7), torch.float32),
         "action_mask": ((8, 4), torch.bool),
         "eos_labels": ((8, 4, 1), torch.float32),
+        "way": ((8, 3), torch.float32),
+        "has_way": ((8,), torch.bool),
     }
 
 

@@ -73,6 +73,7 @@ MODES = {
     ],
     "accumulation": ["optimizer.gradient_accumulation=2"],
     "bf16": ["mixed_precision=bf16"],
+    "keyframes": ["keyframe_weight=0.5"],
 }
 
 
@@ -89,6 +90,12 @@ def test_two_steps_stopped_and_resumed_equal_four(toy_run, mode: str):
     by_part = {key.split(":")[-1]: value for key, value in resumed.items()}
     assert_same({key.split(":")[-1]: value for key, value in whole.items()}, by_part)
     assert any(not torch.equal(first[key], resumed[key]) for key in first if key in resumed)
+
+
+def test_keyframes_cannot_be_turned_on_in_the_middle_of_a_run(toy_run):
+    finetune(toy_run("steps=2", "data.held_out_every=0"))
+    with pytest.raises(ValueError, match="nothing beside the model.*keyframe_weight cannot be turned on or off"):
+        finetune(toy_run("data.held_out_every=0", "keyframe_weight=0.5"))
 
 
 def read_config_of(toy_run, mode: str, *more: str):

@@ -124,6 +124,7 @@ class CompactBackbone(nn.Module):
         memory = torch.cat([vision, proprio_token.unsqueeze(1), text.tokens], dim=1)
         visible = text.mask.new_ones(len(images), vision.shape[1] + 1)  # proprioception too
         mask = torch.cat([visible, text.mask], dim=1)
+        memory = memory.to(_arithmetic(memory))  # once, not in every layer
         actions = self.queries.expand(len(images), -1, -1)
         for layer in self.decoder:
             actions = layer(actions, memory, mask)
@@ -135,7 +136,7 @@ class CompactBackbone(nn.Module):
         The first tokens, one a camera, say where its keypoints are. All cameras go through one encoder as one batch,
         each told by its embedding which view it looks at.
         """
-        pixels = images.flatten(0, 1).movedim(-1, 1).to(text.dtype) / 127.5 - 1.0
+        pixels = images.flatten(0, 1).movedim(-1, 1).to(_arithmetic(text)).div_(127.5).sub_(1.0)
         condition = (text.unsqueeze(1) + self.camera_embedding).flatten(0, 1)
         maps = self.vision_encoder.maps(pixels, condition)
         points = self.keypoint_projection(self.keypoints(self._fine(maps)))
@@ -145,3 +146,9 @@ class CompactBackbone(nn.Module):
     def _fine(self, maps: list[Tensor]) -> Tensor:
         """The last map before the last stage."""
         return maps[-1 - self.config.vision_blocks[-1]]
+
+
+def _arithmetic(tensor: Tensor) -> torch.dtype:
+    """What products are computed in: autocast's numbers where it is on, else the tensor's own."""
+    device = tensor.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else tensor.dtype
