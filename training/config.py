@@ -207,10 +207,6 @@ class FinetuneConfig:
             raise ValueError("lora adapts weights that are there, and there is no initial_checkpoint")
         if self.initial_checkpoint is None and self.data.tokenizer is None:
             raise ValueError("an openvla model needs Llama's tokenizer: give initial_checkpoint or data.tokenizer")
-        if self.lora is not None and self.model.backbone.film:
-            raise ValueError(
-                "model.backbone.film is on, and with lora its layers would not be saved: train without one"
-            )
         if self.lora is not None and self.lora.base_dtype == "bfloat16" and self.mixed_precision != "bf16":
             raise ValueError(
                 f"lora.base_dtype is bfloat16, so mixed_precision must be bf16 and is {self.mixed_precision!r}"

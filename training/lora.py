@@ -1,4 +1,4 @@
-"""LoRA (Hu et al. 2021) by peft: adapters on the large backbone's linear layers, the rest frozen."""
+"""LoRA (Hu et al. 2021) by peft: adapters on the large backbone's linear layers, all frozen but FiLM layers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from substep_policy.checkpoint import check_fit, read_state
 from training.config import ALL_LINEAR, LoraSettings
 
 PREFIX = "base_model.model."  # what peft puts before the names of the adapted module
-OUTPUT_LAYER = "lm_head"  # peft leaves it out of "all-linear" for language models that stand alone
+# The output layer, which peft leaves out of "all-linear" for language models that stand alone, and FiLM layers, which
+# are small and trained whole.
+EXCLUDED = r"(.*\.)?(lm_head|vision_backbone\.film\..*)"
 
 
 def lora_config(settings: LoraSettings, base: Path) -> LoraConfig:
@@ -26,20 +28,23 @@ def lora_config(settings: LoraSettings, base: Path) -> LoraConfig:
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=ALL_LINEAR if everything else list(settings.target_modules),
-        exclude_modules=[OUTPUT_LAYER] if everything else None,
+        exclude_modules=EXCLUDED if everything else None,
         init_lora_weights="gaussian",
         base_model_name_or_path=str(base),
     )
 
 
 def add_adapters(backbone: nn.Module, config: LoraConfig) -> None:
-    """Put fresh adapters into ``backbone``, in place, and freeze the rest. They are float32 and change no output yet.
+    """Put fresh adapters into ``backbone``, in place, and freeze the rest but for FiLM layers.
+
+    They are float32 and change no output yet.
 
     Raises:
         ValueError: no layer has such a name.
     """
     # peft writes into the configuration that it is given.
     get_peft_model(backbone, dataclasses.replace(config, base_model_name_or_path=None))
+    backbone.vision_backbone.film.float().requires_grad_(True)
 
 
 def save_adapters(folder: Path, config: LoraConfig, state: Mapping[str, Tensor]) -> None:

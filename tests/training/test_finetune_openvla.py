@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from substep_policy.backbones.openvla.published import load_model
 from substep_policy.backbones.openvla.published_config import read_config as read_openvla_config
 from substep_policy.benchmarks.random_models import TOY_MODEL, random_observation, write_random_openvla
+from substep_policy.checkpoint import CheckpointError
 from substep_policy.configuration import dump
 from substep_policy.openvla_model import NO_EOS_DETECTION
 from substep_policy.registry import POLICIES, PolicySettings
@@ -37,6 +38,8 @@ MODES = {
     "buffer": [LORA, BUFFER],
     "bf16": ["lora={rank: 4}", "mixed_precision=bf16"],
     "all weights": [],
+    "film": [LORA, "model.backbone.film=true"],
+    "film, all weights": ["model.backbone.film=true"],
 }
 
 
@@ -140,6 +143,27 @@ def test_two_steps_stopped_and_resumed_equal_four(openvla_run, mode: str):
     resumed = weights(finetune(config))
     assert_same(whole, resumed)
     assert any(not torch.equal(first[key], resumed[key]) for key in first)
+
+
+def test_film_layers_are_trained_beside_the_adapters_and_merge_into_the_same_policy(
+    openvla_run, base: Path, tmp_path: Path, caplog
+):
+    caplog.set_level("INFO", "training")
+    checkpoint = finetune(openvla_run(*MODES["film"]))
+    assert f"{base} has no FiLM layers" in caplog.text
+    film = torch.load(checkpoint / "film--4_checkpoint.pt", weights_only=True)
+    assert film["featurizer.0.scale.weight"].abs().max() > 0 and not any("lora" in key for key in film)
+    assert not list(checkpoint.glob("vision_backbone*")), "the trunk is the base's and is not written again"
+    merged = tmp_path / "merged"
+    assert export([str(checkpoint), str(merged)]) == 0
+    assert list(merged.glob("vision_backbone--*")) and not list(merged.glob("film--*"))
+    np.testing.assert_allclose(first_action(merged), first_action(checkpoint), atol=0.03)  # exported in bfloat16
+    # A second run goes on from these layers, and its checkpoint finds them through its base.
+    goes_on = f"initial_checkpoint={checkpoint}", f"out={tmp_path / 'second'}", "steps=1"
+    assert np.isfinite(first_action(finetune(openvla_run(*MODES["film"], *goes_on)))).all()
+    (checkpoint / "film--4_checkpoint.pt").unlink()
+    with pytest.raises(CheckpointError, match="vision_backbone"):
+        load_model(checkpoint, *CPU)
 
 
 def test_lora_trains_adapters_and_heads_alone(openvla_run):

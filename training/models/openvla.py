@@ -17,14 +17,19 @@ from torch import Tensor, nn
 from substep_policy.backbones.openvla.images import ImagePipeline
 from substep_policy.backbones.openvla.prompt import PromptBuilder
 from substep_policy.backbones.openvla.published import (
+    FILM_LAYERS,
+    FILM_TRUNK,
     backbone_parts,
+    film_layers_part,
     is_adapter_needed,
     load_model,
     load_parts,
     save_model,
 )
 from substep_policy.backbones.openvla.published_config import read_config, write_config
+from substep_policy.backbones.openvla.published_keys import film_layer_key, is_film
 from substep_policy.checkpoint import CheckpointError, component_file, find_component, has_component, load_state
+from substep_policy.checkpoint_part import Part
 from substep_policy.instruction_tokens import TOKENIZER_FILE
 from substep_policy.model import SubstepModel
 from substep_policy.normalization import Statistics
@@ -106,7 +111,9 @@ class OpenVLAKind:
         adapted = self.lora is not None and is_adapter_needed(checkpoint)
         base = self.initial if adapted else checkpoint
         dtype = torch.float32 if self.lora is None else self.lora.dtype
-        load_parts(backbone_parts(base, self.config, model.backbone), model, CPU, dtype)
+        load_parts(self._backbone_parts(base, checkpoint, model.backbone), model, CPU, dtype)
+        if self.config.backbone.film:
+            _start_film(model.backbone, base)
         for name, head in model.heads.items():
             _load_head(head, name, checkpoint)
         if self.lora is not None:
@@ -124,7 +131,10 @@ class OpenVLAKind:
         for key, value in state.items():
             part, _, name = key.partition(".")
             parts.setdefault(part, {})[name] = value.detach().cpu()
-        save_adapters(folder, self._lora_config, parts.pop("backbone"))
+        backbone = parts.pop("backbone")
+        save_adapters(folder, self._lora_config, backbone)
+        if self.config.backbone.film:
+            parts[FILM_LAYERS] = {film_layer_key(key): value for key, value in backbone.items() if is_film(key)}
         for name, head in parts.items():
             torch.save(head, folder / component_file(name, step))
 
@@ -138,6 +148,14 @@ class OpenVLAKind:
         step = find_component(checkpoint, "proprio_projector").name.partition("--")[2].partition("_")[0]
         save_model(out, config, model, step)
 
+    def _backbone_parts(self, base: Path, checkpoint: Path, backbone: nn.Module) -> list[Part]:
+        """Those that are there: FiLM may be new to the base, and layers trained with LoRA lie in the checkpoint."""
+        config = self.config
+        if not any(has_component(base, name) for name in (FILM_TRUNK, FILM_LAYERS)):
+            config = dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, film=False))
+        parts = backbone_parts(base, config, backbone)
+        return [*parts, film_layers_part(checkpoint, backbone)] if has_component(checkpoint, FILM_LAYERS) else parts
+
     @property
     def _lora_config(self) -> LoraConfig:
         return lora_config(self.lora, self.initial)
@@ -147,6 +165,17 @@ class OpenVLAKind:
             model = build_openvla(self.config)
         model.load_state_dict(state, assign=True)
         return model
+
+
+def _start_film(backbone: nn.Module, base: Path) -> None:
+    """Make FiLM layers that no file had: they change nothing until they are trained."""
+    layers = backbone.vision_backbone.film
+    if not any(weight.is_meta for weight in layers.parameters()):
+        return
+    layers.to_empty(device="cpu")
+    for weight in layers.parameters():
+        nn.init.zeros_(weight)
+    log.warning("%s has no FiLM layers: they start as layers that change nothing", base)
 
 
 def _load_head(head: nn.Module, name: str, checkpoint: Path) -> None:

@@ -4,6 +4,7 @@
     model.safetensors.index.json  model-00001-of-0000N.safetensors …        (or one model.safetensors)
     proprio_projector--150000_checkpoint.pt  action_head--150000_checkpoint.pt  [eos_head--…_checkpoint.pt]
     [noisy_action_projector--…_checkpoint.pt: diffusion]  [vision_backbone--…_checkpoint.pt: FiLM]  [lora_adapter/]
+    [film--…_checkpoint.pt: FiLM layers alone, beside an adapter to a trunk that another folder has]
 
 Shards hold merged weights, and a ``lora_adapter`` beside them is a record of the training. Without shards, the adapter
 is merged into the weights of the model that it names as its base.
@@ -23,7 +24,7 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from substep_policy.backbones.openvla.adapter import adapter_scale, base_folder, has_adapter, merge_adapter
 from substep_policy.backbones.openvla.published_config import read_config, read_json, write_config
-from substep_policy.backbones.openvla.published_keys import film_key, is_film, merge_lora, shard_key
+from substep_policy.backbones.openvla.published_keys import film_key, film_layer_key, is_film, merge_lora, shard_key
 from substep_policy.checkpoint import (
     BACKBONE_FILE,
     CheckpointError,
@@ -36,8 +37,8 @@ from substep_policy.model import SubstepModel
 from substep_policy.openvla_model import OpenVLAModelConfig, build_openvla
 
 INDEX_FILE = "model.safetensors.index.json"
-FILM_COMPONENT = "vision_backbone"
-COMPONENTS = ("proprio_projector", "action_head", "eos_head", "noisy_action_projector", FILM_COMPONENT)
+FILM_TRUNK, FILM_LAYERS = "vision_backbone", "film"
+COMPONENTS = ("proprio_projector", "action_head", "eos_head", "noisy_action_projector", FILM_TRUNK, FILM_LAYERS)
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[
     check_surplus(present_components(folder), parts, folder)
     load_parts(parts, model, device, dtype)
     if is_adapter_needed(folder):
-        merge_adapter(model.backbone, folder, skip_vision=config.backbone.film)
+        merge_adapter(model.backbone, folder, skip_vision=has_component(folder, FILM_TRUNK))
     elif has_adapter(folder):
         log.info("%s holds merged weights: its lora_adapter is a record of the training and is not applied", folder)
     return config, model.eval()
@@ -85,14 +86,32 @@ def published_parts(folder: Path, config: OpenVLAModelConfig, model: SubstepMode
 
 
 def backbone_parts(folder: Path, config: OpenVLAModelConfig, backbone: nn.Module) -> list[Part]:
-    """The backbone's shards, and the vision trunk with FiLM where there is one."""
+    """The backbone's shards, and the vision trunk with FiLM where there is one.
+
+    Raises:
+        CheckpointError: there are FiLM layers alone, and no adapter that names the trunk they belong to.
+        HubError: that trunk cannot be had.
+    """
     keys = [key for key in backbone.state_dict() if not is_film(key)]
-    parts = [Part("backbone", backbone, lambda: weight_files(folder), {shard_key(key): key for key in keys})]
-    if config.backbone.film:
+    shards = Part("backbone", backbone, lambda: weight_files(folder), {shard_key(key): key for key in keys})
+    return [shards, *_film_parts(folder, backbone)] if config.backbone.film else [shards]
+
+
+def _film_parts(folder: Path, backbone: nn.Module) -> list[Part]:
+    """The trunk with its layers in one file, or the base's trunk and the layers in a file of their own."""
+    if not has_component(folder, FILM_LAYERS):
         vision = {film_key(key): key for key in backbone.state_dict() if key.startswith("vision_backbone.")}
         merge = partial(merge_lora, scale=adapter_scale(folder))
-        parts.append(Part(FILM_COMPONENT, backbone, lambda: (find_component(folder, FILM_COMPONENT),), vision, merge))
-    return parts
+        return [Part(FILM_TRUNK, backbone, lambda: (find_component(folder, FILM_TRUNK),), vision, merge)]
+    base = base_folder(folder)
+    trunk = _film_parts(base, backbone) if present_components(base) & {FILM_TRUNK, FILM_LAYERS} else []
+    return [*trunk, film_layers_part(folder, backbone)]
+
+
+def film_layers_part(folder: Path, backbone: nn.Module) -> Part:
+    """FiLM layers alone, as a LoRA run keeps them."""
+    names = {film_layer_key(key): key for key in backbone.state_dict() if is_film(key)}
+    return Part(FILM_LAYERS, backbone, lambda: (find_component(folder, FILM_LAYERS),), names)
 
 
 def present_components(folder: Path) -> set[str]:
@@ -115,7 +134,7 @@ def save_model(
     save_torch_state_dict(shards, folder, max_shard_size=shard_size)
     if config.backbone.film:
         vision = {film_key(key): value for key, value in state.items() if key.startswith("vision_backbone.")}
-        torch.save(vision, folder / component_file(FILM_COMPONENT, step))
+        torch.save(vision, folder / component_file(FILM_TRUNK, step))
     for name, head in model.heads.items():
         torch.save(head.state_dict(), folder / component_file(name, step))
 

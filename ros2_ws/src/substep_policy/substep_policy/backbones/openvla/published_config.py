@@ -35,7 +35,7 @@ def read_config(folder: Path) -> OpenVLAModelConfig:
     backbone = dump(PUBLISHED)
     backbone["language_model"] = _language_model(content, path)
     backbone["tokens"]["pad"] = content.get("pad_token_id", PUBLISHED.tokens.pad)
-    backbone["film"] = has_component(folder, "vision_backbone")
+    backbone["film"] = has_component(folder, "vision_backbone") or has_component(folder, "film")
     data = _recognised_heads(folder, own) | own
     data["backbone"] = _with_pixel_statistics(folder, backbone | own.get("backbone", {}))
     try:

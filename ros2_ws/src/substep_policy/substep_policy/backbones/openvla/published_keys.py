@@ -25,6 +25,11 @@ def film_key(key: str) -> str:
     return BLOCK_KEY.sub(r"\1.block.\2", shard_key(key))
 
 
+def film_layer_key(key: str) -> str:
+    """In the file of FiLM layers alone, of a LoRA run whose trunk is that of its base."""
+    return key.removeprefix("vision_backbone.film.")
+
+
 def is_film(key: str) -> bool:
     """Whether this is one of our names that only a trunk with FiLM has."""
     return FILM_KEY.fullmatch(key) is not None
