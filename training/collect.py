@@ -29,8 +29,9 @@ from substep_planner.decomposers.library import find_plan, shipped_library
 from substep_planner.plan import Plan, write_library
 from substep_policy.configuration import configuration, dump, parse
 from substep_policy.registry import POLICIES, PolicySettings
+from training.disturbances import Variation
 from training.labels import LABELS_FILE, SubstepLabels
-from training.recording import Variation, draw_start, record_episode
+from training.recording import draw_start, record_episode
 from training.recording_files import labels_of, load_recording, save_recording, task_file, write_task_file
 from training.splits import SPLITS
 
@@ -253,7 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _settings(options: argparse.Namespace) -> CollectionSettings:
-    variation = {name: getattr(options, name) for name in ("widened", "noise", "disturbance", "split")}
+    variation = {name: getattr(options, name) for name in ("widened", "noise", "disturbance", "novice", "split")}
     names = ("per_task", "attempts", "seed", "policy", "assets")
     return parse(
         CollectionSettings, {name: getattr(options, name) for name in names} | {"variation": variation}, "command line"
@@ -277,6 +278,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--widened", type=float, default=variation.widened, help="share of widened placements")
     parser.add_argument("--noise", type=float, default=variation.noise, help="largest deviation of action noise")
     parser.add_argument("--disturbance", type=float, default=variation.disturbance, help="chance of one per chunk")
+    parser.add_argument("--novice", default="", help="policy or checkpoint that disturbs instead of random motions")
     parser.add_argument("--split", default=variation.split, choices=tuple(SPLITS), help="which starts and seeds")
     return parser
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -12,38 +11,11 @@ from libero_bridge.placement import Placement
 from libero_bridge.simulation import Simulation
 from substep_planner.plan import Substep
 from substep_policy.chunk import Chunk
-from substep_policy.configuration import configuration
 from substep_policy.observation import Observation
 from substep_policy.policy import Policy
+from training.disturbances import DisturbedPolicy, Novice, Variation, load_novice
 from training.rollout import EOS, EpisodeResult, RolloutConfig, run_episode
 from training.splits import SPLITS
-
-
-@configuration
-class Variation:
-    """How episodes are varied.
-
-    Attributes:
-        widened: share of episodes with widened placements; the others start in benchmark states.
-        noise: largest standard deviation of the noise on actions; each episode draws its own, a quarter have none.
-            The actions taught are those without it (Laskey et al. 2017, DART).
-        disturbance: chance, each time the policy is asked, that the arm is first moved elsewhere.
-        disturbance_steps: shortest and longest such motion, in control steps.
-        split: "training", or "evaluation" for episodes that nothing may be trained on.
-    """
-
-    widened: float = 0.7
-    noise: float = 0.15
-    disturbance: float = 0.01
-    disturbance_steps: tuple[int, int] = (4, 10)
-    split: Literal["training", "evaluation"] = "training"
-
-    def __post_init__(self) -> None:
-        for name in ("widened", "noise", "disturbance"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be in [0, 1]")
-        if not 1 <= self.disturbance_steps[0] <= self.disturbance_steps[1]:
-            raise ValueError(f"disturbance_steps {self.disturbance_steps} must be two rising numbers from 1 on")
 
 
 @dataclass(frozen=True)
@@ -66,41 +38,6 @@ def draw_start(variation: Variation, seed: Sequence[int]) -> EpisodeStart:
         placement=Placement.WIDENED if random.random() < variation.widened else Placement.BENCHMARK,
         noise=0.0 if random.random() < 0.25 else float(random.uniform(0, variation.noise)),
     )
-
-
-class DisturbedPolicy:
-    """A policy whose arm is now and then moved elsewhere, so that demonstrations show how to recover."""
-
-    def __init__(self, policy: Policy, variation: Variation, seed: int) -> None:
-        self._policy, self._variation = policy, variation
-        self._random = np.random.default_rng((seed, 1))
-        self._gripper = -1.0
-        self._disturbance: Chunk | None = None
-
-    def __getattr__(self, name: str):
-        """Name, device and the like are the policy's own."""
-        return getattr(self._policy, name)
-
-    def start_substep(self, instruction: str, task: str) -> None:
-        self._policy.start_substep(instruction, task)
-
-    def predict(self, observation: Observation) -> Chunk:
-        """The policy's chunk, or a motion somewhere else with the gripper as it is."""
-        if self._random.random() < self._variation.disturbance:
-            self._disturbance = self._motion()
-            return self._disturbance
-        chunk = self._policy.predict(observation)
-        self._gripper = float(chunk.actions[-1, -1])
-        return chunk
-
-    def is_disturbance(self, chunk: Chunk) -> bool:
-        return chunk is self._disturbance
-
-    def _motion(self) -> Chunk:
-        low, high = self._variation.disturbance_steps
-        action = np.append(self._random.uniform(-0.6, 0.6, 6), self._gripper)
-        action[3:6] *= 0.2
-        return Chunk(np.tile(action, (self._random.integers(low, high + 1), 1)).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -153,7 +90,8 @@ def record_episode(
     simulation: Simulation, policy: Policy, substeps: Sequence[Substep], start: EpisodeStart, variation: Variation
 ) -> tuple[Recording | None, EpisodeResult]:
     """Play an episode; -> its recording if LIBERO says success and every substep came to its end, and the result."""
-    disturbed = DisturbedPolicy(policy, variation, start.seed)
+    novice = Novice(load_novice(variation.novice), simulation) if variation.novice else None
+    disturbed = DisturbedPolicy(policy, variation, start.seed, novice)
     recorder = _Recorder(disturbed)
     result = run_episode(
         simulation,

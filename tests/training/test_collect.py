@@ -19,8 +19,9 @@ from training.collect import CollectionSettings, TaskJob, claim, collect_task, m
 from training.completion.frames import main as frames_main
 from training.completion.frames import read_shown
 from training.demonstrations import DemonstrationError, LiberoHdf5Source, ReadReport, read_demonstrations
+from training.disturbances import DisturbedPolicy, Variation
 from training.labels import SubstepLabels
-from training.recording import DisturbedPolicy, Variation, draw_start
+from training.recording import draw_start
 from training.rerender import main as rerender_main
 from training.splits import EVALUATION_INIT_STATES, EVALUATION_SEEDS, TRAINING_INIT_STATES, TRAINING_SEEDS
 from training.store import DemonstrationStore, StoreFormat
@@ -184,11 +185,43 @@ def test_disturbances_move_the_arm_keep_the_gripper_and_are_told_apart():
     assert not any(np.abs(chunk.actions[:, :6]).any() for is_disturbance, chunk in chunks if not is_disturbance)
 
 
+class Wandering(Still):
+    """A policy that goes to the left, and takes the substep for done with its third chunk."""
+
+    def __init__(self) -> None:
+        self.told, self.asked = [], 0
+
+    def start_substep(self, instruction: str, task: str) -> None:
+        self.told.append(instruction)
+
+    def predict(self, observation: Observation) -> Chunk:
+        self.asked += 1
+        ends = self.asked % 3 == 0
+        return Chunk(np.tile(np.array([[0, 1, 0, 0, 0, 0, -1]], np.float32), (2, 1)), eos_index=1 if ends else -1)
+
+
+def test_a_novice_disturbs_for_some_chunks_and_never_ends_a_substep():
+    novice = Wandering()
+    policy = DisturbedPolicy(Still(), Variation(disturbance=0.1, novice_chunks=(2, 5)), seed=0, novice=novice)
+    policy.start_substep("pick up the bowl", "")
+    seen = Observation({}, np.zeros(8, np.float32))
+    who = []
+    for _ in range(400):
+        chunk = policy.predict(seen)
+        who.append(policy.is_disturbance(chunk))
+        assert not chunk.has_eos and bool(chunk.actions[0, 1]) is who[-1]
+    stretches = [len(part) for part in "".join("x" if disturbed else " " for disturbed in who).split()]
+    assert novice.told == ["pick up the bowl"] and novice.asked == sum(who)
+    assert 15 < len(stretches) < 60 and 1 in stretches, "where it says EOS, the demonstrator takes over"
+
+
 def test_impossible_variations_are_refused():
     with pytest.raises(ValueError, match="must be in \\[0, 1\\]"):
         Variation(widened=2)
     with pytest.raises(ValueError, match="disturbance_steps"):
         Variation(disturbance_steps=(5, 2))
+    with pytest.raises(ValueError, match="novice_chunks"):
+        Variation(novice_chunks=(0, 2))
 
 
 def test_frames_around_the_ends_of_substeps_and_of_failures_come_from_a_replay(collected: Path, tmp_path: Path):

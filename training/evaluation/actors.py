@@ -15,9 +15,10 @@ from substep_policy.demonstrator import Demonstrator
 from substep_policy.observation import Observation
 from substep_policy.policy import Policy
 from training.collect import plan_of
+from training.disturbances import Variation
 from training.evaluation.probes import Wording
 from training.evaluation.settings import demonstration_file
-from training.recording import Variation, draw_start, record_episode
+from training.recording import draw_start, record_episode
 
 CHUNK = 8
 ATTEMPTS = 20

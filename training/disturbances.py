@@ -1,0 +1,125 @@
+"""What goes wrong on purpose in demonstrations, so that they show how to recover."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import torch
+
+from libero_bridge.simulation import Simulation
+from substep_policy.chunk import Chunk
+from substep_policy.configuration import configuration
+from substep_policy.observation import Observation
+from substep_policy.policy import Policy
+from substep_policy.registry import POLICIES, PolicySettings
+
+
+@configuration
+class Variation:
+    """How episodes are varied.
+
+    Attributes:
+        widened: share of episodes with widened placements; the others start in benchmark states.
+        noise: largest standard deviation of the noise on actions; each episode draws its own, a quarter have none.
+            The actions taught are those without it (Laskey et al. 2017, DART).
+        disturbance: chance, each time the policy is asked, that the arm is first moved elsewhere.
+        disturbance_steps: shortest and longest such motion, in control steps.
+        novice: a learned policy that moves the arm in disturbances, by name or checkpoint folder, so that
+            demonstrations begin where it goes wrong (Kelly et al. 2019, HG-DAgger); empty: random motions.
+        novice_chunks: fewest and most chunks that it plays before the demonstrator takes over again.
+        split: "training", or "evaluation" for episodes that nothing may be trained on.
+    """
+
+    widened: float = 0.7
+    noise: float = 0.15
+    disturbance: float = 0.01
+    disturbance_steps: tuple[int, int] = (4, 10)
+    novice: str = ""
+    novice_chunks: tuple[int, int] = (2, 8)
+    split: Literal["training", "evaluation"] = "training"
+
+    def __post_init__(self) -> None:
+        for name in ("widened", "noise", "disturbance"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, must be in [0, 1]")
+        for name in ("disturbance_steps", "novice_chunks"):
+            low, high = getattr(self, name)
+            if not 1 <= low <= high:
+                raise ValueError(f"{name} {(low, high)} must be two rising numbers from 1 on")
+
+
+class Novice:
+    """A learned policy in a world that renders when somebody looks."""
+
+    def __init__(self, policy: Policy, simulation: Simulation) -> None:
+        self._policy, self._simulation = policy, simulation
+
+    def start_substep(self, instruction: str, task: str) -> None:
+        self._policy.start_substep(instruction, task)
+
+    def predict(self, observation: Observation) -> Chunk:
+        """Its chunk about what there is to see now."""
+        config = self._simulation.config
+        images = {camera: self._simulation.render(camera, *config.image_size) for camera in config.cameras}
+        return self._policy.predict(replace(observation, images=images))
+
+
+@lru_cache(maxsize=1)
+def load_novice(name: str) -> Policy:
+    """Kept for the process's next episode; one thread, since every worker has one of its own."""
+    torch.set_num_threads(1)
+    return POLICIES.load(name, PolicySettings(device="cpu"))
+
+
+class DisturbedPolicy:
+    """A policy whose arm is now and then moved elsewhere: at random, or by a novice for some chunks."""
+
+    def __init__(self, policy: Policy, variation: Variation, seed: int, novice: Policy | None = None) -> None:
+        self._policy, self._variation, self._novice = policy, variation, novice
+        self._random = np.random.default_rng((seed, 1))
+        self._gripper = -1.0
+        self._novice_chunks = 0  # that the novice has still to play
+        self._disturbance: Chunk | None = None
+
+    def __getattr__(self, name: str):
+        """Name, device and the like are the policy's own."""
+        return getattr(self._policy, name)
+
+    def start_substep(self, instruction: str, task: str) -> None:
+        self._policy.start_substep(instruction, task)
+        if self._novice is not None:
+            self._novice.start_substep(instruction, task)
+
+    def predict(self, observation: Observation) -> Chunk:
+        """The policy's chunk, or a disturbance."""
+        if not self._novice_chunks and self._random.random() < self._variation.disturbance:
+            if self._novice is None:
+                self._disturbance = self._motion()
+                return self._disturbance
+            low, high = self._variation.novice_chunks
+            self._novice_chunks = int(self._random.integers(low, high + 1))
+        if self._novice_chunks:
+            self._disturbance = self._stretch(observation)
+            return self._disturbance
+        chunk = self._policy.predict(observation)
+        self._gripper = float(chunk.actions[-1, -1])
+        return chunk
+
+    def is_disturbance(self, chunk: Chunk) -> bool:
+        return chunk is self._disturbance
+
+    def _motion(self) -> Chunk:
+        """A motion somewhere else with the gripper as it is."""
+        low, high = self._variation.disturbance_steps
+        action = np.append(self._random.uniform(-0.6, 0.6, 6), self._gripper)
+        action[3:6] *= 0.2
+        return Chunk(np.tile(action, (self._random.integers(low, high + 1), 1)).astype(np.float32))
+
+    def _stretch(self, observation: Observation) -> Chunk:
+        """The novice's next chunk. Where it takes the substep for done, the policy decides whether that is so."""
+        chunk = self._novice.predict(observation)
+        self._novice_chunks = 0 if chunk.has_eos else self._novice_chunks - 1
+        return Chunk(chunk.actions)
