@@ -57,6 +57,23 @@ def open_store(config: DataConfig, format: StoreFormat) -> DemonstrationStore:
     return store
 
 
+def load_labels(config: DataConfig) -> dict[str, SubstepLabels]:
+    """The labels of every collection.
+
+    Raises:
+        LabelError: a file is not in the format. ValueError: two sources make a collection and name different labels.
+    """
+    paths: dict[str, Path | None] = {}
+    for source in config.sources:
+        path = source.labels or config.labels
+        if paths.setdefault(source.collection, path) != path:
+            raise ValueError(
+                f"collection {source.collection!r} has labels {paths[source.collection]} and {path}: give the sources "
+                "different collections, or the same labels"
+            )
+    return {name: SubstepLabels() if path is None else SubstepLabels.load(path) for name, path in paths.items()}
+
+
 def prepare_data(config: FinetuneConfig, resumed: Path | None = None) -> TrainingData:
     """Data sets and preprocessing.
 
@@ -65,7 +82,7 @@ def prepare_data(config: FinetuneConfig, resumed: Path | None = None) -> Trainin
     """
     source, kind = config.data, model_kind(config)
     store = open_store(source, kind.store_format)
-    labels = SubstepLabels() if source.labels is None else SubstepLabels.load(source.labels)
+    labels = load_labels(source)
     training, held_out = split_episodes(store.episodes, source.held_out_every)
     length = config.model.chunk_length
     data = SubstepDataset(store, labels, source.rules, training, length)

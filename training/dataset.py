@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -93,16 +94,17 @@ class SubstepDataset:
     def __init__(
         self,
         store: DemonstrationStore,
-        labels: SubstepLabels,
+        labels: Mapping[str, SubstepLabels],
         rules: SampleRules,
         episodes: list[StoredEpisode],
         chunk_length: int,
     ) -> None:
+        """Args: labels: by collection."""
         self.rules, self.episodes, self.chunk_length = rules, episodes, chunk_length
         self.label_use = LabelUse()
         self._frames = store.frames()
         self._actions, self._proprio, self._taught = store.steps()
-        self.truths = [read_truth(episode, labels, rules, self.label_use) for episode in episodes]
+        self.truths = [read_truth(episode, labels[episode.collection], rules, self.label_use) for episode in episodes]
         self._keyframes = [self._keyframes_of(number) for number in range(len(episodes))]
         self._index = np.concatenate([self._samples_of(number) for number in range(len(episodes))])
 
@@ -221,8 +223,9 @@ def split_episodes(
     """
     training, held_out = [], []
     seen: Counter[str] = Counter()
-    for episode in sorted(episodes, key=lambda e: (e.suite, e.task, len(e.episode), e.episode)):
-        seen[f"{episode.suite}/{episode.task}"] += 1
-        is_held_out = held_out_every and seen[f"{episode.suite}/{episode.task}"] % held_out_every == 0
+    for episode in sorted(episodes, key=lambda e: (e.collection, e.suite, e.task, len(e.episode), e.episode)):
+        task = f"{episode.collection}:{episode.suite}/{episode.task}"
+        seen[task] += 1
+        is_held_out = held_out_every and seen[task] % held_out_every == 0
         (held_out if is_held_out else training).append(episode)
     return training, held_out

@@ -29,6 +29,7 @@ from substep_policy.backbones.openvla import images
 from substep_policy.observation import ACTION_DIM, PROPRIO_DIM
 from substep_policy.preprocessing import resize
 from training.demonstrations import Demonstration, DemonstrationError, ReadReport
+from training.demonstrations.demonstration import episode_key
 
 log = logging.getLogger(__name__)
 Item, Result = TypeVar("Item"), TypeVar("Result")
@@ -49,10 +50,11 @@ class StoredEpisode:
     instruction: str
     start: int
     length: int
+    collection: str = ""
 
     @property
     def key(self) -> str:
-        return f"{self.suite}/{self.task}/{self.episode}"
+        return episode_key(self.collection, self.suite, self.task, self.episode)
 
 
 class Resizing(enum.StrEnum):
@@ -173,6 +175,7 @@ class DemonstrationStore:
             demonstration.instruction,
             self.length,
             len(demonstration),
+            demonstration.collection,
         )
         with self._path("index.jsonl").open("a") as file:
             file.write(json.dumps(asdict(episode)) + "\n")

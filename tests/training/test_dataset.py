@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from substep_policy.action_tokens import ActionTokenizer
 from tests.training.toy import INSTRUCTION, TASK, ToyDemo, true_labels, write_hdf5
 from training.augmentation import Augmentation
-from training.data import prepare_data
+from training.config import DataConfig
+from training.data import load_labels, open_store, prepare_data
 from training.dataset import SampleRules, SubstepDataset, split_episodes
-from training.demonstrations import LiberoHdf5Source, ReadReport, read_demonstrations
+from training.demonstrations import DemonstrationError, LiberoHdf5Source, ReadReport, read_demonstrations
 from training.labels import SubstepLabels
 from training.paraphrases import MOTIONS, Paraphrases, held_out_wordings, training_wordings
 from training.store import DemonstrationStore, StoredEpisode, StoreError, StoreFormat
@@ -38,7 +39,29 @@ def store(tmp_path_factory) -> DemonstrationStore:
 
 def dataset(store: DemonstrationStore, labels: SubstepLabels | None = None, **rules) -> SubstepDataset:
     labels = true_labels(DEMOS) if labels is None else labels
-    return SubstepDataset(store, labels, SampleRules(**rules), store.episodes, C)
+    return SubstepDataset(store, {"": labels}, SampleRules(**rules), store.episodes, C)
+
+
+def test_the_same_demonstration_from_two_sources_is_refused_unless_they_are_told_apart(tmp_path: Path):
+    folders = [tmp_path / "one", tmp_path / "other"]
+    for folder, demo in zip(folders, DEMOS, strict=True):
+        write_hdf5(folder / "libero_goal", [demo])
+    with pytest.raises(DemonstrationError, match="episode_0 is in .*one.* and in .*other.*`collection`"):
+        list(read_demonstrations([LiberoHdf5Source(path=folder) for folder in folders], ReadReport()))
+    true_labels(DEMOS[:1]).save(tmp_path / "labels.json")
+    sources = (
+        LiberoHdf5Source(path=folders[0], labels=tmp_path / "labels.json"),
+        LiberoHdf5Source(path=folders[1], collection="novice"),
+    )
+    store = open_store(DataConfig(sources=sources, cache=tmp_path / "cache", workers=0), FORMAT)
+    store = DemonstrationStore(store.folder, FORMAT)  # as a later run finds it
+    assert [episode.length for episode in store.episodes] == [20, 12]
+    labels = load_labels(DataConfig(sources=sources, cache=tmp_path))
+    data = SubstepDataset(store, labels, SampleRules(), store.episodes, C)
+    assert data.label_use.labelled_episodes == 1
+    assert data.label_use.unlabelled_episodes == [f"novice:libero_goal/{TASK}/episode_0"]
+    with pytest.raises(ValueError, match="collection '' has labels"):
+        load_labels(DataConfig(sources=(sources[0], LiberoHdf5Source(path=folders[1])), cache=tmp_path))
 
 
 def test_the_store_holds_what_the_demonstrations_hold(store):
@@ -166,7 +189,7 @@ def test_disturbances_are_no_samples_and_mask_what_comes_after_them(tmp_path: Pa
         file["data/demo_0/taught_actions"] = DEMOS[0].actions / 2
     store, report = DemonstrationStore(tmp_path / "cache", FORMAT), ReadReport()
     store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path / "demos")], report), report)
-    data = SubstepDataset(store, true_labels(DEMOS), SampleRules(), store.episodes, C)
+    data = SubstepDataset(store, {"": true_labels(DEMOS)}, SampleRules(), store.episodes, C)
     assert len(data) == 18
     assert data[4].mask.tolist() == [True, True, False, False] and data[6].mask.tolist() == [True, True, True, False]
     np.testing.assert_allclose(data[0].actions, DEMOS[0].actions[:4] / 2, atol=1e-6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from pydantic import Field
@@ -49,11 +49,20 @@ def read_demonstrations(
     """Demonstrations of all sources in order. Damaged ones are logged and counted, or raised.
 
     Raises:
-        DemonstrationError: a source is not readable at all; or any demonstration, unless ``skip_damaged``.
+        DemonstrationError: a source is not readable at all, or has the same demonstrations as another; or any
+            demonstration is damaged, unless ``skip_damaged``.
     """
+    seen: dict[str, str] = {}
     for source in sources:
         for item in read_source(source):
             if isinstance(item, Demonstration):
+                item = replace(item, collection=source.collection)
+                if item.key in seen:
+                    raise DemonstrationError(
+                        f"{item.key} is in {seen[item.key]} and in {item.source}: "
+                        "give one of the sources a `collection` of its own"
+                    )
+                seen[item.key] = item.source
                 report.read += 1
                 yield item
             elif not skip_damaged:

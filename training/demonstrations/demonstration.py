@@ -28,6 +28,7 @@ class Demonstration:
         taught: (T,) bool; False where the action is no example to follow (a disturbance to recover from).
         load_frames: -> camera name -> (T, H, W, 3) uint8, upright.
         source: file and place in it, for messages.
+        collection: the name of its source's, see there.
     """
 
     suite: str
@@ -39,6 +40,7 @@ class Demonstration:
     taught: np.ndarray
     load_frames: Callable[[], Mapping[str, np.ndarray]]
     source: str
+    collection: str = ""
 
     def __post_init__(self) -> None:
         length = len(self.actions)
@@ -58,7 +60,7 @@ class Demonstration:
 
     @cached_property
     def key(self) -> str:
-        return f"{self.suite}/{self.task}/{self.episode}"
+        return episode_key(self.collection, self.suite, self.task, self.episode)
 
     def frames(self) -> Mapping[str, np.ndarray]:
         """Every camera's frames.
@@ -73,6 +75,11 @@ class Demonstration:
             if len(images) != len(self):
                 raise DemonstrationError(f"{self.source}: {camera} has {len(images)} frames for {len(self)} actions")
         return frames
+
+
+def episode_key(collection: str, suite: str, task: str, episode: str) -> str:
+    """The name of a demonstration among all of a run."""
+    return f"{collection}:{suite}/{task}/{episode}" if collection else f"{suite}/{task}/{episode}"
 
 
 def located(error: Exception, where: str) -> DemonstrationError:

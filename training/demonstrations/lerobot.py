@@ -30,6 +30,8 @@ class LeRobotSource:
         suite: of the labels; None: the folder's name.
         cameras: this project's camera name -> the data set's key. The first that exists counts.
         orientation: data sets converted from ``modified_libero_rlds`` are mirrored.
+        collection: tells these demonstrations from those of other sources of the same tasks.
+        labels: their ``substep_labels.json``; None: the one of the whole configuration.
     """
 
     path: Path
@@ -39,6 +41,8 @@ class LeRobotSource:
     state: str = "observation.state"
     action: str = "action"
     orientation: ImageOrientation = ImageOrientation.HALF_TURN_OF_OPENGL
+    collection: str = ""
+    labels: Path | None = None
 
 
 DEFAULT_CAMERAS = {

@@ -30,6 +30,8 @@ class LiberoHdf5Source:
     Attributes:
         render_size: side in pixels of frames that a file leaves out (``./substep collect``) and that are rendered
             anew; None takes stored frames only.
+        collection: tells these demonstrations from those of other sources of the same tasks.
+        labels: their ``substep_labels.json``; None: the one of the whole configuration.
     """
 
     path: Path
@@ -37,6 +39,8 @@ class LiberoHdf5Source:
     suite: str | None = None
     orientation: ImageOrientation = ImageOrientation.OPENGL
     render_size: int | None = None
+    collection: str = ""
+    labels: Path | None = None
 
 
 def files(source: LiberoHdf5Source) -> list[tuple[str, Path]]:

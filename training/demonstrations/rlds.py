@@ -27,6 +27,8 @@ class RldsSource:
     Attributes:
         suite: of the labels; None: the data set's name (a trailing ``_no_noops`` does not matter).
         numbering: "episode_N" counts within the "task", or through the whole "dataset".
+        collection: tells these demonstrations from those of other sources of the same tasks.
+        labels: their ``substep_labels.json``; None: the one of the whole configuration.
     """
 
     path: Path
@@ -35,6 +37,8 @@ class RldsSource:
     split: str = "train"
     numbering: Literal["task", "dataset"] = "task"
     orientation: ImageOrientation = ImageOrientation.HALF_TURN_OF_OPENGL
+    collection: str = ""
+    labels: Path | None = None
 
 
 def version_folder(source: RldsSource) -> Path:
