@@ -17,7 +17,7 @@ from training.dataset import SubstepDataset, split_episodes
 from training.demonstrations import DemonstrationError, ReadReport, read_demonstrations
 from training.labels import SubstepLabels
 from training.models import ModelInputs, ModelKind, model_kind
-from training.store import DemonstrationStore, StoreFormat
+from training.store import DemonstrationStore, StoredEpisode, StoreFormat
 from training.transform import SubstepTransform
 
 log = logging.getLogger(__name__)
@@ -40,21 +40,23 @@ class TrainingData:
         self.inputs.save(folder)
 
 
-def open_store(config: DataConfig, format: StoreFormat) -> DemonstrationStore:
-    """The frames of all sources, read into the cache as far as they are not there yet.
+def open_store(config: DataConfig, format: StoreFormat) -> tuple[DemonstrationStore, list[StoredEpisode]]:
+    """The frames of all sources, read into the cache as far as they are not there yet, and which of it they are.
 
     Raises:
+        StoreError: the cache holds other demonstrations under the names of these.
         DemonstrationError: there is nothing to train on, or something is damaged and ``skip_damaged`` is off.
     """
     store = DemonstrationStore(config.cache, format)
     report = ReadReport()
-    store.extend(read_demonstrations(config.sources, report, config.skip_damaged), report, config.workers)
-    log.info("%d demonstrations in %s, %d skipped", len(store.episodes), config.cache, len(report.skipped))
+    demonstrations = read_demonstrations(config.sources, report, config.skip_damaged)
+    episodes = store.extend(demonstrations, report, config.workers)
+    log.info("%d demonstrations in %s, %d skipped", len(episodes), config.cache, len(report.skipped))
     if report.skipped and not config.skip_damaged:
         raise DemonstrationError(report.skipped[0])
-    if not store.episodes:
+    if not episodes:
         raise DemonstrationError(f"nothing to train on: {len(report.skipped)} demonstrations were skipped, none read")
-    return store
+    return store, episodes
 
 
 def load_labels(config: DataConfig) -> dict[str, SubstepLabels]:
@@ -81,9 +83,9 @@ def prepare_data(config: FinetuneConfig, resumed: Path | None = None) -> Trainin
         resumed: a checkpoint of this very run, whose tokenizer and statistics are kept.
     """
     source, kind = config.data, model_kind(config)
-    store = open_store(source, kind.store_format)
+    store, episodes = open_store(source, kind.store_format)
     labels = load_labels(source)
-    training, held_out = split_episodes(store.episodes, source.held_out_every)
+    training, held_out = split_episodes(episodes, source.held_out_every)
     length = config.model.chunk_length
     data = SubstepDataset(store, labels, source.rules, training, length)
     log.info("training: %d timesteps of %d episodes; %s", len(data), len(training), data.label_use)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from substep_policy.configuration import configuration
-from training.keyframes import keyframe_of
+from training.keyframes import is_shown, keyframe_of
 from training.labels import UNLABELLED, EpisodeLabels, SubstepLabels
 from training.store import DemonstrationStore, StoredEpisode
 
@@ -64,7 +64,7 @@ class Sample:
         eos_labels: (C, 1) float32, 1 at the first boundary in the chunk.
         way: (3,) float32 m, base frame, from the end effector to where it is at the next keyframe
             (``training.keyframes``).
-        has_way: False after the substep's end, where the instruction leads nowhere any more.
+        has_way: False after the substep's end, where the instruction leads nowhere any more, and before a disturbance.
         instruction, task: the substep's text and the whole task's.
     """
 
@@ -105,7 +105,7 @@ class SubstepDataset:
         self._frames = store.frames()
         self._actions, self._proprio, self._taught = store.steps()
         self.truths = [read_truth(episode, labels[episode.collection], rules, self.label_use) for episode in episodes]
-        self._keyframes = [self._keyframes_of(number) for number in range(len(episodes))]
+        self._ways = [self._ways_of(number) for number in range(len(episodes))]
         self._index = np.concatenate([self._samples_of(number) for number in range(len(episodes))])
 
     def __len__(self) -> int:
@@ -131,8 +131,8 @@ class SubstepDataset:
             actions=self._actions[rows],
             mask=mask & np.logical_and.accumulate(self._taught[rows]),
             eos_labels=eos_labels,
-            way=self._proprio[self._keyframes[episode][timestep], :3] - self._proprio[stored.start + timestep, :3],
-            has_way=not is_late,
+            way=self._ways[episode][0][timestep],
+            has_way=bool(self._ways[episode][1][timestep]) and not is_late,
             instruction=truth.instructions[truth.number[shown]],
             task=stored.instruction,
         )
@@ -164,11 +164,13 @@ class SubstepDataset:
             mask[ends[0] + 1 :] = False
         return mask, eos_labels
 
-    def _keyframes_of(self, number: int) -> np.ndarray:
-        """(T,) the keyframe of every timestep of an episode, as a row of the store."""
+    def _ways_of(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of every timestep of an episode: ``way`` (T, 3), and whether it is shown (T,) bool."""
         stored = self.episodes[number]
-        gripper = self._actions[stored.start : stored.start + stored.length, -1]
-        return stored.start + keyframe_of(gripper, self.truths[number].is_end)
+        rows = slice(stored.start, stored.start + stored.length)
+        keyframes = keyframe_of(self._actions[rows, -1], self.truths[number].is_end)
+        positions = self._proprio[rows, :3]
+        return positions[keyframes] - positions, is_shown(keyframes, self._taught[rows])
 
     def _samples_of(self, number: int) -> np.ndarray:
         """(M, 3): episode, timestep, timestep whose instruction is shown. Disturbances are nothing to learn from."""

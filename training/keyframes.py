@@ -30,6 +30,17 @@ def keyframe_of(gripper: np.ndarray, is_end: np.ndarray) -> np.ndarray:
     return found[np.searchsorted(found, np.arange(len(gripper)))]
 
 
+def is_shown(keyframes: np.ndarray, taught: np.ndarray) -> np.ndarray:
+    """(T,) bool: the demonstration shows the way from the timestep to its keyframe, without a disturbance in between.
+
+    Args:
+        keyframes: (T,) as ``keyframe_of`` gives them; a disturbance's own gripper commands may be among them.
+        taught: (T,) bool, False during disturbances.
+    """
+    disturbed = np.cumsum(~taught)
+    return taught & (disturbed[keyframes] == disturbed)
+
+
 class KeyframeHead(nn.Module):
     """``actions_hidden_states`` (B, C·A, D) -> way to the keyframe (B, 3), in ``UNIT``, base frame."""
 

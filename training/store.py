@@ -129,7 +129,7 @@ class DemonstrationStore:
         self.folder, self.format = folder, format
         folder.mkdir(parents=True, exist_ok=True)
         self.episodes = self._read_index()
-        self._keys = {episode.key for episode in self.episodes}
+        self._places = {episode.key: number for number, episode in enumerate(self.episodes)}
         self._cut_off_unfinished()
 
     @property
@@ -137,13 +137,27 @@ class DemonstrationStore:
         """Timesteps of all demonstrations."""
         return sum(episode.length for episode in self.episodes)
 
-    def extend(self, demonstrations: Iterable[Demonstration], report: ReadReport, workers: int = 0) -> None:
+    def extend(
+        self, demonstrations: Iterable[Demonstration], report: ReadReport, workers: int = 0
+    ) -> list[StoredEpisode]:
         """Append those that are not in yet; damaged frames are counted in the report.
 
         Args:
             workers: processes that read (or render) frames; 0 reads them in this one.
+
+        Returns:
+            All of these demonstrations that are in now, not others that the store may hold.
+
+        Raises:
+            StoreError: the store holds another demonstration under the name of one of these.
         """
-        missing = [demonstration for demonstration in demonstrations if demonstration.key not in self._keys]
+        wanted, missing = set(), []
+        for demonstration in demonstrations:
+            wanted.add(demonstration.key)
+            if demonstration.key not in self._places:
+                missing.append(demonstration)
+            else:
+                self._check_same(demonstration)
         results = parallel_map(partial(stack_frames, format=self.format), missing, workers)
         with tqdm(total=len(missing), desc="frames", unit="demo", disable=not missing) as progress:
             for demonstration, frames in zip(missing, results, strict=True):
@@ -153,6 +167,7 @@ class DemonstrationStore:
                     log.warning("skipped: %s", frames)
                 else:
                     self._append(demonstration, frames)
+        return [episode for episode in self.episodes if episode.key in wanted]
 
     def frames(self) -> np.ndarray:
         """(N, cameras, S, S, 3) uint8, memory-mapped."""
@@ -179,8 +194,23 @@ class DemonstrationStore:
         )
         with self._path("index.jsonl").open("a") as file:
             file.write(json.dumps(asdict(episode)) + "\n")
+        self._places[episode.key] = len(self.episodes)
         self.episodes.append(episode)
-        self._keys.add(episode.key)
+
+    def _check_same(self, demonstration: Demonstration) -> None:
+        """Raises: StoreError: the one of this name in the store has other actions."""
+        stored = self.episodes[self._places[demonstration.key]]
+        actions = np.fromfile(
+            self._path("steps.bin"),
+            np.float32,
+            count=stored.length * STEP_WIDTH,
+            offset=stored.start * STEP_WIDTH * np.dtype(np.float32).itemsize,
+        ).reshape(stored.length, STEP_WIDTH)[:, :ACTION_DIM]
+        if not np.array_equal(actions, demonstration.actions.astype(np.float32)):
+            raise StoreError(
+                f"{self.folder} holds another {demonstration.key} than {demonstration.source}: delete the folder, "
+                "or take another, and frames are read anew"
+            )
 
     def _read_index(self) -> list[StoredEpisode]:
         path = self._path("index.jsonl")

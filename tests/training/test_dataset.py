@@ -53,9 +53,10 @@ def test_the_same_demonstration_from_two_sources_is_refused_unless_they_are_told
         LiberoHdf5Source(path=folders[0], labels=tmp_path / "labels.json"),
         LiberoHdf5Source(path=folders[1], collection="novice"),
     )
-    store = open_store(DataConfig(sources=sources, cache=tmp_path / "cache", workers=0), FORMAT)
-    store = DemonstrationStore(store.folder, FORMAT)  # as a later run finds it
+    open_store(DataConfig(sources=sources, cache=tmp_path / "cache", workers=0), FORMAT)
+    store, episodes = open_store(DataConfig(sources=sources[1:], cache=tmp_path / "cache"), FORMAT)
     assert [episode.length for episode in store.episodes] == [20, 12]
+    assert [episode.length for episode in episodes] == [12], "what the cache holds of other sources is left out"
     labels = load_labels(DataConfig(sources=sources, cache=tmp_path))
     data = SubstepDataset(store, labels, SampleRules(), store.episodes, C)
     assert data.label_use.labelled_episodes == 1
@@ -95,6 +96,13 @@ def test_an_interrupted_store_goes_on_after_the_last_whole_demonstration(tmp_pat
         unfinished.write(b'{"suite": "li')
     resumed = build()
     assert resumed.length == whole.length and np.array_equal(resumed.frames(), frames)
+
+
+def test_a_cache_of_other_demonstrations_of_the_same_names_is_refused(store, tmp_path: Path):
+    write_hdf5(tmp_path / "libero_goal", [ToyDemo(20, seed=7)])
+    report = ReadReport()
+    with pytest.raises(StoreError, match="holds another libero_goal/.*/episode_0 than .*data/demo_0: delete"):
+        store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path)], report), report)
 
 
 def test_a_store_of_another_size_is_refused(store):

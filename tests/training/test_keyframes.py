@@ -12,7 +12,7 @@ from tests.training.test_eos_training import make_objective
 from training.config import DirectEos
 from training.dataset import SubstepDataset
 from training.finetune_substep import start
-from training.keyframes import UNIT, KeyframeHead, keyframe_of
+from training.keyframes import UNIT, KeyframeHead, is_shown, keyframe_of
 from training.objective import Objective, gradient_norm
 
 
@@ -28,6 +28,14 @@ def test_every_timestep_has_the_next_keyframe_and_a_keyframe_is_its_own(steps):
     found = keyframe_of(gripper, is_end)
     assert (found >= np.arange(len(steps))).all() and (np.diff(found) >= 0).all()
     assert (found[found] == found).all() and (found[is_end] == np.flatnonzero(is_end)).all()
+
+
+def test_a_way_that_a_disturbance_interrupts_is_not_shown():
+    gripper, is_end = np.array([-1, -1, -1, 1, -1, -1, 1, 1]), np.zeros(8, bool)
+    taught = np.array([1, 1, 0, 0, 1, 1, 1, 1], bool)  # a novice closes the gripper too soon
+    found = keyframe_of(gripper, is_end)
+    assert is_shown(found, taught).tolist() == [False, False, False, False, True, True, True, True]
+    assert is_shown(found, np.ones(8, bool)).all()
 
 
 def test_a_sample_says_how_far_the_hand_has_to_go(toy_run):
