@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -23,6 +23,7 @@ from substep_policy.model import ModelConfig, SubstepModel, build_model
 CONFIG_FILE = "config.json"
 BACKBONE_FILE = "model.safetensors"
 LATEST = "latest"
+COMPONENT_FILE = re.compile(r"(?P<name>\w+)--(?P<step>latest|\d+)_checkpoint\.(?:pt|safetensors)")
 
 SAFETENSORS_DTYPES = {
     "F64": torch.float64,
@@ -67,8 +68,30 @@ def has_component(folder: Path, name: str) -> bool:
 
 def _component_files(folder: Path, name: str) -> list[tuple[str, Path]]:
     """(step or ``LATEST``, file) of every file of a head."""
-    pattern = re.compile(re.escape(name) + r"--(latest|\d+)_checkpoint\.(?:pt|safetensors)")
-    return [(match[1], path) for path in folder.iterdir() if (match := pattern.fullmatch(path.name))]
+    matches = [(COMPONENT_FILE.fullmatch(path.name), path) for path in folder.iterdir()]
+    return [(match["step"], path) for match, path in matches if match and match["name"] == name]
+
+
+def check_one_step(paths: Iterable[Path]) -> None:
+    """Whether files that are loaded together are of one training step, folder by folder; ``latest`` goes with any.
+
+    Args:
+        paths: those that are no file of a component do not count.
+
+    Raises:
+        CheckpointError: a folder's are of several steps; the message names them.
+    """
+    steps: dict[Path, dict[str, str]] = {}
+    for path in paths:
+        match = COMPONENT_FILE.fullmatch(path.name)
+        if match and match["step"] != LATEST:
+            steps.setdefault(path.parent, {})[path.name] = match["step"]
+    for folder, files in steps.items():
+        if len(set(files.values())) > 1:
+            raise CheckpointError(
+                f"{folder} would be loaded from files of different steps: {', '.join(sorted(files))}; give every part "
+                f"a file of one step, or name one that goes with any step {component_file('<part>', LATEST)}"
+            )
 
 
 def read_state(path: Path, device: str = "cpu") -> dict[str, Tensor]:
@@ -151,10 +174,16 @@ def export_model(folder: Path, config: ModelConfig, model: SubstepModel) -> None
 
 
 def load_weights(folder: Path, model: SubstepModel) -> None:
-    """Fill a model from a checkpoint folder and set it to ``eval()``. Raises: CheckpointError, as ``load_state``."""
+    """Fill a model from a checkpoint folder and set it to ``eval()``.
+
+    Raises:
+        CheckpointError: as ``load_state``, ``find_component`` and ``check_one_step``.
+    """
+    files = {name: find_component(folder, name) for name in model.heads}
+    check_one_step(files.values())
     load_state(model.backbone, folder / BACKBONE_FILE)
     for name, head in model.heads.items():
-        load_state(head, find_component(folder, name))
+        load_state(head, files[name])
     model.eval()
 
 

@@ -11,17 +11,19 @@ from typing import Any
 
 import torch
 
-from substep_policy.backbones.openvla.adapter import ADAPTER_FOLDER, base_folder, has_adapter
+from substep_policy.backbones.openvla.adapter import ADAPTER_FOLDER, base_folder, check_adapter, has_adapter
+from substep_policy.backbones.openvla.prompt import PromptBuilder
 from substep_policy.backbones.openvla.published import (
     COMPONENTS,
+    backbone_parts,
+    brings_vision,
     is_adapter_needed,
     present_components,
-    published_parts,
 )
 from substep_policy.backbones.openvla.published_config import MODEL_TYPE, read_json
 from substep_policy.backbones.openvla.published_config import read_config as read_openvla_config
-from substep_policy.checkpoint import CONFIG_FILE, CheckpointError, read_config
-from substep_policy.checkpoint_part import Part, check_surplus, compact_parts
+from substep_policy.checkpoint import CONFIG_FILE, CheckpointError, check_one_step, read_config
+from substep_policy.checkpoint_part import Part, check_surplus, compact_parts, head_parts
 from substep_policy.eos import EosSource
 from substep_policy.hub import checkpoint_folder
 from substep_policy.instruction_tokens import TOKENIZER_FILE, InstructionTokenizer
@@ -102,28 +104,44 @@ def _compact_tokenizer(folder: Path, config: ModelConfig) -> Finding:
 
 def inspect_openvla(folder: Path) -> Report:
     config = _attempt(lambda: read_openvla_config(folder))
-    tokenizer = _attempt(lambda: load_tokenizer(folder))
-    findings = _statistics(folder, load_openvla_statistics)
-    findings += [
-        _misfit("tokenizer", tokenizer)
-        if _is_error(tokenizer)
-        else Finding("tokenizer", FITS, f"{tokenizer.get_vocab_size()} tokens")
-    ]
+    findings = [*_statistics(folder, load_openvla_statistics), _openvla_tokenizer(folder, config)]
     if not isinstance(config, OpenVLAModelConfig):
         present = present_components(folder)
         files = [Finding(name, NOTE, "a file is there" if name in present else "no file") for name in COMPONENTS]
         return Report(f"{folder}: OpenVLA-OFT", (_misfit("config", config), *files, *findings))
     with torch.device("meta"):
         model = build_openvla(config)
-    parts = published_parts(folder, config, model)
-    weights = _weights(parts)
-    surplus = _attempt(lambda: check_surplus(present_components(folder), parts, folder))
-    weights += [_misfit("files", surplus)] if _is_error(surplus) else []
-    weights += [_adapter(folder)] if has_adapter(folder) else []
+    weights = _openvla_weights(folder, config, model)
+    weights += [_adapter(folder, model)] if has_adapter(folder) else []
     findings = [*weights, _eos(config.eos, config.action_head.type), *findings, _total(model)]
     backbone = config.backbone
     title = f"{folder}: OpenVLA-OFT, chunks of {config.chunk_length} actions, cameras {', '.join(backbone.cameras)}"
     return Report(f"{title}, FiLM {'on' if backbone.film else 'off'}", tuple(findings))
+
+
+def _openvla_weights(folder: Path, config: OpenVLAModelConfig, model: SubstepModel) -> list[Finding]:
+    heads = head_parts(folder, model)
+    backbone = _attempt(lambda: backbone_parts(folder, config, model.backbone))
+    if _is_error(backbone):
+        return [_misfit("backbone", backbone), *_weights(heads)]
+    parts = [*backbone, *heads]
+    surplus = _attempt(lambda: check_surplus(present_components(folder), parts, folder))
+    return [*_weights(parts), *([_misfit("files", surplus)] if _is_error(surplus) else [])]
+
+
+def _openvla_tokenizer(folder: Path, config: OpenVLAModelConfig | Exception) -> Finding:
+    """Without a configuration, whether there is one at all."""
+    tokenizer = _attempt(lambda: load_tokenizer(folder))
+    if _is_error(tokenizer):
+        return _misfit("tokenizer", tokenizer)
+    tokens = f"{tokenizer.get_vocab_size()} tokens"
+    if not isinstance(config, OpenVLAModelConfig):
+        return Finding("tokenizer", NOTE, tokens)
+    prompts = _attempt(lambda: PromptBuilder(tokenizer, config.backbone))
+    if _is_error(prompts):
+        return Finding("tokenizer", MISFIT, f"{folder / TOKENIZER_FILE}: {prompts}")
+    rows = config.backbone.language_model.vocabulary_size
+    return Finding("tokenizer", FITS, f"{tokens}, the model knows {rows}")
 
 
 def _attempt(function: Callable[[], Any]) -> Any:
@@ -143,7 +161,10 @@ def _misfit(part: str, error: Exception) -> Finding:
 
 
 def _weights(parts: Sequence[Part]) -> list[Finding]:
-    return [_weights_of(part) for part in parts]
+    """Of each part, and whether those that are there belong together."""
+    found = [files for part in parts if not _is_error(files := _attempt(part.find))]
+    steps = _attempt(lambda: check_one_step(path for files in found for path in files))
+    return [*map(_weights_of, parts), *([_misfit("steps", steps)] if _is_error(steps) else [])]
 
 
 def _weights_of(part: Part) -> Finding:
@@ -189,13 +210,16 @@ def _eos(eos: EosDetection, action_head: str) -> Finding:
     return Finding("end of substep", NOTE, f"{text}{eos.source}, {threshold}{calibrated}, {eos.choice}")
 
 
-def _adapter(folder: Path) -> Finding:
+def _adapter(folder: Path, model: SubstepModel) -> Finding:
     if not is_adapter_needed(folder):
         return Finding(ADAPTER_FOLDER, NOTE, "a record of the training: the weights are merged, it is not applied")
     base = _attempt(lambda: base_folder(folder))
     if _is_error(base):
         return _misfit(ADAPTER_FOLDER, base)
-    return Finding(ADAPTER_FOLDER, NOTE, f"is merged at load into the weights of {base}")
+    size = _attempt(lambda: check_adapter(model.backbone, folder, skip_vision=brings_vision(folder)))
+    if _is_error(size):
+        return _misfit(ADAPTER_FOLDER, size)
+    return Finding(ADAPTER_FOLDER, FITS, f"{_millions(size)}, merged at load into the weights of {base}")
 
 
 def _total(model: SubstepModel) -> Finding:

@@ -47,6 +47,15 @@ def test_latest_is_preferred_to_the_highest_step(tmp_path: Path):
     assert find_component(tmp_path, "eos_head").name == "eos_head--latest_checkpoint.pt"
 
 
+def test_heads_of_different_steps_are_not_mixed(toy_checkpoint: Path):
+    (toy_checkpoint / "eos_head--5_checkpoint.pt").rename(toy_checkpoint / "eos_head--4_checkpoint.pt")
+    files = "action_head--5_checkpoint.pt, eos_head--4_checkpoint.pt, proprio_projector--5_checkpoint.pt"
+    with pytest.raises(CheckpointError, match=f"different steps: {files}"):
+        load_model(toy_checkpoint)
+    (toy_checkpoint / "eos_head--4_checkpoint.pt").rename(toy_checkpoint / "eos_head--latest_checkpoint.pt")
+    load_model(toy_checkpoint)
+
+
 def test_a_missing_head_is_named(toy_checkpoint: Path):
     (toy_checkpoint / "eos_head--5_checkpoint.pt").unlink()
     with pytest.raises(CheckpointError, match="no eos_head--latest_checkpoint.pt"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from collections.abc import Callable
@@ -9,7 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, models, pre_tokenizers
 
+from substep_policy.backbones.openvla.published import load_model
+from substep_policy.checkpoint import CheckpointError
+from substep_policy.model import SubstepModel
 from substep_policy.openvla_model import OpenVLAModelConfig
 from substep_policy.policy_cli import main
 
@@ -38,6 +45,7 @@ def test_a_whole_checkpoint(inspect: Callable) -> None:
     assert "backbone fits 0.08 M parameters, float64, 0.001 GB in " in text, text
     assert "action_head--150000_checkpoint.pt" in text
     assert "action head l1; EOS: none" in text
+    assert "tokenizer fits 15 tokens, the model knows 15" in text
     assert "statistics fits libero_toy_no_noops: 100 steps of 2 demonstrations" in text
     assert "complete: it can be loaded" in text
 
@@ -89,3 +97,98 @@ def test_what_is_no_checkpoint(folder: Path, inspect: Callable) -> None:
     assert "config.json is missing" in inspect()[1]
     shutil.rmtree(folder)
     assert "is no folder here, and no hub id" in inspect()[1]
+
+
+@pytest.fixture
+def adapter(folder: Path, toy_model: SubstepModel) -> Path:
+    """The weights of an adapter, in a folder that has no others; they are in a base."""
+    base = folder / "base"
+    base.mkdir()
+    for path in folder.glob("model*.safetensors*"):
+        path.rename(base / path.name)
+    config = LoraConfig(r=4, target_modules=["q_proj", "fc1"], init_lora_weights=False)
+    adapted = get_peft_model(copy.deepcopy(toy_model.backbone), config)
+    adapted.peft_config["default"].base_model_name_or_path = str(base)
+    adapted.save_pretrained(folder / "lora_adapter", save_embedding_layers=False)
+    return folder / "lora_adapter" / "adapter_model.safetensors"
+
+
+def refused(folder: Path, text: str) -> None:
+    """Loading stops for the reason that inspection gave."""
+    with pytest.raises(CheckpointError) as error:
+        load_model(folder, torch.device("cpu"), torch.float32)
+    assert str(error.value) in text.replace("lora_adapter MISFIT ", "")
+
+
+def test_an_adapter_that_is_merged_at_load_is_looked_at(folder: Path, adapter: Path, inspect: Callable) -> None:
+    weights = load_file(adapter)
+    count = sum(value.numel() for value in weights.values())
+    code, text = inspect()
+    assert code == 0, text
+    assert f"lora_adapter fits {count / 1e6:.2f} M parameters, merged at load into the weights of {folder}/base" in text
+    key = next(key for key in weights if "layers.1.self_attn.q_proj.lora_B" in key)
+    save_file(weights | {key: torch.zeros(32, 3)}, adapter)
+    code, text = inspect()
+    assert (code, f"{key} has shape (32, 3), expected (32, 4)" in text) == (1, True), text
+    refused(folder, text)
+    del weights[key]
+    save_file(weights, adapter)
+    code, text = inspect()
+    assert (code, f"{key} is missing" in text) == (1, True), text
+    refused(folder, text)
+    adapter.write_bytes(adapter.read_bytes()[:50])
+    assert "adapter_model.safetensors cannot be read" in inspect()[1]
+    adapter.unlink()
+    code, text = inspect()
+    assert (code, f"{adapter} is missing" in text) == (1, True), text
+    refused(folder, text)
+
+
+def test_an_adapter_to_layers_that_are_not_there_is_named(folder: Path, adapter: Path, inspect: Callable) -> None:
+    path = adapter.with_name("adapter_config.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"target_modules": ["w_proj"]}))
+    code, text = inspect()
+    assert code == 1
+    assert f"lora_adapter MISFIT {path}: Target modules" in text and "w_proj" in text
+    refused(folder, text)
+
+
+def test_film_layers_without_the_trunk_they_belong_to_are_named(folder: Path, inspect: Callable) -> None:
+    (folder / "film--150000_checkpoint.pt").touch()
+    config = folder / "config.json"
+    content = json.loads(config.read_text())
+    content["substep"]["backbone"]["film"] = True
+    config.write_text(json.dumps(content))
+    code, text = inspect()
+    assert code == 1
+    assert "film--150000_checkpoint.pt holds FiLM layers without their trunk" in text
+    assert "no lora_adapter/adapter_config.json" in text and "cannot be loaded: 1 of these do not fit" in text
+    refused(folder, text)
+
+
+def test_a_tokenizer_of_another_model_is_named(folder: Path, toy_tokenizer: Tokenizer, inspect: Callable) -> None:
+    words = toy_tokenizer.get_vocab()
+    bare = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    bare.pre_tokenizer = pre_tokenizers.Whitespace()
+    bare.save(str(folder / "tokenizer.json"))
+    code, text = inspect()
+    assert (code, "not with BOS 1: is it a Llama's?" in text) == (1, True), text
+    assert "tokenizer MISFIT" in text and "cannot be loaded: 1 of these do not fit" in text
+    large = Tokenizer(models.WordLevel(words | {"onion": 15}, unk_token="<unk>"))
+    large.post_processor = toy_tokenizer.post_processor
+    large.save(str(folder / "tokenizer.json"))
+    code, text = inspect()
+    assert (code, "ids up to 15, and the embedding has 15 rows" in text) == (1, True), text
+
+
+def test_parts_of_different_steps_are_named(folder: Path, inspect: Callable) -> None:
+    head = folder / "action_head--150000_checkpoint.pt"
+    shutil.copy(head, folder / "action_head--160000_checkpoint.pt")
+    code, text = inspect()
+    assert code == 1
+    files = "action_head--160000_checkpoint.pt, proprio_projector--150000_checkpoint.pt"
+    assert f"different steps: {files}" in text and "cannot be loaded: 1 of these do not fit" in text
+    with pytest.raises(CheckpointError, match=f"different steps: {files}"):
+        load_model(folder, torch.device("cpu"), torch.float32)
+    (folder / "action_head--160000_checkpoint.pt").rename(folder / "action_head--latest_checkpoint.pt")
+    assert inspect()[0] == 0

@@ -44,7 +44,7 @@ def test_a_tokenizer_without_bos_is_refused(toy_openvla: OpenVLAConfig, toy_toke
     bare = Tokenizer(models.WordLevel(toy_tokenizer.get_vocab(), unk_token="<unk>"))
     bare.pre_tokenizer = pre_tokenizers.Whitespace()
     with pytest.raises(ValueError, match="not with BOS 1"):
-        PromptBuilder(bare, toy_openvla).build(["bowl"])
+        PromptBuilder(bare, toy_openvla)
     with pytest.raises(ValueError, match="no instructions"):
         PromptBuilder(toy_tokenizer, toy_openvla).build([])
 

@@ -97,7 +97,7 @@ def test_an_eos_head_is_loaded_where_there_is_one(
 ) -> None:
     assert load_model(folder, CPU, torch.float32)[1].eos_head is None
     toy_model.eos_head = EOSClassificationHead(EOSHeadConfig(hidden_dim=48), 32).double()
-    torch.save(toy_model.eos_head.state_dict(), folder / "eos_head--5_checkpoint.pt")
+    torch.save(toy_model.eos_head.state_dict(), folder / "eos_head--150000_checkpoint.pt")
     with pytest.raises(CheckpointError, match="has files of eos_head, which its model does not have"):
         load_model(folder, CPU, torch.float32)
     forget(folder, "eos_head", "eos")

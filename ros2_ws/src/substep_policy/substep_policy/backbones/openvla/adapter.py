@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from pathlib import Path
+from typing import Literal
 
-from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
-from torch import nn
+from peft import (
+    LoraConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
+from torch import Tensor, nn
 
 from substep_policy.backbones.openvla.published_config import read_json
-from substep_policy.checkpoint import CheckpointError, read_state
+from substep_policy.checkpoint import CheckpointError, check_fit, read_state
 from substep_policy.hub import checkpoint_folder
 
 ADAPTER_FOLDER = "lora_adapter"
@@ -61,19 +69,42 @@ def merge_adapter(backbone: nn.Module, folder: Path, skip_vision: bool) -> None:
     Raises:
         CheckpointError: the adapter is missing or damaged, or does not fit; the message names the keys.
     """
+    adapted, state = _attach(backbone, folder, skip_vision, "cpu")
+    set_peft_model_state_dict(adapted, state)
+    rank = adapted.peft_config["default"].r
+    adapted.merge_and_unload()
     path = folder / ADAPTER_FOLDER / ADAPTER_WEIGHTS
-    state = read_state(path)
+    log.info("merged the adapter %s into the weights: rank %d, %d tensors", path, rank, len(state))
+
+
+def check_adapter(backbone: nn.Module, folder: Path, skip_vision: bool) -> int:
+    """How many parameters the adapter has that ``merge_adapter`` would merge, by the shapes alone.
+
+    Args:
+        backbone: on the meta device; stays as it is.
+
+    Raises:
+        CheckpointError: as ``merge_adapter``.
+    """
+    _, state = _attach(copy.deepcopy(backbone), folder, skip_vision, "meta")
+    return sum(value.numel() for value in state.values())
+
+
+def _attach(
+    backbone: nn.Module, folder: Path, skip_vision: bool, device: Literal["cpu", "meta"]
+) -> tuple[PeftModel, dict[str, Tensor]]:
+    """Layers for the adapter in ``backbone``, without its weights yet, and those weights, which fit."""
+    path = folder / ADAPTER_FOLDER / ADAPTER_WEIGHTS
+    state = read_state(path, device)
     config = LoraConfig.from_pretrained(str(folder / ADAPTER_FOLDER))
     config.base_model_name_or_path = None  # peft would warn that it is not the name of our module
     if skip_vision:
         state = {key: value for key, value in state.items() if not key.startswith(VISION_KEYS)}
         config.exclude_modules = r"vision_backbone\..*"
-    adapted = get_peft_model(backbone, config)
-    result = set_peft_model_state_dict(adapted, state)
-    missing = [key for key in result.missing_keys if "lora_" in key]
-    if missing or result.unexpected_keys:
-        listing = [f"{key} is missing" for key in missing] + [f"{key} is unknown" for key in result.unexpected_keys]
-        more = f" and {len(listing) - 8} more" if len(listing) > 8 else ""
-        raise CheckpointError(f"{path} does not fit {type(backbone).__name__}: {'; '.join(listing[:8])}{more}")
-    adapted.merge_and_unload()
-    log.info("merged the adapter %s into the weights: rank %d, %d tensors", path, config.r, len(state))
+    try:
+        adapted = get_peft_model(backbone, config, low_cpu_mem_usage=device == "meta")
+    except ValueError as error:
+        raise CheckpointError(f"{path.with_name(ADAPTER_CONFIG)}: {error}") from error
+    expected = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    check_fit(state, expected, f"{path} does not fit {type(backbone).__name__}")
+    return adapted, state

@@ -35,10 +35,12 @@ class PromptBuilder:
     """BOS, prompt, the empty token, action slots, ``</s>``. ``tokenizer`` is the checkpoint's own, which puts BOS."""
 
     def __init__(self, tokenizer: Tokenizer, config: OpenVLAConfig) -> None:
+        """Raises: ValueError: the tokenizer does not begin with BOS, or has ids that the embedding has no row for."""
+        check_tokenizer(tokenizer, config)
         self._tokenizer, self._tokens, self._slots = tokenizer, config.tokens, config.action_slots
 
     def build(self, instructions: Sequence[str]) -> Prompts:
-        """Raises: ValueError: there are no instructions, or the tokenizer does not begin with BOS."""
+        """Raises: ValueError: there are no instructions."""
         if not instructions:
             raise ValueError("there are no instructions to build prompts from")
         prompts = [self._prompt_ids(instruction) for instruction in instructions]
@@ -52,6 +54,16 @@ class PromptBuilder:
 
     def _prompt_ids(self, instruction: str) -> list[int]:
         ids = self._tokenizer.encode(prompt_text(instruction)).ids
-        if not ids or ids[0] != self._tokens.bos:
-            raise ValueError(f"the tokenizer begins with {ids[:1]}, not with BOS {self._tokens.bos}: is it a Llama's?")
         return ids if ids[-1] == self._tokens.empty else [*ids, self._tokens.empty]
+
+
+def check_tokenizer(tokenizer: Tokenizer, config: OpenVLAConfig) -> None:
+    """Raises: ValueError: it does not begin with BOS, or has ids that the embedding has no row for."""
+    first, bos = tokenizer.encode(prompt_text("")).ids[:1], config.tokens.bos
+    if first != [bos]:
+        raise ValueError(f"the tokenizer begins with {first}, not with BOS {bos}: is it a Llama's?")
+    highest, rows = max(tokenizer.get_vocab().values()), config.language_model.vocabulary_size
+    if highest >= rows:
+        raise ValueError(
+            f"the tokenizer has ids up to {highest}, and the embedding has {rows} rows: is it another model's?"
+        )

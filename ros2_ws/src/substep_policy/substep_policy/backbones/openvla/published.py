@@ -22,12 +22,20 @@ from huggingface_hub import save_torch_state_dict
 from torch import nn
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-from substep_policy.backbones.openvla.adapter import adapter_scale, base_folder, has_adapter, merge_adapter
+from substep_policy.backbones.openvla.adapter import (
+    ADAPTER_CONFIG,
+    ADAPTER_FOLDER,
+    adapter_scale,
+    base_folder,
+    has_adapter,
+    merge_adapter,
+)
 from substep_policy.backbones.openvla.published_config import read_config, read_json, write_config
 from substep_policy.backbones.openvla.published_keys import film_key, film_layer_key, is_film, merge_lora, shard_key
 from substep_policy.checkpoint import (
     BACKBONE_FILE,
     CheckpointError,
+    check_one_step,
     component_file,
     find_component,
     has_component,
@@ -57,7 +65,7 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[
     check_surplus(present_components(folder), parts, folder)
     load_parts(parts, model, device, dtype)
     if is_adapter_needed(folder):
-        merge_adapter(model.backbone, folder, skip_vision=has_component(folder, FILM_TRUNK))
+        merge_adapter(model.backbone, folder, skip_vision=brings_vision(folder))
     elif has_adapter(folder):
         log.info("%s holds merged weights: its lora_adapter is a record of the training and is not applied", folder)
     return config, model.eval()
@@ -67,10 +75,10 @@ def load_parts(parts: Sequence[Part], model: SubstepModel, device: torch.device,
     """Check all parts, then give them to a model that was made on the meta device.
 
     Raises:
-        CheckpointError: a file is missing or damaged; a key is missing, unknown, or has another shape.
+        CheckpointError: a file is missing or damaged; a key is missing, unknown, or has another shape; files of
+            several steps would be mixed.
     """
-    for part in parts:
-        part.find()
+    check_one_step(path for part in parts for path in part.find())
     for part in parts:
         part.check()
     for part in parts:
@@ -103,6 +111,11 @@ def _film_parts(folder: Path, backbone: nn.Module) -> list[Part]:
         vision = {film_key(key): key for key in backbone.state_dict() if key.startswith("vision_backbone.")}
         merge = partial(merge_lora, scale=adapter_scale(folder))
         return [Part(FILM_TRUNK, backbone, lambda: (find_component(folder, FILM_TRUNK),), vision, merge)]
+    if not has_adapter(folder):
+        raise CheckpointError(
+            f"{find_component(folder, FILM_LAYERS)} holds FiLM layers without their trunk, and {folder} has no "
+            f"{ADAPTER_FOLDER}/{ADAPTER_CONFIG} that names the model they belong to"
+        )
     base = base_folder(folder)
     trunk = _film_parts(base, backbone) if present_components(base) & {FILM_TRUNK, FILM_LAYERS} else []
     return [*trunk, film_layers_part(folder, backbone)]
@@ -117,6 +130,11 @@ def film_layers_part(folder: Path, backbone: nn.Module) -> Part:
 def present_components(folder: Path) -> set[str]:
     """Names of the parts that have a file of their own in the folder."""
     return {name for name in COMPONENTS if has_component(folder, name)}
+
+
+def brings_vision(folder: Path) -> bool:
+    """The folder has a vision trunk of its own, with its part of the adapter in it."""
+    return has_component(folder, FILM_TRUNK)
 
 
 def is_adapter_needed(folder: Path) -> bool:
