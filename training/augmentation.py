@@ -62,17 +62,15 @@ class Augmentation:
 class CropAndColour:
     """OpenVLA's: a crop somewhere, enlarged, then brightness, contrast, saturation and hue in that order.
 
-    A policy trained with it looks at the middle crop of the same area.
+    The crop keeps ``CROP_AREA`` of the image, as does the middle crop that a policy looks at.
 
     Attributes:
-        area: share of the image that the crop keeps.
         brightness: largest offset, of values in [0, 1].
         contrast, saturation: largest relative change.
         hue: largest turn, as a share of the colour circle.
     """
 
     type: Literal["crop_and_colour"] = "crop_and_colour"
-    area: float = CROP_AREA
     brightness: float = 0.2
     contrast: float = 0.2
     saturation: float = 0.2
@@ -81,8 +79,6 @@ class CropAndColour:
     crops = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.area <= 1:
-            raise ValueError(f"area is {self.area}, must be above 0 and at most 1")
         for name in ("brightness", "contrast", "saturation"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be in [0, 1)")
@@ -99,7 +95,7 @@ class CropAndColour:
     def _change(self, image: np.ndarray, *draw: float) -> np.ndarray:
         """(S, S, 3) uint8 and six numbers in [−1, 1] -> (S, S, 3) uint8."""
         right, down, brightness, contrast, saturation, hue = draw
-        colours = crop(image, self.area, (right, down)).astype(np.float32) / 255.0
+        colours = crop(image, CROP_AREA, (right, down)).astype(np.float32) / 255.0
         colours = (colours + self.brightness * brightness).clip(0, 1)
         mean = colours.mean(axis=(0, 1))
         colours = ((colours - mean) * (1 + self.contrast * contrast) + mean).clip(0, 1)

@@ -65,10 +65,7 @@ class Resizing(enum.StrEnum):
 
     def apply(self, frame: np.ndarray, size: int) -> np.ndarray:
         """(H, W, 3) uint8 upright -> (size, size, 3) uint8 upright."""
-        if self is Resizing.AREA:
-            return resize(frame, size)
-        # The policy resizes the mirrored image, and JPEG is not symmetrical.
-        return images.mirror(images.resize(images.mirror(frame), size))
+        return resize(frame, size) if self is Resizing.AREA else images.fit(frame, size)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from substep_policy.backbones.openvla.config import OpenVLAConfig
-from substep_policy.backbones.openvla.images import ImagePipeline, centre_crop, jpeg_round_trip, mirror, resize
+from substep_policy.backbones.openvla.images import ImagePipeline, centre_crop, fit, jpeg_round_trip, mirror
 from substep_policy.backbones.openvla.prompt import PromptBuilder, prompt_text
 
 
@@ -63,13 +63,28 @@ def test_upright_images_reach_the_model_mirrored() -> None:
     np.testing.assert_array_equal(mirror(upright), np.rot90(rendered, 2))
 
 
-def test_resizing_passes_through_jpeg_unless_the_image_fits() -> None:
+def test_every_image_passes_through_jpeg_whatever_its_size() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    np.testing.assert_array_equal(resize(noise, 64), noise)
-    assert (np.asarray(jpeg_round_trip(noise)) != noise).any()
-    enlarged = resize(smooth_image(64), 128)
+    np.testing.assert_array_equal(fit(noise, 64), mirror(np.asarray(jpeg_round_trip(mirror(noise)))))
+    assert (fit(noise, 64) != noise).any()
+    enlarged = fit(smooth_image(64), 128)
     assert enlarged.shape == (128, 128, 3)
     np.testing.assert_allclose(enlarged, smooth_image(128), atol=6)
+
+
+@pytest.mark.parametrize("size", [56, 64])
+def test_the_policy_sees_what_training_makes_of_a_stored_frame(toy_openvla: OpenVLAConfig, size: int) -> None:
+    """A camera of the model's own size goes through JPEG as well, and a frame that was stored does not go again."""
+    image = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
+    pipeline = ImagePipeline(toy_openvla)
+    seen = pipeline({"agentview": image, "eye_in_hand": image})
+    np.testing.assert_array_equal(seen[0], pipeline.pixels(fit(image, 56)))
+    assert (seen[0] != pipeline.pixels(image[:56, :56])).any()
+
+
+def test_an_image_that_was_not_made_to_fit_is_refused(toy_openvla: OpenVLAConfig) -> None:
+    with pytest.raises(ValueError, match=r"an image is \(64, 64, 3\), expected \(56, 56, 3\)"):
+        ImagePipeline(toy_openvla).pixels(np.zeros((64, 64, 3), np.uint8))
 
 
 def test_the_crop_keeps_nine_tenths_of_the_area() -> None:

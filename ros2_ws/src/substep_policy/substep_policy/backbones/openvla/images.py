@@ -37,12 +37,21 @@ class ImagePipeline:
         missing = [name for name in self._cameras if name not in images]
         if missing:
             raise ValueError(f"the model needs camera {', '.join(missing)}; the observation has {sorted(images)}")
-        return np.stack([self.pixels(images[name]) for name in self._cameras])
+        return np.stack([self.pixels(fit(images[name], self._size)) for name in self._cameras])
 
-    def pixels(self, image: np.ndarray, is_cropped: bool = False) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, upright -> (6, S, S) float32; ``is_cropped`` images come from augmentation."""
-        fitting = resize(mirror(image), self._size)
-        prepared = fitting if is_cropped else centre_crop(fitting, CROP_AREA)
+    def pixels(self, fitting: np.ndarray, is_cropped: bool = False) -> np.ndarray:
+        """(S, S, 3) uint8 RGB, upright, that has been through ``fit`` -> (6, S, S) float32.
+
+        Args:
+            is_cropped: the image comes from augmentation.
+
+        Raises:
+            ValueError: the image has another size.
+        """
+        if fitting.shape != (self._size, self._size, 3):
+            raise ValueError(f"an image is {fitting.shape}, expected {(self._size, self._size, 3)} as ``fit`` makes it")
+        image = mirror(fitting)
+        prepared = image if is_cropped else centre_crop(image, CROP_AREA)
         unit = prepared.transpose(2, 0, 1).astype(np.float32) / 255.0
         return (np.concatenate([unit, unit]) - self._means) / self._stds
 
@@ -52,14 +61,15 @@ def mirror(image: np.ndarray) -> np.ndarray:
     return image[:, ::-1]
 
 
-def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """(H, W, 3) uint8 -> (size, size, 3) uint8, through JPEG and Lanczos as when the training data were made.
+def fit(image: np.ndarray, size: int) -> np.ndarray:
+    """(H, W, 3) uint8, upright, of any size -> (size, size, 3) uint8, upright: what the training store keeps.
 
-    An image that already fits is left as it is, JPEG and all.
+    Through JPEG and Lanczos, as when the published training data were made: an image that has the size already goes
+    through JPEG too, so nothing may go through here twice.
     """
-    if image.shape[:2] == (size, size):
-        return image
-    return np.array(jpeg_round_trip(image).resize((size, size), Image.Resampling.LANCZOS))
+    # JPEG is not symmetrical: it is done on the image as the published training had it.
+    small = jpeg_round_trip(mirror(image)).resize((size, size), Image.Resampling.LANCZOS)
+    return mirror(np.array(small))
 
 
 def jpeg_round_trip(image: np.ndarray) -> Image.Image:
