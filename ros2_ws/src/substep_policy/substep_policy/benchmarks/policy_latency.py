@@ -8,13 +8,15 @@ with EOS. The instruction is prepared once a substep and timed apart. MODEL is
   compact   the compact model with random weights
   FOLDER    a checkpoint
 
-An OpenVLA is timed in several ways beside each other, the first of which is how the published code does it.
+An OpenVLA is timed in several ways beside each other, the first of which is how the published code does it. A way that
+fails has its reason in its row, and the exit code is then 1; the others are timed all the same.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import json
 import sys
 import tempfile
@@ -22,10 +24,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import LlamaForCausalLM
 
 from substep_policy.backbones.openvla.images import ImagePipeline
 from substep_policy.backbones.openvla.prompt import PromptBuilder
@@ -49,7 +53,7 @@ from substep_policy.benchmarks.timing import (
 )
 from substep_policy.chunk_decoder import ChunkDecoder
 from substep_policy.compact_policy import choose_device
-from substep_policy.model import ModelConfig
+from substep_policy.model import ModelConfig, SubstepModel
 from substep_policy.openvla_model import OpenVLAModelConfig
 from substep_policy.openvla_policy import OpenVLAPolicy, choose_dtype
 from substep_policy.policy import Policy
@@ -63,12 +67,12 @@ MATMUL_SIZES = {"cuda": 8192, "cpu": 1024}
 
 @dataclass(frozen=True)
 class Variant:
-    """A way of running an OpenVLA. ``one_by_one``: each image through the vision trunk on its own, as published."""
+    """A way of running an OpenVLA. ``as_published``: in the published code's structure, see ``restructure``."""
 
     name: str
     execution: Execution = Execution.EAGER
     quantization: Quantization = Quantization.NONE
-    one_by_one: bool = False
+    as_published: bool = False
 
     def fits(self, device: torch.device) -> bool:
         """The device can do it."""
@@ -80,7 +84,7 @@ class Variant:
 
 
 VARIANTS = (
-    Variant("reference", one_by_one=True),
+    Variant("reference", as_published=True),
     Variant("eager"),
     Variant("cuda_graph", Execution.CUDA_GRAPH),
     Variant("compiled", Execution.COMPILED),
@@ -106,6 +110,17 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A way that could not be timed, and why."""
+
+    name: str
+    error: str
+
+    def __str__(self) -> str:
+        return f"{self.name:24}failed: {self.error}"
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything measured in one run.
 
@@ -119,9 +134,13 @@ class Report:
     date: str
     dtype: str
     rate: float
-    rows: tuple[Row, ...]
+    rows: tuple[Row | Failure, ...]
     parameters: int | None = None
     operations: int | None = None
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        return tuple(row for row in self.rows if isinstance(row, Failure))
 
     @property
     def floor(self) -> float | None:
@@ -156,6 +175,31 @@ class OneByOne(nn.Module):
         return torch.cat([self.vision(image, language) for image in pixels.split(1, dim=1)], dim=1)
 
 
+class WholeOutput(nn.Module):
+    """A Llama that is asked for more than is read: logits at every position, hidden states of every layer."""
+
+    def __init__(self, llama: LlamaForCausalLM) -> None:
+        super().__init__()
+        self.llama = llama
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.llama.get_input_embeddings()
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.llama.get_output_embeddings()
+
+    def model(self, **inputs: Tensor | bool) -> SimpleNamespace:
+        """As the model within the Llama, whose last hidden states are all that is read."""
+        output = self.llama(**inputs, output_hidden_states=True)
+        return SimpleNamespace(last_hidden_state=output.hidden_states[-1])
+
+
+def restructure(model: SubstepModel) -> None:
+    """Give a model the published code's structure, with the same answers: each image on its own, ``WholeOutput``."""
+    model.backbone.vision_backbone = OneByOne(model.backbone.vision_backbone)
+    model.backbone.language_model = WholeOutput(model.backbone.language_model)
+
+
 def count_operations(config: OpenVLAModelConfig) -> int:
     """Floating-point operations of one chunk: every matrix product and attention, counted on tensors without data."""
     meta, backbone = torch.device("meta"), config.backbone
@@ -182,8 +226,8 @@ def random_policy(
     """The policy with weights that nobody trained, to be run that way."""
     model = random_openvla(config, device, dtype)
     quantize(model, variant.quantization, device)
-    if variant.one_by_one:
-        model.backbone.vision_backbone = OneByOne(model.backbone.vision_backbone)
+    if variant.as_published:
+        restructure(model)
     statistics = random_statistics(config)
     return OpenVLAPolicy(
         name=variant.name,
@@ -206,32 +250,47 @@ def measure_policy(name: str, load: Callable[[], Policy], cameras: tuple[str, ..
     return Row(name, chunk, substep, peak_memory(device))
 
 
+def measure_variant(
+    config: OpenVLAModelConfig, variant: Variant, repeats: int, device: torch.device, dtype: torch.dtype
+) -> Row | Failure:
+    """Time one way, at random weights."""
+    cameras = config.backbone.cameras
+    try:
+        _free(device)
+        return measure_policy(
+            variant.name, lambda: random_policy(config, variant, device, dtype), cameras, repeats, str(device)
+        )
+    except RuntimeError as error:
+        # What torch raises for too little memory, for a kernel that the device lacks, and for all that goes wrong in
+        # compiling and capturing: no narrower class holds these, and none of them says anything of the other ways.
+        reason = str(error).strip().partition("\n")[0]
+        return Failure(variant.name, f"{type(error).__name__}: {reason}")
+
+
+def _free(device: torch.device) -> None:
+    """Give back what earlier ways held: compiled code and captured graphs keep their models alive."""
+    torch.compiler.reset()
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 def benchmark_openvla(
     name: str, config: OpenVLAModelConfig, variants: Sequence[Variant], repeats: int, device: torch.device
 ) -> Report:
     """Every variant in turn, at random weights."""
     dtype = choose_dtype("auto", device)
-    rows = []
-    for variant in variants:
-        rows.append(
-            measure_policy(
-                variant.name,
-                lambda variant=variant: random_policy(config, variant, device, dtype),
-                config.backbone.cameras,
-                repeats,
-                str(device),
-            )
-        )
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
+    # Measured first: a variant that breaks the device for good must not take this with it.
+    rate = matmul_rate(str(device), dtype, MATMUL_SIZES[device.type])
+    rows = tuple(measure_variant(config, variant, repeats, device, dtype) for variant in variants)
     model = random_openvla(config, torch.device("meta"), dtype)
     return Report(
         name,
         device_name(str(device)),
         datetime.now(UTC).date().isoformat(),
         str(dtype).removeprefix("torch."),
-        matmul_rate(str(device), dtype, MATMUL_SIZES[device.type]),
-        tuple(rows),
+        rate,
+        rows,
         sum(weight.numel() for weight in model.parameters()),
         count_operations(config),
     )
@@ -280,7 +339,7 @@ def choose_variants(names: Sequence[str], device: torch.device) -> list[Variant]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0, or 1 with the reason on stderr."""
+    """The exit code: 0, or 1 with the reason on stderr; 1 too, after the table, where a variant failed."""
     parser = argparse.ArgumentParser(
         prog="substep policy latency", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -296,13 +355,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     try:
         report = run(options)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         print(f"latency: {error}", file=sys.stderr)
         return 1
     print(report)
     if options.json:
         options.json.write_text(report.to_json() + "\n")
-    return 0
+    if report.failures:
+        print(f"latency: {len(report.failures)} of {len(report.rows)} variants failed", file=sys.stderr)
+    return 1 if report.failures else 0
 
 
 if __name__ == "__main__":

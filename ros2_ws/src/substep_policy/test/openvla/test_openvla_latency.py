@@ -6,9 +6,21 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
-from substep_policy.benchmarks.policy_latency import count_operations, main
-from substep_policy.benchmarks.random_models import PUBLISHED_MODEL, TOY_MODEL
+from substep_policy.backbones.openvla.prompt import PromptBuilder
+from substep_policy.benchmarks import policy_latency
+from substep_policy.benchmarks.policy_latency import Variant, count_operations, main, random_policy, restructure
+from substep_policy.benchmarks.random_models import (
+    INSTRUCTION,
+    PUBLISHED_MODEL,
+    TOY_MODEL,
+    random_openvla,
+    word_tokenizer,
+)
+from substep_policy.openvla_policy import OpenVLAPolicy
+
+CPU = torch.device("cpu")
 
 
 def test_without_a_gpu_the_toy_size_is_timed_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,3 +42,49 @@ def test_the_published_size_takes_about_nine_teraflop_a_chunk() -> None:
 def test_an_unknown_variant_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["toy", "--device", "cpu", "--variants", "eagre"]) == 1
     assert "there is no variant 'eagre', only 'reference'" in capsys.readouterr().err
+
+
+def test_a_variant_that_fails_says_why_and_the_others_are_timed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(config: object, variant: Variant, *more: object) -> OpenVLAPolicy:
+        if variant.name == "reference":
+            raise torch.OutOfMemoryError("tried to allocate 15 GiB\nsome advice")
+        return random_policy(config, variant, *more)
+
+    monkeypatch.setattr(policy_latency, "random_policy", failing)
+    out = tmp_path / "latency.json"
+    variants = ["--variants", "reference", "eager"]
+    assert main(["toy", "--device", "cpu", "--repeats", "2", *variants, "--json", str(out)]) == 1
+    printed = capsys.readouterr()
+    assert "reference               failed: OutOfMemoryError: tried to allocate 15 GiB\neager" in printed.out
+    assert "1 of 2 variants failed" in printed.err
+    failed, timed = json.loads(out.read_text())["rows"]
+    assert failed == {"name": "reference", "error": "OutOfMemoryError: tried to allocate 15 GiB"}
+    assert timed["chunk"]["median"] > 0
+
+
+def test_the_reference_does_the_published_work_for_the_same_actions() -> None:
+    """Every image on its own, logits at every position; this project's own way does without."""
+    backbone = TOY_MODEL.backbone
+    prompts = PromptBuilder(word_tokenizer(TOY_MODEL), backbone).build([INSTRUCTION])
+    inputs = {
+        "pixel_values": torch.randn(1, 2, 6, backbone.image_size, backbone.image_size),
+        "proprio": torch.randn(1, 8),
+        "input_ids": torch.from_numpy(prompts.input_ids),
+        "attention_mask": torch.from_numpy(prompts.attention_mask),
+        "slot_start": torch.from_numpy(prompts.slot_start),
+    }
+    model = random_openvla(TOY_MODEL, CPU, torch.float32)
+    images, logits = [], []
+    model.backbone.vision_backbone.featurizer.patch_embed.register_forward_hook(
+        lambda *call: images.append(len(call[2]))
+    )
+    model.backbone.language_model.lm_head.register_forward_hook(lambda *call: logits.append(call[2].shape[1]))
+    with torch.inference_mode():
+        ours, _ = model.act(inputs)
+        assert (images, logits) == ([2], [])
+        restructure(model)
+        published, _ = model.act(inputs)
+    assert (images[1:], logits) == ([1, 1], [prompts.input_ids.shape[1] + backbone.patches + 1])
+    torch.testing.assert_close(published, ours, rtol=0, atol=1e-5)
