@@ -29,7 +29,8 @@ from substep_planner.decomposers.library import find_plan, shipped_library
 from substep_planner.plan import Plan, write_library
 from substep_policy.configuration import configuration, dump, parse
 from substep_policy.registry import POLICIES, PolicySettings
-from training.disturbances import Variation
+from training.disturbances import Variation, load_novice
+from training.evaluation.settings import fingerprint
 from training.labels import LABELS_FILE, SubstepLabels
 from training.recording import draw_start, record_episode
 from training.recording_files import labels_of, load_recording, save_recording, task_file, write_task_file
@@ -48,6 +49,7 @@ class CollectionSettings:
         per_task: demonstrations kept of each task, the first successes in the order of their numbers.
         attempts: episodes tried for a task before it is left with fewer, as a multiple of ``per_task``.
         policy: who demonstrates.
+        novice_fingerprint: of the checkpoint that disturbs, see ``variation.novice``; empty for a name.
         assets: the simulated world's look, see ``SimulationConfig``.
     """
 
@@ -57,6 +59,7 @@ class CollectionSettings:
     policy: str = "demonstrator"
     assets: str = "embedded"
     variation: Variation = Variation()
+    novice_fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -239,6 +242,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         jobs = [TaskJob(suite, index, options.out, settings) for suite, tasks in suites.items() for index in tasks]
         for job in jobs:
             plan_of(job.task)
+        if settings.variation.novice:
+            load_novice(settings.variation.novice)  # one that cannot be had is noticed before anything is written
         claim(options.out, settings)
         outcomes = collect(jobs, options.workers)
         write_labels(options.out, settings)
@@ -256,9 +261,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _settings(options: argparse.Namespace) -> CollectionSettings:
     variation = {name: getattr(options, name) for name in ("widened", "noise", "disturbance", "novice", "split")}
     names = ("per_task", "attempts", "seed", "policy", "assets")
-    return parse(
-        CollectionSettings, {name: getattr(options, name) for name in names} | {"variation": variation}, "command line"
-    )
+    values = {name: getattr(options, name) for name in names} | {"variation": variation}
+    return parse(CollectionSettings, values | {"novice_fingerprint": fingerprint(options.novice)}, "command line")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from libero_bridge.placement import Placement
 from libero_bridge.simulation import Simulation
@@ -91,6 +92,7 @@ def record_episode(
 ) -> tuple[Recording | None, EpisodeResult]:
     """Play an episode; -> its recording if LIBERO says success and every substep came to its end, and the result."""
     novice = Novice(load_novice(variation.novice), simulation) if variation.novice else None
+    torch.manual_seed(start.seed)  # some novices draw; each episode is a function of its start
     disturbed = DisturbedPolicy(policy, variation, start.seed, novice)
     recorder = _Recorder(disturbed)
     result = run_episode(

@@ -140,6 +140,7 @@ def test_a_collection_may_grow(tmp_path: Path):
         (["--suites", "libero_goal", "--tasks", "99"], "task 99 is not in suite"),
         (["--noise", "3"], "noise is 3"),
         (["--per-task", "0"], "per_task is 0"),
+        (["--novice", "nobody"], "unknown policy 'nobody'"),
     ],
 )
 def test_wrong_options_end_with_the_reason(tmp_path: Path, capsys, options, message):
@@ -213,6 +214,14 @@ def test_a_novice_disturbs_for_some_chunks_and_never_ends_a_substep():
     stretches = [len(part) for part in "".join("x" if disturbed else " " for disturbed in who).split()]
     assert novice.told == ["pick up the bowl"] and novice.asked == sum(who)
     assert 15 < len(stretches) < 60 and 1 in stretches, "where it says EOS, the demonstrator takes over"
+
+
+def test_a_learned_policy_disturbs_a_demonstration_that_can_be_replayed(tmp_path: Path):
+    options = ["--suites", "libero_object", "--tasks", "4", "--per-task", "1", "--workers", "1", "--disturbance", "0.2"]
+    assert main(["--out", str(tmp_path), *options, "--novice", "compact", "--noise", "0", "--widened", "0"]) == 0
+    (demo,) = read_demonstrations([LiberoHdf5Source(path=tmp_path, render_size=32)], ReadReport(), skip_damaged=False)
+    assert (~demo.taught).sum() >= 2 and demo.taught.sum() >= 10
+    assert len(demo.frames()["agentview"]) == len(demo)
 
 
 def test_impossible_variations_are_refused():

@@ -166,7 +166,7 @@ def demonstration_file(demonstrations: Path, suite: str, task: int) -> Path:
 def fingerprint(policy: str) -> str:
     """SHA-256 over the files of a checkpoint folder, first 16 digits; empty for a name or a hub id."""
     folder = Path(policy).expanduser()
-    if policy in POLICIES.named or not folder.is_dir():
+    if not policy or policy in POLICIES.named or not folder.is_dir():
         return ""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
