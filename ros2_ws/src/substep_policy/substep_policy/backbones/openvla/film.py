@@ -7,7 +7,7 @@ shift are linear in the mean embedding of the instruction, one value a channel, 
 from __future__ import annotations
 
 import torch
-from timm.models.vision_transformer import VisionTransformer
+from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -26,6 +26,22 @@ class FilmLayer(nn.Module):
         return tokens * (1 + self.scale(language).unsqueeze(1)) + self.shift(language).unsqueeze(1)
 
 
+class VisionBlock(Block):
+    """A block of the vision transformers, with or without a FiLM layer between its halves.
+
+    FSDP gathers a block's weights when the block itself is called, so FiLM has to come inside of that one call, and
+    ``training/configs/accelerate/fsdp.yaml`` names this class. The layer is none of the block's own modules: it has
+    its place, and its names in the files, beside the transformers.
+    """
+
+    def forward(self, tokens: Tensor, layer: FilmLayer | None = None, language: Tensor | None = None) -> Tensor:
+        """Tokens (N, T, width), language (N, D) where there is a layer -> (N, T, width)."""
+        tokens = tokens + self.ls1(self.attn(self.norm1(tokens)))
+        if layer is not None:
+            tokens = layer(tokens, language)
+        return tokens + self.ls2(self.mlp(self.norm2(tokens)))
+
+
 def film_layers(transformer: VisionTransformer, language_width: int) -> nn.ModuleList:
     """One layer a block; the last one is never used, and is in the published checkpoints all the same."""
     return nn.ModuleList(FilmLayer(language_width, transformer.embed_dim) for _ in transformer.blocks)
@@ -38,15 +54,10 @@ def modulated_features(
     tokens = _embed(transformer, pixels)
     for block, layer in list(zip(transformer.blocks, layers, strict=True))[:-1]:
         if transformer.grad_checkpointing and torch.is_grad_enabled():
-            tokens = checkpoint(_modulated_block, block, layer, tokens, language, use_reentrant=False)
+            tokens = checkpoint(block, tokens, layer, language, use_reentrant=False)
         else:
-            tokens = _modulated_block(block, layer, tokens, language)
+            tokens = block(tokens, layer, language)
     return tokens[:, transformer.num_prefix_tokens :]
-
-
-def _modulated_block(block: nn.Module, layer: FilmLayer, tokens: Tensor, language: Tensor) -> Tensor:
-    tokens = layer(tokens + block.ls1(block.attn(block.norm1(tokens))), language)
-    return tokens + block.ls2(block.mlp(block.norm2(tokens)))
 
 
 def _embed(transformer: VisionTransformer, pixels: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from substep_policy.backbones.openvla.config import OpenVLAConfig, VisionTransformerConfig
-from substep_policy.backbones.openvla.film import film_layers, modulated_features
+from substep_policy.backbones.openvla.film import VisionBlock, film_layers, modulated_features
 
 CHANNELS = 6  # RGB normalised for DINOv2, then RGB normalised for SigLIP
 
@@ -28,6 +28,7 @@ def build_transformer(config: VisionTransformerConfig, image_size: int, patch_si
         no_embed_class=True,
         global_pool="map" if config.attention_pooling else "token" if config.class_token else "avg",
         fc_norm=False,
+        block_fn=VisionBlock,
     )
 
 
