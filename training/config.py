@@ -17,6 +17,8 @@ from substep_policy.backbones.openvla import published_config
 from substep_policy.checkpoint import CONFIG_FILE as CHECKPOINT_CONFIG_FILE
 from substep_policy.checkpoint import read_config as read_model_config
 from substep_policy.configuration import configuration, dump, parse
+from substep_policy.eos import EosSource
+from substep_policy.hub import checkpoint_folder
 from substep_policy.model import DIRECT_EOS_THRESHOLD, ModelConfig
 from substep_policy.openvla_model import OpenVLAModelConfig
 from training.augmentation import Augmentation, ImageAugmentation
@@ -155,8 +157,8 @@ class FinetuneConfig:
         model: what is trained, chosen by ``model.backbone.type``.
         keyframe_weight: of the loss that teaches the backbone where the end effector is on its way to
             (``training.keyframes``); 0 leaves it out.
-        initial_checkpoint: weights to start from; None starts from random ones. A file that configures no model takes
-            the checkpoint's.
+        initial_checkpoint: weights to start from, a folder or a hub id such as "organisation/model"; None starts from
+            random ones. A file that configures no model takes the checkpoint's.
         lora: train adapters on the large backbone's linear layers and keep the rest as it is; None trains all of it.
         gradient_checkpointing: compute activations of the large backbone again instead of keeping them.
         mixed_precision: "bf16" or "fp16" where the device has it.
@@ -212,11 +214,20 @@ class FinetuneConfig:
                 f"lora.base_dtype is bfloat16, so mixed_precision must be bf16 and is {self.mixed_precision!r}"
             )
 
+    @property
+    def initial_folder(self) -> Path | None:
+        """Where ``initial_checkpoint`` lies here, downloaded if need be. Raises: HubError: it cannot be had."""
+        return None if self.initial_checkpoint is None else checkpoint_folder(str(self.initial_checkpoint))
+
     def checkpoint_model(self) -> ModelConfig | OpenVLAModelConfig:
-        """What a checkpoint says of the model: as configured, with the EOS threshold of the training mode (E3)."""
+        """What a checkpoint says of the model: as configured, with the EOS threshold of the training mode (E3).
+
+        EOS is read from a head that is trained, where the model names no source.
+        """
         if isinstance(self.eos, NoEosHead):
             return self.model
-        eos = dataclasses.replace(self.model.eos, threshold=self.eos.threshold, calibrated=False)
+        source = EosSource.HEAD if self.model.eos.source is EosSource.NONE else self.model.eos.source
+        eos = dataclasses.replace(self.model.eos, source=source, threshold=self.eos.threshold, calibrated=False)
         return dataclasses.replace(self.model, eos=eos)
 
 
@@ -234,7 +245,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
         raise ValueError(f"{path} with {' '.join(overrides) or 'no overrides'}: {error}") from error
     content = override(base, changes)
     if isinstance(content, dict) and content.get("initial_checkpoint") and "model" not in content:
-        content = {**content, "model": dump(model_of(Path(content["initial_checkpoint"])))}
+        content = {**content, "model": dump(model_of(checkpoint_folder(content["initial_checkpoint"])))}
     return parse(FinetuneConfig, content, f"{path}{' and overrides' if overrides else ''}")
 
 

@@ -91,7 +91,7 @@ def prepare_data(config: FinetuneConfig, resumed: Path | None = None) -> Trainin
     log.info("training: %d timesteps of %d episodes; %s", len(data), len(training), data.label_use)
     statistics = _statistics(config, kind, data, resumed)
     said = {text for truth in data.truths for text in truth.instructions}
-    inputs = kind.inputs(resumed or config.initial_checkpoint, said, statistics.proprio)
+    inputs = kind.inputs(resumed or config.initial_folder, said, statistics.proprio)
     return TrainingData(
         source.name,
         data,
@@ -109,7 +109,7 @@ def _statistics(
     if resumed is not None:
         return load_statistics(resumed)
     if config.data.statistics == "initial_checkpoint":
-        return load_statistics(config.initial_checkpoint)
+        return load_statistics(config.initial_folder)
     proprio = data.training_proprio()
     return DatasetStatistics(
         action_statistics(data.training_actions(), config.model.gripper),

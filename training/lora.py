@@ -21,7 +21,12 @@ EXCLUDED = r"(.*\.)?(lm_head|vision_backbone\.film\..*)"
 
 
 def lora_config(settings: LoraSettings, base: Path) -> LoraConfig:
-    """peft's configuration. ``base`` is where the adapted weights come from: whoever merges finds them by it."""
+    """peft's configuration.
+
+    Args:
+        base: where the adapted weights come from, a folder or a hub id: whoever merges finds them by it, wherever he
+            starts from, so a folder is kept as an absolute path.
+    """
     everything = settings.target_modules == ALL_LINEAR
     return LoraConfig(
         r=settings.rank,
@@ -30,7 +35,7 @@ def lora_config(settings: LoraSettings, base: Path) -> LoraConfig:
         target_modules=ALL_LINEAR if everything else list(settings.target_modules),
         exclude_modules=EXCLUDED if everything else None,
         init_lora_weights="gaussian",
-        base_model_name_or_path=str(base),
+        base_model_name_or_path=str(base.absolute() if base.is_dir() else base),
     )
 
 

@@ -14,6 +14,7 @@ from peft import LoraConfig
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from substep_policy.backbones.openvla.adapter import merge_adapter
 from substep_policy.backbones.openvla.images import ImagePipeline
 from substep_policy.backbones.openvla.prompt import PromptBuilder
 from substep_policy.backbones.openvla.published import (
@@ -30,6 +31,7 @@ from substep_policy.backbones.openvla.published_config import read_config, write
 from substep_policy.backbones.openvla.published_keys import film_layer_key, is_film
 from substep_policy.checkpoint import CheckpointError, component_file, find_component, has_component, load_state
 from substep_policy.checkpoint_part import Part
+from substep_policy.hub import checkpoint_folder
 from substep_policy.instruction_tokens import TOKENIZER_FILE
 from substep_policy.model import SubstepModel
 from substep_policy.normalization import Statistics
@@ -79,7 +81,8 @@ class OpenVLAKind:
 
     Attributes:
         tokenizer: a file to use where no checkpoint has one.
-        initial: the checkpoint that a run starts from; with LoRA its weights stay those of the backbone.
+        initial: the checkpoint that a run starts from, a folder or a hub id; with LoRA its weights stay those of the
+            backbone.
     """
 
     config: OpenVLAModelConfig
@@ -105,21 +108,26 @@ class OpenVLAKind:
 
     def build(self, checkpoint: Path | None) -> SubstepModel:
         if checkpoint is None:
+            log.warning("there is no initial_checkpoint: the whole model starts from random weights, backbone and all")
             return build_openvla(self.config)
         with torch.device("meta"):
             model = build_openvla(self.config)
-        adapted = self.lora is not None and is_adapter_needed(checkpoint)
-        base = self.initial if adapted else checkpoint
+        self._check_film(checkpoint)
+        adapted = is_adapter_needed(checkpoint)
+        base = checkpoint_folder(str(self.initial)) if adapted and self.lora is not None else checkpoint
         dtype = torch.float32 if self.lora is None else self.lora.dtype
-        load_parts(self._backbone_parts(base, checkpoint, model.backbone), model, CPU, dtype)
+        load_parts(self._backbone_parts(base, model.backbone), model, CPU, dtype)
         if self.config.backbone.film:
-            _start_film(model.backbone, base)
+            _load_film(model.backbone, base, checkpoint)
         for name, head in model.heads.items():
             _load_head(head, name, checkpoint)
         if self.lora is not None:
             add_adapters(model.backbone, self._lora_config)
-        if adapted:
-            load_adapters(model.backbone, checkpoint)
+            if adapted:
+                load_adapters(model.backbone, checkpoint)
+        elif adapted:
+            merge_adapter(model.backbone, checkpoint, skip_vision=has_component(checkpoint, FILM_TRUNK))
+            model.backbone.requires_grad_(True)  # peft had frozen it
         return model
 
     def save(self, folder: Path, state: Mapping[str, Tensor], step: int) -> None:
@@ -148,13 +156,16 @@ class OpenVLAKind:
         step = find_component(checkpoint, "proprio_projector").name.partition("--")[2].partition("_")[0]
         save_model(out, config, model, step)
 
-    def _backbone_parts(self, base: Path, checkpoint: Path, backbone: nn.Module) -> list[Part]:
-        """Those that are there: FiLM may be new to the base, and layers trained with LoRA lie in the checkpoint."""
+    def _check_film(self, checkpoint: Path) -> None:
+        if not self.config.backbone.film and any(has_component(checkpoint, name) for name in (FILM_TRUNK, FILM_LAYERS)):
+            raise CheckpointError(f"{checkpoint} has FiLM layers, and model.backbone.film is false: set it to true")
+
+    def _backbone_parts(self, base: Path, backbone: nn.Module) -> list[Part]:
+        """Those that are there: FiLM may be new to the base."""
         config = self.config
         if not any(has_component(base, name) for name in (FILM_TRUNK, FILM_LAYERS)):
             config = dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, film=False))
-        parts = backbone_parts(base, config, backbone)
-        return [*parts, film_layers_part(checkpoint, backbone)] if has_component(checkpoint, FILM_LAYERS) else parts
+        return backbone_parts(base, config, backbone)
 
     @property
     def _lora_config(self) -> LoraConfig:
@@ -167,8 +178,15 @@ class OpenVLAKind:
         return model
 
 
-def _start_film(backbone: nn.Module, base: Path) -> None:
-    """Make FiLM layers that no file had: they change nothing until they are trained."""
+def _load_film(backbone: nn.Module, base: Path, checkpoint: Path) -> None:
+    """FiLM layers as LoRA trained them, in float32 whatever the frozen weights are in, so that resuming is exact.
+
+    Those that no file had are made: they change nothing until they are trained.
+    """
+    if has_component(checkpoint, FILM_LAYERS):
+        part = film_layers_part(checkpoint, backbone)
+        part.check()
+        part.load(CPU, torch.float32)
     layers = backbone.vision_backbone.film
     if not any(weight.is_meta for weight in layers.parameters()):
         return
