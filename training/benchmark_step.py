@@ -35,6 +35,7 @@ from training.objective import Objective
 from training.transform import Batch
 
 SIZES = {"openvla": PUBLISHED_MODEL, "toy": TOY_MODEL}
+PRECISION = "bf16"
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def random_batch(config: OpenVLAModelConfig, size: int, device: torch.device) ->
 
 def benchmark(size: str, batch: int, rank: int, gradient_checkpointing: bool, repeats: int) -> StepReport:
     """Raises: torch.OutOfMemoryError: such a step does not fit."""
-    accelerator = Accelerator(mixed_precision="bf16")
+    accelerator = Accelerator(mixed_precision=PRECISION)
     device = str(accelerator.device)
     reset_peak_memory(device)
     model = adapted_model(SIZES[size], rank, accelerator.device, torch.bfloat16)
@@ -98,7 +99,7 @@ def benchmark(size: str, batch: int, rank: int, gradient_checkpointing: bool, re
         model.backbone.enable_gradient_checkpointing()
     objective = Objective(model, DirectEos()).train()
     settings = OptimizerConfig()
-    wrapped, optimizer = accelerator.prepare(objective, make_optimizer(objective, settings))
+    wrapped, optimizer = accelerator.prepare(objective, make_optimizer(objective, settings, PRECISION))
     samples = random_batch(SIZES[size], batch, accelerator.device)
     step = measure(
         lambda: update(accelerator, wrapped, objective, optimizer, [samples], settings.max_grad_norm),

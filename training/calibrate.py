@@ -9,25 +9,25 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
+from torch import Tensor
 from tqdm import tqdm
 
-from substep_policy.chunk_decoder import ChunkDecoder
 from substep_policy.eos import EosChoice, EosRule, find_eos
-from substep_policy.model import SubstepModel
 from training.dataset import Sample, SubstepDataset
 from training.eos_score import TOLERANCE, EndCounts, count_ends
 from training.models import ModelKind
-from training.transform import SubstepTransform
+from training.transform import Batch, SubstepTransform
 
 BATCH = 16
 THRESHOLDS = np.round(np.concatenate([[0.005, 0.01, 0.02], np.linspace(0.03, 0.97, 95), [0.98, 0.99, 0.995]]), 3)
 CALIBRATION_FILE = "calibration.json"
+
+EosReader = Callable[[Batch], Tensor]  # model inputs, on the CPU -> EOS probabilities (B, C)
 
 
 @dataclass(frozen=True)
@@ -93,39 +93,31 @@ def choose_threshold(substeps: Sequence[SubstepProbabilities], choice: EosChoice
     return Calibration(as_good[len(as_good) // 2], len(substeps), curve)
 
 
-@torch.no_grad()
 def probabilities(
-    dataset: SubstepDataset, transform: SubstepTransform, model: SubstepModel, decoder: ChunkDecoder
+    dataset: SubstepDataset, transform: SubstepTransform, read_eos: EosReader
 ) -> list[SubstepProbabilities]:
-    """EOS probabilities of every substep of a data set, from the model as a policy would use it."""
+    """EOS probabilities of every substep of a data set, from a model as a policy would use it."""
     found = []
     for number, truth in enumerate(tqdm(dataset.truths, desc="calibrate", unit="demo")):
         start = 0
         for end in np.flatnonzero(truth.is_end):
             last = min(end + TOLERANCE, dataset.episodes[number].length - 1)
             samples = [dataset.sample(number, t, shown=min(t, end)) for t in range(start, last + 1)]
-            found.append(SubstepProbabilities(_probabilities(samples, transform, model, decoder), end - start + 1))
+            found.append(SubstepProbabilities(_probabilities(samples, transform, read_eos), end - start + 1))
             start = end + 1
     return found
 
 
-def _probabilities(
-    samples: Sequence[Sample], transform: SubstepTransform, model: SubstepModel, decoder: ChunkDecoder
-) -> np.ndarray:
-    device = next(model.parameters()).device
-    parts = []
-    for first in range(0, len(samples), BATCH):
-        batch = {name: tensor.to(device) for name, tensor in transform(samples[first : first + BATCH]).items()}
-        _, hidden = model.act(batch)
-        parts.append(decoder.eos_probabilities(hidden).cpu().numpy())
-    return np.concatenate(parts)
+def _probabilities(samples: Sequence[Sample], transform: SubstepTransform, read_eos: EosReader) -> np.ndarray:
+    parts = [read_eos(transform(samples[first : first + BATCH])) for first in range(0, len(samples), BATCH)]
+    return np.concatenate([part.cpu().numpy() for part in parts])
 
 
 def calibrate(
-    dataset: SubstepDataset, transform: SubstepTransform, model: SubstepModel, decoder: ChunkDecoder
+    dataset: SubstepDataset, transform: SubstepTransform, read_eos: EosReader, choice: EosChoice
 ) -> Calibration:
     """Choose the threshold of a model, in ``eval()``, on ``dataset``."""
-    return choose_threshold(probabilities(dataset, transform, model, decoder), decoder.eos.choice)
+    return choose_threshold(probabilities(dataset, transform, read_eos), choice)
 
 
 def write_calibration(folder: Path, result: Calibration, kind: ModelKind) -> None:
@@ -147,7 +139,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         trained = load_trained(options.checkpoint, options.overrides)
         if trained.data.held_out is None:
             raise ValueError("no demonstration is held out: set data.held_out_every")
-        result = calibrate(trained.data.held_out, trained.data.transform, trained.model, trained.decoder)
+        choice = trained.decoder.eos.choice
+        result = calibrate(trained.data.held_out, trained.data.transform, trained.eos_probabilities, choice)
         write_calibration(options.checkpoint, result, trained.kind)
         print(result)
     except (ValueError, OSError) as error:

@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration, set_seed
+from torch.distributed.fsdp import register_fsdp_forward_method
 from tqdm import tqdm
 
 from substep_policy.chunk_decoder import ChunkDecoder
@@ -76,7 +77,7 @@ def finetune(config: FinetuneConfig) -> Path:
         if config.distribution_batches:
             log.info("%s", eos_distribution(run.stream.batch(number) for number in range(config.distribution_batches)))
         last = train(run)
-        if run.data.held_out is not None and config.model.eos.source is not EosSource.NONE:
+        if run.data.held_out is not None and config.checkpoint_model().eos.source is not EosSource.NONE:
             calibrate_run(run, last)
         run.accelerator.end_training()
         return last
@@ -90,13 +91,17 @@ def start(config: FinetuneConfig) -> Run:
     resumed = done[-1][1] if done else None
     with accelerator.main_process_first():
         data = prepare_data(config, resumed)
-    model = model_kind(config).build(resumed or config.initial_checkpoint)
+    model = model_kind(config).build(resumed or config.initial_folder)
     if config.gradient_checkpointing:
         model.backbone.enable_gradient_checkpointing()
     objective = Objective(model, config.eos, config.keyframe_weight, seed=config.seed + accelerator.process_index)
     if resumed is not None:
-        run_state.restore_auxiliary(objective, resumed, accelerator.process_index)
-    wrapped, optimizer = accelerator.prepare(objective, make_optimizer(objective, config.optimizer))
+        run_state.restore_auxiliary(objective, resumed)
+    wrapped, optimizer = accelerator.prepare(
+        objective, make_optimizer(objective, config.optimizer, config.mixed_precision)
+    )
+    # Sharded weights are gathered for forward() and for what is registered, and for nothing else.
+    register_fsdp_forward_method(objective, Objective.eos_probabilities.__name__)
     run = Run(config, accelerator, data, make_stream(config, data, accelerator), objective, wrapped, optimizer)
     if resumed is not None:
         run.step, run.skipped = run_state.restore(accelerator, resumed, objective, optimizer)
@@ -133,12 +138,18 @@ def train(run: Run) -> Path:
     return folder
 
 
+@torch.no_grad()
 def calibrate_run(run: Run, folder: Path) -> None:
     """Choose the EOS threshold of the last checkpoint. Every process takes part, the main one writes."""
-    decoder = ChunkDecoder.build(run.objective.model, run.config.model, run.data.statistics.action)
+    decoder = ChunkDecoder.build(run.objective.model, run.config.checkpoint_model(), run.data.statistics.action)
+
+    def read_eos(batch: Batch) -> torch.Tensor:
+        moved = {name: tensor.to(run.accelerator.device) for name, tensor in batch.items()}
+        return run.objective.eos_probabilities(moved, decoder)
+
     run.objective.eval()
     with run.accelerator.autocast():
-        result = calibrate(run.data.held_out, run.data.transform, run.objective.model, decoder)
+        result = calibrate(run.data.held_out, run.data.transform, read_eos, decoder.eos.choice)
     if run.accelerator.is_main_process:
         write_calibration(folder, result, model_kind(run.config))
         log.info("%s", result)
@@ -222,14 +233,21 @@ def step_seed(seed: int, step: int, process: int) -> int:
     return (seed * 1_000_003 + step) * 1009 + process
 
 
-def make_optimizer(objective: Objective, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """AdamW; biases, norms and embeddings of one dimension are not decayed."""
+def make_optimizer(objective: Objective, config: OptimizerConfig, mixed_precision: str) -> torch.optim.Optimizer:
+    """AdamW; biases, norms and embeddings of one dimension are not decayed.
+
+    Args:
+        mixed_precision: as ``FinetuneConfig.mixed_precision``.
+    """
     parameters = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95), fused=True)
+    # A fused optimizer leaves out overflowed steps by itself, and accelerate, which looks whether step() was called,
+    # would count them as done; fp16 is the one precision that has them.
+    is_fused = mixed_precision != "fp16"
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95), fused=is_fused)
 
 
 def make_stream(config: FinetuneConfig, data: TrainingData, accelerator: Accelerator) -> BatchStream:

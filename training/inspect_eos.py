@@ -11,16 +11,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
-
 from substep_policy.chunk import NO_EOS
-from substep_policy.chunk_decoder import ChunkDecoder
 from substep_policy.eos import EosRule, EosSource, find_eos
 from substep_policy.model import ModelConfig, SubstepModel
 from substep_policy.openvla_model import OpenVLAModelConfig
 from training.data import TrainingData
 from training.dataset import SubstepDataset
-from training.trained import load_trained
+from training.trained import Trained, load_trained
 
 
 def describe_eos(config: ModelConfig | OpenVLAModelConfig, model: SubstepModel) -> str:
@@ -34,18 +31,14 @@ def describe_eos(config: ModelConfig | OpenVLAModelConfig, model: SubstepModel) 
     return text
 
 
-@torch.inference_mode()
-def eos_lines(
-    dataset: SubstepDataset, number: int, data: TrainingData, decoder: ChunkDecoder, model: SubstepModel
-) -> Iterator[str]:
+def eos_lines(dataset: SubstepDataset, number: int, trained: Trained) -> Iterator[str]:
     """A line for every timestep of an episode."""
-    truth = dataset.truths[number]
-    threshold = 0.5 if decoder.eos.threshold is None else decoder.eos.threshold
+    truth, eos = dataset.truths[number], trained.decoder.eos
+    threshold = 0.5 if eos.threshold is None else eos.threshold
     for timestep in range(dataset.episodes[number].length):
         sample = dataset.sample(number, timestep)
-        _, hidden = model.act(data.transform([sample]))
-        probabilities = decoder.eos_probabilities(hidden)[0].numpy()
-        found = int(find_eos(probabilities, EosRule(threshold, decoder.eos.choice)))
+        probabilities = trained.eos_probabilities(trained.data.transform([sample]))[0].numpy()
+        found = int(find_eos(probabilities, EosRule(threshold, eos.choice)))
         shown = " ".join(f"{probability:.2f}" for probability in probabilities)
         mark = "" if found == NO_EOS else f" EOS at {timestep + found}"
         end = " <- true end" if truth.is_end[timestep] else ""
@@ -80,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(describe_eos(trained.model_config, trained.model))
         dataset, number = find_episode(trained.data, options.episode)
         print(dataset.episodes[number].key)
-        for line in eos_lines(dataset, number, trained.data, trained.decoder, trained.model):
+        for line in eos_lines(dataset, number, trained):
             print(line)
     except (ValueError, OSError) as error:
         print(f"inspect_eos: {error}", file=sys.stderr)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from substep_policy.chunk_decoder import ChunkDecoder
 from substep_policy.model import SubstepModel
 from training.config import BufferEos, EosTraining
 from training.eos_buffer import EOSBuffer
@@ -60,6 +61,10 @@ class Objective(nn.Module):
         total = total + self.eos.lambda_eos * eos
         return Losses(total, action, eos, positives, labels.numel() - positives, keyframe)
 
+    def eos_probabilities(self, batch: Mapping[str, Tensor], decoder: ChunkDecoder) -> Tensor:
+        """A batch of model inputs -> (B, C), as ``eos_probabilities``; of a sharded model every process takes part."""
+        return eos_probabilities(self.model, batch, decoder)
+
     def _eos(self, hidden: Tensor, labels: Tensor) -> tuple[Tensor | None, Tensor]:
         """Logits and labels for the EOS loss.
 
@@ -75,6 +80,12 @@ class Objective(nn.Module):
             return None, labels
         entries, drawn_labels = self.buffer.draw()
         return self.model.eos_head(entries), drawn_labels
+
+
+def eos_probabilities(model: SubstepModel, batch: Mapping[str, Tensor], decoder: ChunkDecoder) -> Tensor:
+    """A batch of model inputs -> (B, C) probability that each action is the last of its substep, as a policy asks."""
+    _, hidden = model.act(batch)
+    return decoder.eos_probabilities(hidden)
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> float:

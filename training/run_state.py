@@ -24,6 +24,7 @@ from training.models import model_kind
 from training.objective import Objective
 
 FOLDER = re.compile(r"step_(\d+)")
+MAIN_PROCESS = 0
 MODEL = "model."  # what an objective puts before the names of the model's weights
 
 
@@ -77,14 +78,21 @@ def save(
     return folder
 
 
-def restore_auxiliary(objective: Objective, folder: Path, process: int) -> None:
+def restore_auxiliary(objective: Objective, folder: Path) -> None:
     """What is trained beside the model, as it was; before ``accelerator.prepare``, as the model's weights are.
 
     Raises:
-        FileNotFoundError: the run had another number of processes.
-        ValueError: the run trained something else beside the model.
+        FileNotFoundError: the checkpoint has no state to resume from.
+        ValueError: the run trained something else beside the model, or an older version wrote the checkpoint.
     """
-    state = _read_state(folder, process)["auxiliary"]
+    # Of a sharded run the main process alone has it whole.
+    whole = _read_state(folder, MAIN_PROCESS, is_mapped=True)
+    if "auxiliary" not in whole:
+        raise ValueError(
+            f"{folder} is from an older version, which did not keep what is trained beside the model, and cannot be "
+            f"resumed: start a run from its weights, with another out and initial_checkpoint={folder}"
+        )
+    state = whole["auxiliary"]
     own = {key for key in objective.state_dict() if not key.startswith(MODEL)}
     if state.keys() != own:
         raise ValueError(
@@ -116,11 +124,12 @@ def restore(
     return state["step"], state["skipped"]
 
 
-def _read_state(folder: Path, process: int) -> dict[str, Any]:
+def _read_state(folder: Path, process: int, is_mapped: bool = False) -> dict[str, Any]:
+    """What a process kept. ``is_mapped``: tensors are read when they are looked at, of which most may never be."""
     path = folder / state_file(process)
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: resume with as many processes as the run had")
-    return torch.load(path, map_location="cpu", weights_only=True)
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=is_mapped)
 
 
 def is_sharded(objective: Objective) -> bool:
@@ -133,7 +142,7 @@ def whole_state(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
     """The model's trained weights, those of what is trained beside it, and the optimizer's state.
 
-    Of shards, the main process gets the whole. Every process takes part.
+    Of shards, the main process gets the whole and the others nothing. Every process takes part.
     """
     if is_sharded(objective):
         options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)

@@ -6,23 +6,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from substep_policy.chunk_decoder import ChunkDecoder
 from substep_policy.model import ModelConfig, SubstepModel
 from substep_policy.openvla_model import OpenVLAModelConfig
 from training.config import CONFIG_FILE, model_of, read_config
 from training.data import TrainingData, prepare_data
 from training.models import ModelKind, model_kind
+from training.objective import eos_probabilities
+from training.transform import Batch
 
 
 @dataclass(frozen=True)
 class Trained:
-    """``model_config`` is what the checkpoint says of itself, its calibrated threshold included."""
+    """``model_config`` is what the checkpoint says of itself, its calibrated threshold included.
+
+    ``uses_bfloat16``: the run had ``mixed_precision: bf16``; frozen weights may then be bfloat16 beside float32 ones.
+    """
 
     kind: ModelKind
     model_config: ModelConfig | OpenVLAModelConfig
     data: TrainingData
     model: SubstepModel
     decoder: ChunkDecoder
+    uses_bfloat16: bool
+
+    @torch.no_grad()
+    def eos_probabilities(self, batch: Batch) -> Tensor:
+        """Model inputs -> (B, C), in the precision in which training computed and calibrated."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.uses_bfloat16):
+            return eos_probabilities(self.model, batch, self.decoder)
 
 
 def load_trained(checkpoint: Path, overrides: Sequence[str] = ()) -> Trained:
@@ -39,4 +54,5 @@ def load_trained(checkpoint: Path, overrides: Sequence[str] = ()) -> Trained:
     model_config, kind = model_of(checkpoint), model_kind(config)
     data = prepare_data(config, checkpoint)
     model = kind.build(checkpoint).eval()
-    return Trained(kind, model_config, data, model, ChunkDecoder.build(model, model_config, data.statistics.action))
+    decoder = ChunkDecoder.build(model, model_config, data.statistics.action)
+    return Trained(kind, model_config, data, model, decoder, config.mixed_precision == "bf16")

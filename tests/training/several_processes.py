@@ -1,6 +1,7 @@
 """Run by ``torch.distributed.run`` in several processes: ``several_processes.py CONFIG JOBS.json``, job after job.
 
-A job: ``{"sharded": bool, "overrides": […], "stop_after": steps or null}``. accelerate shards (FSDP) where there are
+A job: ``{"sharded": bool, "overrides": […], "stop_after": steps or null}``; one that is not stopped is calibrated too,
+as ``./substep train`` does it. accelerate shards (FSDP) where there are
 GPUs only; PyTorch does it on a CPU too, so a sharded job tells accelerate to all the same.
 """
 
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import torch
 import yaml
-from accelerate import Accelerator, DistributedType, FullyShardedDataParallelPlugin
+from accelerate import Accelerator, DistributedType, FullyShardedDataParallelPlugin, PartialState
 from accelerate.state import AcceleratorState
 
 from training import finetune_substep
@@ -40,15 +41,20 @@ def sharding_accelerator(config: FinetuneConfig) -> Accelerator:
 
 def main(config_path: str, jobs_path: str) -> None:
     torch.set_num_threads(1)
+    # A run ends the processes' group; they cannot form a second one, and the next job needs it.
+    PartialState.destroy_process_group = lambda state, group=None: None
     for job in json.loads(Path(jobs_path).read_text()):
         finetune_substep.make_accelerator = sharding_accelerator if job["sharded"] else make_accelerator
         config = read_config(Path(config_path), job["overrides"])
-        with finetune_substep.run_log(config.out):
-            run = finetune_substep.start(config)
-            if job["stop_after"]:
+        if job["stop_after"]:
+            with finetune_substep.run_log(config.out):
+                run = finetune_substep.start(config)
                 run.config = read_config(Path(config_path), [*job["overrides"], f"steps={job['stop_after']}"])
-            finetune_substep.train(run)
-        run.accelerator.wait_for_everyone()
+                finetune_substep.train(run)
+                run.accelerator.end_training()
+        else:
+            finetune_substep.finetune(config)
+        torch.distributed.barrier()
         AcceleratorState._reset_state(reset_partial_state=True)
     torch.distributed.destroy_process_group()
 

@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from accelerate.optimizer import AcceleratedOptimizer
 from safetensors.torch import load_file
 
 from substep_policy.checkpoint import read_config as read_model_config
+from substep_policy.eos import EosSource
 from substep_policy.registry import POLICIES, PolicySettings
 from training import finetune_substep, run_state
 from training.config import OptimizerConfig, read_config
 from training.export import main as export
-from training.finetune_substep import finetune, learning_rate, main, start, train, train_step
+from training.finetune_substep import finetune, learning_rate, main, make_optimizer, start, train, train_step
 from training.inspect_eos import main as inspect_eos
 from training.prefetch import prefetch
 
@@ -96,6 +98,32 @@ def test_keyframes_cannot_be_turned_on_in_the_middle_of_a_run(toy_run):
     finetune(toy_run("steps=2", "data.held_out_every=0"))
     with pytest.raises(ValueError, match="nothing beside the model.*keyframe_weight cannot be turned on or off"):
         finetune(toy_run("data.held_out_every=0", "keyframe_weight=0.5"))
+
+
+def test_a_checkpoint_of_before_keyframes_is_told_to_be_old(toy_run):
+    folder = finetune(toy_run("steps=2", "data.held_out_every=0"))
+    state = torch.load(folder / "training_state--0.pt", weights_only=True)
+    del state["auxiliary"]
+    torch.save(state, folder / "training_state--0.pt")
+    with pytest.raises(ValueError, match="step_0000002 is from an older version.*initial_checkpoint="):
+        finetune(toy_run("data.held_out_every=0"))
+
+
+def test_eos_is_read_from_the_head_that_is_trained_where_no_source_is_named(toy_run):
+    eos = read_model_config(finetune(toy_run("model.eos.source=none"))).eos
+    assert eos.source is EosSource.HEAD and eos.calibrated
+
+
+def test_a_step_that_overflows_in_fp16_is_known_to_be_skipped(toy_run):
+    objective = start(toy_run()).objective
+    optimizer = make_optimizer(objective, OptimizerConfig(), "fp16")
+    scaled = AcceleratedOptimizer(optimizer, scaler=torch.amp.GradScaler("cpu", init_scale=4.0))
+    weight = objective.model.proprio_projector.fc1.weight
+    for gradient, is_skipped in ((torch.inf, True), (1.0, False)):
+        scaled.scaler.scale(weight.sum() * gradient).backward()
+        scaled.step()
+        assert scaled.step_was_skipped is is_skipped
+        scaled.zero_grad()
 
 
 def read_config_of(toy_run, mode: str, *more: str):

@@ -18,18 +18,23 @@ import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from safetensors.torch import load_file
 
+from substep_policy import hub
 from substep_policy.backbones.openvla.published import load_model
 from substep_policy.backbones.openvla.published_config import read_config as read_openvla_config
 from substep_policy.benchmarks.random_models import TOY_MODEL, random_observation, write_random_openvla
 from substep_policy.checkpoint import CheckpointError
 from substep_policy.configuration import dump
+from substep_policy.eos import EosSource
+from substep_policy.model import EosDetection
 from substep_policy.openvla_model import NO_EOS_DETECTION
 from substep_policy.registry import POLICIES, PolicySettings
 from tests.training.toy import SIZE, ToyDemo, true_labels, write_hdf5
 from training import finetune_substep, run_state
+from training.calibrate import main as calibrate
 from training.config import FinetuneConfig, read_config
 from training.export import main as export
 from training.finetune_substep import finetune, main, start, train, train_step
+from training.inspect_eos import main as inspect_eos
 
 LORA = "lora={rank: 4, base_dtype: float32}"
 BUFFER = "eos={mode: buffer, buffer: {min_negative: 4, sample_negative: 4, min_positive: 1, sample_positive: 1}}"
@@ -39,6 +44,7 @@ MODES = {
     "bf16": ["lora={rank: 4}", "mixed_precision=bf16"],
     "all weights": [],
     "film": [LORA, "model.backbone.film=true"],
+    "film, bf16": ["lora={rank: 4}", "mixed_precision=bf16", "model.backbone.film=true"],
     "film, all weights": ["model.backbone.film=true"],
 }
 
@@ -166,6 +172,47 @@ def test_film_layers_are_trained_beside_the_adapters_and_merge_into_the_same_pol
         load_model(checkpoint, *CPU)
 
 
+def test_all_weights_are_trained_from_a_lora_checkpoint_with_its_adapter_merged(openvla_run, tmp_path: Path):
+    first = finetune(openvla_run(*MODES["film"], "steps=2"))
+    goes_on = f"initial_checkpoint={first}", f"out={tmp_path / 'second'}"
+    with pytest.raises(CheckpointError, match="has FiLM layers, and model.backbone.film is false"):
+        start(openvla_run(*goes_on))
+    run = start(openvla_run("model.backbone.film=true", *goes_on))
+    run.objective.eval()
+    batch = run.stream.batch(0)
+    with torch.no_grad():
+        torch.testing.assert_close(run.objective.model(batch), load_model(first, *CPU)[1](batch), atol=1e-5, rtol=1e-5)
+    assert all(weight.requires_grad for weight in run.objective.model.parameters())
+
+
+def test_a_checkpoint_with_a_bfloat16_base_can_be_calibrated_again_and_inspected(openvla_run, capsys):
+    checkpoint = finetune(openvla_run(*MODES["bf16"], "data.held_out_every=2"))
+    calibration = checkpoint / "calibration.json"
+    trained = calibration.read_text()
+    calibration.unlink()
+    assert calibrate([str(checkpoint)]) == 0
+    assert calibration.read_text() == trained, "in the same precision as training"
+    capsys.readouterr()
+    assert inspect_eos([str(checkpoint)]) == 0
+    assert capsys.readouterr().out.count("<- true end") == 2
+
+
+@pytest.mark.parametrize("named", ["base", "organisation/model"])
+def test_an_adapter_finds_its_base_from_anywhere(openvla_run, base: Path, tmp_path: Path, monkeypatch, named: str):
+    monkeypatch.setattr(hub, "_download", {"organisation/model": base}.__getitem__)
+    monkeypatch.chdir(tmp_path)
+    checkpoint = finetune(openvla_run(LORA, f"initial_checkpoint={named}", "steps=1"))
+    settings = json.loads((checkpoint / "lora_adapter/adapter_config.json").read_text())
+    assert settings["base_model_name_or_path"] == {"base": str(base)}.get(named, named)
+    monkeypatch.chdir("/")
+    assert np.isfinite(first_action(checkpoint)).all()
+
+
+def test_a_model_without_an_initial_checkpoint_is_said_to_be_random(openvla_run, base: Path, caplog):
+    start(openvla_run("initial_checkpoint=null", f"data.tokenizer={base / 'tokenizer.json'}"))
+    assert "no initial_checkpoint: the whole model starts from random weights" in caplog.text
+
+
 def test_lora_trains_adapters_and_heads_alone(openvla_run):
     run = start(openvla_run("lora={rank: 2, base_dtype: float32, target_modules: [q_proj, v_proj]}"))
     trained = {name for name, weight in run.objective.model.named_parameters() if weight.requires_grad}
@@ -211,6 +258,9 @@ def test_without_a_model_in_the_file_the_checkpoint_says_what_is_trained(openvla
     config = openvla_run("eos={mode: none}", LORA)
     assert config.model == read_openvla_config(base)
     assert openvla_run("eos={mode: none}", "model={backbone: {type: openvla}}").model.model_type == "openvla"
+    # As docs/training.md has it: the head that is trained is the one that EOS is read from.
+    documented = openvla_run("model={backbone: {type: openvla}, eos_head: {}}")
+    assert documented.checkpoint_model().eos == EosDetection(source=EosSource.HEAD, threshold=0.03)
 
 
 @pytest.mark.parametrize(
@@ -239,8 +289,10 @@ def test_accelerate_takes_the_shipped_files():
 
 def test_two_processes_train_one_model_copied_or_sharded_and_resume(openvla_run, tmp_path: Path):
     openvla_run()
+    # Everything that a sharded run must gather at the right moment or keep in one place.
+    overrides = [LORA, "model.backbone.film=true", "keyframe_weight=0.5", "data.held_out_every=2"]
     jobs = [
-        {"sharded": sharded, "overrides": [LORA, f"out={tmp_path / name}"], "stop_after": stop_after}
+        {"sharded": sharded, "overrides": [*overrides, f"out={tmp_path / name}"], "stop_after": stop_after}
         for sharded, kind in ((False, "copied"), (True, "sharded"))
         for name, stop_after in ((f"{kind}_whole", None), (f"{kind}_stopped", 2), (f"{kind}_stopped", None))
     ]
@@ -249,7 +301,7 @@ def test_two_processes_train_one_model_copied_or_sharded_and_resume(openvla_run,
     script = [Path(__file__).with_name("several_processes.py"), tmp_path / "config.yaml", tmp_path / "jobs.json"]
     root = Path(__file__).parents[2]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{root}:{os.environ.get('PYTHONPATH', '')}"}
-    done = subprocess.run([*command, *map(str, script)], env=environment, capture_output=True, text=True, timeout=250)
+    done = subprocess.run([*command, *map(str, script)], env=environment, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-6000:]
     ends = {}
     for kind in ("copied", "sharded"):
@@ -257,5 +309,9 @@ def test_two_processes_train_one_model_copied_or_sharded_and_resume(openvla_run,
         assert (folders[0] / "training_state--1.pt").exists(), "two processes, one run"
         ends[kind], resumed = map(weights, folders)
         assert_same(ends[kind], resumed)
+        assert any(key.startswith("film:") for key in ends[kind])
+        # EOS probabilities were asked of the whole model, by both runs the same.
+        curves = [json.loads((folder / "calibration.json").read_text()) for folder in folders]
+        assert curves[0] == curves[1] and read_openvla_config(folders[0]).eos.calibrated
     for key, tensor in ends["copied"].items():
         assert torch.allclose(ends["sharded"][key], tensor, atol=5e-3, rtol=0), key
