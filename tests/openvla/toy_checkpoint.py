@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from substep_policy.backbones.openvla.published import save_model
+from substep_policy.benchmarks.random_models import tokenizer_of_words
 from substep_policy.heads import EOSHeadConfig, L1HeadConfig
 from substep_policy.instruction_tokens import TOKENIZER_FILE
 from substep_policy.model import EosDetection
@@ -33,17 +33,9 @@ def write_toy_checkpoint(folder: Path, dataset: str, eos_probability: float) -> 
     torch.nn.init.constant_(last.bias, float(np.log(eos_probability / (1 - eos_probability))))
     folder.mkdir(parents=True, exist_ok=True)
     save_model(folder, config, model, step=7, shard_size=100_000)
-    toy_tokenizer().save(str(folder / TOKENIZER_FILE))
+    tokenizer_of_words({word: i for i, word in enumerate(WORDS)}).save(str(folder / TOKENIZER_FILE))
     random = np.random.default_rng(0)
     action = action_statistics(random.uniform(-0.05, 0.05, (100, 7)), GripperConvention.OPEN_IS_ONE)
     proprio = Statistics.of(random.normal(size=(100, 8)))
     save_statistics(folder, dataset, DatasetStatistics(action, proprio, 100, 2))
     return folder
-
-
-def toy_tokenizer() -> Tokenizer:
-    """Words for pieces, and BOS in front, as Llama's tokenizer puts it."""
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    return tokenizer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -66,9 +67,15 @@ def word_tokenizer(config: OpenVLAModelConfig) -> Tokenizer:
     first = max(special.bos, special.eos) + 3  # 3 and 4 are the toy's empty token and padding
     vocabulary = {"<unk>": 0, "<s>": special.bos, "</s>": special.eos}
     vocabulary |= {word: first + number for number, word in enumerate(words)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = splitter
-    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", special.bos)])
+    return tokenizer_of_words(vocabulary)
+
+
+def tokenizer_of_words(vocabulary: Mapping[str, int]) -> Tokenizer:
+    """Words for pieces, and BOS in front, as Llama's tokenizer puts it; ``<s>`` and ``<unk>`` are among the words."""
+    tokenizer = Tokenizer(models.WordLevel(dict(vocabulary), unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    bos = ("<s>", vocabulary["<s>"])
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[bos])
     return tokenizer
 
 

@@ -9,15 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer
 
-from substep_policy.backbones.openvla.config import (
-    LanguageModelConfig,
-    OpenVLAConfig,
-    SpecialTokens,
-    VisionTransformerConfig,
-)
+from substep_policy.backbones.openvla.config import DINOV2_LARGE, OpenVLAConfig, SpecialTokens
 from substep_policy.backbones.openvla.published import save_model
+from substep_policy.benchmarks.random_models import TOY_MODEL, tokenizer_of_words
 from substep_policy.heads import L1HeadConfig
 from substep_policy.instruction_tokens import TOKENIZER_FILE
 from substep_policy.model import SubstepModel
@@ -36,29 +32,12 @@ WORDS = ("<unk>", "<s>", "</s>", "in", "out", ":", "?", "what", "robot", "pick",
 
 @pytest.fixture
 def toy_openvla() -> OpenVLAConfig:
-    return OpenVLAConfig(
-        dinov2=VisionTransformerConfig(
-            width=16,
-            layers=3,
-            heads=2,
-            mlp_width=32,
-            register_tokens=4,
-            layer_scale=0.5,
-            class_token=True,
-            mean=(0.485, 0.456, 0.406),
-            std=(0.229, 0.224, 0.225),
-        ),
-        siglip=VisionTransformerConfig(width=24, layers=3, heads=2, mlp_width=40, attention_pooling=True),
-        language_model=LanguageModelConfig(
-            width=32,
-            layers=2,
-            heads=4,
-            key_value_heads=4,
-            mlp_width=48,
-            vocabulary_size=len(WORDS),
-            padding_rows=0,
-            max_positions=256,
-        ),
+    """The toy's layers, with words of its own, larger images, and a shorter chunk."""
+    toy = TOY_MODEL.backbone
+    return dataclasses.replace(
+        toy,
+        dinov2=dataclasses.replace(toy.dinov2, mean=DINOV2_LARGE.mean, std=DINOV2_LARGE.std),
+        language_model=dataclasses.replace(toy.language_model, vocabulary_size=len(WORDS), padding_rows=0),
         tokens=SpecialTokens(bos=1, eos=2, empty=13, pad=14),
         image_size=56,
         chunk_length=3,
@@ -87,11 +66,7 @@ def random_model(config: OpenVLAModelConfig) -> SubstepModel:
 
 @pytest.fixture
 def toy_tokenizer() -> Tokenizer:
-    """Words for pieces, and BOS in front, as Llama's tokenizer puts it."""
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    return tokenizer
+    return tokenizer_of_words({word: i for i, word in enumerate(WORDS)})
 
 
 @pytest.fixture

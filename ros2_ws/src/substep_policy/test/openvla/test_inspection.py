@@ -42,7 +42,7 @@ def test_a_whole_checkpoint(inspect: Callable) -> None:
     code, text = inspect()
     assert code == 0
     assert "OpenVLA-OFT, chunks of 3 actions, cameras agentview, eye_in_hand, FiLM off" in text
-    assert "backbone fits 0.08 M parameters, float64, 0.001 GB in " in text, text
+    assert "backbone fits 0.10 M parameters, float64, 0.001 GB in " in text, text
     assert "action_head--150000_checkpoint.pt" in text
     assert "action head l1; EOS: none" in text
     assert "tokenizer fits 15 tokens, the model knows 15" in text
