@@ -1,6 +1,6 @@
 """Shows a checkpoint's EOS along a demonstration: ``python -m training.inspect_eos CHECKPOINT --episode KEY`` (T2).
 
-One line a timestep: the EOS probability of each action of the chunk asked for there, where the rule finds EOS, and
+One line a timestep: the EOS probability of each action of the chunk asked for there, where the policy finds EOS, and
 where the substep truly ends. With action tokens, the EOS token's id too.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from substep_policy.chunk import NO_EOS
-from substep_policy.eos import EosRule, EosSource, find_eos
+from substep_policy.eos import EosSource
 from substep_policy.model import ModelConfig, SubstepModel
 from substep_policy.openvla_model import OpenVLAModelConfig
 from training.data import TrainingData
@@ -21,10 +21,11 @@ from training.trained import Trained, load_trained
 
 
 def describe_eos(config: ModelConfig | OpenVLAModelConfig, model: SubstepModel) -> str:
-    """Where EOS is read from, and at which threshold."""
+    """Where EOS is read from, and by which rule."""
     eos = config.eos
+    rule = "where it is the likeliest" if eos.threshold is None else f"threshold {eos.threshold}"
     origin = "calibrated" if eos.calibrated else "the default"
-    text = f"EOS from {eos.source}, threshold {eos.threshold} ({origin}), of several the {eos.choice}"
+    text = f"EOS from {eos.source}, {rule} ({origin}), of several the {eos.choice}"
     if eos.source is EosSource.TOKEN:
         tokenizer = model.action_head.tokenizer
         text += f"; EOS token id {tokenizer.eos_token_id} of {tokenizer.vocabulary_size} tokens"
@@ -33,14 +34,12 @@ def describe_eos(config: ModelConfig | OpenVLAModelConfig, model: SubstepModel) 
 
 def eos_lines(dataset: SubstepDataset, number: int, trained: Trained) -> Iterator[str]:
     """A line for every timestep of an episode."""
-    truth, eos = dataset.truths[number], trained.decoder.eos
-    threshold = 0.5 if eos.threshold is None else eos.threshold
+    truth = dataset.truths[number]
     for timestep in range(dataset.episodes[number].length):
         sample = dataset.sample(number, timestep)
-        probabilities = trained.eos_probabilities(trained.data.transform([sample]))[0].numpy()
-        found = int(find_eos(probabilities, EosRule(threshold, eos.choice)))
-        shown = " ".join(f"{probability:.2f}" for probability in probabilities)
-        mark = "" if found == NO_EOS else f" EOS at {timestep + found}"
+        chunk = trained.chunk(trained.data.transform([sample]))
+        shown = " ".join(f"{probability:.2f}" for probability in chunk.eos_probabilities)
+        mark = "" if chunk.eos_index == NO_EOS else f" EOS at {timestep + chunk.eos_index}"
         end = " <- true end" if truth.is_end[timestep] else ""
         yield f"{timestep:4d} {shown}{mark}{end}  {sample.instruction}"
 

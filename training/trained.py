@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from substep_policy.chunk import Chunk
 from substep_policy.chunk_decoder import ChunkDecoder
 from substep_policy.model import ModelConfig, SubstepModel
 from substep_policy.openvla_model import OpenVLAModelConfig
@@ -38,6 +39,12 @@ class Trained:
         """Model inputs -> (B, C), in the precision in which training computed and calibrated."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.uses_bfloat16):
             return eos_probabilities(self.model, batch, self.decoder)
+
+    @torch.no_grad()
+    def chunk(self, batch: Batch) -> Chunk:
+        """Model inputs of one sample -> the chunk that the policy would answer with, in that precision."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.uses_bfloat16):
+            return self.decoder.chunk(*self.model.act(batch))
 
 
 def load_trained(checkpoint: Path, overrides: Sequence[str] = ()) -> Trained:
