@@ -281,6 +281,14 @@ def test_what_does_not_fit_is_said(openvla_run, tmp_path: Path, capsys, override
     assert message in capsys.readouterr().err
 
 
+def test_heads_of_different_steps_are_no_start(openvla_run, base: Path, tmp_path: Path, capsys):
+    openvla_run()
+    (base / "action_head--0_checkpoint.pt").rename(base / "action_head--7_checkpoint.pt")
+    assert main([str(tmp_path / "config.yaml"), LORA]) == 1
+    files = "action_head--7_checkpoint.pt, proprio_projector--0_checkpoint.pt"
+    assert f"{base} would be loaded from files of different steps: {files}" in capsys.readouterr().err
+
+
 def test_accelerate_takes_the_shipped_files():
     folder = Path(finetune_substep.__file__).parent / "configs/accelerate"
     kinds = {path.stem: load_config_from_file(str(path)).distributed_type for path in folder.glob("*.yaml")}

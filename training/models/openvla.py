@@ -29,7 +29,14 @@ from substep_policy.backbones.openvla.published import (
 )
 from substep_policy.backbones.openvla.published_config import read_config, write_config
 from substep_policy.backbones.openvla.published_keys import film_layer_key, is_film
-from substep_policy.checkpoint import CheckpointError, component_file, find_component, has_component, load_state
+from substep_policy.checkpoint import (
+    CheckpointError,
+    check_one_step,
+    component_file,
+    find_component,
+    has_component,
+    load_state,
+)
 from substep_policy.checkpoint_part import Part
 from substep_policy.hub import checkpoint_folder
 from substep_policy.instruction_tokens import TOKENIZER_FILE
@@ -119,6 +126,7 @@ class OpenVLAKind:
         load_parts(self._backbone_parts(base, model.backbone), model, CPU, dtype)
         if self.config.backbone.film:
             _load_film(model.backbone, base, checkpoint)
+        check_one_step(find_component(checkpoint, name) for name in model.heads if has_component(checkpoint, name))
         for name, head in model.heads.items():
             _load_head(head, name, checkpoint)
         if self.lora is not None:
