@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator, DistributedType, PartialState
 from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration, set_seed
 from torch.distributed.fsdp import register_fsdp_forward_method
 from tqdm import tqdm
@@ -166,7 +166,8 @@ def validate(run: Run) -> dict[str, float]:
     losses = []
     for number in range(run.config.validation_batches):
         batch = stream.batch(number)
-        losses.append(run.objective({name: tensor.to(run.accelerator.device) for name, tensor in batch.items()}))
+        with run.accelerator.autocast():
+            losses.append(run.objective({name: tensor.to(run.accelerator.device) for name, tensor in batch.items()}))
     run.objective.train()
     means = {"held_out/action": sum(loss.action.item() for loss in losses) / len(losses)}
     if losses[0].eos is not None:
@@ -196,7 +197,8 @@ def update(
     for number, batch in enumerate(batches):
         is_last = number == len(batches) - 1
         with contextlib.nullcontext() if is_last else accelerator.no_sync(wrapped):
-            losses = wrapped({name: tensor.to(accelerator.device) for name, tensor in batch.items()})
+            with accelerator.autocast():  # accelerate does it by itself, but not for sharded models
+                losses = wrapped({name: tensor.to(accelerator.device) for name, tensor in batch.items()})
             if not is_finite_everywhere(accelerator, losses.total):
                 return StepReport(None)
             accelerator.backward(losses.total / len(batches))
@@ -273,7 +275,14 @@ def make_accelerator(config: FinetuneConfig) -> Accelerator:
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     accelerator.init_trackers("curves")
+    leave_precision_to_autocast(accelerator)
     return accelerator
+
+
+def leave_precision_to_autocast(accelerator: Accelerator) -> None:
+    """Sharded models compute as others do. FSDP by itself would cast the heads too, which run in float32."""
+    if accelerator.distributed_type is DistributedType.FSDP:
+        accelerator.state.fsdp_plugin.mixed_precision_policy = None
 
 
 @contextlib.contextmanager

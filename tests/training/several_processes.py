@@ -36,6 +36,9 @@ def sharding_accelerator(config: FinetuneConfig) -> Accelerator:
         cpu_ram_efficient_loading=settings["fsdp_cpu_ram_efficient_loading"],
     )
     accelerator.state.distributed_type = DistributedType.FSDP
+    if config.mixed_precision != "no":
+        accelerator.state.fsdp_plugin.set_mixed_precision(config.mixed_precision)  # as accelerate does it
+    finetune_substep.leave_precision_to_autocast(accelerator)
     return accelerator
 
 

@@ -304,6 +304,8 @@ def test_two_processes_train_one_model_copied_or_sharded_and_resume(openvla_run,
         for sharded, kind in ((False, "copied"), (True, "sharded"))
         for name, stop_after in ((f"{kind}_whole", None), (f"{kind}_stopped", 2), (f"{kind}_stopped", None))
     ]
+    in_bf16 = [*MODES["film, bf16"], "data.held_out_every=2", "steps=2", f"out={tmp_path / 'bf16'}"]
+    jobs.append({"sharded": True, "overrides": in_bf16, "stop_after": None})
     (tmp_path / "jobs.json").write_text(json.dumps(jobs))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     script = [Path(__file__).with_name("several_processes.py"), tmp_path / "config.yaml", tmp_path / "jobs.json"]
@@ -321,5 +323,6 @@ def test_two_processes_train_one_model_copied_or_sharded_and_resume(openvla_run,
         # EOS probabilities were asked of the whole model, by both runs the same.
         curves = [json.loads((folder / "calibration.json").read_text()) for folder in folders]
         assert curves[0] == curves[1] and read_openvla_config(folders[0]).eos.calibrated
+    assert read_openvla_config(run_state.checkpoint_folder(tmp_path / "bf16", 2)).eos.calibrated
     for key, tensor in ends["copied"].items():
         assert torch.allclose(ends["sharded"][key], tensor, atol=5e-3, rtol=0), key
