@@ -127,6 +127,22 @@ def test_a_trunk_with_film_comes_from_its_own_file_adapters_merged(
         load_model(folder, CPU, torch.float64)
 
 
+@pytest.mark.parametrize("excluded", [["lm_head"], r"(.*\.)?lm_head"], ids=["names", "pattern"])
+def test_what_an_adapter_leaves_out_stays_left_out_beside_a_trunk_of_its_own(
+    excluded: list[str] | str, toy_config: OpenVLAModelConfig, write_checkpoint: Callable
+) -> None:
+    config = dataclasses.replace(toy_config, backbone=dataclasses.replace(toy_config.backbone, film=True))
+    folder = write_checkpoint(config)
+    everything = LoraConfig(r=2, target_modules="all-linear", exclude_modules=excluded, init_lora_weights=False)
+    base = move_weights_to_base(folder)
+    write_adapter(folder, get_peft_model(build_openvla(config).backbone, everything), str(base))
+    before = {key: value for shard in base.glob("model-*.safetensors") for key, value in load_file(shard).items()}
+    loaded = load_model(folder, CPU, torch.float32)[1].backbone.state_dict()
+    shared = [key for key in before if key.startswith("language_model.") and key in loaded]
+    changed = {key for key in shared if not torch.allclose(before[key].float(), loaded[key])}
+    assert changed and not any("lm_head" in key for key in changed)
+
+
 def test_film_is_recognised_by_its_file(toy_config: OpenVLAModelConfig, write_checkpoint: Callable) -> None:
     config = dataclasses.replace(toy_config, backbone=dataclasses.replace(toy_config.backbone, film=True))
     folder = write_checkpoint(config)

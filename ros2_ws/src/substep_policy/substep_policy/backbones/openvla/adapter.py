@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -90,6 +91,12 @@ def check_adapter(backbone: nn.Module, folder: Path, skip_vision: bool) -> int:
     return sum(value.numel() for value in state.values())
 
 
+def _excluded(config: LoraConfig) -> list[str]:
+    """Patterns of the modules that the adapter leaves out; peft has one pattern, or names that modules end in."""
+    excluded = config.exclude_modules or []
+    return [excluded] if isinstance(excluded, str) else [rf"(.*\.)?{re.escape(name)}" for name in excluded]
+
+
 def _attach(
     backbone: nn.Module, folder: Path, skip_vision: bool, device: Literal["cpu", "meta"]
 ) -> tuple[PeftModel, dict[str, Tensor]]:
@@ -100,7 +107,7 @@ def _attach(
     config.base_model_name_or_path = None  # peft would warn that it is not the name of our module
     if skip_vision:
         state = {key: value for key, value in state.items() if not key.startswith(VISION_KEYS)}
-        config.exclude_modules = r"vision_backbone\..*"
+        config.exclude_modules = "|".join([r"vision_backbone\..*", *_excluded(config)])
     try:
         adapted = get_peft_model(backbone, config, low_cpu_mem_usage=device == "meta")
     except ValueError as error:
