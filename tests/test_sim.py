@@ -81,7 +81,7 @@ def test_a_run_succeeds_and_leaves_video_summary_and_logs(sim):
 
 
 def test_the_learned_policy_does_a_task_from_what_the_cameras_see(sim):
-    run = sim("--task", "4", "--policy", "compact", "--image-size", "128")
+    run = sim("--task", "3", "--policy", "compact", "--image-size", "128")
     assert run.end(START) == ExitCode.SUCCESS, run.process.tail()
     assert run.summary()["success"]
 
