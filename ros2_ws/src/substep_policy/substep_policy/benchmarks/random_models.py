@@ -20,6 +20,7 @@ from substep_policy.backbones.openvla.published import save_model as save_openvl
 from substep_policy.checkpoint import save_model as save_compact
 from substep_policy.heads import EOSHeadConfig, L1HeadConfig
 from substep_policy.instruction_tokens import TOKENIZER_FILE, InstructionTokenizer, train_tokenizer
+from substep_policy.memory import check_fits
 from substep_policy.model import EosDetection, ModelConfig, SubstepModel, build_model
 from substep_policy.normalization import DatasetStatistics, Statistics, action_statistics, save_statistics
 from substep_policy.observation import ACTION_DIM, Observation
@@ -49,7 +50,13 @@ TOY_MODEL = OpenVLAModelConfig(
 
 
 def random_openvla(config: OpenVLAModelConfig, device: torch.device, dtype: torch.dtype) -> SubstepModel:
-    """Made on the device itself and in that type: a large model needs no memory elsewhere."""
+    """Made on the device itself and in that type: a large model needs no memory elsewhere.
+
+    Raises:
+        MemoryError: the weights do not fit into the computer's memory.
+    """
+    with torch.device("meta"):
+        check_fits(build_openvla(config), device, dtype)
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 from substep_policy.backbones.openvla.config import PUBLISHED, OpenVLAConfig
 from substep_policy.backbones.openvla.published import INDEX_FILE, load_model, save_model
 from substep_policy.backbones.openvla.published_config import read_config
+from substep_policy.benchmarks.random_models import random_openvla
 from substep_policy.checkpoint import CheckpointError
 from substep_policy.eos import EosSource
 from substep_policy.heads import EOSClassificationHead, EOSHeadConfig, L1HeadConfig
@@ -178,3 +181,14 @@ def test_a_missing_or_cut_file_is_named(folder: Path) -> None:
     (folder / "action_head--150000_checkpoint.pt").unlink()
     with pytest.raises(CheckpointError, match="has no action_head--latest_checkpoint.pt"):
         load_model(folder, CPU, torch.float32)
+
+
+def test_weights_that_do_not_fit_into_memory_are_refused_before_they_are_read(
+    toy_config: OpenVLAModelConfig, write_checkpoint: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_checkpoint(toy_config)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
+    with pytest.raises(MemoryError, match=r"take .* GB in torch.float32, and 0.0 GB of memory are free"):
+        load_model(folder, CPU, torch.float32)
+    with pytest.raises(MemoryError, match="of memory are free"):
+        random_openvla(toy_config, CPU, torch.float32)

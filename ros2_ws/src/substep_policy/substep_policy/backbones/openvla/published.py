@@ -41,6 +41,7 @@ from substep_policy.checkpoint import (
     has_component,
 )
 from substep_policy.checkpoint_part import Part, check_surplus, head_parts
+from substep_policy.memory import check_fits
 from substep_policy.model import SubstepModel
 from substep_policy.openvla_model import OpenVLAModelConfig, build_openvla
 
@@ -77,7 +78,9 @@ def load_parts(parts: Sequence[Part], model: SubstepModel, device: torch.device,
     Raises:
         CheckpointError: a file is missing or damaged; a key is missing, unknown, or has another shape; files of
             several steps would be mixed.
+        MemoryError: the weights do not fit into the computer's memory.
     """
+    check_fits(model, device, dtype)
     check_one_step(path for part in parts for path in part.find())
     for part in parts:
         part.check()
