@@ -127,7 +127,9 @@ class Planner(LifecycleNode):
                     goal.canceled()
                     return ExecuteTask.Result(error_code=ExecuteTask.Result.CANCELED)
         goal.succeed()
-        return ExecuteTask.Result(success=True, message="all substeps are done")
+        return ExecuteTask.Result(
+            success=True, message="all substeps are done", substeps_completed=len(PLAN), substeps_total=len(PLAN)
+        )
 
 
 def main() -> None:

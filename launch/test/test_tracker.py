@@ -87,6 +87,20 @@ def test_the_last_steps_are_waited_for(tracker):
     assert tracker.is_settled()
 
 
+def test_a_result_that_overtakes_the_feedback_is_noticed(tracker):
+    assert tracker.has_heard(0, 0)  # there was no plan
+    assert not tracker.has_heard(0, 2)
+    tracker.hear_feedback(feedback(0, "started"))
+    assert tracker.has_heard(0, 2)
+    assert not tracker.has_heard(1, 2)  # the second began
+    assert not tracker.has_heard(2, 2)  # all are done
+    tracker.hear_feedback(feedback(1, "advanced: eos"))
+    assert tracker.has_heard(1, 2)
+    assert tracker.has_heard(2, 2)
+    tracker.hear_feedback(feedback(0, "replanned by rules", plan_id="a.1"))
+    assert not tracker.has_heard(2, 3)  # the new plan's first substep is the task's second
+
+
 def test_retries_are_attempts_of_one_substep_and_a_new_plan_begins_anew(tracker):
     tracker.hear_feedback(feedback(0, "started"))
     tracker.hear_feedback(feedback(0, "retry: timeout", attempt=1))

@@ -90,6 +90,7 @@ class Session:
         tracker = self._node.tracker
         if result.success:
             wait_quietly(lambda: tracker.status.success, LAST_WORDS)
+        wait_quietly(lambda: tracker.has_heard(result.substeps_completed, result.substeps_total), LAST_WORDS)
         wait_quietly(tracker.is_settled, LAST_WORDS)
         common = {"error_code": result.error_code, "error": _error_name(result.error_code), "message": result.message}
         if tracker.status.success:

@@ -20,6 +20,7 @@ OUTCOMES = {
 CONCLUDING = (ChunkReport.PLAYED_EOS, ChunkReport.SUPERSEDED)
 NOT_KNOWN = -1.0
 ADVANCED = "advanced: "
+REPLANNED = "replanned"
 
 
 @dataclass
@@ -258,13 +259,19 @@ class RunTracker:
             all_reported = self._step <= sum(self._counts.steps.values())
             return self._active is None or all_reported or self._is_concluded(self._active)
 
+    def has_heard(self, completed: int, total: int) -> bool:
+        """Feedback has come as far as a result's counts of substeps: the result may overtake it."""
+        with self._lock:
+            left = sum(record.ended not in ("", REPLANNED) for record in self._records.values())
+            return left + (self._active is not None) >= min(completed + 1, total)
+
     @property
     def _step(self) -> int:
         return self._status.step if self._status is not None else 0
 
     def _enter(self, feedback: ExecuteTask.Feedback) -> None:
         if self._active is not None:
-            self._leave("replanned")
+            self._leave(REPLANNED)
         step = feedback.plan[feedback.substep_index]
         record = SubstepRecord(feedback.plan_id, feedback.substep_index, step.instruction, step.expected_effect)
         self._records[feedback.plan_id, feedback.substep_index] = record
