@@ -10,11 +10,10 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from substep_policy.backbones.openvla.adapter import ADAPTER_FOLDER, ADAPTER_WEIGHTS
+from substep_policy.backbones.openvla.adapter import ADAPTED, ADAPTER_FOLDER, ADAPTER_WEIGHTS
 from substep_policy.checkpoint import check_fit, read_state
 from training.config import ALL_LINEAR, LoraSettings
 
-PREFIX = "base_model.model."  # what peft puts before the names of the adapted module
 # The output layer, which peft leaves out of "all-linear" for language models that stand alone, and FiLM layers, which
 # are small and trained whole.
 EXCLUDED = r"(.*\.)?(lm_head|vision_backbone\.film\..*)"
@@ -82,4 +81,4 @@ def _is_adapter(key: str) -> bool:
 
 def _stored(key: str) -> str:
     """peft's files leave out the adapter's own name."""
-    return PREFIX + key.replace(".default.", ".")
+    return ADAPTED + key.replace(".default.", ".")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ from substep_policy.eos import (
 from substep_policy.model import EosDetection, ModelConfig, SubstepModel
 from substep_policy.normalization import GripperConvention, Statistics, decode_actions
 
+if TYPE_CHECKING:
+    from substep_policy.openvla_model import OpenVLAModelConfig
+
 
 @dataclass(frozen=True)
 class ChunkDecoder:
@@ -35,13 +39,10 @@ class ChunkDecoder:
 
     @classmethod
     def build(
-        cls, model: SubstepModel, config: ModelConfig, statistics: Statistics, eos_threshold: float | None = None
+        cls, model: SubstepModel, config: ModelConfig | OpenVLAModelConfig, statistics: Statistics
     ) -> ChunkDecoder:
-        """``eos_threshold`` overrides the checkpoint's own."""
-        eos = config.eos
-        if eos_threshold is not None:
-            eos = EosDetection(source=eos.source, threshold=eos_threshold, choice=eos.choice)
-        return cls(model.action_head, model.eos_head, eos, statistics, config.gripper)
+        """The heads of a model, read as its configuration says."""
+        return cls(model.action_head, model.eos_head, config.eos, statistics, config.gripper)
 
     def decode(self, hidden: Tensor) -> Chunk:
         """(1, C·A, D) -> the chunk, cut after the action that ends the substep.

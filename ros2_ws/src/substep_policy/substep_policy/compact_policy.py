@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,7 @@ def load(folder: Path, config: Mapping[str, Any], settings: PolicySettings) -> C
         ValueError: a setting the model cannot follow, a camera it needs that will not be there.
     """
     model_config: ModelConfig = parse(ModelConfig, config, str(folder / "config.json"))
+    model_config = replace(model_config, eos=model_config.eos.at(settings.eos_threshold, folder))
     missing = set(model_config.preprocessing.cameras) - set(settings.cameras)
     if missing:
         raise ValueError(f"{folder} needs cameras {sorted(missing)}, and will be given {sorted(settings.cameras)}")
@@ -92,7 +94,7 @@ def load(folder: Path, config: Mapping[str, Any], settings: PolicySettings) -> C
         name=f"compact:{folder.name}",
         model=model,
         preprocessor=load_preprocessor(folder, model_config, statistics.proprio),
-        decoder=ChunkDecoder.build(model, model_config, statistics.action, settings.eos_threshold),
+        decoder=ChunkDecoder.build(model, model_config, statistics.action),
         device=device,
     )
 

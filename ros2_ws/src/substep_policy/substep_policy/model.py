@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -46,6 +48,18 @@ class EosDetection:
             raise ValueError(f"EOS threshold is {self.threshold}, must be a probability from 0 to 1")
         if self.threshold is None and self.source is EosSource.HEAD:
             raise ValueError("the EOS head needs a threshold, a probability from 0 to 1")
+
+    def at(self, threshold: float | None, owner: Path) -> EosDetection:
+        """With another threshold where one is asked for.
+
+        Raises:
+            ValueError: ``owner``, the checkpoint folder, has no EOS that it could apply to.
+        """
+        if threshold is None:
+            return self
+        if self.source is EosSource.NONE:
+            raise ValueError(f"eos_threshold is {threshold}, and {owner} has no eos_head to apply it to")
+        return replace(self, threshold=threshold, calibrated=False)
 
 
 @configuration

@@ -19,10 +19,9 @@ from substep_policy.checkpoint import CheckpointError
 from substep_policy.chunk import Chunk
 from substep_policy.chunk_decoder import ChunkDecoder
 from substep_policy.compact_policy import choose_device
-from substep_policy.eos import EosSource
 from substep_policy.execution import executor
 from substep_policy.instruction_tokens import TOKENIZER_FILE
-from substep_policy.model import EosDetection, SubstepModel
+from substep_policy.model import SubstepModel
 from substep_policy.normalization import STATISTICS_FILE, DatasetStatistics, Statistics, load_statistics
 from substep_policy.observation import ACTION_DIM, PROPRIO_DIM, Observation
 from substep_policy.openvla_model import OpenVLAModelConfig
@@ -90,7 +89,7 @@ def load(folder: Path, config: Mapping[str, Any], settings: PolicySettings) -> O
     """
     model_config = read_config(folder)
     _check_cameras(folder, model_config, settings)
-    eos = _eos_detection(model_config, folder, settings.eos_threshold)
+    model_config = dataclasses.replace(model_config, eos=model_config.eos.at(settings.eos_threshold, folder))
     prompts = PromptBuilder(load_tokenizer(folder), model_config.backbone)
     statistics = load_openvla_statistics(folder, settings.dataset)
     device = choose_device(settings.device)
@@ -110,7 +109,7 @@ def load(folder: Path, config: Mapping[str, Any], settings: PolicySettings) -> O
         prompts=prompts,
         images=ImagePipeline(model_config.backbone),
         proprio=statistics.proprio,
-        decoder=ChunkDecoder(model.action_head, model.eos_head, eos, statistics.action, model_config.gripper),
+        decoder=ChunkDecoder.build(model, model_config, statistics.action),
         execution=settings.execution,
     )
 
@@ -120,15 +119,6 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
     if dtype == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     return getattr(torch, dtype)
-
-
-def _eos_detection(config: OpenVLAModelConfig, folder: Path, threshold: float | None) -> EosDetection:
-    """The checkpoint's own, with another threshold where one is asked for."""
-    if threshold is None:
-        return config.eos
-    if config.eos.source is EosSource.NONE:
-        raise ValueError(f"eos_threshold is {threshold}, and {folder} has no eos_head to apply it to")
-    return dataclasses.replace(config.eos, threshold=threshold, calibrated=False)
 
 
 def _check_cameras(folder: Path, config: OpenVLAModelConfig, settings: PolicySettings) -> None:

@@ -23,7 +23,7 @@ from substep_policy.hub import checkpoint_folder
 
 ADAPTER_FOLDER = "lora_adapter"
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-VISION_KEYS = "base_model.model.vision_backbone."
+ADAPTED = "base_model.model."  # what peft puts before the names of the adapted module
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def _attach(
     config = LoraConfig.from_pretrained(str(folder / ADAPTER_FOLDER))
     config.base_model_name_or_path = None  # peft would warn that it is not the name of our module
     if skip_vision:
-        state = {key: value for key, value in state.items() if not key.startswith(VISION_KEYS)}
+        state = {key: value for key, value in state.items() if not key.startswith(f"{ADAPTED}vision_backbone.")}
         config.exclude_modules = "|".join([r"vision_backbone\..*", *_excluded(config)])
     try:
         adapted = get_peft_model(backbone, config, low_cpu_mem_usage=device == "meta")
