@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -19,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from libero_bridge.placement import Placement
 from libero_bridge.tasks import SUITES
 from substep_planner.completion.registry import SCORERS
-from substep_planner.switch_rules import SWITCH_RULES
+from substep_planner.switch_rules import SWITCH_RULES, SwitchSettings
 from substep_policy.configuration import parse
 from training.evaluation.episodes import jobs, planned
 from training.evaluation.probes import PROBES
@@ -52,7 +53,7 @@ SELECTION_OPTIONS = (
     "suites", "tasks", "probes", "placements", "switch_rules", "episodes", "probe_episodes", "first", "videos"
 )  # fmt: skip
 SETTINGS_OPTIONS = (
-    "through", "horizon", "substep_timeout", "retries", "replans", "confirm_steps", "eos_threshold", "image_size",
+    "through", "horizon", "substep_timeout", "retries", "replans", "eos_threshold", "image_size",
     "assets", "effects", "device", "demonstrations",
 )  # fmt: skip
 
@@ -101,14 +102,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _settings(options: argparse.Namespace) -> EpisodeSettings:
     values = {name: getattr(options, name) for name in SETTINGS_OPTIONS if getattr(options, name) is not None}
-    prefix = "completion_"
-    completion = {
-        name.removeprefix(prefix): value
-        for name, value in vars(options).items()
-        if name.startswith(prefix) and value is not None
-    }
-    values |= {"policy": options.policy, "fingerprint": fingerprint(options.policy), "completion": completion}
+    values |= {"policy": options.policy, "fingerprint": fingerprint(options.policy)}
+    values |= {group: _given(options, f"{group}_") for group in ("switching", "completion")}
     return parse(EpisodeSettings, values, "command line")
+
+
+def _given(options: argparse.Namespace, prefix: str) -> dict[str, Any]:
+    """What was said of the options with that prefix."""
+    found = vars(options).items()
+    return {name.removeprefix(prefix): value for name, value in found if name.startswith(prefix) and value is not None}
 
 
 def _selection(options: argparse.Namespace) -> Selection:
@@ -132,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--preset", choices=PRESETS, default="quick", help="defaults of the options below (quick)")
     _add_selection(parser.add_argument_group("what is played (may grow from run to run)"))
     _add_settings(parser.add_argument_group("how it is played (fixed for a folder)"))
+    _add_switching(parser.add_argument_group("what the switch rules are told"))
     _add_completion(parser.add_argument_group("who looks, for the rules that use vision"))
     return parser
 
@@ -155,13 +158,24 @@ def _add_settings(group) -> None:
     group.add_argument("--substep-timeout", type=int, help=f"control steps ({default.substep_timeout})")
     group.add_argument("--retries", type=int, help=f"of a substep that timed out ({default.retries})")
     group.add_argument("--replans", type=int, help=f"of the rest of a task ({default.replans})")
-    group.add_argument("--confirm-steps", type=int, help=f"of eos_then_vision ({default.confirm_steps})")
     group.add_argument("--eos-threshold", type=float, help="probability that ends a substep (the checkpoint's own)")
     group.add_argument("--image-size", nargs=2, type=int, metavar=("H", "W"), help="pixels (128 128)")
     group.add_argument("--assets", help="embedded, libero, or a folder (embedded)")
     group.add_argument("--effects", action="store_true", default=None, help="render shadows and reflections")
     group.add_argument("--device", help="auto, cpu, cuda or cuda:N (auto)")
     group.add_argument("--demonstrations", help="data set to replay from; without it one demonstration is recorded")
+
+
+def _add_switching(group) -> None:
+    default = SwitchSettings()
+    options = {
+        "confirm_steps": (int, "of eos_then_vision: control steps within which vision must confirm an EOS"),
+        "denial_threshold": (float, "of eos_unless_denied: score below which an EOS is denied"),
+        "denials": (int, "of eos_unless_denied: after which an EOS stands"),
+    }
+    for name, (kind, text) in options.items():
+        flag, text = "--" + name.replace("_", "-"), f"{text} ({getattr(default, name)})"
+        group.add_argument(flag, dest=f"switching_{name}", type=kind, metavar=kind.__name__.upper(), help=text)
 
 
 def _add_completion(group) -> None:

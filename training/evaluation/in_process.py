@@ -74,7 +74,7 @@ class InProcessPlayer:
         actor = self._actor(probe, key.number)
         log = SubstepLog(EffectFinder() if probe.judged else None)
         film = Film(self._videos, key, self._simulation, self._settings.cameras) if filmed else None
-        rule = make_switch_rule(key.rule, self._settings.confirm_steps)
+        rule = make_switch_rule(key.rule, self._settings.switching)
         task = LockstepTask(
             self._simulation,
             self._simulation.reset(init_state, seed, placement_of(key)),

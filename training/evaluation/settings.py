@@ -15,7 +15,7 @@ from substep_planner.completion.registry import DEFAULT_SCORER, NO_SCORER
 from substep_planner.completion.watcher import WatchSettings
 from substep_planner.recovery import RecoveryLadder
 from substep_planner.substep_manager import ManagerSettings
-from substep_planner.switch_rules import SWITCH_RULES, make_switch_rule
+from substep_planner.switch_rules import SWITCH_RULES, SwitchSettings, make_switch_rule
 from substep_policy.configuration import configuration
 from substep_policy.registry import POLICIES
 from training.evaluation.probes import PROBES
@@ -57,7 +57,7 @@ class EpisodeSettings:
         through: "process" plays the nodes' cores in one process, "graph" the ROS graph.
         horizon: control steps of an episode.
         substep_timeout, retries, replans: as the planner's parameters of these names.
-        confirm_steps: of the rule eos_then_vision.
+        switching: what switch rules are told.
         eos_threshold: None: the checkpoint's own.
         image_size: (height, width) in pixels.
         effects: shadows and reflections as LIBERO's renderer draws them; the graph draws none.
@@ -71,7 +71,7 @@ class EpisodeSettings:
     substep_timeout: int = Field(default=ManagerSettings().substep_timeout, ge=1)
     retries: int = Field(default=RecoveryLadder().retries, ge=0)
     replans: int = Field(default=RecoveryLadder().replans, ge=0)
-    confirm_steps: int = Field(default=20, ge=0)
+    switching: SwitchSettings = SwitchSettings()
     eos_threshold: float | None = None
     completion: CompletionChoice = CompletionChoice()
     cameras: tuple[str, ...] = GraphConfig().cameras

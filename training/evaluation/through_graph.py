@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def node_parameters(settings: EpisodeSettings, key: EpisodeKey) -> dict[str, Any
     completion = settings.completion
     planner = {
         "switch_rule": key.rule,
-        "confirm_steps": settings.confirm_steps,
+        **asdict(settings.switching),
         "substep_timeout": settings.substep_timeout,
         "retries": settings.retries,
         "replans": settings.replans,

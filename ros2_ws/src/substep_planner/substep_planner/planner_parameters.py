@@ -12,7 +12,7 @@ from substep_planner.decomposers.base import Decomposer
 from substep_planner.decomposers.registry import DECOMPOSERS, DEFAULT_ORDER, DecomposerSettings, load_decomposers
 from substep_planner.recovery import RecoveryLadder
 from substep_planner.substep_manager import ManagerSettings
-from substep_planner.switch_rules import SWITCH_RULES, SwitchRule, make_switch_rule
+from substep_planner.switch_rules import SWITCH_RULES, SwitchRule, SwitchSettings, make_switch_rule
 from substep_planner.watchdogs import SilenceLimits
 from substep_policy.node_parameters import BadParameter, NodeParameters
 
@@ -36,7 +36,7 @@ class PlannerSettings:
     decomposers: tuple[Decomposer, ...]
     manager: ManagerSettings
     switch_rule: str
-    confirm_steps: int
+    switching: SwitchSettings
     preempt: bool
     scorer: CompletionScorer | None
     watch: WatchSettings
@@ -49,7 +49,7 @@ class PlannerSettings:
 
     def new_rule(self) -> SwitchRule:
         """A rule for one task."""
-        return make_switch_rule(self.switch_rule, self.confirm_steps)
+        return make_switch_rule(self.switch_rule, self.switching)
 
 
 def declare(parameters: NodeParameters, registry: PlannerRegistry) -> None:
@@ -61,12 +61,7 @@ def declare(parameters: NodeParameters, registry: PlannerRegistry) -> None:
     )
     _declare_decomposers(parameters)
     parameters.declare("switch_rule", "eos", "what ends a substep", choices=SWITCH_RULES)
-    parameters.declare(
-        "confirm_steps",
-        20,
-        "control steps within which vision must confirm an EOS (eos_then_vision)",
-        bounds=(0, 10_000),
-    )
+    _declare_switching(parameters)
     parameters.declare("substep_timeout", 400, "control steps after which a substep is given up", bounds=(1, 1_000_000))
     parameters.declare("retries", 1, "times that a timed-out substep is issued again", bounds=(0, 100))
     parameters.declare("replans", 1, "times that the rest of a task is planned again", bounds=(0, 100))
@@ -87,6 +82,28 @@ def declare(parameters: NodeParameters, registry: PlannerRegistry) -> None:
     )
     _declare_completion(parameters, registry)
     parameters.declare("when_busy", "reject", "what a second goal leads to", choices=WHEN_BUSY)
+
+
+def _declare_switching(parameters: NodeParameters) -> None:
+    default = SwitchSettings()
+    parameters.declare(
+        "confirm_steps",
+        default.confirm_steps,
+        "control steps within which vision must confirm an EOS (eos_then_vision)",
+        bounds=(0, 10_000),
+    )
+    parameters.declare(
+        "denial_threshold",
+        default.denial_threshold,
+        "score below which a frame shows that the substep is not done (eos_unless_denied)",
+        bounds=(-1.0, 1.0),
+    )
+    parameters.declare(
+        "denials",
+        default.denials,
+        "of one attempt at a substep before its EOS stands (eos_unless_denied)",
+        bounds=(1, 10_000),
+    )
 
 
 def _declare_decomposers(parameters: NodeParameters) -> None:
@@ -148,7 +165,7 @@ def read(parameters: NodeParameters, registry: PlannerRegistry) -> PlannerSettin
             recovery=RecoveryLadder(parameters.value("retries"), parameters.value("replans")),
         ),
         switch_rule=_switch_rule(parameters, registry),
-        confirm_steps=parameters.value("confirm_steps"),
+        switching=SwitchSettings(**{item.name: parameters.value(item.name) for item in fields(SwitchSettings)}),
         scorer=_scorer(parameters, registry),
         watch=WatchSettings(
             threshold=None if (threshold := parameters.value("completion_threshold")) < 0.0 else threshold,

@@ -282,7 +282,7 @@ class SubstepManager:
         if (event.key.plan_id, event.key.index) != (self._key.plan_id, self._key.index):
             return []
         self._similarity = event.similarity
-        decision = self._rule.on_frame(event.completed, event.stamp, self._watch.step)
+        decision = self._rule.on_frame(event, self._watch.step)
         return self._follow(decision, now) or [self._report()]
 
     def _follow(self, decision: Decision, now: float) -> list[Command]:

@@ -10,6 +10,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from pydantic import Field
+
+from substep_planner.task_events import FrameScored
+from substep_policy.configuration import configuration
+
 CONFIRMATION_WAIT = 2.0  # s of wall time; the world stands still meanwhile
 
 
@@ -44,8 +49,8 @@ class SwitchRule(Protocol):
     def on_eos(self, stamp: int, step: int, now: float) -> Decision:
         """A chunk that ended in an EOS was played out at world time ``stamp`` (ns), control step ``step``."""
 
-    def on_frame(self, completed: bool, stamp: int, step: int) -> Decision:
-        """A frame of world time ``stamp`` (ns) was scored."""
+    def on_frame(self, frame: FrameScored, step: int) -> Decision:
+        """A frame was scored; control step ``step`` is the newest."""
 
     def on_time(self, now: float) -> Decision:
         """Wall time in s, monotonic."""
@@ -63,7 +68,7 @@ class EosRule:
     def on_eos(self, stamp: int, step: int, now: float) -> Decision:
         return Decision(Verdict.ADVANCE, "eos")
 
-    def on_frame(self, completed: bool, stamp: int, step: int) -> Decision:
+    def on_frame(self, frame: FrameScored, step: int) -> Decision:
         return STAY
 
     def on_time(self, now: float) -> Decision:
@@ -78,8 +83,8 @@ class VisionRule(EosRule):
     def on_eos(self, stamp: int, step: int, now: float) -> Decision:
         return Decision(Verdict.REISSUE, "eos not heeded")
 
-    def on_frame(self, completed: bool, stamp: int, step: int) -> Decision:
-        return Decision(Verdict.ADVANCE, "vision") if completed else STAY
+    def on_frame(self, frame: FrameScored, step: int) -> Decision:
+        return Decision(Verdict.ADVANCE, "vision") if frame.completed else STAY
 
 
 class EitherRule(EosRule):
@@ -96,8 +101,8 @@ class EitherRule(EosRule):
     def on_chunk(self, eos: bool) -> None:
         self._eos_coming = eos
 
-    def on_frame(self, completed: bool, stamp: int, step: int) -> Decision:
-        return Decision(Verdict.ADVANCE, "vision") if completed and not self._eos_coming else STAY
+    def on_frame(self, frame: FrameScored, step: int) -> Decision:
+        return Decision(Verdict.ADVANCE, "vision") if frame.completed and not self._eos_coming else STAY
 
 
 @dataclass
@@ -108,8 +113,6 @@ class EosThenVisionRule:
     uses_vision: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
-        if self.confirm_steps < 0:
-            raise ValueError(f"confirm_steps is {self.confirm_steps}, expected 0 or more control steps")
         self.begin()
 
     def begin(self) -> None:
@@ -126,16 +129,16 @@ class EosThenVisionRule:
         self._awaited = (stamp, now)
         return STAY
 
-    def on_frame(self, completed: bool, stamp: int, step: int) -> Decision:
-        self._seen = (stamp, completed)
+    def on_frame(self, frame: FrameScored, step: int) -> Decision:
+        self._seen = (frame.stamp, frame.completed)
         if self._claimed_at is None:
             return STAY
         if step - self._claimed_at > self.confirm_steps:
             self._claimed_at = None
             return STAY
-        if completed:
+        if frame.completed:
             return self._confirmed()
-        if self._awaited is not None and stamp >= self._awaited[0]:
+        if self._awaited is not None and frame.stamp >= self._awaited[0]:
             return self._go_on("eos not confirmed by vision")
         return STAY
 
@@ -153,10 +156,71 @@ class EosThenVisionRule:
         return Decision(Verdict.REISSUE, reason)
 
 
-SWITCH_RULES = ("eos", "vision", "eos_then_vision", "either")
+@dataclass
+class EosUnlessDeniedRule(EosRule):
+    """An EOS, unless the frame after it scores below ``denial_threshold``: then the substep surely is not done.
+
+    One frame is enough, and the bar is far lower than that of a completion: a policy that says it is done mostly is.
+    After ``denials`` of them its word stands, so that a scorer that does not see what was done stops nothing.
+    """
+
+    denial_threshold: float
+    denials: int
+    uses_vision: bool = field(default=True, init=False)
+
+    def __post_init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        self._seen: FrameScored | None = None
+        self._awaited: tuple[int, float] | None = None  # stamp of the frame that the world waits for, and since when
+        self._denied = 0
+
+    def on_eos(self, stamp: int, step: int, now: float) -> Decision:
+        self._awaited = (stamp, now)
+        return STAY if self._seen is None else self._judge(self._seen)
+
+    def on_frame(self, frame: FrameScored, step: int) -> Decision:
+        self._seen = frame
+        return self._judge(frame)
+
+    def on_time(self, now: float) -> Decision:
+        if self._awaited is None or now - self._awaited[1] <= CONFIRMATION_WAIT:
+            return STAY
+        self._awaited = None
+        return Decision(Verdict.ADVANCE, f"eos; no frame was scored within {CONFIRMATION_WAIT} s of it")
+
+    def _judge(self, frame: FrameScored) -> Decision:
+        if self._awaited is None or frame.stamp < self._awaited[0]:
+            return STAY
+        self._awaited = None
+        if frame.similarity >= self.denial_threshold:
+            return Decision(Verdict.ADVANCE, "eos")
+        if self._denied == self.denials:
+            return Decision(Verdict.ADVANCE, "eos, however often denied")
+        self._denied += 1
+        return Decision(Verdict.REISSUE, "eos denied by vision")
 
 
-def make_switch_rule(name: str, confirm_steps: int = 20) -> SwitchRule:
+@configuration
+class SwitchSettings:
+    """What rules can be told.
+
+    Attributes:
+        confirm_steps: of ``eos_then_vision``: control steps within which vision must confirm an EOS.
+        denial_threshold: of ``eos_unless_denied``: score below which a frame shows that the substep is not done.
+        denials: of ``eos_unless_denied``: in one attempt at a substep, after which an EOS stands.
+    """
+
+    confirm_steps: int = Field(default=20, ge=0)
+    denial_threshold: float = Field(default=0.1, ge=-1, le=1)
+    denials: int = Field(default=8, ge=1)
+
+
+SWITCH_RULES = ("eos", "vision", "eos_then_vision", "eos_unless_denied", "either")
+
+
+def make_switch_rule(name: str, settings: SwitchSettings = SwitchSettings()) -> SwitchRule:
     """The rule of that name.
 
     Raises:
@@ -169,5 +233,7 @@ def make_switch_rule(name: str, confirm_steps: int = 20) -> SwitchRule:
     if name == "either":
         return EitherRule()
     if name == "eos_then_vision":
-        return EosThenVisionRule(confirm_steps)
+        return EosThenVisionRule(settings.confirm_steps)
+    if name == "eos_unless_denied":
+        return EosUnlessDeniedRule(settings.denial_threshold, settings.denials)
     raise ValueError(f"unknown switch rule {name!r}, expected one of {', '.join(SWITCH_RULES)}")

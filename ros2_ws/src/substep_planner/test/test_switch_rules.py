@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
-from substep_planner.switch_rules import CONFIRMATION_WAIT, STAY, SWITCH_RULES, Verdict, make_switch_rule
+from substep_planner.switch_rules import (
+    CONFIRMATION_WAIT,
+    STAY,
+    SWITCH_RULES,
+    SwitchSettings,
+    Verdict,
+    make_switch_rule,
+)
+from substep_planner.task_events import FrameScored
+from substep_policy.request_desk import SubstepKey
 
 
 def verdict(decision) -> Verdict:
     return decision.verdict
 
 
-def rule(name: str, confirm_steps: int = 10):
-    made = make_switch_rule(name, confirm_steps)
+def rule(name: str, confirm_steps: int = 10, denials: int = 3):
+    made = make_switch_rule(name, SwitchSettings(confirm_steps, denial_threshold=0.1, denials=denials))
     made.begin()
     return made
+
+
+def frame(completed: bool, stamp: int, similarity: float = 0.5) -> FrameScored:
+    return FrameScored(SubstepKey("task", 0, 0), stamp, similarity, completed)
 
 
 @pytest.mark.parametrize("name", SWITCH_RULES)
 def test_no_signal_ends_no_substep(name):
     tested = rule(name)
     tested.on_chunk(eos=False)
-    assert tested.on_frame(completed=False, stamp=1, step=1) == STAY
+    assert tested.on_frame(frame(False, 1), step=1) == STAY
     assert tested.on_time(100.0) == STAY
 
 
@@ -32,50 +46,51 @@ def test_no_signal_ends_no_substep(name):
         ("vision", Verdict.REISSUE, Verdict.ADVANCE),
         ("either", Verdict.ADVANCE, Verdict.ADVANCE),
         ("eos_then_vision", Verdict.STAY, Verdict.STAY),
+        ("eos_unless_denied", Verdict.STAY, Verdict.STAY),
     ],
 )
 def test_each_signal_alone(name, on_eos, on_frame):
     assert verdict(rule(name).on_eos(stamp=5, step=5, now=0.0)) is on_eos
-    assert verdict(rule(name).on_frame(completed=True, stamp=5, step=5)) is on_frame
+    assert verdict(rule(name).on_frame(frame(True, 5), step=5)) is on_frame
 
 
 def test_an_eos_that_is_being_played_comes_before_vision():
     either = rule("either")
     either.on_chunk(eos=True)
-    assert either.on_frame(completed=True, stamp=5, step=5) == STAY
+    assert either.on_frame(frame(True, 5), step=5) == STAY
     assert either.on_eos(stamp=6, step=6, now=0.0).reason == "eos"
     either.begin()
-    assert either.on_frame(completed=True, stamp=7, step=7).reason == "vision"
+    assert either.on_frame(frame(True, 7), step=7).reason == "vision"
 
 
 def test_an_eos_is_confirmed_by_a_frame_that_was_scored_before_the_report():
     tested = rule("eos_then_vision")
-    tested.on_frame(completed=True, stamp=8, step=8)
+    tested.on_frame(frame(True, 8), step=8)
     assert verdict(tested.on_eos(stamp=8, step=8, now=0.0)) is Verdict.ADVANCE
 
 
 def test_an_eos_waits_for_the_frame_after_it_and_no_longer():
     tested = rule("eos_then_vision")
-    tested.on_frame(completed=True, stamp=6, step=6)  # an older frame does not count
+    tested.on_frame(frame(True, 6), step=6)  # an older frame does not count
     assert tested.on_eos(stamp=8, step=8, now=0.0) == STAY
-    assert tested.on_frame(completed=False, stamp=7, step=8) == STAY
-    assert verdict(tested.on_frame(completed=False, stamp=8, step=8)) is Verdict.REISSUE
+    assert tested.on_frame(frame(False, 7), step=8) == STAY
+    assert verdict(tested.on_frame(frame(False, 8), step=8)) is Verdict.REISSUE
 
 
 def test_an_eos_may_be_confirmed_some_steps_later():
     tested = rule("eos_then_vision", confirm_steps=10)
-    tested.on_frame(completed=False, stamp=8, step=8)
+    tested.on_frame(frame(False, 8), step=8)
     assert verdict(tested.on_eos(stamp=8, step=8, now=0.0)) is Verdict.REISSUE
-    assert tested.on_frame(completed=False, stamp=15, step=15) == STAY
-    assert verdict(tested.on_frame(completed=True, stamp=18, step=18)) is Verdict.ADVANCE
+    assert tested.on_frame(frame(False, 15), step=15) == STAY
+    assert verdict(tested.on_frame(frame(True, 18), step=18)) is Verdict.ADVANCE
 
 
 def test_a_confirmation_that_comes_too_late_does_not_count():
     tested = rule("eos_then_vision", confirm_steps=10)
-    tested.on_frame(completed=False, stamp=8, step=8)
+    tested.on_frame(frame(False, 8), step=8)
     tested.on_eos(stamp=8, step=8, now=0.0)
-    assert tested.on_frame(completed=True, stamp=19, step=19) == STAY
-    assert tested.on_frame(completed=True, stamp=20, step=20) == STAY
+    assert tested.on_frame(frame(True, 19), step=19) == STAY
+    assert tested.on_frame(frame(True, 20), step=20) == STAY
 
 
 def test_a_silent_scorer_does_not_stop_the_world():
@@ -86,8 +101,37 @@ def test_a_silent_scorer_does_not_stop_the_world():
     assert tested.on_time(99.0) == STAY
 
 
+def test_an_eos_stands_where_vision_is_in_doubt():
+    tested = rule("eos_unless_denied")
+    tested.on_frame(frame(False, 6, similarity=0.9), step=6)  # an older frame does not count
+    assert tested.on_eos(stamp=8, step=8, now=0.0) == STAY
+    decision = tested.on_frame(frame(False, 8, similarity=0.1), step=8)
+    assert (decision.verdict, decision.reason) == (Verdict.ADVANCE, "eos")
+
+
+def test_an_eos_is_denied_where_vision_is_sure_until_it_was_denied_often_enough():
+    tested = rule("eos_unless_denied", denials=2)
+    verdicts = []
+    for stamp in (8, 12, 16):
+        tested.on_frame(frame(False, stamp, similarity=0.05), step=stamp)
+        verdicts.append(verdict(tested.on_eos(stamp, stamp, now=0.0)))
+    assert verdicts == [Verdict.REISSUE, Verdict.REISSUE, Verdict.ADVANCE]
+    tested.begin()  # another substep or attempt
+    tested.on_frame(frame(False, 20, similarity=0.05), step=20)
+    assert verdict(tested.on_eos(20, 20, now=0.0)) is Verdict.REISSUE
+
+
+def test_nobody_denies_an_eos_when_the_scorer_is_silent():
+    tested = rule("eos_unless_denied")
+    tested.on_eos(stamp=8, step=8, now=50.0)
+    assert tested.on_time(50.0 + CONFIRMATION_WAIT) == STAY
+    assert verdict(tested.on_time(50.1 + CONFIRMATION_WAIT)) is Verdict.ADVANCE
+    assert tested.on_time(99.0) == STAY
+
+
 def test_unknown_rules_and_limits_are_refused():
     with pytest.raises(ValueError, match="unknown switch rule 'coin', expected one of eos, vision"):
         make_switch_rule("coin")
-    with pytest.raises(ValueError, match="confirm_steps is -1"):
-        make_switch_rule("eos_then_vision", -1)
+    for settings in ({"confirm_steps": -1}, {"denial_threshold": 1.5}, {"denials": 0}):
+        with pytest.raises(ValidationError, match=next(iter(settings))):
+            SwitchSettings(**settings)
