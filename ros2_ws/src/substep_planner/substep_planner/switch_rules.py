@@ -220,7 +220,10 @@ class SwitchSettings:
 SWITCH_RULES = ("eos", "vision", "eos_then_vision", "eos_unless_denied", "either")
 
 
-def make_switch_rule(name: str, settings: SwitchSettings = SwitchSettings()) -> SwitchRule:
+DEFAULTS = SwitchSettings()
+
+
+def make_switch_rule(name: str, settings: SwitchSettings = DEFAULTS) -> SwitchRule:
     """The rule of that name.
 
     Raises:
