@@ -39,6 +39,7 @@ from training.splits import SPLITS
 DEFAULT_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
 SETTINGS_FILE = "collection.json"
 PLANS_FILE = "APD_plans.json"
+VARIATIONS = ("widened", "noise", "disturbance", "novice", "missed_grasp", "split")  # what the command line varies
 
 
 @configuration
@@ -259,7 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _settings(options: argparse.Namespace) -> CollectionSettings:
-    variation = {name: getattr(options, name) for name in ("widened", "noise", "disturbance", "novice", "split")}
+    variation = {name: getattr(options, name) for name in VARIATIONS}
     names = ("per_task", "attempts", "seed", "policy", "assets")
     values = {name: getattr(options, name) for name in names} | {"variation": variation}
     return parse(CollectionSettings, values | {"novice_fingerprint": fingerprint(options.novice)}, "command line")
@@ -283,6 +284,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--noise", type=float, default=variation.noise, help="largest deviation of action noise")
     parser.add_argument("--disturbance", type=float, default=variation.disturbance, help="chance of one per chunk")
     parser.add_argument("--novice", default="", help="policy or checkpoint that disturbs instead of random motions")
+    parser.add_argument(
+        "--missed-grasp", type=float, default=variation.missed_grasp, help="chance that a grasp is made to miss"
+    )
     parser.add_argument("--split", default=variation.split, choices=tuple(SPLITS), help="which starts and seeds")
     return parser
 

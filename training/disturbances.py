@@ -30,6 +30,8 @@ class Variation:
         novice: a learned policy that moves the arm in disturbances, by name or checkpoint folder, so that
             demonstrations begin where it goes wrong (Kelly et al. 2019, HG-DAgger); empty: random motions.
         novice_chunks: fewest and most chunks that it plays before the demonstrator takes over again.
+        missed_grasp: chance, each time the gripper is about to close, that it closes beside the thing and rises with
+            nothing in it, so that demonstrations show what to do about a grasp that missed.
         split: "training", or "evaluation" for episodes that nothing may be trained on.
     """
 
@@ -39,10 +41,11 @@ class Variation:
     disturbance_steps: tuple[int, int] = (4, 10)
     novice: str = ""
     novice_chunks: tuple[int, int] = (2, 8)
+    missed_grasp: float = 0.0
     split: Literal["training", "evaluation"] = "training"
 
     def __post_init__(self) -> None:
-        for name in ("widened", "noise", "disturbance"):
+        for name in ("widened", "noise", "disturbance", "missed_grasp"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be in [0, 1]")
         for name in ("disturbance_steps", "novice_chunks"):
@@ -75,7 +78,8 @@ def load_novice(name: str) -> Policy:
 
 
 class DisturbedPolicy:
-    """A policy whose arm is now and then moved elsewhere: at random, or by a novice for some chunks."""
+    """A policy whose arm is now and then moved elsewhere, at random or by a novice for some chunks, or whose grasp
+    is made to miss."""
 
     def __init__(self, policy: Policy, variation: Variation, seed: int, novice: Policy | None = None) -> None:
         self._policy, self._variation, self._novice = policy, variation, novice
@@ -83,12 +87,14 @@ class DisturbedPolicy:
         self._gripper = -1.0
         self._novice_chunks = 0  # that the novice has still to play
         self._disturbance: Chunk | None = None
+        self._told: tuple[str, str] | None = None
 
     def __getattr__(self, name: str):
         """Name, device and the like are the policy's own."""
         return getattr(self._policy, name)
 
     def start_substep(self, instruction: str, task: str) -> None:
+        self._told = instruction, task
         self._policy.start_substep(instruction, task)
         if self._novice is not None:
             self._novice.start_substep(instruction, task)
@@ -105,6 +111,11 @@ class DisturbedPolicy:
             self._disturbance = self._stretch(observation)
             return self._disturbance
         chunk = self._policy.predict(observation)
+        closes = self._gripper < 0 < chunk.actions[-1, -1]
+        if closes and self._variation.missed_grasp and self._random.random() < self._variation.missed_grasp:
+            self._policy.start_substep(*self._told)  # it must not think that it has closed where it meant to
+            self._disturbance = self._miss()
+            return self._disturbance
         self._gripper = float(chunk.actions[-1, -1])
         return chunk
 
@@ -117,6 +128,15 @@ class DisturbedPolicy:
         action = np.append(self._random.uniform(-0.6, 0.6, 6), self._gripper)
         action[3:6] *= 0.2
         return Chunk(np.tile(action, (self._random.integers(low, high + 1), 1)).astype(np.float32))
+
+    def _miss(self) -> Chunk:
+        """Up and aside with the gripper open, closing there, and further up."""
+        rise, close, lift = self._random.integers((3, 8, 2), (6, 13, 7))
+        motion = np.zeros(7)
+        motion[:2], motion[2], motion[6] = self._random.uniform(-0.5, 0.5, 2), self._random.uniform(0.4, 0.9), -1.0
+        closing, up = np.array([0, 0, 0, 0, 0, 0, 1.0]), np.array([0, 0, 0.6, 0, 0, 0, 1.0])
+        actions = [np.tile(motion, (rise, 1)), np.tile(closing, (close, 1)), np.tile(up, (lift, 1))]
+        return Chunk(np.concatenate(actions).astype(np.float32))
 
     def _stretch(self, observation: Observation) -> Chunk:
         """The novice's next chunk. Where it takes the substep for done, the policy decides whether that is so."""

@@ -224,6 +224,51 @@ def test_a_learned_policy_disturbs_a_demonstration_that_can_be_replayed(tmp_path
     assert len(demo.frames()["agentview"]) == len(demo)
 
 
+class Grasping(Still):
+    """A policy that closes the gripper with its third chunk since it was told what to do."""
+
+    def __init__(self) -> None:
+        self.told, self.asked = [], 0
+
+    def start_substep(self, instruction: str, task: str) -> None:
+        self.told.append((instruction, task))
+        self.asked = 0
+
+    def predict(self, observation: Observation) -> Chunk:
+        self.asked += 1
+        return Chunk(np.array([[0, 0, -0.1, 0, 0, 0, 1 if self.asked >= 3 else -1]], np.float32))
+
+
+def test_a_missed_grasp_closes_elsewhere_and_the_demonstrator_begins_anew():
+    variation = Variation(disturbance=0, missed_grasp=0.5)
+    policy, seen, misses = Grasping(), Observation({}, np.zeros(8, np.float32)), []
+    for seed in range(20):
+        disturbed = DisturbedPolicy(policy, variation, seed)
+        disturbed.start_substep("pick up the bowl", "clear the table")
+        chunks = [disturbed.predict(seen) for _ in range(2)]
+        assert not any(disturbed.is_disturbance(chunk) for chunk in chunks), "nothing closes yet"
+        chunk = disturbed.predict(seen)
+        if disturbed.is_disturbance(chunk):
+            misses.append(chunk.actions)
+            assert policy.told[-2:] == [("pick up the bowl", "clear the table")] * 2 and not chunk.has_eos
+            assert not disturbed.is_disturbance(disturbed.predict(seen))
+    assert 3 < len(misses) < 17
+    for actions in misses:
+        is_open = actions[:, 6] < 0
+        assert is_open[0] and not is_open[-1] and actions[is_open, 2].min() > 0 and actions[-1, 2] > 0
+        assert (actions[~is_open][:8, :6] == 0).all(), "the fingers have time to close"
+
+
+def test_the_demonstrator_shows_what_to_do_about_a_missed_grasp(tmp_path: Path):
+    options = ["--suites", "libero_object", "--tasks", "4", "--per-task", "1", "--workers", "1", "--disturbance", "0"]
+    assert main(["--out", str(tmp_path), *options, "--missed-grasp", "0.9", "--noise", "0", "--seed", "3"]) == 0
+    (demo,) = read_demonstrations([LiberoHdf5Source(path=tmp_path, render_size=32)], ReadReport(), skip_damaged=False)
+    closed = demo.actions[:, 6] > 0
+    missed = closed & ~demo.taught
+    assert missed.sum() >= 8
+    assert (~closed)[np.flatnonzero(missed)[-1] :].any(), "the gripper opens again afterwards"
+
+
 def test_impossible_variations_are_refused():
     with pytest.raises(ValueError, match="must be in \\[0, 1\\]"):
         Variation(widened=2)
