@@ -29,7 +29,7 @@ from substep_planner.decomposers.library import find_plan, shipped_library
 from substep_planner.plan import Plan, write_library
 from substep_policy.configuration import configuration, dump, parse
 from substep_policy.registry import POLICIES, PolicySettings
-from training.disturbances import Variation, load_novice
+from training.disturbances import Variation, check_novice
 from training.evaluation.settings import fingerprint
 from training.labels import LABELS_FILE, SubstepLabels
 from training.recording import draw_start, record_episode
@@ -244,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for job in jobs:
             plan_of(job.task)
         if settings.variation.novice:
-            load_novice(settings.variation.novice)  # one that cannot be had is noticed before anything is written
+            check_novice(settings.variation.novice)  # one that cannot be had is noticed before anything is written
         claim(options.out, settings)
         outcomes = collect(jobs, options.workers)
         write_labels(options.out, settings)
@@ -283,7 +283,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--widened", type=float, default=variation.widened, help="share of widened placements")
     parser.add_argument("--noise", type=float, default=variation.noise, help="largest deviation of action noise")
     parser.add_argument("--disturbance", type=float, default=variation.disturbance, help="chance of one per chunk")
-    parser.add_argument("--novice", default="", help="policy or checkpoint that disturbs instead of random motions")
+    parser.add_argument(
+        "--novice", default=variation.novice, help="policy or checkpoint that disturbs instead of random motions"
+    )
     parser.add_argument(
         "--missed-grasp", type=float, default=variation.missed_grasp, help="chance that a grasp is made to miss"
     )

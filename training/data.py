@@ -63,11 +63,18 @@ def load_labels(config: DataConfig) -> dict[str, SubstepLabels]:
     """The labels of every collection.
 
     Raises:
-        LabelError: a file is not in the format. ValueError: two sources make a collection and name different labels.
+        LabelError: a file is not in the format.
+        ValueError: two sources make a collection and name different labels, or one makes a collection of its own and
+            names none.
     """
     paths: dict[str, Path | None] = {}
     for source in config.sources:
         path = source.labels or config.labels
+        if source.collection and path is not source.labels:  # episodes of other recordings have the same numbers
+            raise ValueError(
+                f"data.sources: {source.path} is collection {source.collection!r} and has no labels, and data.labels, "
+                f"{config.labels}, is of the sources without a name: give it labels"
+            )
         if paths.setdefault(source.collection, path) != path:
             raise ValueError(
                 f"collection {source.collection!r} has labels {paths[source.collection]} and {path}: give the sources "

@@ -15,6 +15,7 @@ from substep_policy.configuration import configuration
 from substep_policy.observation import Observation
 from substep_policy.policy import Policy
 from substep_policy.registry import POLICIES, PolicySettings
+from training.labels import is_pick
 
 
 @configuration
@@ -28,10 +29,11 @@ class Variation:
         disturbance: chance, each time the policy is asked, that the arm is first moved elsewhere.
         disturbance_steps: shortest and longest such motion, in control steps.
         novice: a learned policy that moves the arm in disturbances, by name or checkpoint folder, so that
-            demonstrations begin where it goes wrong (Kelly et al. 2019, HG-DAgger); empty: random motions.
+            demonstrations begin where it goes wrong (rolled in for a while, then the expert, as in AggreVaTe,
+            Ross & Bagnell 2014); empty: random motions.
         novice_chunks: fewest and most chunks that it plays before the demonstrator takes over again.
-        missed_grasp: chance, each time the gripper is about to close, that it closes beside the thing and rises with
-            nothing in it, so that demonstrations show what to do about a grasp that missed.
+        missed_grasp: chance, each time the gripper is about to close on what is to be picked up, that it closes beside
+            it and rises empty, so that demonstrations show what to do about a grasp that missed.
         split: "training", or "evaluation" for episodes that nothing may be trained on.
     """
 
@@ -48,6 +50,10 @@ class Variation:
         for name in ("widened", "noise", "disturbance", "missed_grasp"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be in [0, 1]")
+        if self.missed_grasp == 1:
+            raise ValueError("missed_grasp is 1, must be below: nothing would ever be grasped")
+        if self.novice and not self.disturbance:
+            raise ValueError(f"novice is {self.novice!r} and disturbance 0: it would never play")
         for name in ("disturbance_steps", "novice_chunks"):
             low, high = getattr(self, name)
             if not 1 <= low <= high:
@@ -68,6 +74,11 @@ class Novice:
         config = self._simulation.config
         images = {camera: self._simulation.render(camera, *config.image_size) for camera in config.cameras}
         return self._policy.predict(replace(observation, images=images))
+
+
+def check_novice(name: str) -> None:
+    """Load a novice and let it go again. Raises: ValueError, OSError: as loading a policy does."""
+    POLICIES.load(name, PolicySettings(device="cpu"))
 
 
 @lru_cache(maxsize=1)
@@ -111,12 +122,11 @@ class DisturbedPolicy:
             self._disturbance = self._stretch(observation)
             return self._disturbance
         chunk = self._policy.predict(observation)
-        closes = self._gripper < 0 < chunk.actions[-1, -1]
-        if closes and self._variation.missed_grasp and self._random.random() < self._variation.missed_grasp:
+        before, self._gripper = self._gripper, float(chunk.actions[-1, -1])
+        if before < 0 < self._gripper and self._is_to_miss():
             self._policy.start_substep(*self._told)  # it must not think that it has closed where it meant to
             self._disturbance = self._miss()
             return self._disturbance
-        self._gripper = float(chunk.actions[-1, -1])
         return chunk
 
     def is_disturbance(self, chunk: Chunk) -> bool:
@@ -128,6 +138,11 @@ class DisturbedPolicy:
         action = np.append(self._random.uniform(-0.6, 0.6, 6), self._gripper)
         action[3:6] *= 0.2
         return Chunk(np.tile(action, (self._random.integers(low, high + 1), 1)).astype(np.float32))
+
+    def _is_to_miss(self) -> bool:
+        """Nothing is drawn where no grasp ever misses: what else is drawn stays as it was without."""
+        chance = self._variation.missed_grasp
+        return chance > 0 and is_pick(self._told[0]) and self._random.random() < chance
 
     def _miss(self) -> Chunk:
         """Up and aside with the gripper open, closing there, and further up."""

@@ -153,6 +153,11 @@ def action_word(instruction: str) -> str:
     return instruction.split(maxsplit=1)[0].lower() if instruction.strip() else ""
 
 
+def is_pick(instruction: str) -> bool:
+    """Whether a substep's words say that something is to be picked up."""
+    return action_word(instruction) == "pick"
+
+
 def _from_json(entry: Any, where: str) -> EpisodeLabels:
     """One episode. Substeps are told apart by their ends, so that the same text may come twice."""
     try:

@@ -239,6 +239,21 @@ class Grasping(Still):
         return Chunk(np.array([[0, 0, -0.1, 0, 0, 0, 1 if self.asked >= 3 else -1]], np.float32))
 
 
+class Fist(Still):
+    """A policy that closes the gripper at once, as for pushing, whatever it is told."""
+
+    def predict(self, observation: Observation) -> Chunk:
+        return Chunk(np.array([[0, 0, -0.1, 0, 0, 0, 1]], np.float32))
+
+
+def test_only_a_grasp_misses_and_only_once_while_the_gripper_stays_closed():
+    variation, seen = Variation(disturbance=0, missed_grasp=0.99), Observation({}, np.zeros(8, np.float32))
+    for words, misses in (("push the plate to the front of the stove", 0), ("pick up the bowl", 1)):
+        disturbed = DisturbedPolicy(Fist(), variation, seed=0)
+        disturbed.start_substep(words, "")
+        assert sum(disturbed.is_disturbance(disturbed.predict(seen)) for _ in range(20)) == misses
+
+
 def test_a_missed_grasp_closes_elsewhere_and_the_demonstrator_begins_anew():
     variation = Variation(disturbance=0, missed_grasp=0.5)
     policy, seen, misses = Grasping(), Observation({}, np.zeros(8, np.float32)), []
@@ -272,6 +287,10 @@ def test_the_demonstrator_shows_what_to_do_about_a_missed_grasp(tmp_path: Path):
 def test_impossible_variations_are_refused():
     with pytest.raises(ValueError, match="must be in \\[0, 1\\]"):
         Variation(widened=2)
+    with pytest.raises(ValueError, match="missed_grasp is 1, must be below"):
+        Variation(missed_grasp=1)
+    with pytest.raises(ValueError, match="novice is 'compact' and disturbance 0"):
+        Variation(novice="compact", disturbance=0)
     with pytest.raises(ValueError, match="disturbance_steps"):
         Variation(disturbance_steps=(5, 2))
     with pytest.raises(ValueError, match="novice_chunks"):

@@ -61,6 +61,8 @@ def test_the_same_demonstration_from_two_sources_is_refused_unless_they_are_told
     data = SubstepDataset(store, labels, SampleRules(), store.episodes, C)
     assert data.label_use.labelled_episodes == 1
     assert data.label_use.unlabelled_episodes == [f"novice:libero_goal/{TASK}/episode_0"]
+    with pytest.raises(ValueError, match="other is collection 'novice' and has no labels, and data.labels.*give it labels"):
+        load_labels(DataConfig(sources=sources, cache=tmp_path, labels=tmp_path / "labels.json"))
     with pytest.raises(ValueError, match="collection '' has labels"):
         load_labels(DataConfig(sources=(sources[0], LiberoHdf5Source(path=folders[1])), cache=tmp_path))
 

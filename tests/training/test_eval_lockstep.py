@@ -167,6 +167,7 @@ def test_the_worlds_success_ends_the_task_in_mid_chunk():
         ("vision", 7, [("vision", 7), ("vision", 23)]),
         ("either", 7, [("vision", 7), ("eos", 12)]),
         ("either", 30, [("eos", 12), ("eos", 12)]),
+        ("eos_unless_denied", 7, [("eos", 12), ("eos", 24)]),
         ("eos_then_vision", 7, [("eos confirmed by vision", 12), ("eos confirmed by vision", 18)]),
     ],
 )

@@ -18,6 +18,7 @@ from substep_bringup.graph import GraphConfig
 from substep_bringup.session.summary import Outcome, summarise
 from substep_bringup.session.tracker import Event, History, SubstepRecord
 from substep_planner.planner_parameters import PlannerRegistry, declare
+from substep_planner.switch_rules import SwitchSettings
 from substep_policy.observation import Observation
 from training.evaluation.actors import Replay, recorded_actions
 from training.evaluation.episodes import EpisodeKey, jobs, planned
@@ -153,6 +154,7 @@ def test_the_graph_is_asked_for_the_same_episode(tmp_path: Path):
         horizon=77,
         substep_timeout=66,
         retries=0,
+        switching=SwitchSettings(confirm_steps=9, denial_threshold=0.3, denials=2),
         completion=CompletionChoice(scorer="open_clip", threshold=0.4),
     )
     content = node_parameters(settings, KEY)
@@ -171,6 +173,7 @@ def test_the_graph_is_asked_for_the_same_episode(tmp_path: Path):
     assert set(told) <= set(declared), "the planner knows these parameters"
     assert all(type(told[name]) is type(declared[name]) for name in told)
     assert (told["switch_rule"], told["substep_timeout"], told["retries"]) == ("eos", 66, 0)
+    assert (told["confirm_steps"], told["denial_threshold"], told["denials"]) == (9, 0.3, 2)
 
 
 def test_the_graph_tells_the_other_tasks_instruction(tmp_path: Path):

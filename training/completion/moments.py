@@ -14,6 +14,7 @@ import numpy as np
 
 from substep_planner.plan import Substep
 from training.calibrate import TOLERANCE
+from training.labels import is_pick
 
 AFTER = 20  # steps after a substep's end in which its end may still be noticed
 SHOWN_AFTER = 8  # steps after a substep's end in which its effect is surely still there
@@ -65,11 +66,7 @@ class EpisodeOutline:
         if offset <= SHOWN_AFTER:
             return 1.0
         puts_down = index + 1 < len(self.ends) and frame > self.ends[index + 1]
-        return 0.0 if is_pick(self.substeps[index]) and puts_down else None
-
-
-def is_pick(substep: Substep) -> bool:
-    return substep.instruction.startswith("pick")
+        return 0.0 if is_pick(self.substeps[index].instruction) and puts_down else None
 
 
 def frames_to_show(outline: EpisodeOutline, density: Density) -> list[int]:

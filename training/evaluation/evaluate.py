@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from libero_bridge.placement import Placement
 from libero_bridge.tasks import SUITES
 from substep_planner.completion.registry import SCORERS
-from substep_planner.switch_rules import SWITCH_RULES, SwitchSettings
+from substep_planner.switch_rules import SWITCH_RULES, switch_options
 from substep_policy.configuration import parse
 from training.evaluation.episodes import jobs, planned
 from training.evaluation.probes import PROBES
@@ -167,15 +167,10 @@ def _add_settings(group) -> None:
 
 
 def _add_switching(group) -> None:
-    default = SwitchSettings()
-    options = {
-        "confirm_steps": (int, "of eos_then_vision: control steps within which vision must confirm an EOS"),
-        "denial_threshold": (float, "of eos_unless_denied: score below which an EOS is denied"),
-        "denials": (int, "of eos_unless_denied: after which an EOS stands"),
-    }
-    for name, (kind, text) in options.items():
-        flag, text = "--" + name.replace("_", "-"), f"{text} ({getattr(default, name)})"
-        group.add_argument(flag, dest=f"switching_{name}", type=kind, metavar=kind.__name__.upper(), help=text)
+    for option in switch_options():
+        kind, text = type(option.default), f"{option.description} ({option.default})"
+        flag = "--" + option.name.replace("_", "-")
+        group.add_argument(flag, dest=f"switching_{option.name}", type=kind, metavar=kind.__name__.upper(), help=text)
 
 
 def _add_completion(group) -> None:

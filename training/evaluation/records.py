@@ -68,7 +68,10 @@ class ResultFolder:
     def _claim(self, settings: EpisodeSettings) -> None:
         path = self.path / SETTINGS_FILE
         if path.exists():
-            before = parse(EpisodeSettings, json.loads(path.read_text(encoding="utf-8")), str(path))
+            try:
+                before = parse(EpisodeSettings, json.loads(path.read_text(encoding="utf-8")), str(path))
+            except ValueError as error:
+                raise ValueError(f"{error}; was it made by another version? Choose another --out") from error
             changed = [
                 f"{field.name} {getattr(before, field.name)!r}, now {getattr(settings, field.name)!r}"
                 for field in fields(EpisodeSettings)

@@ -12,7 +12,7 @@ from substep_planner.decomposers.base import Decomposer
 from substep_planner.decomposers.registry import DECOMPOSERS, DEFAULT_ORDER, DecomposerSettings, load_decomposers
 from substep_planner.recovery import RecoveryLadder
 from substep_planner.substep_manager import ManagerSettings
-from substep_planner.switch_rules import SWITCH_RULES, SwitchRule, SwitchSettings, make_switch_rule
+from substep_planner.switch_rules import SWITCH_RULES, SwitchRule, SwitchSettings, make_switch_rule, switch_options
 from substep_planner.watchdogs import SilenceLimits
 from substep_policy.node_parameters import BadParameter, NodeParameters
 
@@ -61,7 +61,8 @@ def declare(parameters: NodeParameters, registry: PlannerRegistry) -> None:
     )
     _declare_decomposers(parameters)
     parameters.declare("switch_rule", "eos", "what ends a substep", choices=SWITCH_RULES)
-    _declare_switching(parameters)
+    for option in switch_options():
+        parameters.declare(option.name, option.default, option.description, bounds=option.bounds)
     parameters.declare("substep_timeout", 400, "control steps after which a substep is given up", bounds=(1, 1_000_000))
     parameters.declare("retries", 1, "times that a timed-out substep is issued again", bounds=(0, 100))
     parameters.declare("replans", 1, "times that the rest of a task is planned again", bounds=(0, 100))
@@ -82,28 +83,6 @@ def declare(parameters: NodeParameters, registry: PlannerRegistry) -> None:
     )
     _declare_completion(parameters, registry)
     parameters.declare("when_busy", "reject", "what a second goal leads to", choices=WHEN_BUSY)
-
-
-def _declare_switching(parameters: NodeParameters) -> None:
-    default = SwitchSettings()
-    parameters.declare(
-        "confirm_steps",
-        default.confirm_steps,
-        "control steps within which vision must confirm an EOS (eos_then_vision)",
-        bounds=(0, 10_000),
-    )
-    parameters.declare(
-        "denial_threshold",
-        default.denial_threshold,
-        "score below which a frame shows that the substep is not done (eos_unless_denied)",
-        bounds=(-1.0, 1.0),
-    )
-    parameters.declare(
-        "denials",
-        default.denials,
-        "of one attempt at a substep before its EOS stands (eos_unless_denied)",
-        bounds=(1, 10_000),
-    )
 
 
 def _declare_decomposers(parameters: NodeParameters) -> None:

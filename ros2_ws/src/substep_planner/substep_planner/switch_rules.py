@@ -161,7 +161,8 @@ class EosUnlessDeniedRule(EosRule):
     """An EOS, unless the frame after it scores below ``denial_threshold``: then the substep surely is not done.
 
     One frame is enough, and the bar is far lower than that of a completion: a policy that says it is done mostly is.
-    After ``denials`` of them its word stands, so that a scorer that does not see what was done stops nothing.
+    After ``denials`` of them, counted until the substep is retried, its word stands, so that a scorer that does not see
+    what was done stops nothing.
     """
 
     denial_threshold: float
@@ -204,17 +205,46 @@ class EosUnlessDeniedRule(EosRule):
 
 @configuration
 class SwitchSettings:
-    """What rules can be told.
+    """What rules can be told; the planner's parameters and the options of ``./substep eval`` are these fields."""
 
-    Attributes:
-        confirm_steps: of ``eos_then_vision``: control steps within which vision must confirm an EOS.
-        denial_threshold: of ``eos_unless_denied``: score below which a frame shows that the substep is not done.
-        denials: of ``eos_unless_denied``: in one attempt at a substep, after which an EOS stands.
-    """
+    confirm_steps: int = Field(
+        default=20,
+        ge=0,
+        le=10_000,
+        description="eos_then_vision: control steps within which vision must confirm an EOS",
+    )
+    denial_threshold: float = Field(
+        default=0.1,
+        ge=-1.0,
+        le=1.0,
+        description="eos_unless_denied: score below which a frame shows that the substep is not done; the default is "
+        "for the compact scorer's probability",
+    )
+    denials: int = Field(
+        default=8,
+        ge=1,
+        le=10_000,
+        description="eos_unless_denied: of a substep, until it is retried, after which its EOS stands",
+    )
 
-    confirm_steps: int = Field(default=20, ge=0)
-    denial_threshold: float = Field(default=0.1, ge=-1, le=1)
-    denials: int = Field(default=8, ge=1)
+
+@dataclass(frozen=True)
+class SwitchOption:
+    """A field of ``SwitchSettings``, for those who declare it elsewhere."""
+
+    name: str
+    default: int | float
+    bounds: tuple[int | float, int | float]
+    description: str
+
+
+def switch_options() -> tuple[SwitchOption, ...]:
+    """All fields of ``SwitchSettings``."""
+    found = []
+    for name, info in SwitchSettings.__pydantic_fields__.items():
+        (low,), (high,) = ([getattr(m, side) for m in info.metadata if hasattr(m, side)] for side in ("ge", "le"))
+        found.append(SwitchOption(name, info.default, (low, high), info.description))
+    return tuple(found)
 
 
 SWITCH_RULES = ("eos", "vision", "eos_then_vision", "eos_unless_denied", "either")
