@@ -90,7 +90,12 @@ def random_batch(config: OpenVLAModelConfig, size: int, device: torch.device) ->
 
 
 def benchmark(size: str, batch: int, rank: int, gradient_checkpointing: bool, repeats: int) -> StepReport:
-    """Raises: torch.OutOfMemoryError: such a step does not fit."""
+    """One run.
+
+    Raises:
+        torch.OutOfMemoryError: such a step does not fit on the GPU.
+        ValueError: a number is out of its range, or the weights do not fit into the computer's memory.
+    """
     accelerator = Accelerator(mixed_precision=PRECISION)
     device = str(accelerator.device)
     reset_peak_memory(device)
@@ -138,6 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report = benchmark(size, options.batch, options.rank, not options.no_gradient_checkpointing, options.repeats)
     except torch.OutOfMemoryError as error:
         print(f"bench lora: a batch of {options.batch} does not fit: {error}", file=sys.stderr)
+        return 1
+    except ValueError as error:
+        print(f"bench lora: {error}", file=sys.stderr)
         return 1
     print(report)
     if options.json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,3 +18,9 @@ def test_without_a_gpu_the_toy_size_is_timed_and_said(tmp_path: Path, capsys):
     assert report["size"] == "toy" and report["batch"] == 2 and report["trained_parameters"] > 0
     assert report["samples_per_second"] * report["step_ms"] / 1e3 == pytest.approx(2)
     assert "samples/s" in capsys.readouterr().out
+
+
+def test_too_little_memory_ends_with_the_reason(monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
+    assert main(["--size", "toy", "--repeats", "1"]) == 1
+    assert "bench lora: a model with random weights: the weights take" in capsys.readouterr().err

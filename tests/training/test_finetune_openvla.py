@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -279,6 +281,13 @@ def test_what_does_not_fit_is_said(openvla_run, tmp_path: Path, capsys, override
     openvla_run()
     assert main([str(tmp_path / "config.yaml"), *overrides]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_too_little_memory_names_checkpoint_and_remedy(openvla_run, base: Path, tmp_path: Path, capsys, monkeypatch):
+    openvla_run()
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
+    assert main([str(tmp_path / "config.yaml"), LORA]) == 1
+    assert re.search(rf"train: {base}: the weights take .*: take a smaller number type", capsys.readouterr().err)
 
 
 def test_heads_of_different_steps_are_no_start(openvla_run, base: Path, tmp_path: Path, capsys):

@@ -123,7 +123,7 @@ class OpenVLAKind:
         adapted = is_adapter_needed(checkpoint)
         base = checkpoint_folder(str(self.initial)) if adapted and self.lora is not None else checkpoint
         dtype = torch.float32 if self.lora is None else self.lora.dtype
-        load_parts(self._backbone_parts(base, model.backbone), model, CPU, dtype)
+        load_parts(base, self._backbone_parts(base, model.backbone), model, CPU, dtype)
         if self.config.backbone.film:
             _load_film(model.backbone, base, checkpoint)
         check_one_step(find_component(checkpoint, name) for name in model.heads if has_component(checkpoint, name))

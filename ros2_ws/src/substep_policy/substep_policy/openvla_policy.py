@@ -21,6 +21,7 @@ from substep_policy.chunk_decoder import ChunkDecoder
 from substep_policy.compact_policy import choose_device
 from substep_policy.execution import executor
 from substep_policy.instruction_tokens import TOKENIZER_FILE
+from substep_policy.memory import TooLargeError
 from substep_policy.model import SubstepModel
 from substep_policy.normalization import STATISTICS_FILE, DatasetStatistics, Statistics, load_statistics
 from substep_policy.observation import ACTION_DIM, PROPRIO_DIM, Observation
@@ -85,7 +86,7 @@ def load(folder: Path, config: Mapping[str, Any], settings: PolicySettings) -> O
     Raises:
         CheckpointError: a file is missing or does not fit.
         ValueError: a setting the model cannot follow, a camera it needs that will not be there, a data set to choose.
-        MemoryError: the device is too small.
+        TooLargeError: the weights do not fit into the memory of the device, or of the computer.
     """
     model_config = read_config(folder)
     _check_cameras(folder, model_config, settings)
@@ -101,7 +102,10 @@ def load(folder: Path, config: Mapping[str, Any], settings: PolicySettings) -> O
         _, model = load_model(folder, arrives, dtype)
         quantize(model, settings.quantization, device)
     except torch.OutOfMemoryError as error:
-        raise MemoryError(f"{folder} in {dtype} does not fit into the memory of {device}: {error}") from error
+        raise TooLargeError(
+            f"{folder} in {dtype} does not fit into the memory of {device}: {error}; take a smaller number type, "
+            "quantization (int8 halves bfloat16), or a GPU with more memory"
+        ) from error
     torch.manual_seed(settings.seed)
     return OpenVLAPolicy(
         name=f"openvla:{folder.name}",

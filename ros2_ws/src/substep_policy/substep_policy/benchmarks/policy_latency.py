@@ -53,6 +53,7 @@ from substep_policy.benchmarks.timing import (
 )
 from substep_policy.chunk_decoder import ChunkDecoder
 from substep_policy.compact_policy import choose_device
+from substep_policy.memory import TooLargeError
 from substep_policy.model import ModelConfig, SubstepModel
 from substep_policy.openvla_model import OpenVLAModelConfig
 from substep_policy.openvla_policy import OpenVLAPolicy, choose_dtype
@@ -260,9 +261,10 @@ def measure_variant(
         return measure_policy(
             variant.name, lambda: random_policy(config, variant, device, dtype), cameras, repeats, str(device)
         )
-    except RuntimeError as error:
-        # What torch raises for too little memory, for a kernel that the device lacks, and for all that goes wrong in
-        # compiling and capturing: no narrower class holds these, and none of them says anything of the other ways.
+    except (RuntimeError, TooLargeError) as error:
+        # RuntimeError is what torch raises for too little memory on a GPU, for a kernel that the device lacks, and for
+        # all that goes wrong in compiling and capturing: no narrower class holds these. None of it says anything of
+        # the other ways.
         reason = str(error).strip().partition("\n")[0]
         return Failure(variant.name, f"{type(error).__name__}: {reason}")
 
@@ -314,7 +316,7 @@ def compact_checkpoint() -> Iterator[Path]:
 
 
 def run(options: argparse.Namespace) -> Report:
-    """Raises: ValueError: no such variant, checkpoint or device."""
+    """Raises: ValueError: no such variant, checkpoint or device, or too little memory."""
     settings = PolicySettings(device=options.device, quantization=options.quantization, execution=options.execution)
     device = choose_device(settings.device)
     chosen = options.model or ("openvla" if device.type == "cuda" else "toy")
@@ -355,7 +357,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     try:
         report = run(options)
-    except (ValueError, OSError, MemoryError) as error:
+    except (ValueError, OSError) as error:
         print(f"latency: {error}", file=sys.stderr)
         return 1
     print(report)

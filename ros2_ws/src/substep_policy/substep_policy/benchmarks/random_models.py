@@ -53,10 +53,10 @@ def random_openvla(config: OpenVLAModelConfig, device: torch.device, dtype: torc
     """Made on the device itself and in that type: a large model needs no memory elsewhere.
 
     Raises:
-        MemoryError: the weights do not fit into the computer's memory.
+        TooLargeError: the weights do not fit into the computer's memory.
     """
     with torch.device("meta"):
-        check_fits(build_openvla(config), device, dtype)
+        check_fits(build_openvla(config), device, dtype, "a model with random weights")
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -62,6 +63,16 @@ def test_a_variant_that_fails_says_why_and_the_others_are_timed(
     failed, timed = json.loads(out.read_text())["rows"]
     assert failed == {"name": "reference", "error": "OutOfMemoryError: tried to allocate 15 GiB"}
     assert timed["chunk"]["median"] > 0
+
+
+def test_too_little_memory_on_a_processor_is_a_row_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
+    out = tmp_path / "latency.json"
+    assert main(["toy", "--device", "cpu", "--variants", "eager", "--json", str(out)]) == 1
+    assert "eager                   failed: TooLargeError: a model with random weights" in capsys.readouterr().out
+    assert "take a smaller number type" in json.loads(out.read_text())["rows"][0]["error"]
 
 
 def test_the_reference_does_the_published_work_for_the_same_actions() -> None:

@@ -17,6 +17,7 @@ from substep_policy.chunk import NO_EOS
 from substep_policy.eos import EosSource
 from substep_policy.heads import EOSClassificationHead, EOSHeadConfig, InSequenceDiffusionConfig
 from substep_policy.instruction_tokens import TOKENIZER_FILE
+from substep_policy.memory import TooLargeError
 from substep_policy.model import EosDetection
 from substep_policy.normalization import DatasetStatistics, Statistics, save_statistics
 from substep_policy.observation import Observation
@@ -167,5 +168,6 @@ def test_a_device_that_is_too_small_is_told(folder: Path, monkeypatch: pytest.Mo
         raise torch.OutOfMemoryError("tried to allocate 15 GiB")
 
     monkeypatch.setattr("substep_policy.openvla_policy.load_model", full)
-    with pytest.raises(MemoryError, match="in torch.float32 does not fit into the memory of cpu: tried to allocate 15"):
+    message = f"{folder} in torch.float32 does not fit into the memory of cpu: tried to allocate 15 GiB; take a smaller"
+    with pytest.raises(TooLargeError, match=message):
         POLICIES.load(str(folder), SETTINGS)

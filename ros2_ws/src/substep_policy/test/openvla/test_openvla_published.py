@@ -19,6 +19,7 @@ from substep_policy.benchmarks.random_models import random_openvla
 from substep_policy.checkpoint import CheckpointError
 from substep_policy.eos import EosSource
 from substep_policy.heads import EOSClassificationHead, EOSHeadConfig, L1HeadConfig
+from substep_policy.memory import TooLargeError
 from substep_policy.model import SubstepModel
 from substep_policy.openvla_model import OpenVLAModelConfig
 
@@ -188,7 +189,8 @@ def test_weights_that_do_not_fit_into_memory_are_refused_before_they_are_read(
 ) -> None:
     folder = write_checkpoint(toy_config)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
-    with pytest.raises(MemoryError, match=r"take .* GB in torch.float32, and 0.0 GB of memory are free"):
+    message = rf"{folder}: the weights take .* GB in torch.float32, and 0.0 GB of the computer's memory are free: take"
+    with pytest.raises(TooLargeError, match=message):
         load_model(folder, CPU, torch.float32)
-    with pytest.raises(MemoryError, match="of memory are free"):
+    with pytest.raises(TooLargeError, match="a model with random weights: .* memory are free"):
         random_openvla(toy_config, CPU, torch.float32)

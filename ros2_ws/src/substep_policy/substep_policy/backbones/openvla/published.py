@@ -58,13 +58,14 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[
     Raises:
         CheckpointError: a file is missing or damaged; a key is missing, unknown, or has another shape.
         HubError: the weights that an adapter belongs to cannot be had.
+        TooLargeError: the weights do not fit into the computer's memory.
     """
     config = read_config(folder)
     with torch.device("meta"):
         model = build_openvla(config)
     parts = published_parts(folder, config, model)
     check_surplus(present_components(folder), parts, folder)
-    load_parts(parts, model, device, dtype)
+    load_parts(folder, parts, model, device, dtype)
     if is_adapter_needed(folder):
         merge_adapter(model.backbone, folder, skip_vision=brings_vision(folder))
     elif has_adapter(folder):
@@ -72,15 +73,17 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[
     return config, model.eval()
 
 
-def load_parts(parts: Sequence[Part], model: SubstepModel, device: torch.device, dtype: torch.dtype) -> None:
-    """Check all parts, then give them to a model that was made on the meta device.
+def load_parts(
+    folder: Path, parts: Sequence[Part], model: SubstepModel, device: torch.device, dtype: torch.dtype
+) -> None:
+    """Check all parts of a checkpoint folder, then give them to a model that was made on the meta device.
 
     Raises:
         CheckpointError: a file is missing or damaged; a key is missing, unknown, or has another shape; files of
             several steps would be mixed.
-        MemoryError: the weights do not fit into the computer's memory.
+        TooLargeError: the weights do not fit into the computer's memory.
     """
-    check_fits(model, device, dtype)
+    check_fits(model, device, dtype, str(folder))
     check_one_step(path for part in parts for path in part.find())
     for part in parts:
         part.check()
