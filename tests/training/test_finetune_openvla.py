@@ -174,6 +174,15 @@ def test_film_layers_are_trained_beside_the_adapters_and_merge_into_the_same_pol
         load_model(checkpoint, *CPU)
 
 
+@pytest.mark.parametrize("mode", ["film", "film, all weights"])
+def test_a_run_does_not_go_on_without_the_film_layers_that_it_had(openvla_run, mode: str):
+    checkpoint = finetune(openvla_run(*MODES[mode], "steps=2"))
+    for path in [*checkpoint.glob("film--*"), *checkpoint.glob("vision_backbone--*")]:
+        path.unlink()
+    with pytest.raises(CheckpointError, match=f"{checkpoint}/config.json says that there are FiLM layers, and .* no"):
+        start(openvla_run(*MODES[mode]))
+
+
 def test_all_weights_are_trained_from_a_lora_checkpoint_with_its_adapter_merged(openvla_run, tmp_path: Path):
     first = finetune(openvla_run(*MODES["film"], "steps=2"))
     goes_on = f"initial_checkpoint={first}", f"out={tmp_path / 'second'}"

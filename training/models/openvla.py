@@ -18,21 +18,27 @@ from substep_policy.backbones.openvla.adapter import merge_adapter
 from substep_policy.backbones.openvla.images import ImagePipeline
 from substep_policy.backbones.openvla.prompt import PromptBuilder
 from substep_policy.backbones.openvla.published import (
-    FILM_LAYERS,
-    FILM_TRUNK,
     backbone_parts,
+    brings_vision,
     film_layers_part,
     is_adapter_needed,
     load_model,
     load_parts,
     save_model,
 )
-from substep_policy.backbones.openvla.published_config import read_config, write_config
+from substep_policy.backbones.openvla.published_config import (
+    FILM_LAYERS,
+    check_film,
+    has_film,
+    read_config,
+    write_config,
+)
 from substep_policy.backbones.openvla.published_keys import film_layer_key, is_film
 from substep_policy.checkpoint import (
     CheckpointError,
     check_one_step,
     component_file,
+    component_step,
     find_component,
     has_component,
     load_state,
@@ -119,9 +125,10 @@ class OpenVLAKind:
             return build_openvla(self.config)
         with torch.device("meta"):
             model = build_openvla(self.config)
-        self._check_film(checkpoint)
         adapted = is_adapter_needed(checkpoint)
         base = checkpoint_folder(str(self.initial)) if adapted and self.lora is not None else checkpoint
+        for folder in (checkpoint, base):
+            self._check_film(folder)
         dtype = torch.float32 if self.lora is None else self.lora.dtype
         load_parts(base, self._backbone_parts(base, model.backbone), model, CPU, dtype)
         if self.config.backbone.film:
@@ -134,7 +141,7 @@ class OpenVLAKind:
             if adapted:
                 load_adapters(model.backbone, checkpoint)
         elif adapted:
-            merge_adapter(model.backbone, checkpoint, skip_vision=has_component(checkpoint, FILM_TRUNK))
+            merge_adapter(model.backbone, checkpoint, skip_vision=brings_vision(checkpoint))
             model.backbone.requires_grad_(True)  # peft had frozen it
         return model
 
@@ -161,17 +168,17 @@ class OpenVLAKind:
 
     def export(self, checkpoint: Path, out: Path) -> None:
         config, model = load_model(checkpoint, CPU, EXPORTED_DTYPE)
-        step = find_component(checkpoint, "proprio_projector").name.partition("--")[2].partition("_")[0]
-        save_model(out, config, model, step)
+        save_model(out, config, model, component_step(find_component(checkpoint, "proprio_projector")))
 
-    def _check_film(self, checkpoint: Path) -> None:
-        if not self.config.backbone.film and any(has_component(checkpoint, name) for name in (FILM_TRUNK, FILM_LAYERS)):
-            raise CheckpointError(f"{checkpoint} has FiLM layers, and model.backbone.film is false: set it to true")
+    def _check_film(self, folder: Path) -> None:
+        check_film(folder)
+        if not self.config.backbone.film and has_film(folder):
+            raise CheckpointError(f"{folder} has FiLM layers, and model.backbone.film is false: set it to true")
 
     def _backbone_parts(self, base: Path, backbone: nn.Module) -> list[Part]:
         """Those that are there: FiLM may be new to the base."""
         config = self.config
-        if not any(has_component(base, name) for name in (FILM_TRUNK, FILM_LAYERS)):
+        if not has_film(base):
             config = dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, film=False))
         return backbone_parts(base, config, backbone)
 

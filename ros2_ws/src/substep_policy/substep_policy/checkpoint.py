@@ -18,12 +18,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from substep_policy.configuration import dump, parse
+from substep_policy.hub import CONFIG_FILE
 from substep_policy.model import ModelConfig, SubstepModel, build_model
 
-CONFIG_FILE = "config.json"
 BACKBONE_FILE = "model.safetensors"
 LATEST = "latest"
-COMPONENT_FILE = re.compile(r"(?P<name>\w+)--(?P<step>latest|\d+)_checkpoint\.(?:pt|safetensors)")
+COMPONENT_FILE = re.compile(rf"(?P<name>\w+)--(?P<step>{LATEST}|\d+)_checkpoint\.(?:pt|safetensors)")
 
 SAFETENSORS_DTYPES = {
     "F64": torch.float64,
@@ -49,6 +49,11 @@ def component_file(name: str, step: int | str, suffix: str = "pt") -> str:
     return f"{name}--{step}_checkpoint.{suffix}"
 
 
+def component_step(path: Path) -> str:
+    """The step in the name of a head's file, or ``LATEST``."""
+    return COMPONENT_FILE.fullmatch(path.name)["step"]
+
+
 def find_component(folder: Path, name: str) -> Path:
     """The file of a head: ``latest`` if there is one, else the highest step.
 
@@ -57,8 +62,13 @@ def find_component(folder: Path, name: str) -> Path:
     """
     found = _component_files(folder, name)
     if not found:
-        raise CheckpointError(f"{folder} has no {component_file(name, LATEST)} and no {component_file(name, '<step>')}")
+        raise CheckpointError(absence(folder, name))
     return max(found, key=lambda entry: (entry[0] == LATEST, int(entry[0]) if entry[0].isdigit() else 0))[1]
+
+
+def absence(folder: Path, name: str) -> str:
+    """In words, that the folder has no file of that head."""
+    return f"{folder} has no {component_file(name, LATEST)} and no {component_file(name, '<step>')}"
 
 
 def has_component(folder: Path, name: str) -> bool:

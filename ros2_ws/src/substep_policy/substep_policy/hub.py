@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+CONFIG_FILE = "config.json"
 HUB_ID_PATTERN = re.compile(r"[\w.-]+/[\w.-]+")
 
 

@@ -30,7 +30,14 @@ from substep_policy.backbones.openvla.adapter import (
     has_adapter,
     merge_adapter,
 )
-from substep_policy.backbones.openvla.published_config import read_config, read_json, write_config
+from substep_policy.backbones.openvla.published_config import (
+    FILM_LAYERS,
+    FILM_TRUNK,
+    has_film,
+    read_config,
+    read_json,
+    write_config,
+)
 from substep_policy.backbones.openvla.published_keys import film_key, film_layer_key, is_film, merge_lora, shard_key
 from substep_policy.checkpoint import (
     BACKBONE_FILE,
@@ -46,7 +53,6 @@ from substep_policy.model import SubstepModel
 from substep_policy.openvla_model import OpenVLAModelConfig, build_openvla
 
 INDEX_FILE = "model.safetensors.index.json"
-FILM_TRUNK, FILM_LAYERS = "vision_backbone", "film"
 COMPONENTS = ("proprio_projector", "action_head", "eos_head", "noisy_action_projector", FILM_TRUNK, FILM_LAYERS)
 
 log = logging.getLogger(__name__)
@@ -123,7 +129,7 @@ def _film_parts(folder: Path, backbone: nn.Module) -> list[Part]:
             f"{ADAPTER_FOLDER}/{ADAPTER_CONFIG} that names the model they belong to"
         )
     base = base_folder(folder)
-    trunk = _film_parts(base, backbone) if present_components(base) & {FILM_TRUNK, FILM_LAYERS} else []
+    trunk = _film_parts(base, backbone) if has_film(base) else []
     return [*trunk, film_layers_part(folder, backbone)]
 
 
@@ -149,9 +155,13 @@ def is_adapter_needed(folder: Path) -> bool:
 
 
 def save_model(
-    folder: Path, config: OpenVLAModelConfig, model: SubstepModel, step: int, shard_size: str | int = "5GB"
+    folder: Path, config: OpenVLAModelConfig, model: SubstepModel, step: int | str, shard_size: str | int = "5GB"
 ) -> None:
-    """Write configuration, shards and heads into an existing folder; statistics and tokenizer are the caller's."""
+    """Write configuration, shards and heads into an existing folder; statistics and tokenizer are the caller's.
+
+    Args:
+        step: in the names of the heads' files; may be ``LATEST``.
+    """
     write_config(folder, config)
     state = {key: value.detach().contiguous() for key, value in model.backbone.state_dict().items()}
     shards = {shard_key(key): value for key, value in state.items() if not is_film(key)}

@@ -15,13 +15,21 @@ from torch import Tensor
 from transformers import LlamaConfig
 
 from substep_policy.backbones.openvla.config import PUBLISHED
-from substep_policy.checkpoint import CONFIG_FILE, CheckpointError, find_component, has_component, read_state
+from substep_policy.checkpoint import (
+    CONFIG_FILE,
+    CheckpointError,
+    absence,
+    find_component,
+    has_component,
+    read_state,
+)
 from substep_policy.configuration import dump, parse
 from substep_policy.model import EosDetection
 from substep_policy.openvla_model import NO_EOS_DETECTION, OpenVLAModelConfig
 
 PREPROCESSOR_FILE = "preprocessor_config.json"
 MODEL_TYPE, VISION_BACKBONE = "openvla", "dinosiglip-vit-so-224px"
+FILM_TRUNK, FILM_LAYERS = "vision_backbone", "film"  # FiLM layers with the trunk around them in one file, or alone
 
 
 def read_config(folder: Path) -> OpenVLAModelConfig:
@@ -35,13 +43,29 @@ def read_config(folder: Path) -> OpenVLAModelConfig:
     backbone = dump(PUBLISHED)
     backbone["language_model"] = _language_model(content, path)
     backbone["tokens"]["pad"] = content.get("pad_token_id", PUBLISHED.tokens.pad)
-    backbone["film"] = has_component(folder, "vision_backbone") or has_component(folder, "film")
+    backbone["film"] = has_film(folder)
     data = _recognised_heads(folder, own) | own
     data["backbone"] = _with_pixel_statistics(folder, backbone | own.get("backbone", {}))
     try:
         return parse(OpenVLAModelConfig, data, str(path))
     except ValueError as error:
         raise CheckpointError(str(error)) from error
+
+
+def has_film(folder: Path) -> bool:
+    """The folder has FiLM layers, with the vision trunk or alone."""
+    return any(has_component(folder, name) for name in (FILM_TRUNK, FILM_LAYERS))
+
+
+def check_film(folder: Path) -> None:
+    """Raises: CheckpointError: config.json, where it says so, says that there is FiLM, and the folder has no layers."""
+    path = folder / CONFIG_FILE
+    is_said = read_json(path).get("substep", {}).get("backbone", {}).get("film", False)
+    if is_said and not has_film(folder):
+        raise CheckpointError(
+            f"{path} says that there are FiLM layers, and {absence(folder, FILM_LAYERS)}; nor has it {FILM_TRUNK}, "
+            "which would hold them too"
+        )
 
 
 def write_config(folder: Path, config: OpenVLAModelConfig) -> None:
@@ -80,9 +104,8 @@ def _recognised_action_head(folder: Path) -> dict[str, Any]:
     """By the names of its weights. Discrete actions have no such file, and would be mistaken for a missing one."""
     if not has_component(folder, "action_head"):
         raise CheckpointError(
-            f"{folder} has no action_head--latest_checkpoint.pt and no action_head--<step>_checkpoint.pt: either it is "
-            "incomplete, or its actions are discrete tokens and its config.json should say so, by "
-            '"substep": {"action_head": {"type": "tokens"}}'
+            f"{absence(folder, 'action_head')}: either it is incomplete, or its actions are discrete tokens and its "
+            'config.json should say so, by "substep": {"action_head": {"type": "tokens"}}'
         )
     path = find_component(folder, "action_head")
     state = read_state(path, "meta")
