@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from substep_policy.checkpoint import load_model
+from substep_policy.checkpoint import CONFIG_FILE, load_model
 from substep_policy.chunk import Chunk
 from substep_policy.chunk_decoder import ChunkDecoder
 from substep_policy.configuration import parse
@@ -24,8 +23,6 @@ from substep_policy.run_modes import Execution, Quantization
 
 if TYPE_CHECKING:
     from substep_policy.registry import PolicySettings
-
-SHIPPED = Path(__file__).parent / "weights" / "compact"
 
 
 class CompactPolicy:
@@ -62,11 +59,6 @@ class CompactPolicy:
         return torch.from_numpy(array).to(self._device)
 
 
-def load_shipped(settings: PolicySettings) -> CompactPolicy:
-    """The policy that comes with this package. Raises: as ``load``."""
-    return load(SHIPPED, json.loads((SHIPPED / "config.json").read_text()), settings)
-
-
 def load(folder: Path, config: Mapping[str, Any], settings: PolicySettings) -> CompactPolicy:
     """The policy of a checkpoint folder, as ``substep_policy.registry`` calls it.
 
@@ -74,7 +66,7 @@ def load(folder: Path, config: Mapping[str, Any], settings: PolicySettings) -> C
         CheckpointError: a file is missing or does not fit.
         ValueError: a setting the model cannot follow, a camera it needs that will not be there.
     """
-    model_config: ModelConfig = parse(ModelConfig, config, str(folder / "config.json"))
+    model_config: ModelConfig = parse(ModelConfig, config, str(folder / CONFIG_FILE))
     model_config = replace(model_config, eos=model_config.eos.at(settings.eos_threshold, folder))
     missing = set(model_config.preprocessing.cameras) - set(settings.cameras)
     if missing:

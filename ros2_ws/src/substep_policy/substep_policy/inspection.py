@@ -1,4 +1,4 @@
-"""What a checkpoint folder holds: ``./substep policy inspect PATH``. Reads shapes, not weights, so it takes seconds."""
+"""What a checkpoint holds: ``./substep policy inspect CHECKPOINT``. Reads shapes, not weights, so it takes seconds."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from substep_policy.backbones.openvla.published_config import read_config as rea
 from substep_policy.checkpoint import CONFIG_FILE, CheckpointError, check_one_step, read_config
 from substep_policy.checkpoint_part import Part, check_surplus, compact_parts, head_parts
 from substep_policy.eos import EosSource
-from substep_policy.hub import checkpoint_folder
 from substep_policy.instruction_tokens import TOKENIZER_FILE, InstructionTokenizer
 from substep_policy.model import EosDetection, ModelConfig, SubstepModel, build_model
 from substep_policy.normalization import load_statistics, read_statistics_file
 from substep_policy.openvla_model import OpenVLAModelConfig, build_openvla
 from substep_policy.openvla_policy import load_openvla_statistics, load_tokenizer
+from substep_policy.registry import POLICIES
 
 NOTE, FITS, MISFIT = "", "fits", "MISFIT"
 
@@ -236,10 +236,10 @@ def _millions(parameters: int) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the report. Returns 0 where the checkpoint can be loaded, else 1."""
     parser = argparse.ArgumentParser(prog="substep policy inspect", description=__doc__)
-    parser.add_argument("checkpoint", help="the folder of a checkpoint, or a hub id such as organisation/model")
+    parser.add_argument("checkpoint", help="compact (which ships), a folder, or a hub id such as organisation/model")
     options = parser.parse_args(arguments)
     try:
-        report = inspect(checkpoint_folder(options.checkpoint))
+        report = inspect(POLICIES.folder(options.checkpoint))
     except ValueError as error:
         print(f"substep policy inspect: {error}", file=sys.stderr)
         return 1

@@ -12,10 +12,11 @@ from types import MappingProxyType
 from typing import Any
 
 from substep_policy.eos import EosRule
-from substep_policy.hub import HUB_ID_PATTERN, HubError, checkpoint_folder
+from substep_policy.hub import CONFIG_FILE, HUB_ID_PATTERN, HubError, checkpoint_folder
 from substep_policy.policy import Policy
 from substep_policy.run_modes import Execution, Quantization
 
+WEIGHTS = Path(__file__).parent / "weights"
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -63,11 +64,11 @@ class PolicyRegistry:
     """What can be loaded. Targets are "module:function".
 
     Attributes:
-        named: policy name -> ``function(settings) -> Policy``.
+        named: policy name -> ``function(settings) -> Policy``, or the folder of a checkpoint that ships.
         checkpoints: ``model_type`` in a checkpoint's config.json -> ``function(folder, config, settings) -> Policy``.
     """
 
-    named: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    named: Mapping[str, str | Path] = field(default_factory=lambda: MappingProxyType({}))
     checkpoints: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def load(self, policy: str, settings: PolicySettings) -> Policy:
@@ -80,18 +81,29 @@ class PolicyRegistry:
             PolicyError: no such policy, or a checkpoint without a usable config.json.
             Exception: whatever the policy's own loader raises (missing weights, no such device, out of memory).
         """
-        if policy in self.named:
-            return _import(self.named[policy])(settings)
-        folder = self._checkpoint_folder(policy)
+        target = self.named.get(policy)
+        if isinstance(target, str):
+            return _import(target)(settings)
+        folder = self.folder(policy)
         config = _read_config(folder)
         model_type = config.get("model_type")
         if model_type not in self.checkpoints:
             raise PolicyError(
-                f"{folder / 'config.json'} has model_type {model_type!r}, expected one of {_listing(self.checkpoints)}"
+                f"{folder / CONFIG_FILE} has model_type {model_type!r}, expected one of {_listing(self.checkpoints)}"
             )
         return _import(self.checkpoints[model_type])(folder, config, settings)
 
-    def _checkpoint_folder(self, policy: str) -> Path:
+    def folder(self, policy: str) -> Path:
+        """Where a policy's checkpoint lies; arguments as ``load``.
+
+        Raises:
+            PolicyError: no such policy, or one without a checkpoint.
+        """
+        target = self.named.get(policy)
+        if isinstance(target, Path):
+            return target
+        if target is not None:
+            raise PolicyError(f"policy {policy!r} has no checkpoint, it is a program: {target}")
         folder = Path(policy).expanduser()
         if folder.is_dir():
             return folder
@@ -107,9 +119,7 @@ class PolicyRegistry:
 
 
 POLICIES = PolicyRegistry(
-    named=MappingProxyType(
-        {"demonstrator": "substep_policy.demonstrator:load", "compact": "substep_policy.compact_policy:load_shipped"}
-    ),
+    named=MappingProxyType({"demonstrator": "substep_policy.demonstrator:load", "compact": WEIGHTS / "compact"}),
     checkpoints=MappingProxyType(
         {"compact": "substep_policy.compact_policy:load", "openvla": "substep_policy.openvla_policy:load"}
     ),
@@ -126,11 +136,11 @@ def _listing(names: Mapping[str, str]) -> str:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
+    path = folder / CONFIG_FILE
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise PolicyError(f"{folder} is no checkpoint: it has no config.json") from error
+        raise PolicyError(f"{folder} is no checkpoint: it has no {CONFIG_FILE}") from error
     except json.JSONDecodeError as error:
         raise PolicyError(f"{path} is not JSON: {error}") from error
     if not isinstance(config, dict):

@@ -191,6 +191,14 @@ def test_the_default_model_keeps_to_twelve_million_parameters():
     assert sum(parameter.numel() for parameter in build_model(ModelConfig()).parameters()) <= 12_000_000
 
 
+def test_a_policy_that_ships_is_inspected_by_its_name(capsys):
+    assert inspection.main(["compact"]) == 0
+    text = capsys.readouterr().out
+    assert "weights/compact: compact, chunks of 8 actions" in text and "complete: it can be loaded" in text
+    assert inspection.main(["demonstrator"]) == 1
+    assert "policy 'demonstrator' has no checkpoint" in capsys.readouterr().err
+
+
 def test_inspection_names_what_a_checkpoint_holds_and_what_it_lacks(toy_checkpoint: Path, capsys):
     assert inspection.main([str(toy_checkpoint)]) == 0
     text = " ".join(capsys.readouterr().out.split())

@@ -3,13 +3,14 @@
 One chunk is what the policy node does for a request, batch 1: from images and proprioception to un-normalised actions
 with EOS. The instruction is prepared once a substep and timed apart. MODEL is
 
-  openvla   OpenVLA-OFT at its published size with random weights, made on the device; the default where there is a GPU
-  toy       the same at a size that any machine runs; the default elsewhere
-  compact   the compact model with random weights
-  FOLDER    a checkpoint
+  compact          a policy that ships
+  FOLDER, HUB-ID   a checkpoint
+  random-openvla   OpenVLA-OFT at its published size with random weights, made on the device; the default with a GPU
+  random-toy       the same at a size that any machine runs; the default elsewhere
+  random-compact   the compact model with random weights
 
-An OpenVLA is timed in several ways beside each other, the first of which is how the published code does it. A way that
-fails has its reason in its row, and the exit code is then 1; the others are timed all the same.
+An OpenVLA with random weights is timed in several ways beside each other, the first of which is how the published code
+does it. A way that fails has its reason in its row, and the exit code is then 1; the others are timed all the same.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ from substep_policy.registry import POLICIES, PolicySettings
 from substep_policy.run_modes import Execution, Quantization
 
 CAMERA_SIZE = 256  # pixels a side, as cameras give images and before the policy resizes them
+RANDOM_OPENVLA, RANDOM_TOY, RANDOM_COMPACT = "random-openvla", "random-toy", "random-compact"
+RANDOM_OPENVLAS = {RANDOM_OPENVLA: PUBLISHED_MODEL, RANDOM_TOY: TOY_MODEL}
 MATMUL_SIZES = {"cuda": 8192, "cpu": 1024}
 
 
@@ -298,9 +301,19 @@ def benchmark_openvla(
     )
 
 
-def benchmark_checkpoint(name: str, folder: Path, settings: PolicySettings, repeats: int) -> Report:
-    """One checkpoint, as the policy node would run it."""
-    policy = POLICIES.load(str(folder), settings)
+def benchmark_policy(name: str, policy_name: str, settings: PolicySettings, repeats: int) -> Report:
+    """One policy, as the policy node would run it.
+
+    Args:
+        name: what the report calls it.
+        policy_name: as ``PolicyRegistry.load`` takes it.
+
+    Raises:
+        ValueError: there is no such policy, or it looks at more than random images can show.
+    """
+    policy = POLICIES.load(policy_name, settings)
+    if policy.requires_scene:
+        raise ValueError(f"policy {policy_name!r} needs a simulated world to look at, and here are random images only")
     row = measure_policy("as loaded", lambda: policy, settings.cameras, repeats, policy.device)
     dtype = getattr(torch, policy.dtype)
     rate = matmul_rate(policy.device, dtype, MATMUL_SIZES[torch.device(policy.device).type])
@@ -316,19 +329,19 @@ def compact_checkpoint() -> Iterator[Path]:
 
 
 def run(options: argparse.Namespace) -> Report:
-    """Raises: ValueError: no such variant, checkpoint or device, or too little memory."""
+    """Raises: ValueError: no such variant, policy or device, or too little memory."""
     settings = PolicySettings(device=options.device, quantization=options.quantization, execution=options.execution)
     device = choose_device(settings.device)
-    chosen = options.model or ("openvla" if device.type == "cuda" else "toy")
-    if options.model is None and chosen == "toy":
+    chosen = options.model or (RANDOM_OPENVLA if device.type == "cuda" else RANDOM_TOY)
+    if options.model is None and chosen == RANDOM_TOY:
         print("no GPU here: timing the toy size, which says nothing about the real one", file=sys.stderr)
-    if chosen in ("openvla", "toy"):
-        config = PUBLISHED_MODEL if chosen == "openvla" else TOY_MODEL
+    if chosen in RANDOM_OPENVLAS:
+        config = RANDOM_OPENVLAS[chosen]
         return benchmark_openvla(chosen, config, choose_variants(options.variants, device), options.repeats, device)
-    if chosen == "compact":
+    if chosen == RANDOM_COMPACT:
         with compact_checkpoint() as folder:
-            return benchmark_checkpoint("compact", folder, settings, options.repeats)
-    return benchmark_checkpoint(chosen, Path(chosen), settings, options.repeats)
+            return benchmark_policy(chosen, str(folder), settings, options.repeats)
+    return benchmark_policy(chosen, chosen, settings, options.repeats)
 
 
 def choose_variants(names: Sequence[str], device: torch.device) -> list[Variant]:
@@ -345,7 +358,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="substep policy latency", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model", nargs="?", metavar="MODEL", help="openvla, toy, compact, or a checkpoint's folder")
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="one of these; default: a random OpenVLA")
     parser.add_argument("--variants", nargs="*", default=[], help="of an openvla at random weights; default: all")
     parser.add_argument("--repeats", type=int, default=100)
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1, one core)")

@@ -96,7 +96,7 @@ def test_what_is_no_checkpoint(folder: Path, inspect: Callable) -> None:
     (folder / "config.json").unlink()
     assert "config.json is missing" in inspect()[1]
     shutil.rmtree(folder)
-    assert "is no folder here, and no hub id" in inspect()[1]
+    assert "expected one of 'compact', 'demonstrator', the folder of a checkpoint (there is none" in inspect()[1]
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def test_the_published_size_takes_about_nine_teraflop_a_chunk() -> None:
 
 
 def test_an_unknown_variant_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["toy", "--device", "cpu", "--variants", "eagre"]) == 1
+    assert main(["random-toy", "--device", "cpu", "--variants", "eagre"]) == 1
     assert "there is no variant 'eagre', only 'reference'" in capsys.readouterr().err
 
 
@@ -56,7 +56,7 @@ def test_a_variant_that_fails_says_why_and_the_others_are_timed(
     monkeypatch.setattr(policy_latency, "random_policy", failing)
     out = tmp_path / "latency.json"
     variants = ["--variants", "reference", "eager"]
-    assert main(["toy", "--device", "cpu", "--repeats", "2", *variants, "--json", str(out)]) == 1
+    assert main(["random-toy", "--device", "cpu", "--repeats", "2", *variants, "--json", str(out)]) == 1
     printed = capsys.readouterr()
     assert "reference               failed: OutOfMemoryError: tried to allocate 15 GiB\neager" in printed.out
     assert "1 of 2 variants failed" in printed.err
@@ -70,9 +70,16 @@ def test_too_little_memory_on_a_processor_is_a_row_too(
 ) -> None:
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
     out = tmp_path / "latency.json"
-    assert main(["toy", "--device", "cpu", "--variants", "eager", "--json", str(out)]) == 1
+    assert main(["random-toy", "--device", "cpu", "--variants", "eager", "--json", str(out)]) == 1
     assert "eager                   failed: TooLargeError: a model with random weights" in capsys.readouterr().out
     assert "take a smaller number type" in json.loads(out.read_text())["rows"][0]["error"]
+
+
+def test_a_policy_that_ships_is_timed_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compact", "--repeats", "1", "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.startswith("compact in float32, on processor")
+    assert main(["demonstrator", "--device", "cpu"]) == 1
+    assert "'demonstrator' needs a simulated world to look at" in capsys.readouterr().err
 
 
 def test_the_reference_does_the_published_work_for_the_same_actions() -> None:
