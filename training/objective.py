@@ -83,9 +83,13 @@ class Objective(nn.Module):
 
 
 def eos_probabilities(model: SubstepModel, batch: Mapping[str, Tensor], decoder: ChunkDecoder) -> Tensor:
-    """A batch of model inputs -> (B, C) probability that each action is the last of its substep, as a policy asks."""
+    """A batch of model inputs -> (B, C) probability that each action is the last of its substep, as a policy asks.
+
+    The head runs in float32 as in training, whatever the backbone runs in.
+    """
     _, hidden = model.act(batch)
-    return decoder.eos_probabilities(hidden)
+    with torch.autocast(hidden.device.type, enabled=False):
+        return decoder.eos_probabilities(hidden.float())
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> float:

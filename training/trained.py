@@ -42,9 +42,10 @@ class Trained:
 
     @torch.no_grad()
     def chunk(self, batch: Batch) -> Chunk:
-        """Model inputs of one sample -> the chunk that the policy would answer with, in that precision."""
+        """Model inputs of one sample -> the chunk that the policy would answer with, EOS in that precision."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.uses_bfloat16):
-            return self.decoder.chunk(*self.model.act(batch))
+            actions, hidden = self.model.act(batch)
+        return self.decoder.chunk(actions, hidden.float())
 
 
 def load_trained(checkpoint: Path, overrides: Sequence[str] = ()) -> Trained:

@@ -22,6 +22,7 @@ from training.export import main as export
 from training.finetune_substep import finetune, learning_rate, main, make_optimizer, start, train, train_step
 from training.inspect_eos import main as inspect_eos
 from training.prefetch import prefetch
+from training.trained import load_trained
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -92,6 +93,17 @@ def test_two_steps_stopped_and_resumed_equal_four(toy_run, mode: str):
     by_part = {key.split(":")[-1]: value for key, value in resumed.items()}
     assert_same({key.split(":")[-1]: value for key, value in whole.items()}, by_part)
     assert any(not torch.equal(first[key], resumed[key]) for key in first if key in resumed)
+
+
+def test_eos_is_calibrated_and_shown_as_the_head_was_trained_in_single_precision(toy_run):
+    trained = load_trained(finetune(toy_run("mixed_precision=bf16", "steps=1")))
+    batch = trained.data.transform([trained.data.held_out[0]])
+    with torch.no_grad():
+        with torch.autocast("cpu", torch.bfloat16):
+            hidden = trained.model(batch)
+        expected = trained.model.eos_head(hidden.float()).sigmoid()[..., 0]
+    assert torch.equal(trained.eos_probabilities(batch), expected)
+    assert trained.chunk(batch).eos_probabilities.tolist() == expected[0].tolist()
 
 
 def test_keyframes_cannot_be_turned_on_in_the_middle_of_a_run(toy_run):
