@@ -11,6 +11,7 @@ from torch import Tensor
 
 from substep_policy.chunk import Chunk
 from substep_policy.chunk_decoder import ChunkDecoder
+from substep_policy.eos import EosSource
 from substep_policy.model import ModelConfig, SubstepModel
 from substep_policy.openvla_model import OpenVLAModelConfig
 from training.config import CONFIG_FILE, model_of, read_config
@@ -55,11 +56,16 @@ def load_trained(checkpoint: Path, overrides: Sequence[str] = ()) -> Trained:
         overrides: of the configuration it was trained with.
 
     Raises:
-        ValueError: the checkpoint is incomplete or does not fit its configuration.
+        ValueError: the checkpoint is incomplete, does not fit its configuration, or has no EOS to look at.
         OSError: a file cannot be read.
     """
     config = read_config(checkpoint / CONFIG_FILE, overrides)
     model_config, kind = model_of(checkpoint), model_kind(config)
+    if model_config.eos.source is EosSource.NONE:
+        raise ValueError(
+            f"{checkpoint} has eos.source 'none': it was trained without EOS, so there is none to look at or to "
+            "calibrate; train with an eos_head, or with EOS as a token"
+        )
     data = prepare_data(config, checkpoint)
     model = kind.build(checkpoint).eval()
     decoder = ChunkDecoder.build(model, model_config, data.statistics.action)

@@ -10,6 +10,7 @@ import torch
 
 from substep_policy.benchmarks.random_models import random_observation
 from substep_policy.registry import POLICIES, PolicySettings
+from training.calibrate import main as calibrate
 from training.finetune_substep import finetune
 from training.inspect_eos import main
 
@@ -39,3 +40,13 @@ def test_without_a_threshold_eos_is_the_likeliest_token(toy_run, capsys, likelih
     assert "EOS from token, where it is the likeliest (the default)" in head_line
     found = [int(match[1]) if (match := re.search(r"EOS at (\d+)", line)) else -1 for line in lines]
     assert found == [timestep if eos_index == 0 else -1 for timestep in range(len(lines))]
+
+
+@pytest.mark.parametrize("command", [main, calibrate])
+def test_a_policy_without_eos_is_refused(toy_run, capsys, command):
+    without = ("data.held_out_every=0", "model.eos_head=null", "model.eos={source: none, threshold: null}")
+    checkpoint = finetune(toy_run(*without, "eos={mode: none}", "steps=1"))
+    capsys.readouterr()
+    assert command([str(checkpoint)]) == 1
+    printed = capsys.readouterr()
+    assert f"{checkpoint} has eos.source 'none': it was trained without EOS" in printed.err and printed.out == ""
