@@ -4,7 +4,7 @@
 stop at any point and go on later; what an interruption left unfinished is cut off.
 
     frames.bin    (N, cameras, S, S, 3) uint8, upright
-    steps.bin     (N, 16) float32: 7 action, 8 proprioception, 1 taught
+    steps.bin     (N, 16) float32, as ``stack_steps``
     index.jsonl   a header, then one line a demonstration
 """
 
@@ -101,6 +101,12 @@ def stack_frames(demonstration: Demonstration, format: StoreFormat) -> np.ndarra
     return np.stack(resized, axis=1)
 
 
+def stack_steps(demonstration: Demonstration) -> np.ndarray:
+    """(T, 16) float32: 7 action, 8 proprioception, 1 taught."""
+    steps = np.concatenate([demonstration.actions, demonstration.proprio, demonstration.taught[:, None]], axis=1)
+    return steps.astype(np.float32)
+
+
 def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
     """``map`` in that many processes, in this one for 0; results in order.
 
@@ -176,8 +182,7 @@ class DemonstrationStore:
         return steps[:, :ACTION_DIM], steps[:, ACTION_DIM:-1], steps[:, -1] > 0.5
 
     def _append(self, demonstration: Demonstration, frames: np.ndarray) -> None:
-        steps = np.concatenate([demonstration.actions, demonstration.proprio, demonstration.taught[:, None]], axis=1)
-        for name, values in (("frames.bin", frames), ("steps.bin", steps.astype(np.float32))):
+        for name, values in (("frames.bin", frames), ("steps.bin", stack_steps(demonstration))):
             with self._path(name).open("ab") as file:
                 file.write(np.ascontiguousarray(values).tobytes())
         episode = StoredEpisode(
@@ -195,19 +200,26 @@ class DemonstrationStore:
         self.episodes.append(episode)
 
     def _check_same(self, demonstration: Demonstration) -> None:
-        """Raises: StoreError: the one of this name in the store has other actions."""
+        """Raises: StoreError: the one of this name in the store is another; the message says in what."""
         stored = self.episodes[self._places[demonstration.key]]
-        actions = np.fromfile(
-            self._path("steps.bin"),
-            np.float32,
-            count=stored.length * STEP_WIDTH,
-            offset=stored.start * STEP_WIDTH * np.dtype(np.float32).itemsize,
-        ).reshape(stored.length, STEP_WIDTH)[:, :ACTION_DIM]
-        if not np.array_equal(actions, demonstration.actions.astype(np.float32)):
+        differences = []
+        if stored.instruction != demonstration.instruction:
+            differences.append(f"instruction {stored.instruction!r}, there it is {demonstration.instruction!r}")
+        if not np.array_equal(self._steps_of(stored), stack_steps(demonstration)):
+            differences.append("other actions, proprioception or taught steps")
+        if differences:
             raise StoreError(
-                f"{self.folder} holds another {demonstration.key} than {demonstration.source}: delete the folder, "
-                "or take another, and frames are read anew"
+                f"{self.folder} holds another {demonstration.key} than {demonstration.source}, with "
+                f"{' and '.join(differences)}: delete the folder, or take another, and frames are read anew"
             )
+
+    def _steps_of(self, episode: StoredEpisode) -> np.ndarray:
+        """(T, 16), as ``stack_steps``."""
+        row = STEP_WIDTH * np.dtype(np.float32).itemsize
+        steps = np.fromfile(
+            self._path("steps.bin"), np.float32, count=episode.length * STEP_WIDTH, offset=episode.start * row
+        )
+        return steps.reshape(episode.length, STEP_WIDTH)
 
     def _read_index(self) -> list[StoredEpisode]:
         path = self._path("index.jsonl")

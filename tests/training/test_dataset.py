@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -61,7 +63,7 @@ def test_the_same_demonstration_from_two_sources_is_refused_unless_they_are_told
     data = SubstepDataset(store, labels, SampleRules(), store.episodes, C)
     assert data.label_use.labelled_episodes == 1
     assert data.label_use.unlabelled_episodes == [f"novice:libero_goal/{TASK}/episode_0"]
-    with pytest.raises(ValueError, match="other is collection 'novice' and has no labels, and data.labels.*give it labels"):
+    with pytest.raises(ValueError, match="'novice' and has no labels, and data.labels.*give it labels"):
         load_labels(DataConfig(sources=sources, cache=tmp_path, labels=tmp_path / "labels.json"))
     with pytest.raises(ValueError, match="collection '' has labels"):
         load_labels(DataConfig(sources=(sources[0], LiberoHdf5Source(path=folders[1])), cache=tmp_path))
@@ -103,7 +105,27 @@ def test_an_interrupted_store_goes_on_after_the_last_whole_demonstration(tmp_pat
 def test_a_cache_of_other_demonstrations_of_the_same_names_is_refused(store, tmp_path: Path):
     write_hdf5(tmp_path / "libero_goal", [ToyDemo(20, seed=7)])
     report = ReadReport()
-    with pytest.raises(StoreError, match="holds another libero_goal/.*/episode_0 than .*data/demo_0: delete"):
+    with pytest.raises(StoreError, match="holds another libero_goal/.*/episode_0 than .*data/demo_0, with .*: delete"):
+        store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path)], report), report)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [("instruction", "'put the bowl on the stove'"), ("proprioception", "proprioception"), ("taught", "taught steps")],
+)
+def test_a_cache_of_demonstrations_that_differ_in_more_than_actions_is_refused(
+    store, tmp_path: Path, changed: str, named: str
+):
+    path = write_hdf5(tmp_path / "libero_goal", DEMOS[:1])
+    with h5py.File(path, "a") as file:
+        if changed == "instruction":
+            file["data"].attrs["problem_info"] = json.dumps({"language_instruction": "put the bowl on the stove"})
+        elif changed == "proprioception":
+            file["data/demo_0/obs/ee_pos"][3] += 0.01
+        else:
+            file["data/demo_0/taught"] = np.arange(20) != 3
+    report = ReadReport()
+    with pytest.raises(StoreError, match=f"holds another .*, with .*{named}.*: delete"):
         store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path)], report), report)
 
 
@@ -191,8 +213,6 @@ def test_late_samples_say_that_the_substep_is_over(store):
 
 
 def test_disturbances_are_no_samples_and_mask_what_comes_after_them(tmp_path: Path):
-    import h5py
-
     path = write_hdf5(tmp_path / "demos/libero_goal", DEMOS[:1])
     with h5py.File(path, "a") as file:
         file["data/demo_0/taught"] = np.arange(20) // 2 != 3  # timesteps 6 and 7 are disturbed
