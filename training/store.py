@@ -42,7 +42,11 @@ class StoreError(ValueError):
 
 @dataclass(frozen=True)
 class StoredEpisode:
-    """Where a demonstration lies: timesteps ``start`` to ``start + length``."""
+    """Where a demonstration lies: timesteps ``start`` to ``start + length``.
+
+    Attributes:
+        frame_origin: a ``FrameOrigin`` as JSON; None of one that was stored before it was kept.
+    """
 
     suite: str
     task: str
@@ -51,6 +55,7 @@ class StoredEpisode:
     start: int
     length: int
     collection: str = ""
+    frame_origin: dict[str, str | int | None] | None = None
 
     @property
     def key(self) -> str:
@@ -118,6 +123,10 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], work
         return
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as executor:
         yield from executor.map(function, items)
+
+
+def _in_words(frame_origin: dict[str, str | int | None]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in frame_origin.items() if value is not None) or "no kind"
 
 
 class DemonstrationStore:
@@ -193,6 +202,7 @@ class DemonstrationStore:
             self.length,
             len(demonstration),
             demonstration.collection,
+            asdict(demonstration.frame_origin),
         )
         with self._path("index.jsonl").open("a") as file:
             file.write(json.dumps(asdict(episode)) + "\n")
@@ -207,6 +217,9 @@ class DemonstrationStore:
             differences.append(f"instruction {stored.instruction!r}, there it is {demonstration.instruction!r}")
         if not np.array_equal(self._steps_of(stored), stack_steps(demonstration)):
             differences.append("other actions, proprioception or taught steps")
+        origin = asdict(demonstration.frame_origin)
+        if stored.frame_origin is not None and stored.frame_origin != origin:
+            differences.append(f"frames of {_in_words(stored.frame_origin)}, there they are of {_in_words(origin)}")
         if differences:
             raise StoreError(
                 f"{self.folder} holds another {demonstration.key} than {demonstration.source}, with "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import h5py
@@ -18,7 +19,14 @@ from training.augmentation import Augmentation
 from training.config import DataConfig
 from training.data import load_labels, open_store, prepare_data
 from training.dataset import SampleRules, SubstepDataset, split_episodes
-from training.demonstrations import DemonstrationError, LiberoHdf5Source, ReadReport, read_demonstrations
+from training.demonstrations import (
+    DemonstrationError,
+    LiberoHdf5Source,
+    ReadReport,
+    libero_hdf5,
+    read_demonstrations,
+)
+from training.demonstrations.orientation import ImageOrientation
 from training.labels import SubstepLabels
 from training.paraphrases import MOTIONS, Paraphrases, held_out_wordings, training_wordings
 from training.store import DemonstrationStore, StoredEpisode, StoreError, StoreFormat
@@ -127,6 +135,38 @@ def test_a_cache_of_demonstrations_that_differ_in_more_than_actions_is_refused(
     report = ReadReport()
     with pytest.raises(StoreError, match=f"holds another .*, with .*{named}.*: delete"):
         store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path)], report), report)
+
+
+def test_frames_of_another_orientation_are_not_taken_for_these(store):
+    demos, report = store.folder.parent / "demos", ReadReport()
+    source = LiberoHdf5Source(path=demos, orientation=ImageOrientation.UPRIGHT)
+    with pytest.raises(StoreError, match="frames of orientation opengl, there they are of orientation upright: "):
+        store.extend(read_demonstrations([source], report), report)
+    # They are in the file and not rendered, so at which size they would be changes nothing.
+    store.extend(read_demonstrations([LiberoHdf5Source(path=demos, render_size=64)], report), report)
+
+
+def test_frames_rendered_at_another_size_are_not_taken_for_these(tmp_path: Path, monkeypatch):
+    with h5py.File(write_hdf5(tmp_path / "demos/libero_goal", DEMOS[:1]), "a") as file:
+        for camera in FORMAT.cameras:
+            del file[f"data/demo_0/obs/{camera}_rgb"]
+    monkeypatch.setattr(libero_hdf5, "_render_frames", lambda *call: DEMOS[0].frames)
+    store, report = DemonstrationStore(tmp_path / "cache", FORMAT), ReadReport()
+    for size in (16, 16):  # the second time from the cache
+        store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path / "demos", render_size=size)], report), report)
+    with pytest.raises(StoreError, match="frames of render_size 16, there they are of render_size 32: "):
+        store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path / "demos", render_size=32)], report), report)
+
+
+def test_an_index_that_says_nothing_of_the_frames_is_still_read(store, tmp_path: Path):
+    cache = shutil.copytree(store.folder, tmp_path / "cache")
+    header, *lines = [json.loads(line) for line in (cache / "index.jsonl").read_text().splitlines()]
+    for line in lines:
+        del line["frame_origin"]
+    (cache / "index.jsonl").write_text("".join(json.dumps(line) + "\n" for line in (header, *lines)))
+    source = LiberoHdf5Source(path=store.folder.parent / "demos", orientation=ImageOrientation.UPRIGHT)
+    opened, report = DemonstrationStore(cache, FORMAT), ReadReport()
+    assert len(opened.extend(read_demonstrations([source], report), report)) == len(DEMOS)
 
 
 def test_a_store_of_another_size_is_refused(store):

@@ -9,10 +9,24 @@ from functools import cached_property
 import numpy as np
 
 from substep_policy.observation import ACTION_DIM, PROPRIO_DIM
+from training.demonstrations.orientation import ImageOrientation
 
 
 class DemonstrationError(ValueError):
     """A demonstration that cannot be used; the message names the file, the episode and what is wrong."""
+
+
+@dataclass(frozen=True)
+class FrameOrigin:
+    """What a source says of how its frames come about; other frames come of other values.
+
+    Attributes:
+        orientation: which way up they are stored; None where they are rendered.
+        render_size: side in pixels at which they are rendered; None where they are stored.
+    """
+
+    orientation: ImageOrientation | None = None
+    render_size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -27,6 +41,7 @@ class Demonstration:
         proprio: (T, 8) float32 as ``Observation.proprio``.
         taught: (T,) bool; False where the action is no example to follow (a disturbance to recover from).
         load_frames: -> camera name -> (T, H, W, 3) uint8, upright.
+        frame_origin: what ``load_frames`` depends on beside the files.
         source: file and place in it, for messages.
         collection: the name of its source's, see there.
     """
@@ -39,6 +54,7 @@ class Demonstration:
     proprio: np.ndarray
     taught: np.ndarray
     load_frames: Callable[[], Mapping[str, np.ndarray]]
+    frame_origin: FrameOrigin
     source: str
     collection: str = ""
 

@@ -15,7 +15,13 @@ import pyarrow
 import pyarrow.parquet as parquet
 
 from substep_policy.configuration import configuration
-from training.demonstrations.demonstration import Demonstration, DemonstrationError, all_taught, located
+from training.demonstrations.demonstration import (
+    Demonstration,
+    DemonstrationError,
+    FrameOrigin,
+    all_taught,
+    located,
+)
 from training.demonstrations.orientation import ImageOrientation
 from training.demonstrations.rlds import decode_image
 
@@ -84,6 +90,7 @@ def _read_episode(
         proprio=proprio,
         taught=all_taught(len(actions)),
         load_frames=partial(_load_frames, source, info, episode, path, where),
+        frame_origin=FrameOrigin(source.orientation),
         source=where,
     )
 

@@ -13,7 +13,13 @@ import h5py
 import numpy as np
 
 from substep_policy.configuration import configuration
-from training.demonstrations.demonstration import Demonstration, DemonstrationError, all_taught, located
+from training.demonstrations.demonstration import (
+    Demonstration,
+    DemonstrationError,
+    FrameOrigin,
+    all_taught,
+    located,
+)
 from training.demonstrations.orientation import ImageOrientation
 
 FRAMES = {"agentview": "agentview_rgb", "eye_in_hand": "eye_in_hand_rgb"}
@@ -84,6 +90,7 @@ def _read_demo(source: LiberoHdf5Source, suite: str, file: Path, demo: str, inst
         actions = group[TAUGHT_ACTIONS if TAUGHT_ACTIONS in group else "actions"][:].astype(np.float32)
         taught = group[TAUGHT][:].astype(bool) if TAUGHT in group else all_taught(len(actions))
         parts = [group["obs"][name][:] for name in PROPRIO]
+        is_rendered = not any(name in group["obs"] for name in FRAMES.values())
     lengths = {name: len(part) for name, part in zip(PROPRIO, parts, strict=True)}
     if set(lengths.values()) != {len(actions)}:
         raise DemonstrationError(f"unequal lengths: {len(actions)} actions, {lengths}")
@@ -96,6 +103,7 @@ def _read_demo(source: LiberoHdf5Source, suite: str, file: Path, demo: str, inst
         proprio=np.concatenate(parts, axis=1).astype(np.float32),
         taught=taught,
         load_frames=partial(_load_frames, file, demo, source.orientation, source.render_size),
+        frame_origin=FrameOrigin(render_size=source.render_size) if is_rendered else FrameOrigin(source.orientation),
         source=f"{file}: data/{demo}",
     )
 

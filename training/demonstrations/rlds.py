@@ -13,7 +13,13 @@ import cv2
 import numpy as np
 
 from substep_policy.configuration import configuration
-from training.demonstrations.demonstration import Demonstration, DemonstrationError, all_taught, located
+from training.demonstrations.demonstration import (
+    Demonstration,
+    DemonstrationError,
+    FrameOrigin,
+    all_taught,
+    located,
+)
 from training.demonstrations.orientation import ImageOrientation
 from training.demonstrations.tfrecord import TFRecordError, parse_example, read_records
 
@@ -95,6 +101,7 @@ def _read_episode(
         proprio=proprio,
         taught=all_taught(len(actions)),
         load_frames=partial(_decode, encoded, source.orientation, where),
+        frame_origin=FrameOrigin(source.orientation),
         source=where,
     )
 
