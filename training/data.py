@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from substep_policy.normalization import (
@@ -102,7 +102,7 @@ def prepare_data(config: FinetuneConfig, resumed: Path | None = None) -> Trainin
     return TrainingData(
         source.name,
         data,
-        SubstepDataset(store, labels, source.rules, held_out, length) if held_out else None,
+        SubstepDataset(store, labels, replace(source.rules, gripper_copies=1), held_out, length) if held_out else None,
         statistics,
         inputs,
         SubstepTransform(inputs, statistics.action, config.model.gripper),

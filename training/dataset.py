@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from substep_policy.configuration import configuration
-from training.keyframes import is_shown, keyframe_of
+from training.keyframes import gripper_changes, is_shown, keyframe_of
 from training.labels import UNLABELLED, EpisodeLabels, SubstepLabels
 from training.store import DemonstrationStore, StoredEpisode
 
@@ -24,15 +24,20 @@ class SampleRules:
             the seed's behaviour, which trains on them.
         late_steps: timesteps after a boundary that are also shown with the instruction just completed and EOS at
             once, so that a policy that went past the end still finds it; 0 shows none.
+        gripper_copies: how often a pass shows the ``gripper_steps`` timesteps before and after every change of the
+            gripper's command. There millimetres decide; on the way there a rough direction will do.
     """
 
     use_substep_decomposition: bool = True
     mask_after_boundary: bool = True
     late_steps: int = 0
+    gripper_copies: int = 1
+    gripper_steps: int = 8
 
     def __post_init__(self) -> None:
-        if self.late_steps < 0:
-            raise ValueError(f"late_steps is {self.late_steps}, must be 0 or more")
+        for name, least in (("late_steps", 0), ("gripper_copies", 1), ("gripper_steps", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}, must be {least} or more")
 
 
 @dataclass
@@ -178,11 +183,23 @@ class SubstepDataset:
         length = stored.length
         steps = np.flatnonzero(self._taught[stored.start : stored.start + length])
         rows = [np.stack([steps, steps], axis=1)]
+        if self.rules.gripper_copies > 1:
+            near = steps[self._is_near_change(stored)[steps]]
+            rows += [np.stack([near, near], axis=1)] * (self.rules.gripper_copies - 1)
         for end in np.flatnonzero(truth.is_end[:-1]):
             late = np.arange(end + 1, min(end + 1 + self.rules.late_steps, length))
             rows.append(np.stack([late, np.full(len(late), end)], axis=1))
         pairs = np.concatenate(rows)
         return np.concatenate([np.full((len(pairs), 1), number), pairs], axis=1)
+
+    def _is_near_change(self, stored: StoredEpisode) -> np.ndarray:
+        """(T,) bool: the gripper's command changes within ``gripper_steps`` timesteps, and not by a disturbance."""
+        rows = slice(stored.start, stored.start + stored.length)
+        changes = gripper_changes(self._actions[rows, -1]) & np.append(self._taught[rows][1:], False)
+        is_near = np.zeros(stored.length, bool)
+        for last in np.flatnonzero(changes):  # with the old command
+            is_near[max(0, last + 1 - self.rules.gripper_steps) : last + 1 + self.rules.gripper_steps] = True
+        return is_near
 
     def _rows(self) -> np.ndarray:
         return np.concatenate([np.arange(e.start, e.start + e.length) for e in self.episodes])

@@ -25,9 +25,15 @@ def keyframe_of(gripper: np.ndarray, is_end: np.ndarray) -> np.ndarray:
     Returns:
         (T,) timesteps.
     """
-    changes = np.append(np.diff(np.sign(gripper)) != 0, True)
-    found = np.flatnonzero(changes | is_end)
+    is_keyframe = gripper_changes(gripper) | is_end
+    is_keyframe[-1] = True
+    found = np.flatnonzero(is_keyframe)
     return found[np.searchsorted(found, np.arange(len(gripper)))]
+
+
+def gripper_changes(gripper: np.ndarray) -> np.ndarray:
+    """(T,) gripper commands -> (T,) bool, the last timestep before each other command."""
+    return np.append(np.diff(np.sign(gripper)) != 0, False)
 
 
 def is_shown(keyframes: np.ndarray, taught: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import h5py
@@ -250,6 +251,16 @@ def test_late_samples_say_that_the_substep_is_over(store):
     assert len(late) == 4
     assert {sample.instruction for sample in late} == {"pick up the bowl"}
     assert all(sample.eos_labels[:, 0].tolist() == [1, 0, 0, 0] for sample in late)
+
+
+def test_timesteps_around_the_gripper_moves_are_shown_more_often(store):
+    once, thrice = dataset(store), dataset(store, gripper_copies=3, gripper_steps=2)
+    for number, demo in enumerate(DEMOS):
+        moves = np.flatnonzero(np.diff(np.sign(demo.actions[:, -1]))) + 1
+        near = {step for move in moves for step in range(move - 2, move + 2)}
+        shown = Counter(int(step) for episode, step, _ in thrice._index if episode == number)
+        assert near and shown == {step: 3 if step in near else 1 for step in range(len(demo.actions))}
+    assert len(once) == 32
 
 
 def test_disturbances_are_no_samples_and_mask_what_comes_after_them(tmp_path: Path):
