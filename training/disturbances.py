@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from libero_bridge.simulation import Simulation
+from substep_planner.plan import is_pick
 from substep_policy.chunk import Chunk
 from substep_policy.configuration import configuration
 from substep_policy.observation import Observation
 from substep_policy.policy import Policy
 from substep_policy.registry import POLICIES, PolicySettings
-from training.labels import is_pick
 
 
 @configuration

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from substep_planner.plan import Substep, normalise_suite, steps_to_json
+from substep_planner.plan import Substep, action_word, normalise_suite, steps_to_json
 
 LABELS_FILE = "substep_labels.json"
 UNLABELLED = -1
@@ -146,16 +146,6 @@ def _to_json(labels: EpisodeLabels) -> dict[str, Any]:
         "substep_boundaries": labels.boundaries,
         "num_substeps": len(labels.substeps),
     }
-
-
-def action_word(instruction: str) -> str:
-    """The first word of a subgoal: pick, place, open, …"""
-    return instruction.split(maxsplit=1)[0].lower() if instruction.strip() else ""
-
-
-def is_pick(instruction: str) -> bool:
-    """Whether a substep's words say that something is to be picked up."""
-    return action_word(instruction) == "pick"
 
 
 def _from_json(entry: Any, where: str) -> EpisodeLabels:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from substep_planner.plan import Substep
-from training.labels import EpisodeLabels, action_word, labels_from_boundaries
+from substep_planner.plan import Substep, action_word
+from training.labels import EpisodeLabels, labels_from_boundaries
 
 
 class SegmentationError(ValueError):

@@ -12,9 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from substep_planner.plan import Substep
+from substep_planner.plan import Substep, is_pick
 from training.calibrate import TOLERANCE
-from training.labels import is_pick
 
 AFTER = 20  # steps after a substep's end in which its end may still be noticed
 SHOWN_AFTER = 8  # steps after a substep's end in which its effect is surely still there

@@ -20,8 +20,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from libero_bridge.placement import Placement
 from libero_bridge.tasks import SUITES
 from substep_planner.completion.registry import SCORERS
-from substep_planner.switch_rules import SWITCH_RULES, switch_options
-from substep_policy.configuration import parse
+from substep_planner.switch_rules import SWITCH_RULES, SwitchSettings
+from substep_policy.configuration import options_of, parse
+from substep_policy.policy_session import StuckSettings
 from training.evaluation.episodes import jobs, planned
 from training.evaluation.probes import PROBES
 from training.evaluation.records import ResultFolder
@@ -103,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _settings(options: argparse.Namespace) -> EpisodeSettings:
     values = {name: getattr(options, name) for name in SETTINGS_OPTIONS if getattr(options, name) is not None}
     values |= {"policy": options.policy, "fingerprint": fingerprint(options.policy)}
-    values |= {group: _given(options, f"{group}_") for group in ("switching", "completion")}
+    values |= {group: _given(options, f"{group}_") for group in ("switching", "stuck", "completion")}
     return parse(EpisodeSettings, values, "command line")
 
 
@@ -134,7 +135,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--preset", choices=PRESETS, default="quick", help="defaults of the options below (quick)")
     _add_selection(parser.add_argument_group("what is played (may grow from run to run)"))
     _add_settings(parser.add_argument_group("how it is played (fixed for a folder)"))
-    _add_switching(parser.add_argument_group("what the switch rules are told"))
+    _add_options(parser.add_argument_group("what the switch rules are told"), "switching", SwitchSettings)
+    _add_options(parser.add_argument_group("what helps a policy that is stuck"), "stuck", StuckSettings)
     _add_completion(parser.add_argument_group("who looks, for the rules that use vision"))
     return parser
 
@@ -166,11 +168,11 @@ def _add_settings(group) -> None:
     group.add_argument("--demonstrations", help="data set to replay from; without it one demonstration is recorded")
 
 
-def _add_switching(group) -> None:
-    for option in switch_options():
-        kind, text = type(option.default), f"{option.description} ({option.default})"
+def _add_options(group, owner: str, kind: type) -> None:
+    for option in options_of(kind):
+        number, text = type(option.default), f"{option.description} ({option.default})"
         flag = "--" + option.name.replace("_", "-")
-        group.add_argument(flag, dest=f"switching_{option.name}", type=kind, metavar=kind.__name__.upper(), help=text)
+        group.add_argument(flag, dest=f"{owner}_{option.name}", type=number, metavar=number.__name__.upper(), help=text)
 
 
 def _add_completion(group) -> None:

@@ -42,8 +42,11 @@ from substep_planner.task_events import (
 )
 from substep_policy.observation import Observation
 from substep_policy.policy import Policy
-from substep_policy.request_desk import RequestKey, SubstepKey
+from substep_policy.policy_session import PolicySession, StuckSettings
+from substep_policy.request_desk import RequestKey
 from training.evaluation.vision import FrameScorer
+
+EPISODE = 1  # a task is one episode of its world
 
 
 class Observer(Protocol):
@@ -67,6 +70,7 @@ class TaskSettings:
         instruction: of the task; empty: the world's own.
         decomposers: who makes the plan.
         cameras: what the policy is shown.
+        stuck: what helps the policy where it is stuck.
     """
 
     decomposers: Sequence[Decomposer]
@@ -74,6 +78,7 @@ class TaskSettings:
     manager: ManagerSettings = field(default_factory=ManagerSettings)
     limits: SafetyLimits = field(default_factory=SafetyLimits)
     cameras: tuple[str, ...] = ()
+    stuck: StuckSettings = StuckSettings()
 
 
 @dataclass(frozen=True)
@@ -115,17 +120,17 @@ class LockstepTask:
         scorer: FrameScorer | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
-        self._simulation, self._policy, self._settings = simulation, policy, settings
+        self._simulation, self._settings = simulation, settings
+        self._session = PolicySession(policy, settings.stuck)
         self._observation = observation
         self._scorer, self._observers = scorer, observers
         self._player = ChunkPlayer(SafetyGuard(settings.limits))
-        self._player.reset(episode=1)
+        self._player.reset(EPISODE)
         self._manager = SubstepManager(
             settings.manager, rule, settings.instruction, "task", self._progress(), self._now
         )
         self._events: deque[Event] = deque()
         self._active: Activate | None = None
-        self._started: SubstepKey | None = None
         self._finish: Finish | None = None
         self._reports: list[ChunkReport] = []
 
@@ -171,11 +176,8 @@ class LockstepTask:
         seen = replace(self._observation, images=self._images(self._settings.cameras))
         begin = time.perf_counter()
         try:
-            if request.substep != self._started:
-                self._started = None
-                self._policy.start_substep(self._active.substep.instruction, self._active.task)
-                self._started = request.substep
-            chunk = self._policy.predict(seen)
+            told = self._active.substep.instruction, self._active.task
+            chunk = self._session.chunk(EPISODE, request.substep, *told, seen)
         except ValueError as error:  # as the policy node does: it says why, and the planner decides
             self._events.append(PolicyRefused(request.substep, str(error)))
             return
@@ -256,7 +258,8 @@ class LockstepTask:
 
     def _progress(self) -> EpisodeProgress:
         world = self._simulation
-        return EpisodeProgress(1, world.step_count, world.success, bool(world.over), world.instruction, world.suite)
+        said = world.instruction, world.suite
+        return EpisodeProgress(EPISODE, world.step_count, world.success, bool(world.over), *said)
 
     @property
     def _now(self) -> float:

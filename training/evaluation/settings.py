@@ -17,6 +17,7 @@ from substep_planner.recovery import RecoveryLadder
 from substep_planner.substep_manager import ManagerSettings
 from substep_planner.switch_rules import SWITCH_RULES, SwitchSettings, make_switch_rule
 from substep_policy.configuration import configuration
+from substep_policy.policy_session import StuckSettings
 from substep_policy.registry import POLICIES
 from training.evaluation.probes import PROBES
 from training.recording_files import task_file
@@ -58,6 +59,7 @@ class EpisodeSettings:
         horizon: control steps of an episode.
         substep_timeout, retries, replans: as the planner's parameters of these names.
         switching: what switch rules are told.
+        stuck: what helps the policy where it is stuck.
         eos_threshold: None: the checkpoint's own.
         image_size: (height, width) in pixels.
         effects: shadows and reflections as LIBERO's renderer draws them; the graph draws none.
@@ -72,6 +74,7 @@ class EpisodeSettings:
     retries: int = Field(default=RecoveryLadder().retries, ge=0)
     replans: int = Field(default=RecoveryLadder().replans, ge=0)
     switching: SwitchSettings = SwitchSettings()
+    stuck: StuckSettings = StuckSettings()
     eos_threshold: float | None = None
     completion: CompletionChoice = CompletionChoice()
     cameras: tuple[str, ...] = GraphConfig().cameras

@@ -124,7 +124,7 @@ def node_parameters(settings: EpisodeSettings, key: EpisodeKey) -> dict[str, Any
         "device": settings.device,
     }
     threshold = CHECKPOINTS_OWN if settings.eos_threshold is None else settings.eos_threshold
-    policy = {"device": settings.device, "eos_threshold": threshold}
+    policy = {"device": settings.device, "eos_threshold": threshold, **asdict(settings.stuck)}
     return {f"/**/{node}": {"ros__parameters": values} for node, values in (("planner", planner), ("policy", policy))}
 
 

@@ -72,6 +72,16 @@ def normalise_suite(suite: str) -> str:
     return suite.removesuffix("_no_noops")
 
 
+def action_word(instruction: str) -> str:
+    """The first word of a subgoal: pick, place, open, …"""
+    return instruction.split(maxsplit=1)[0].lower() if instruction.strip() else ""
+
+
+def is_pick(instruction: str) -> bool:
+    """Whether a substep's words say that something is to be picked up."""
+    return action_word(instruction) == "pick"
+
+
 def steps_to_json(substeps: Iterable[Substep]) -> list[dict[str, Any]]:
     """Substeps -> the list of steps of the file format."""
     return [

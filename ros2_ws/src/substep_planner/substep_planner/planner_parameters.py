@@ -12,8 +12,9 @@ from substep_planner.decomposers.base import Decomposer
 from substep_planner.decomposers.registry import DECOMPOSERS, DEFAULT_ORDER, DecomposerSettings, load_decomposers
 from substep_planner.recovery import RecoveryLadder
 from substep_planner.substep_manager import ManagerSettings
-from substep_planner.switch_rules import SWITCH_RULES, SwitchRule, SwitchSettings, make_switch_rule, switch_options
+from substep_planner.switch_rules import SWITCH_RULES, SwitchRule, SwitchSettings, make_switch_rule
 from substep_planner.watchdogs import SilenceLimits
+from substep_policy.configuration import options_of
 from substep_policy.node_parameters import BadParameter, NodeParameters
 
 WHEN_BUSY = ("reject", "preempt")
@@ -61,7 +62,7 @@ def declare(parameters: NodeParameters, registry: PlannerRegistry) -> None:
     )
     _declare_decomposers(parameters)
     parameters.declare("switch_rule", "eos", "what ends a substep", choices=SWITCH_RULES)
-    for option in switch_options():
+    for option in options_of(SwitchSettings):
         parameters.declare(option.name, option.default, option.description, bounds=option.bounds)
     parameters.declare("substep_timeout", 400, "control steps after which a substep is given up", bounds=(1, 1_000_000))
     parameters.declare("retries", 1, "times that a timed-out substep is issued again", bounds=(0, 100))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from substep_planner.plan import Substep, is_pick
+
 
 class Remedy(Enum):
-    RETRY = "retry"  # issue the same substep again
+    RETRY = "retry"  # issue the same substep again, from the pick up before it
     REPLAN = "replan"  # ask the decomposers for a plan of what remains
     ABORT = "abort"
 
@@ -34,3 +37,8 @@ class RecoveryLadder:
         if retries_used < self.retries:
             return Remedy.RETRY
         return Remedy.REPLAN if replans_used < self.replans else Remedy.ABORT
+
+
+def needs_what_was_picked_up(done: Sequence[Substep], failed: Substep) -> bool:
+    """Whether the substep before the one that came to no end picked something up: most likely it has been dropped."""
+    return bool(done) and is_pick(done[-1].instruction) and not is_pick(failed.instruction)

@@ -6,6 +6,7 @@ instruction, planning (also again, in mid-task), running, finished.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -13,7 +14,7 @@ from substep_planner.decomposers.base import SourcedPlan
 from substep_planner.episode_watch import EpisodeWatch
 from substep_planner.errors import ErrorCode
 from substep_planner.plan import Plan, Substep
-from substep_planner.recovery import RecoveryLadder, Remedy
+from substep_planner.recovery import RecoveryLadder, Remedy, needs_what_was_picked_up
 from substep_planner.switch_rules import Decision, SwitchRule, Verdict
 from substep_planner.task_events import (
     UNKNOWN,
@@ -107,7 +108,8 @@ class SubstepManager:
         self._plans = 0  # made so far
         self._plan_id = ""
         self._source = ""
-        self._index = self._attempt = self._retries = 0
+        self._index = self._attempt = 0
+        self._retries: Counter[int] = Counter()  # of the task's first, second, … substep, under this plan
         self._started_at: int | None = None  # step at which the substep began
         self._eos_probability = self._similarity = UNKNOWN
 
@@ -181,7 +183,8 @@ class SubstepManager:
         commands = self._follow(self._rule.on_time(now), now)
         if not commands and self._steps >= self._settings.substep_timeout:
             trouble = f"no end of substep {self._key.index} ({self._substep.instruction!r}) after {self._steps} steps"
-            commands = self._recover(ErrorCode.SUBSTEP_TIMEOUT, trouble, "timeout", self._retries, now)
+            retries = self._retries[len(self._done)]
+            commands = self._recover(ErrorCode.SUBSTEP_TIMEOUT, trouble, "timeout", retries, now)
         return commands
 
     def _check_planning(self, now: float) -> list[Command]:
@@ -209,15 +212,20 @@ class SubstepManager:
     def _on_plan(self, event: PlanMade, now: float) -> list[Command]:
         sourced: SourcedPlan = event.sourced
         replanned = self._trouble is not None
-        self._plan, self._source = sourced.plan, sourced.source
+        self._source = sourced.source
+        self._take_up(sourced.plan)
+        self._request = self._trouble = None
+        self._phase, self._since = Phase.RUNNING, now
+        self._retries.clear()
+        self._silence = SilenceWatch(self._settings.silence, now)
+        return self._activate(f"replanned by {self._source}" if replanned else "started", attempt=0)
+
+    def _take_up(self, plan: Plan) -> None:
+        """A plan of what remains, under a name of its own."""
+        self._plan, self._index = plan, 0
         self._plan_id = f"{self._task_id}.{self._plans}" if self._plans else self._task_id
         self._plans += 1
         self._done_before = len(self._done)
-        self._request = self._trouble = None
-        self._phase, self._since = Phase.RUNNING, now
-        self._index = self._retries = 0
-        self._silence = SilenceWatch(self._settings.silence, now)
-        return self._activate(f"replanned by {self._source}" if replanned else "started", attempt=0)
 
     def _on_no_plan(self, event: PlanFailed) -> list[Command]:
         if self._trouble is None:
@@ -299,7 +307,6 @@ class SubstepManager:
             last = self._report(f"advanced: {reason}")
             return [last, *self._finish(ErrorCode.NONE, f"all substeps are done; the last by {reason}")]
         self._index += 1
-        self._retries = 0
         return self._activate(f"advanced: {reason}", attempt=0)
 
     # --- trouble ---
@@ -312,14 +319,24 @@ class SubstepManager:
     def _recover(self, code: ErrorCode, trouble: str, event: str, retries: int, now: float) -> list[Command]:
         remedy = self._settings.recovery.remedy(retries, self._replans)
         if remedy is Remedy.RETRY:
-            self._retries += 1
-            return self._activate(f"retry: {event}", self._attempt + 1)
+            self._retries[len(self._done)] += 1
+            return self._retry(event)
         if remedy is Remedy.REPLAN:
             report = self._report(f"replanning: {event}")
             self._replans += 1
+            if code is ErrorCode.SUBSTEP_TIMEOUT and needs_what_was_picked_up(self._done, self._substep):
+                self._done.pop()
             self._trouble = (code, trouble)
             return [report, Hold(), *self._ask_for_plan(now)]
         return self._finish(code, trouble)
+
+    def _retry(self, event: str) -> list[Command]:
+        """The substep again, from the pick up before it if there is one."""
+        if not needs_what_was_picked_up(self._done, self._substep):
+            return self._activate(f"retry: {event}", self._attempt + 1)
+        picked_up = self._done.pop()
+        self._take_up(Plan(self._plan.instruction, (picked_up, *self._plan.substeps[self._index :])))
+        return self._activate(f"retry from picking up: {event}", attempt=1)
 
     def _finish(self, code: ErrorCode, message: str) -> list[Command]:
         hold = [Hold()] if self._phase is Phase.RUNNING else []

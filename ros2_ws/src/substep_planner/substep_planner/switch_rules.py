@@ -228,25 +228,6 @@ class SwitchSettings:
     )
 
 
-@dataclass(frozen=True)
-class SwitchOption:
-    """A field of ``SwitchSettings``, for those who declare it elsewhere."""
-
-    name: str
-    default: int | float
-    bounds: tuple[int | float, int | float]
-    description: str
-
-
-def switch_options() -> tuple[SwitchOption, ...]:
-    """All fields of ``SwitchSettings``."""
-    found = []
-    for name, info in SwitchSettings.__pydantic_fields__.items():
-        (low,), (high,) = ([getattr(m, side) for m in info.metadata if hasattr(m, side)] for side in ("ge", "le"))
-        found.append(SwitchOption(name, info.default, (low, high), info.description))
-    return tuple(found)
-
-
 SWITCH_RULES = ("eos", "vision", "eos_then_vision", "eos_unless_denied", "either")
 
 

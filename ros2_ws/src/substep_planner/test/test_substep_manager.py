@@ -173,27 +173,57 @@ def test_the_end_of_the_episode_ends_the_task(news, reason):
 
 def test_a_timeout_is_answered_with_retry_then_replanning_then_the_end():
     task = Task(config=ManagerSettings(substep_timeout=100, recovery=RecoveryLadder(retries=1, replans=1))).planned()
-    task.step(8).played(Outcome.PLAYED_EOS).step(107)
-    assert task.active.key == SubstepKey("t", 1, 0)
-    task.step(108)
-    assert (task.active.key, task.active.substep) == (SubstepKey("t", 1, 1), PLACE)
-    task.step(208)
+    task.step(99)
+    assert task.active.key == SubstepKey("t", 0, 0)
+    task.step(100)
+    assert (task.active.key, task.active.substep) == (SubstepKey("t", 0, 1), PICK)
+    task.step(200)
     assert isinstance(task.commands[-2], Hold)
-    assert task.last(MakePlan).done == (PICK,)
-    task.planned(PLACE)
+    assert task.last(MakePlan).done == ()
+    task.planned()
     assert task.active.key == SubstepKey("t.1", 0, 0)
-    task.step(308).step(408)
+    task.step(300).step(400)
     assert task.finish.code is ErrorCode.SUBSTEP_TIMEOUT
-    assert task.finish.message == "no end of substep 0 ('place the milk in the basket') after 100 steps"
-    assert (task.finish.completed, task.finish.total) == (1, 2)
+    assert task.finish.message == "no end of substep 0 ('pick up the milk') after 100 steps"
+    assert (task.finish.completed, task.finish.total) == (0, 2)
     assert task.events() == [
         "started",
-        "advanced: eos",
         "retry: timeout",
         "replanning: timeout",
         "replanned by rules",
         "retry: timeout",
     ]
+
+
+def test_what_came_to_no_end_with_the_thing_picked_up_is_tried_again_from_picking_it_up():
+    task = Task(config=ManagerSettings(substep_timeout=100, recovery=RecoveryLadder(retries=1, replans=1))).planned()
+    task.step(8).played(Outcome.PLAYED_EOS).step(108)
+    assert task.active == Activate(SubstepKey("t.1", 0, 1), (PICK, PLACE), TASK)
+    task.step(120).played(Outcome.PLAYED_EOS)
+    assert task.active.key == SubstepKey("t.1", 1, 0)  # not another attempt: nothing to back off from
+    task.step(220)
+    assert task.last(MakePlan).done == ()
+    task.planned().step(230).played(Outcome.PLAYED_EOS).step(240).played(Outcome.PLAYED_EOS)
+    assert task.finish == Finish(ErrorCode.NONE, "all substeps are done; the last by eos", "rules", 2, 2)
+    assert task.events() == [
+        "started",
+        "advanced: eos",
+        "retry from picking up: timeout",
+        "advanced: eos",
+        "replanning: timeout",
+        "replanned by rules",
+        "advanced: eos",
+        "advanced: eos",
+    ]
+
+
+def test_other_things_done_before_stay_done():
+    opened = Substep("open the drawer", "the drawer is open")
+    task = Task(config=ManagerSettings(substep_timeout=100, recovery=RecoveryLadder(0, 2))).planned(opened, PICK, PLACE)
+    task.step(8).played(Outcome.PLAYED_EOS).step(108)
+    assert task.last(MakePlan).done == (opened,)
+    task.planned(PICK, PLACE).step(116).played(Outcome.PLAYED_EOS).step(216)
+    assert task.last(MakePlan).done == (opened,)
 
 
 def test_replanning_that_fails_names_both_troubles():

@@ -11,7 +11,8 @@ from substep_interfaces.msg import ActionChunk
 from substep_policy.messages import chunk_to_message, observation_from_messages
 from substep_policy.observation import PROPRIO_DIM, Observation
 from substep_policy.policy import Policy
-from substep_policy.request_desk import SubstepKey, Work
+from substep_policy.policy_session import PolicySession, StuckSettings
+from substep_policy.request_desk import Work
 
 LATENCIES_KEPT = 1000
 WARM_UP_IMAGE_SIZE = (128, 128)
@@ -35,13 +36,14 @@ class ChunkServer:
     Args:
         policy: a loaded policy.
         cameras: names of the cameras whose images are part of the work it is given.
+        stuck: what helps the policy where it is stuck.
     """
 
-    def __init__(self, policy: Policy, cameras: tuple[str, ...]) -> None:
+    def __init__(self, policy: Policy, cameras: tuple[str, ...], stuck: StuckSettings) -> None:
         self.policy = policy
         self.chunks = 0
         self._cameras = cameras
-        self._started: tuple[int, SubstepKey] | None = None
+        self._session = PolicySession(policy, stuck)
         self._latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
 
     def warm_up(self) -> None:
@@ -72,12 +74,7 @@ class ChunkServer:
             work.messages[EEF_POSE],
             work.messages.get(SCENE_STATE),
         )
-        substep = (work.key.episode, work.key.substep)
-        if substep != self._started:
-            self._started = None  # stays so when the policy refuses
-            self.policy.start_substep(work.instruction, work.task)
-            self._started = substep
-        chunk = self.policy.predict(observation)
+        chunk = self._session.chunk(work.key.episode, work.key.substep, work.instruction, work.task, observation)
         latency = time.perf_counter() - begin
         self._latencies.append(latency)
         self.chunks += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, TypeVar, dataclass_transform
 
 import pydantic
@@ -32,6 +33,25 @@ def parse(kind: type[T], data: Any, source: str) -> T:
 def dump(config: Any) -> dict[str, Any]:
     """A configuration -> plain data that JSON and YAML can hold, and ``parse`` reads back."""
     return TypeAdapter(type(config)).dump_python(config, mode="json")
+
+
+@dataclass(frozen=True)
+class Option:
+    """A number in a configuration, for those who let people set it: as a parameter, on a command line."""
+
+    name: str
+    default: int | float
+    bounds: tuple[int | float, int | float]
+    description: str
+
+
+def options_of(kind: type) -> tuple[Option, ...]:
+    """The fields of a configuration all of which have a description and bounds, ``ge`` and ``le``."""
+    found = []
+    for name, info in kind.__pydantic_fields__.items():
+        (low,), (high,) = ([getattr(m, side) for m in info.metadata if hasattr(m, side)] for side in ("ge", "le"))
+        found.append(Option(name, info.default, (low, high), info.description))
+    return tuple(found)
 
 
 def _describe(problem: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from dataclasses import fields
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
@@ -14,12 +15,14 @@ from sensor_msgs.msg import Image, JointState
 from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkRequest, SceneState
 
 from substep_policy.chunk_server import EEF_POSE, JOINT_STATES, SCENE_STATE, ChunkServer, observation_topics
+from substep_policy.configuration import options_of
 from substep_policy.mailbox import NewestOnlyWorker
 from substep_policy.messages import to_nanoseconds
 from substep_policy.node_main import run_node
 from substep_policy.node_parameters import BadParameter, NodeParameters
 from substep_policy.observation_sync import ObservationSync
 from substep_policy.policy_diagnostics import inference_diagnostics
+from substep_policy.policy_session import StuckSettings
 from substep_policy.registry import DTYPES, POLICIES, PolicyRegistry, PolicySettings
 from substep_policy.request_desk import RequestDesk, RequestKey, SubstepKey, Work
 from substep_policy.run_modes import Execution, Quantization
@@ -61,10 +64,11 @@ class PolicyNode(LifecycleNode):
         try:
             policy = self._declared.value("policy")
             settings = _settings(self._declared)
+            stuck = StuckSettings(**{item.name: self._declared.value(item.name) for item in fields(StuckSettings)})
         except BadParameter as error:
             return self._refuse(str(error))
         try:
-            self._server = ChunkServer(self._registry.load(policy, settings), settings.cameras)
+            self._server = ChunkServer(self._registry.load(policy, settings), settings.cameras, stuck)
             self._server.warm_up()
         except ValueError as error:
             return self._refuse(f"parameter policy: {error}")
@@ -232,6 +236,8 @@ def _declare(parameters: NodeParameters) -> None:
         "dataset", "", "whose statistics a checkpoint works with, by name; empty: those of the only data set it has"
     )
     parameters.declare("seed", 0, "of what the policy draws at random", bounds=(0, 2**31 - 1))
+    for option in options_of(StuckSettings):
+        parameters.declare(option.name, option.default, option.description, bounds=option.bounds)
     parameters.declare("cameras", ["agentview", "eye_in_hand"], "cameras whose images the policy gets; ['']: none")
 
 
