@@ -167,12 +167,13 @@ def test_the_worlds_success_ends_the_task_in_mid_chunk():
         ("vision", 7, [("vision", 7), ("vision", 23)]),
         ("either", 7, [("vision", 7), ("eos", 12)]),
         ("either", 30, [("eos", 12), ("eos", 12)]),
-        ("eos_unless_denied", 7, [("eos", 12), ("eos", 24)]),
+        ("eos_unless_denied", 7, [("eos", 12), ("eos", 30)]),
         ("eos_then_vision", 7, [("eos confirmed by vision", 12), ("eos confirmed by vision", 18)]),
     ],
 )
 def test_rules_that_look(rule: str, seen_at: int, expected: list[tuple[str, int]]):
-    """The second substep's effect is seen from step 30 on; an EOS that is not heeded begins the substep again."""
+    """The second substep's effect is seen from step 30 on; an EOS that is not heeded begins the substep again,
+    after backing off."""
     result, log = carry_out(
         Puppet(length=12), rule=rule, done=lambda step, index: step >= (seen_at if index == 0 else 30)
     )

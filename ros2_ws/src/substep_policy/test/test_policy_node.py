@@ -23,6 +23,7 @@ from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkRequest
 from substep_policy.chunk import Chunk
 from substep_policy.messages import image_to_message, joint_state_to_message, to_time
 from substep_policy.policy_node import LATCHED, RELIABLE, PolicyFault, PolicyNode
+from substep_policy.policy_session import StuckSettings
 from substep_policy.registry import PolicyRegistry, PolicySettings
 from substep_policy.scene_messages import pose_to_message
 
@@ -262,8 +263,11 @@ def test_a_substep_starts_once_until_plan_index_attempt_or_episode_change(world)
     starts = [world.ask(stamp).actions[0] for stamp in (1, 2)]
     np.testing.assert_allclose(starts, [0.01, 0.02])
     world.set_substep(attempt=1)
-    np.testing.assert_allclose(world.ask(3, attempt=1).actions[0], 0.01)
-    np.testing.assert_allclose(world.ask(4, attempt=1, episode=2).actions[0], 0.01)
+    backing_off = world.ask(3, attempt=1)
+    assert len(backing_off.actions) == 7 * StuckSettings().back_off_steps
+    np.testing.assert_allclose(backing_off.actions[:7], [0, 0, 0.6, 0, 0, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(world.ask(4, attempt=1).actions[0], 0.01)
+    np.testing.assert_allclose(world.ask(5, attempt=1, episode=2).actions[0], 0.01)
 
 
 def test_a_request_superseded_during_inference_gets_no_chunk(world):
