@@ -114,6 +114,19 @@ def test_retries_are_attempts_of_one_substep_and_a_new_plan_begins_anew(tracker)
     ]  # fmt: skip
 
 
+def test_what_is_begun_again_is_not_done(tracker):
+    tracker.hear_feedback(feedback(0, "started"))
+    tracker.hear_feedback(feedback(1, "advanced: eos"))
+    tracker.hear_feedback(feedback(0, "retry from picking up: timeout", plan_id="a.1", attempt=1))
+    assert not tracker.has_heard(1, 2)
+    tracker.hear_feedback(feedback(1, "advanced: eos", plan_id="a.1"))
+    assert tracker.has_heard(1, 2)
+    records = tracker.history().substeps
+    assert [(record.ended, record.undone) for record in records] == [
+        ("eos", True), ("tried again", False), ("eos", False), ("", False),
+    ]  # fmt: skip
+
+
 def test_progress_counts_steps_within_the_substep(tracker, clock):
     tracker.hear_status(EpisodeStatus(episode=1, step=0))
     tracker.hear_feedback(feedback(0, "started"))

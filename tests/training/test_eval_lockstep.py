@@ -82,6 +82,13 @@ class Puppet:
         return Chunk(np.full((steps, 7), self._size, np.float32), eos_index=steps - 1 if ends else NO_EOS)
 
 
+class NeverPlacing(Puppet):
+    def start_substep(self, instruction: str, task: str) -> None:
+        super().start_substep(instruction, task)
+        if instruction.startswith("place"):
+            self._left = 10_000
+
+
 class Refusing(Puppet):
     def start_substep(self, instruction: str, task: str) -> None:
         raise ValueError("I do not know how")
@@ -159,6 +166,13 @@ def test_the_worlds_success_ends_the_task_in_mid_chunk():
     result, log = carry_out(Puppet(length=12), World(goal=15))
     assert result.success and result.steps == 15
     assert ended(log) == [("eos", 12), ("goal reached", 3)] and log.completed(True) == 2
+
+
+def test_a_substep_that_is_begun_again_from_picking_up_counts_once():
+    result, log = carry_out(NeverPlacing(), retries=1, substep_timeout=20)
+    assert ended(log) == [("eos", 12), ("tried again", 20), ("eos", 18), ("substep_timeout", 20)]
+    assert [record.undone for record in log.records] == [True, False, False, False]
+    assert log.completed(False) == 1 and result.finish.completed == 1
 
 
 @pytest.mark.parametrize(

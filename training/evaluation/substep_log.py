@@ -10,7 +10,7 @@ from substep_policy.request_desk import SubstepKey
 from training.evaluation.effects import Effect, EffectFinder
 
 MISSED_AFTER = 60  # control steps (3 s) that an effect may hold before not advancing counts as a miss
-ADVANCED = "advanced: "
+ADVANCED, RETRY = "advanced: ", "retry"
 ACTIVE = ""
 
 
@@ -27,6 +27,7 @@ class SubstepRecord:
         premature: it was advanced from while its effect did not hold; None: it was not advanced from, or nobody
             can tell.
         missed: its effect held for ``MISSED_AFTER`` steps or to the task's failure without an advance; None as before.
+        undone: it was done, and then begun again because what came after it failed.
     """
 
     plan_id: str
@@ -39,6 +40,7 @@ class SubstepRecord:
     effect_after: int | None = None
     premature: bool | None = None
     missed: bool | None = None
+    undone: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,11 @@ class SubstepLog:
             self._active.attempts += 1
             return
         if self._active is not None:
-            self._leave("replanned")
+            self._leave("tried again" if report.event.startswith(RETRY) else "replanned")
         instruction = report.plan[report.key.index].instruction
+        done = next((record for record in reversed(self.records) if record.advanced), None)
+        if done is not None and report.key.index == 0 and done.instruction == instruction:
+            done.undone = True
         self.records.append(SubstepRecord(*place, instruction))
         self.plan_length = max(self.plan_length, len(report.plan))
         self._began, self._holds = self._step, False
@@ -115,7 +120,7 @@ class SubstepLog:
         """Substeps that were advanced from with their effect, as far as anybody can tell; all of them on success."""
         if success:
             return self.plan_length
-        return sum(record.advanced and record.premature is not True for record in self.records)
+        return sum(record.advanced and not record.undone and record.premature is not True for record in self.records)
 
     @property
     def _active(self) -> SubstepRecord | None:

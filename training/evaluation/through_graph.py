@@ -133,7 +133,7 @@ def record_from_summary(key: EpisodeKey, summary: dict[str, Any]) -> dict[str, A
     texts = [event["text"] for event in summary["events"]]
     reasons = {text.removeprefix(ADVANCED) for text in texts if text.startswith(ADVANCED)}
     unknown = {"effect_after": None, "premature": None, "missed": None}
-    names = ("plan_id", "index", "instruction", "attempts", "steps", "ended")
+    names = ("plan_id", "index", "instruction", "attempts", "steps", "ended", "undone")
     substeps = [
         {name: substep[name] for name in names} | {"advanced": substep["ended"] in reasons} | unknown
         for substep in summary["plan"]["substeps"]
@@ -148,7 +148,7 @@ def record_from_summary(key: EpisodeKey, summary: dict[str, Any]) -> dict[str, A
         message=summary["error"]["message"],
         plan_source=summary["plan"]["source"],
         substeps=substeps,
-        completed=planned if summary["success"] else sum(substep["advanced"] for substep in substeps),
+        completed=planned if summary["success"] else sum(item["advanced"] and not item["undone"] for item in substeps),
         planned=planned,
         events=summary["events"],
         chunks=chunks,

@@ -19,8 +19,8 @@ OUTCOMES = {
 }
 CONCLUDING = (ChunkReport.PLAYED_EOS, ChunkReport.SUPERSEDED)
 NOT_KNOWN = -1.0
-ADVANCED = "advanced: "
-REPLANNED = "replanned"
+ADVANCED, RETRY = "advanced: ", "retry"
+TRIED_AGAIN, REPLANNED = "tried again", "replanned"  # not done
 
 
 @dataclass
@@ -31,6 +31,7 @@ class SubstepRecord:
         attempts: how often it was issued.
         steps: control steps of the chunks that were played for it.
         ended: why it was left: "eos", "vision", …; "" while it is active.
+        undone: it was done, and then begun again because what came after it failed.
     """
 
     plan_id: str
@@ -40,6 +41,11 @@ class SubstepRecord:
     attempts: int = 1
     steps: int = 0
     ended: str = ""
+    undone: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        return self.ended not in ("", TRIED_AGAIN, REPLANNED) and not self.undone
 
 
 @dataclass(frozen=True)
@@ -262,8 +268,8 @@ class RunTracker:
     def has_heard(self, completed: int, total: int) -> bool:
         """Feedback has come as far as a result's counts of substeps: the result may overtake it."""
         with self._lock:
-            left = sum(record.ended not in ("", REPLANNED) for record in self._records.values())
-            return left + (self._active is not None) >= min(completed + 1, total)
+            done = sum(record.is_done for record in self._records.values())
+            return done + (self._active is not None) >= min(completed + 1, total)
 
     @property
     def _step(self) -> int:
@@ -271,8 +277,11 @@ class RunTracker:
 
     def _enter(self, feedback: ExecuteTask.Feedback) -> None:
         if self._active is not None:
-            self._leave(REPLANNED)
+            self._leave(TRIED_AGAIN if feedback.event.startswith(RETRY) else REPLANNED)
         step = feedback.plan[feedback.substep_index]
+        done = next((record for record in reversed(self._records.values()) if record.is_done), None)
+        if done is not None and feedback.substep_index == 0 and done.instruction == step.instruction:
+            done.undone = True
         record = SubstepRecord(feedback.plan_id, feedback.substep_index, step.instruction, step.expected_effect)
         self._records[feedback.plan_id, feedback.substep_index] = record
         self._active, self._active_since = record, self._step
