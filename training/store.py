@@ -1,4 +1,4 @@
-"""Demonstrations on disk in the form training reads: frames as one memory-mapped uint8 array.
+"""Demonstrations on disk in the form training reads: all frames in one file.
 
 ``frames.bin`` grows by one demonstration at a time and ``index.jsonl`` by one line after it, so that building can
 stop at any point and go on later; what an interruption left unfinished is cut off.
@@ -30,6 +30,7 @@ from substep_policy.observation import ACTION_DIM, PROPRIO_DIM
 from substep_policy.preprocessing import resize
 from training.demonstrations import Demonstration, DemonstrationError, ReadReport
 from training.demonstrations.demonstration import episode_key
+from training.frame_file import FrameFile
 
 log = logging.getLogger(__name__)
 Item, Result = TypeVar("Item"), TypeVar("Result")
@@ -181,9 +182,9 @@ class DemonstrationStore:
                     self._append(demonstration, frames)
         return [episode for episode in self.episodes if episode.key in wanted]
 
-    def frames(self) -> np.ndarray:
-        """(N, cameras, S, S, 3) uint8, memory-mapped."""
-        return np.memmap(self._path("frames.bin"), np.uint8, "r", shape=(self.length, *self.format.frame_shape))
+    def frames(self) -> FrameFile:
+        """N frames (cameras, S, S, 3) uint8."""
+        return FrameFile(self._path("frames.bin"), self.format.frame_shape, self.length)
 
     def steps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Actions (N, 7), proprio (N, 8), taught (N,) bool."""

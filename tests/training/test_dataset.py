@@ -28,6 +28,7 @@ from training.demonstrations import (
     read_demonstrations,
 )
 from training.demonstrations.orientation import ImageOrientation
+from training.frame_file import FrameFile
 from training.labels import SubstepLabels
 from training.paraphrases import MOTIONS, Paraphrases, held_out_wordings, training_wordings
 from training.store import DemonstrationStore, StoredEpisode, StoreError, StoreFormat
@@ -84,6 +85,18 @@ def test_the_store_holds_what_the_demonstrations_hold(store):
     np.testing.assert_allclose(proprio, np.concatenate([demo.proprio for demo in DEMOS]))
     expected = np.concatenate([np.stack([d.frames[c] for c in FORMAT.cameras], axis=1) for d in DEMOS])
     assert taught.all() and np.array_equal(store.frames(), expected)
+
+
+def test_a_file_of_frames_that_was_cut_short_is_noticed(tmp_path: Path):
+    path = tmp_path / "frames.bin"
+    path.write_bytes(bytes(range(24)))
+    frames = FrameFile(path, (2, 3), 4)
+    assert frames[3].tolist() == [[18, 19, 20], [21, 22, 23]]
+    with pytest.raises(IndexError, match="frame 4 of .*frames.bin, which has 4"):
+        frames[4]
+    path.write_bytes(bytes(20))
+    with pytest.raises(OSError, match="ends in frame 3, expected 4 frames"):
+        frames[3]
 
 
 def test_a_store_is_extended_and_not_built_again(store):
