@@ -7,13 +7,15 @@ with any number of workers, and ends in the same files: LIBERO's HDF5 layout, su
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import json
 import multiprocessing
 import os
 import queue
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,9 +37,11 @@ from training.labels import LABELS_FILE, SubstepLabels
 from training.recording import draw_start, record_episode
 from training.recording_files import labels_of, load_recording, save_recording, task_file, write_task_file
 from training.splits import SPLITS
+from training.workers import end_with_parent, started_manager
 
 DEFAULT_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
 SETTINGS_FILE = "collection.json"
+LOCK_FILE = ".lock"
 PLANS_FILE = "APD_plans.json"
 VARIATIONS = ("widened", "noise", "disturbance", "novice", "missed_grasp", "split")  # what the command line varies
 
@@ -176,6 +180,22 @@ def write_labels(out: Path, settings: CollectionSettings) -> None:
     write_library(out / PLANS_FILE, plans)
 
 
+@contextlib.contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """Makes the folder and keeps other collections out of it: they would take these episodes for their own.
+
+    Raises:
+        ValueError: another one is at work there.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / LOCK_FILE).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"another collection is at work in {out}: wait for it, or take another folder") from error
+        yield
+
+
 def claim(out: Path, settings: CollectionSettings) -> None:
     """Keep the settings with the data; only how many demonstrations there are may change later.
 
@@ -187,15 +207,15 @@ def claim(out: Path, settings: CollectionSettings) -> None:
         before = parse(CollectionSettings, json.loads(path.read_text()), str(path))
         if before != replace(settings, per_task=before.per_task, attempts=before.attempts):
             raise ValueError(f"{out} was collected with {before}: take another folder, or the same settings")
-    out.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(dump(settings), indent=2) + "\n")
 
 
 def collect(jobs: Sequence[TaskJob], workers: int) -> list[TaskOutcome]:
     """Collect tasks in ``workers`` processes with a progress bar."""
     context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
     outcomes: list[TaskOutcome] = []
-    with context.Manager() as manager, ProcessPoolExecutor(workers, mp_context=context) as pool, _progress_bar() as bar:
+    with started_manager() as manager, pool, _progress_bar() as bar:
         kept = manager.Queue()
         shown = bar.add_task("demonstrations", total=sum(job.settings.per_task for job in jobs))
         pending: set[Future[TaskOutcome]] = {pool.submit(collect_task, job, kept) for job in jobs}
@@ -245,9 +265,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             plan_of(job.task)
         if settings.variation.novice:
             check_novice(settings.variation.novice)  # one that cannot be had is noticed before anything is written
-        claim(options.out, settings)
-        outcomes = collect(jobs, options.workers)
-        write_labels(options.out, settings)
+        with alone_in(options.out):
+            claim(options.out, settings)
+            outcomes = collect(jobs, options.workers)
+            write_labels(options.out, settings)
     except (ValueError, OSError) as error:
         print(f"collect: {error}", file=sys.stderr)
         return 1

@@ -31,6 +31,7 @@ from substep_policy.preprocessing import resize
 from training.demonstrations import Demonstration, DemonstrationError, ReadReport
 from training.demonstrations.demonstration import episode_key
 from training.frame_file import FrameFile
+from training.workers import end_with_parent
 
 log = logging.getLogger(__name__)
 Item, Result = TypeVar("Item"), TypeVar("Result")
@@ -122,7 +123,8 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], work
     if workers == 0:
         yield from map(function, items)
         return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as executor:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as executor:
         yield from executor.map(function, items)
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -15,7 +19,8 @@ from hypothesis import strategies as st
 from substep_planner.plan import read_library
 from substep_policy.chunk import Chunk
 from substep_policy.observation import Observation
-from training.collect import CollectionSettings, TaskJob, claim, collect_task, main
+from tests.processes import ProcessUnderTest
+from training.collect import CollectionSettings, TaskJob, alone_in, claim, collect_task, main
 from training.completion.frames import main as frames_main
 from training.completion.frames import read_shown
 from training.demonstrations import DemonstrationError, LiberoHdf5Source, ReadReport, read_demonstrations
@@ -37,6 +42,13 @@ def collected(tmp_path_factory) -> Path:
     options = ["--suites", "libero_goal", "--tasks", "8", "--per-task", "1", "--workers", "1", "--disturbance", "0.02"]
     assert main(["--out", str(out), *options]) == 0
     return out
+
+
+def wait_until(is_so: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 120.0
+    while not is_so():
+        assert time.monotonic() < deadline, f"{what} did not come"
+        time.sleep(0.05)
 
 
 def content(file: Path) -> dict[str, np.ndarray]:
@@ -125,6 +137,26 @@ def test_actions_that_do_not_give_the_recorded_motion_are_noticed(collected: Pat
 def test_a_folder_of_other_settings_is_left_alone(collected: Path, capsys):
     assert main(["--out", str(collected), "--suites", "libero_goal", "--tasks", "8", "--seed", "9"]) == 1
     assert "was collected with" in capsys.readouterr().err
+
+
+def test_a_second_collection_in_the_same_folder_is_refused(tmp_path: Path, capsys):
+    with alone_in(tmp_path):
+        assert main(["--out", str(tmp_path), "--suites", "libero_goal", "--tasks", "8"]) == 1
+    assert "another collection is at work in" in capsys.readouterr().err
+    with alone_in(tmp_path):
+        pass
+
+
+def test_nothing_goes_on_when_the_command_is_killed(tmp_path: Path):
+    options = ["--suites", "libero_object", "--tasks", "0", "--per-task", "1000", "--workers", "1"]
+    command = [sys.executable, "-m", "training.collect", "--out", str(tmp_path / "data"), *options]
+    process = ProcessUnderTest(command, tmp_path / "collect.log")
+    try:
+        wait_until(lambda: any((tmp_path / "data").rglob("*.npz")), "a demonstration")
+        process.send(signal.SIGKILL)
+        wait_until(lambda: not process.family(), "the end of the workers")
+    finally:
+        process.close()
 
 
 def test_a_collection_may_grow(tmp_path: Path):

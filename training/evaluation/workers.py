@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from training.evaluation.episodes import Job
+from training.workers import end_with_parent, started_manager
 
 JOBS_PER_PROCESS = 10  # then a fresh one: every simulated world leaves some memory behind in MuJoCo and robosuite
 POLL = 0.3  # s
@@ -32,7 +33,7 @@ def play(jobs: Sequence[Job], folder: Path, workers: int, finished: Callable[[Re
     """
     context = multiprocessing.get_context("spawn")
     size = workers * JOBS_PER_PROCESS
-    with context.Manager() as manager:
+    with started_manager() as manager:
         line = Line(manager.Queue(), manager.Event())
         for batch in (jobs[first : first + size] for first in range(0, len(jobs), size)):
             with ProcessPoolExecutor(min(workers, len(batch)), mp_context=context, initializer=_prepare) as pool:
@@ -107,6 +108,7 @@ def _prepare() -> None:
 
     import torch
 
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
