@@ -168,6 +168,22 @@ def test_the_worlds_success_ends_the_task_in_mid_chunk():
     assert ended(log) == [("eos", 12), ("goal reached", 3)] and log.completed(True) == 2
 
 
+def test_an_eos_that_vision_denies_leads_to_another_attempt():
+    seen_at = (20, 60)
+    result, log = carry_out(
+        Puppet(length=12), rule="eos_unless_denied", done=lambda step, index: step >= seen_at[index], retries=2
+    )
+    assert ended(log) == [("eos", 30), ("tried again", 12), ("eos", 18), ("eos", 12)]
+    assert [event.text for event in log.events] == [
+        "started",
+        "retry: eos denied by vision",
+        "advanced: eos",
+        "retry from picking up: eos denied by vision",
+        "advanced: eos",
+        "advanced: eos",
+    ]
+
+
 def test_a_substep_that_is_begun_again_from_picking_up_counts_once():
     result, log = carry_out(NeverPlacing(), retries=1, substep_timeout=20)
     assert ended(log) == [("eos", 12), ("tried again", 20), ("eos", 18), ("substep_timeout", 20)]
@@ -181,13 +197,12 @@ def test_a_substep_that_is_begun_again_from_picking_up_counts_once():
         ("vision", 7, [("vision", 7), ("vision", 23)]),
         ("either", 7, [("vision", 7), ("eos", 12)]),
         ("either", 30, [("eos", 12), ("eos", 12)]),
-        ("eos_unless_denied", 7, [("eos", 12), ("eos", 30)]),
+        ("eos_unless_denied", 7, [("eos", 12), ("eos denied by vision, and no retry left", 12)]),
         ("eos_then_vision", 7, [("eos confirmed by vision", 12), ("eos confirmed by vision", 18)]),
     ],
 )
 def test_rules_that_look(rule: str, seen_at: int, expected: list[tuple[str, int]]):
-    """The second substep's effect is seen from step 30 on; an EOS that is not heeded begins the substep again,
-    after backing off."""
+    """The second substep's effect is seen from step 30 on; an EOS that is not heeded begins the substep again."""
     result, log = carry_out(
         Puppet(length=12), rule=rule, done=lambda step, index: step >= (seen_at if index == 0 else 30)
     )

@@ -154,7 +154,7 @@ def test_the_graph_is_asked_for_the_same_episode(tmp_path: Path):
         horizon=77,
         substep_timeout=66,
         retries=0,
-        switching=SwitchSettings(confirm_steps=9, denial_threshold=0.3, denials=2),
+        switching=SwitchSettings(confirm_steps=9, denial_threshold=0.3),
         completion=CompletionChoice(scorer="open_clip", threshold=0.4),
     )
     content = node_parameters(settings, KEY)
@@ -173,7 +173,7 @@ def test_the_graph_is_asked_for_the_same_episode(tmp_path: Path):
     assert set(told) <= set(declared), "the planner knows these parameters"
     assert all(type(told[name]) is type(declared[name]) for name in told)
     assert (told["switch_rule"], told["substep_timeout"], told["retries"]) == ("eos", 66, 0)
-    assert (told["confirm_steps"], told["denial_threshold"], told["denials"]) == (9, 0.3, 2)
+    assert (told["confirm_steps"], told["denial_threshold"]) == (9, 0.3)
 
 
 def test_the_graph_tells_the_other_tasks_instruction(tmp_path: Path):

@@ -299,6 +299,12 @@ class SubstepManager:
         if decision.verdict is Verdict.REISSUE:
             self._attempt += 1
             return self._publish(f"issued again: {decision.reason}")
+        if decision.verdict is Verdict.RETRY:
+            place = len(self._done)
+            if self._retries[place] == self._settings.recovery.retries:
+                return self._advance(f"{decision.reason}, and no retry left")
+            self._retries[place] += 1
+            return self._retry(decision.reason)
         return []
 
     def _advance(self, reason: str) -> list[Command]:

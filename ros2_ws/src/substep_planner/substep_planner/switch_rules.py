@@ -1,7 +1,8 @@
 """When a substep is over: rules that weigh the policy's EOS against what the completion scorer sees.
 
 An EOS that was played out leaves the bridge waiting for another substep or another attempt, so every rule answers it
-with ``ADVANCE``, with ``REISSUE`` (the same substep again), or stays for a moment until a frame has been scored.
+with ``ADVANCE``, with ``REISSUE`` (the same substep again), with ``RETRY`` (it failed), or stays for a moment until a
+frame has been scored.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class Verdict(Enum):
     STAY = "stay"
     ADVANCE = "advance"
     REISSUE = "reissue"
+    RETRY = "retry"  # the substep failed and is to be tried again; where no retry is left, ADVANCE
 
 
 @dataclass(frozen=True)
@@ -158,15 +160,13 @@ class EosThenVisionRule:
 
 @dataclass
 class EosUnlessDeniedRule(EosRule):
-    """An EOS, unless the frame after it scores below ``denial_threshold``: then the substep surely is not done.
+    """An EOS, unless the frame after it scores below ``denial_threshold``: then the substep has surely failed.
 
     One frame is enough, and the bar is far lower than that of a completion: a policy that says it is done mostly is.
-    After ``denials`` of them, counted until the substep is retried, its word stands, so that a scorer that does not see
-    what was done stops nothing.
+    When all retries are used up its word stands, so that a scorer that does not see what was done stops nothing.
     """
 
     denial_threshold: float
-    denials: int
     uses_vision: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
@@ -175,7 +175,6 @@ class EosUnlessDeniedRule(EosRule):
     def begin(self) -> None:
         self._seen: FrameScored | None = None
         self._awaited: tuple[int, float] | None = None  # stamp of the frame that the world waits for, and since when
-        self._denied = 0
 
     def on_eos(self, stamp: int, step: int, now: float) -> Decision:
         self._awaited = (stamp, now)
@@ -195,12 +194,8 @@ class EosUnlessDeniedRule(EosRule):
         if self._awaited is None or frame.stamp < self._awaited[0]:
             return STAY
         self._awaited = None
-        if frame.similarity >= self.denial_threshold:
-            return Decision(Verdict.ADVANCE, "eos")
-        if self._denied == self.denials:
-            return Decision(Verdict.ADVANCE, "eos, however often denied")
-        self._denied += 1
-        return Decision(Verdict.REISSUE, "eos denied by vision")
+        is_denied = frame.similarity < self.denial_threshold
+        return Decision(Verdict.RETRY, "eos denied by vision") if is_denied else Decision(Verdict.ADVANCE, "eos")
 
 
 @configuration
@@ -219,12 +214,6 @@ class SwitchSettings:
         le=1.0,
         description="eos_unless_denied: score below which a frame shows that the substep is not done; the default is "
         "for the compact scorer's probability",
-    )
-    denials: int = Field(
-        default=8,
-        ge=1,
-        le=10_000,
-        description="eos_unless_denied: of a substep, until it is retried, after which its EOS stands",
     )
 
 
@@ -249,5 +238,5 @@ def make_switch_rule(name: str, settings: SwitchSettings = DEFAULTS) -> SwitchRu
     if name == "eos_then_vision":
         return EosThenVisionRule(settings.confirm_steps)
     if name == "eos_unless_denied":
-        return EosUnlessDeniedRule(settings.denial_threshold, settings.denials)
+        return EosUnlessDeniedRule(settings.denial_threshold)
     raise ValueError(f"unknown switch rule {name!r}, expected one of {', '.join(SWITCH_RULES)}")
