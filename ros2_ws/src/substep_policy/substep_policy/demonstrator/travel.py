@@ -16,6 +16,7 @@ from substep_policy.demonstrator.obstacles import Obstacle
 
 _CLEARANCE = 0.015
 _CARRYING_CLEARANCE = 0.035  # who learns from this stays within centimetres of it, and what is knocked over stays so
+_NEAR = 0.06  # m from above the goal within which the smaller clearance must do, for a drawer has little room
 _SAMPLE = 0.02
 _FINGER_RADIUS = 0.035
 _PALM_REACH = 0.065  # of the discs along the palm's width
@@ -52,13 +53,13 @@ class Traveller:
         self, hand: Pose, goal: Pose, obstacles: list[Obstacle], load: Load | None = None, funnel: Funnel | None = None
     ) -> Pose:
         """Where to servo to next on the way to ``goal``; it is the goal itself once the hand is right above it."""
-        clearance = _CLEARANCE if load is None else _CARRYING_CLEARANCE
+        clearance = _CLEARANCE if load is None else _CARRYING_CLEARANCE  # on the way, not at its end
         load, funnel = load or Load(), funnel or Funnel()
         way = goal.position[:2] - hand.position[:2]
         distance = float(np.linalg.norm(way))
         height = goal.position[2] + min(funnel.height, funnel.slope * max(0.0, distance - funnel.width))
         along, needed = _profile(hand, goal, obstacles, load, clearance)
-        committed = distance < _COMMITTED and hand.position[2] < needed[-1] - clearance - 0.01
+        committed = distance < _COMMITTED and hand.position[2] < needed[-1] - _CLEARANCE - 0.01
         if distance <= funnel.width or committed:
             self._climbs_from = None
             return Pose(np.array([*goal.position[:2], height]), goal.rotation)
@@ -89,7 +90,8 @@ def _profile(
         return along, np.full(len(along), -np.inf)
     centres = np.array([obstacle.box.position[:2] for obstacle in obstacles])
     halves = np.array([obstacle.box.world_half_size[:2] for obstacle in obstacles])
-    tops = np.array([obstacle.box.top for obstacle in obstacles]) + clearance
+    spare = np.where(distance - along > _NEAR, clearance, _CLEARANCE)
+    tops = np.array([obstacle.box.top for obstacle in obstacles]) + spare[:, None]
     palm = [side * _PALM_REACH * each.rotation[:2, 0] for each in (hand, goal) for side in (-1, 0, 1)]
     discs = np.stack([points + offset for offset in (load.offset, np.zeros(2), *palm)])
     gaps = np.linalg.norm(np.maximum(np.abs(discs[:, :, None] - centres) - halves, 0), axis=-1)
