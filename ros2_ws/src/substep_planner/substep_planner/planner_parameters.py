@@ -64,21 +64,32 @@ def declare(parameters: NodeParameters, registry: PlannerRegistry) -> None:
     parameters.declare("switch_rule", "eos", "what ends a substep", choices=SWITCH_RULES)
     for option in options_of(SwitchSettings):
         parameters.declare(option.name, option.default, option.description, bounds=option.bounds)
-    parameters.declare("substep_timeout", 400, "control steps after which a substep is given up", bounds=(1, 1_000_000))
-    parameters.declare("retries", 1, "times that a timed-out substep is issued again", bounds=(0, 100))
-    parameters.declare("replans", 1, "times that the rest of a task is planned again", bounds=(0, 100))
+    default = ManagerSettings()
     parameters.declare(
-        "planning_timeout", 120.0, "s of wall time that the decomposers may take together", bounds=(0.1, 86_400.0)
+        "substep_timeout",
+        default.substep_timeout,
+        "control steps after which a substep is given up",
+        bounds=(1, 1_000_000),
+    )
+    parameters.declare("retries", default.recovery.retries, "of a substep that failed", bounds=(0, 100))
+    parameters.declare(
+        "replans", default.recovery.replans, "times that the rest of a task is planned again", bounds=(0, 100)
+    )
+    parameters.declare(
+        "planning_timeout",
+        default.planning_timeout,
+        "s of wall time that the decomposers may take together",
+        bounds=(0.1, 86_400.0),
     )
     parameters.declare(
         "bridge_silence",
-        10.0,
+        default.silence.bridge,
         "s of wall time without a sign of the bridge after which a task is aborted",
         bounds=(0.1, 86_400.0),
     )
     parameters.declare(
         "policy_silence",
-        30.0,
+        default.silence.policy,
         "s of wall time without a chunk after which a task is aborted; longer than the slowest inference",
         bounds=(0.1, 86_400.0),
     )

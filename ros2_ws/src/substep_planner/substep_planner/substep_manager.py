@@ -50,7 +50,7 @@ class ManagerSettings:
         recovery: what a timeout leads to.
     """
 
-    substep_timeout: int = 400
+    substep_timeout: int = 200
     planning_timeout: float = 120.0
     silence: SilenceLimits = field(default_factory=SilenceLimits)
     recovery: RecoveryLadder = field(default_factory=RecoveryLadder)
