@@ -65,6 +65,20 @@ def test_a_bumped_object_is_followed(simulation: Simulation) -> None:
     assert reasons(result) == [EOS] and "alphabet_soup_1" in simulation.scene().grasped
 
 
+def test_what_is_carried_clears_a_rim_by_centimetres_so_that_who_learns_from_it_may_be_off_by_one(simulation) -> None:
+    gaps = []
+
+    def measure(*_: object) -> None:
+        scene = simulation.scene()
+        can, basket = scene.objects["alphabet_soup_1"], scene.objects["basket_1"]
+        over_the_rim = 0.085 < np.linalg.norm(can.position[:2] - basket.position[:2]) < 0.13
+        if over_the_rim and "alphabet_soup_1" in scene.grasped:
+            gaps.append(can.position[2] + can.lower[2] - basket.position[2] - basket.upper[2])
+
+    run_episode(simulation, Demonstrator(), [PICK, PLACE], on_step=measure)
+    assert gaps and min(gaps) > 0.025
+
+
 def test_placing_what_is_not_in_the_hand_picks_it_up_first(simulation: Simulation) -> None:
     result = run_episode(simulation, Demonstrator(), [PLACE])
     assert reasons(result) == [EOS] and result.success
