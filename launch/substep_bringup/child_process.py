@@ -48,7 +48,7 @@ class ChildProcess:
                 stderr=log,
                 env={**os.environ, **spec.environment},
                 start_new_session=True,
-                preexec_fn=_die_with_parent(),
+                preexec_fn=die_with_parent(),
             )
         self.descriptor = os.pidfd_open(self._popen.pid)  # becomes readable when the process ends
 
@@ -107,7 +107,7 @@ def describe_exit(exit_code: int) -> str:
     return f"was ended by {signal.Signals(-exit_code).name}"
 
 
-def _die_with_parent() -> Callable[[], None]:
+def die_with_parent() -> Callable[[], None]:
     """To be called in the child between fork and exec; the setting survives exec."""
     libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getpid()

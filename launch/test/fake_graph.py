@@ -117,7 +117,9 @@ class Planner(LifecycleNode):
             )
             event = "advanced: eos" if index else "started"
             goal.publish_feedback(
-                ExecuteTask.Feedback(plan_id="p", plan_source="fake", plan=plan, substep_index=index, event=event)
+                ExecuteTask.Feedback(
+                    plan_id="p", plan_source="fake", plan=plan, substep_index=index, substeps_done=index, event=event
+                )
             )
             if self.fault == "abort":
                 goal.abort()

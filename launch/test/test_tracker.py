@@ -37,9 +37,17 @@ def tracker(clock) -> RunTracker:
     return RunTracker(clock)
 
 
-def feedback(index: int, event: str, plan_id: str = "a", attempt: int = 0) -> ExecuteTask.Feedback:
+def feedback(
+    index: int, event: str, plan_id: str = "a", attempt: int = 0, done: int | None = None
+) -> ExecuteTask.Feedback:
     return ExecuteTask.Feedback(
-        plan_id=plan_id, plan_source="library", plan=PLAN, substep_index=index, attempt=attempt, event=event
+        plan_id=plan_id,
+        plan_source="library",
+        plan=PLAN,
+        substep_index=index,
+        substeps_done=index if done is None else done,
+        attempt=attempt,
+        event=event,
     )
 
 
@@ -97,7 +105,7 @@ def test_a_result_that_overtakes_the_feedback_is_noticed(tracker):
     tracker.hear_feedback(feedback(1, "advanced: eos"))
     assert tracker.has_heard(1, 2)
     assert tracker.has_heard(2, 2)
-    tracker.hear_feedback(feedback(0, "replanned by rules", plan_id="a.1"))
+    tracker.hear_feedback(feedback(0, "replanned by rules", plan_id="a.1", done=1))
     assert not tracker.has_heard(2, 3)  # the new plan's first substep is the task's second
 
 
@@ -117,13 +125,13 @@ def test_retries_are_attempts_of_one_substep_and_a_new_plan_begins_anew(tracker)
 def test_what_is_begun_again_is_not_done(tracker):
     tracker.hear_feedback(feedback(0, "started"))
     tracker.hear_feedback(feedback(1, "advanced: eos"))
-    tracker.hear_feedback(feedback(0, "retry from picking up: timeout", plan_id="a.1", attempt=1))
+    tracker.hear_feedback(feedback(0, "retry from picking up: timeout", plan_id="a.1"))
     assert not tracker.has_heard(1, 2)
     tracker.hear_feedback(feedback(1, "advanced: eos", plan_id="a.1"))
     assert tracker.has_heard(1, 2)
     records = tracker.history().substeps
-    assert [(record.ended, record.undone) for record in records] == [
-        ("eos", True), ("tried again", False), ("eos", False), ("", False),
+    assert [(record.place, record.attempts, record.ended, record.undone) for record in records] == [
+        (0, 1, "eos", True), (1, 1, "tried again", False), (0, 1, "eos", False), (1, 1, "", False),
     ]  # fmt: skip
 
 

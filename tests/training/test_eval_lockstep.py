@@ -17,6 +17,7 @@ from substep_planner.substep_manager import ManagerSettings
 from substep_planner.switch_rules import make_switch_rule
 from substep_policy.chunk import NO_EOS, Chunk
 from substep_policy.observation import Observation
+from substep_policy.policy_session import StuckSettings
 from substep_policy.scene import SceneState
 from training.evaluation.lockstep import LockstepTask, TaskResult, TaskSettings
 from training.evaluation.substep_log import MISSED_AFTER, SubstepLog
@@ -141,7 +142,9 @@ def carry_out(
     log = SubstepLog(effects or Effects(pick=5, place=20))
     scorer = FrameScorer(Steps(done), WatchSettings(frames=1, rate=20.0)) if done else None
     recovery = RecoveryLadder(limits.pop("retries", 0), limits.pop("replans", 0))
-    settings = TaskSettings((Shelf(),), manager=ManagerSettings(recovery=recovery, **limits), cameras=("eye",))
+    stuck = StuckSettings(back_off_steps=limits.pop("back_off_steps", 6))
+    manager = ManagerSettings(recovery=recovery, **limits)
+    settings = TaskSettings((Shelf(),), manager=manager, cameras=("eye",), stuck=stuck)
     task = LockstepTask(world, world.observe(), policy, make_switch_rule(rule), settings, scorer, (log,))
     result = task.run()
     log.finish("goal reached" if result.success else result.finish.code.name.lower(), result.success)
@@ -182,6 +185,11 @@ def test_an_eos_that_vision_denies_leads_to_another_attempt():
         "advanced: eos",
         "advanced: eos",
     ]
+
+
+def test_without_backing_off_another_attempt_begins_where_it_is():
+    _, log = carry_out(NeverPlacing(), retries=1, substep_timeout=20, back_off_steps=0)
+    assert ended(log) == [("eos", 12), ("tried again", 20), ("eos", 12), ("substep_timeout", 20)]
 
 
 def test_a_substep_that_is_begun_again_from_picking_up_counts_once():

@@ -17,9 +17,13 @@ from substep_bringup.exit_codes import ExitCode
 from substep_bringup.graph import GraphConfig
 from substep_bringup.session.summary import Outcome, summarise
 from substep_bringup.session.tracker import Event, History, SubstepRecord
-from substep_planner.planner_parameters import PlannerRegistry, declare
+from substep_planner import planner_parameters
+from substep_planner.planner_parameters import PlannerRegistry
+from substep_planner.recovery import RecoveryLadder
 from substep_planner.switch_rules import SwitchSettings
+from substep_policy import policy_node
 from substep_policy.observation import Observation
+from substep_policy.policy_session import StuckSettings
 from training.evaluation.actors import Replay, recorded_actions
 from training.evaluation.episodes import EpisodeKey, jobs, planned
 from training.evaluation.evaluate import PRESETS, main
@@ -137,6 +141,16 @@ def test_wordings_are_held_out_and_change_with_the_episode():
     assert held_out_wording("wiggle", 0) == "wiggle"
 
 
+def test_open_loop_is_left_alone_and_whole_tasks_have_all_the_time():
+    settings = EpisodeSettings(policy="compact", horizon=500, stuck=StuckSettings(gripper_patience=3, back_off_steps=2))
+    assert settings.help_for(PROBES["policy"]) == settings.stuck
+    assert settings.help_for(PROBES["replay"]) == StuckSettings(gripper_patience=-1, back_off_steps=0)
+    assert settings.limits(PROBES["policy"]).substep_timeout == settings.substep_timeout
+    for probe in ("replay", "whole_task"):
+        limits = settings.limits(PROBES[probe])
+        assert limits.substep_timeout > 500 and limits.recovery == RecoveryLadder(0, 0)
+
+
 # --- through the graph ---
 
 
@@ -155,6 +169,7 @@ def test_the_graph_is_asked_for_the_same_episode(tmp_path: Path):
         substep_timeout=66,
         retries=0,
         switching=SwitchSettings(confirm_steps=9, denial_threshold=0.3),
+        stuck=StuckSettings(gripper_patience=3, back_off_steps=2),
         completion=CompletionChoice(scorer="open_clip", threshold=0.4),
     )
     content = node_parameters(settings, KEY)
@@ -167,11 +182,15 @@ def test_the_graph_is_asked_for_the_same_episode(tmp_path: Path):
     init_state, seed = episode_start(KEY.number)
     assert (config.suite, config.task, config.init_state, config.seed) == ("libero_object", 0, init_state, seed)
     assert (config.horizon, config.placement, config.task_text, config.video) == (77, "benchmark", "", False)
-    declared = Parameters()
-    declare(declared, PlannerRegistry())
+    declared = {"planner": Parameters(), "policy": Parameters()}
+    planner_parameters.declare(declared["planner"], PlannerRegistry())
+    policy_node.declare(declared["policy"])
+    for node, known in declared.items():
+        told = content[f"/**/{node}"]["ros__parameters"]
+        assert set(told) <= set(known), f"the {node} knows these parameters"
+        assert all(type(told[name]) is type(known[name]) for name in told)
+    assert (told["gripper_patience"], told["back_off_steps"]) == (3, 2)
     told = content["/**/planner"]["ros__parameters"]
-    assert set(told) <= set(declared), "the planner knows these parameters"
-    assert all(type(told[name]) is type(declared[name]) for name in told)
     assert (told["switch_rule"], told["substep_timeout"], told["retries"]) == ("eos", 66, 0)
     assert (told["confirm_steps"], told["denial_threshold"]) == (9, 0.3)
 
@@ -182,15 +201,17 @@ def test_the_graph_tells_the_other_tasks_instruction(tmp_path: Path):
     assert arguments[arguments.index("--task-text") + 1] == other_instruction("libero_object", 0)
     whole = EpisodeKey("libero_object", 0, "whole_task", "eos", "benchmark", 0)
     parameters = node_parameters(EpisodeSettings(policy="demonstrator"), whole)
-    assert parameters["/**/planner"]["ros__parameters"]["decomposers"] == ["whole_task"]
+    told = parameters["/**/planner"]["ros__parameters"]
+    assert told["decomposers"] == ["whole_task"]
+    assert (told["substep_timeout"], told["retries"], told["replans"]) == (1001, 0, 0)
     assert (planned_substeps(KEY), planned_substeps(whole)) == (2, 1)
 
 
 @pytest.mark.parametrize(("ended", "success", "completed"), [("goal reached", True, 2), ("episode_ended", False, 1)])
 def test_a_runs_summary_becomes_a_record_like_the_others(ended: str, success: bool, completed: int):
     substeps = (
-        SubstepRecord("a1", 0, "pick up the alphabet soup", "it is held", steps=44, ended="eos"),
-        SubstepRecord("a1", 1, "place the alphabet soup in the basket", "it is there", steps=56, ended=ended),
+        SubstepRecord("a1", 0, 0, "pick up the alphabet soup", "it is held", steps=44, ended="eos"),
+        SubstepRecord("a1", 1, 1, "place the alphabet soup in the basket", "it is there", steps=56, ended=ended),
     )
     history = History(
         status=None,

@@ -158,7 +158,7 @@ def _add_settings(group) -> None:
     group.add_argument("--through", choices=("process", "graph"), help="one process, or the ROS graph (process)")
     group.add_argument("--horizon", type=int, help=f"control steps of an episode ({default.horizon})")
     group.add_argument("--substep-timeout", type=int, help=f"control steps ({default.substep_timeout})")
-    group.add_argument("--retries", type=int, help=f"of a substep that timed out ({default.retries})")
+    group.add_argument("--retries", type=int, help=f"of a substep that failed ({default.retries})")
     group.add_argument("--replans", type=int, help=f"of the rest of a task ({default.replans})")
     group.add_argument("--eos-threshold", type=float, help="probability that ends a substep (the checkpoint's own)")
     group.add_argument("--image-size", nargs=2, type=int, metavar=("H", "W"), help="pixels (128 128)")

@@ -138,12 +138,12 @@ def _substeps(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
     for group, members in _split(list(records), "rule", "placement", "suite", "task"):
         found: dict[tuple[int, str], list[dict]] = {}
         for record in members:
-            for substep in record["substeps"]:
-                if "." not in substep["plan_id"]:  # later plans hold what remained of the first
-                    found.setdefault((substep["index"], substep["instruction"]), []).append(substep)
-        for (index, instruction), substeps in sorted(found.items()):
+            last = {(substep["place"], substep["instruction"]): substep for substep in record["substeps"]}
+            for place, substep in last.items():  # of several tries the last one counts
+                found.setdefault(place, []).append(substep)
+        for (place, instruction), substeps in sorted(found.items()):
             yield group | {
-                "index": index,
+                "index": place,
                 "instruction": instruction,
                 "reached": len(substeps),
                 "of": len(members),

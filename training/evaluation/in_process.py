@@ -19,11 +19,8 @@ from substep_planner.completion.registry import CompletionSettings, load_scorer
 from substep_planner.completion.scorer import CompletionScorer
 from substep_planner.completion.watcher import WatchSettings
 from substep_planner.decomposers.registry import DecomposerSettings, load_decomposers
-from substep_planner.recovery import RecoveryLadder
-from substep_planner.substep_manager import ManagerSettings
 from substep_planner.switch_rules import SwitchRule, make_switch_rule
 from substep_policy.policy import Policy
-from substep_policy.policy_session import OFF, StuckSettings
 from substep_policy.registry import POLICIES, PolicySettings
 from training.collect import plan_of
 from training.evaluation.actors import Replay, Retold, demonstrated_actions, recorded_actions
@@ -84,9 +81,9 @@ class InProcessPlayer:
             TaskSettings(
                 decomposers=load_decomposers(probe.decomposers, DecomposerSettings()),
                 instruction=instruction_told(probe.told, key.suite, key.task, key.number),
-                manager=self._manager(probe),
+                manager=self._settings.limits(probe),
                 cameras=() if actor.requires_scene else self._settings.cameras,
-                stuck=self._stuck(probe),
+                stuck=self._settings.help_for(probe),
             ),
             self._frame_scorer(rule),
             (log, film) if film else (log,),
@@ -130,15 +127,6 @@ class InProcessPlayer:
         if probe.actor is Actor.REPLAY:
             return Replay(self._recording)
         return self._policy if probe.words is as_planned else Retold(self._policy, probe.words, number)
-
-    def _manager(self, probe: TaskProbe) -> ManagerSettings:
-        if probe.actor is Actor.REPLAY:  # ends by itself, and is not to begin again
-            return ManagerSettings(self._settings.horizon + 1, recovery=RecoveryLadder(0, 0))
-        return self._settings.manager
-
-    def _stuck(self, probe: TaskProbe) -> StuckSettings:
-        is_open_loop = probe.actor is Actor.REPLAY
-        return StuckSettings(gripper_patience=OFF, back_off_steps=0) if is_open_loop else self._settings.stuck
 
     def _frame_scorer(self, rule: SwitchRule) -> FrameScorer | None:
         if not rule.uses_vision:

@@ -43,7 +43,7 @@ from substep_planner.task_events import (
 from substep_policy.observation import Observation
 from substep_policy.policy import Policy
 from substep_policy.policy_session import PolicySession, StuckSettings
-from substep_policy.request_desk import RequestKey
+from substep_policy.request_desk import IssuedSubstep, RequestKey
 from training.evaluation.vision import FrameScorer
 
 EPISODE = 1  # a task is one episode of its world
@@ -176,8 +176,9 @@ class LockstepTask:
         seen = replace(self._observation, images=self._images(self._settings.cameras))
         begin = time.perf_counter()
         try:
-            told = self._active.substep.instruction, self._active.task
-            chunk = self._session.chunk(EPISODE, request.substep, *told, seen)
+            active = self._active
+            issued = IssuedSubstep(request.substep, active.substep.instruction, active.task, active.back_off)
+            chunk = self._session.chunk(EPISODE, issued, self._player.gripper, seen)
         except ValueError as error:  # as the policy node does: it says why, and the planner decides
             self._events.append(PolicyRefused(request.substep, str(error)))
             return
@@ -235,7 +236,7 @@ class LockstepTask:
 
     def _plan(self, request: MakePlan) -> PlanMade | PlanFailed:
         objects = frozenset(item.category for item in self._observation.scene.objects.values())
-        wanted = PlanRequest(request.instruction, request.suite, request.done, objects)
+        wanted = PlanRequest(request.instruction, request.suite, request.done, request.trouble, objects)
         try:
             return PlanMade(request, decompose(wanted, self._settings.decomposers).sourced)
         except PlanningError as error:

@@ -17,9 +17,9 @@ from substep_planner.recovery import RecoveryLadder
 from substep_planner.substep_manager import ManagerSettings
 from substep_planner.switch_rules import SWITCH_RULES, SwitchSettings, make_switch_rule
 from substep_policy.configuration import configuration
-from substep_policy.policy_session import StuckSettings
+from substep_policy.policy_session import OFF, StuckSettings
 from substep_policy.registry import POLICIES
-from training.evaluation.probes import PROBES
+from training.evaluation.probes import PROBES, WHOLE_TASK, Actor, TaskProbe
 from training.recording_files import task_file
 from training.splits import EVALUATION_INIT_STATES, EVALUATION_SEEDS
 
@@ -84,10 +84,16 @@ class EpisodeSettings:
     device: str = "auto"
     demonstrations: Path | None = None
 
-    @property
-    def manager(self) -> ManagerSettings:
-        """The planner's limits."""
+    def limits(self, probe: TaskProbe) -> ManagerSettings:
+        """The planner's. A plan that is the whole task in one has all the time there is, and nothing to go back to."""
+        if probe.decomposers == WHOLE_TASK:
+            return ManagerSettings(self.horizon + 1, recovery=RecoveryLadder(0, 0))
         return ManagerSettings(self.substep_timeout, recovery=RecoveryLadder(self.retries, self.replans))
+
+    def help_for(self, probe: TaskProbe) -> StuckSettings:
+        """``stuck``; none for what is played open loop."""
+        is_open_loop = probe.actor is Actor.REPLAY
+        return StuckSettings(gripper_patience=OFF, back_off_steps=0) if is_open_loop else self.stuck
 
 
 @configuration

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from substep_planner.task_events import Activate, Report
+from substep_planner.task_events import ADVANCED, RETRY, Activate, Report
 from substep_policy.observation import Observation
 from substep_policy.request_desk import SubstepKey
 from training.evaluation.effects import Effect, EffectFinder
 
 MISSED_AFTER = 60  # control steps (3 s) that an effect may hold before not advancing counts as a miss
-ADVANCED, RETRY = "advanced: ", "retry"
 ACTIVE = ""
 
 
@@ -19,6 +18,7 @@ class SubstepRecord:
     """One substep of one plan.
 
     Attributes:
+        place: in the whole task, how many substeps come before it.
         attempts: how often it was issued.
         steps: control steps that it was active.
         advanced: whether the switch rule left it for the next one.
@@ -32,6 +32,7 @@ class SubstepRecord:
 
     plan_id: str
     index: int
+    place: int
     instruction: str
     attempts: int = 1
     steps: int = 0
@@ -93,10 +94,9 @@ class SubstepLog:
         if self._active is not None:
             self._leave("tried again" if report.event.startswith(RETRY) else "replanned")
         instruction = report.plan[report.key.index].instruction
-        done = next((record for record in reversed(self.records) if record.advanced), None)
-        if done is not None and report.key.index == 0 and done.instruction == instruction:
-            done.undone = True
-        self.records.append(SubstepRecord(*place, instruction))
+        for record in self.records:
+            record.undone |= record.advanced and record.place >= report.done
+        self.records.append(SubstepRecord(*place, report.done, instruction))
         self.plan_length = max(self.plan_length, len(report.plan))
         self._began, self._holds = self._step, False
         self._effect = self._find(instruction)

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from libero_bridge.tasks import load_task
+from substep_bringup.child_process import die_with_parent
 from substep_bringup.exit_codes import ExitCode
 from substep_bringup.run_folder import RunFolder
 from substep_planner.completion.registry import NO_SCORER
@@ -23,12 +24,12 @@ from substep_planner.decomposers.base import PlanRequest
 from substep_planner.decomposers.fallback import decompose
 from substep_planner.decomposers.registry import DecomposerSettings, load_decomposers
 from substep_planner.switch_rules import make_switch_rule
+from substep_planner.task_events import ADVANCED
 from training.evaluation.episodes import EpisodeKey
 from training.evaluation.instructions import instruction_told
 from training.evaluation.probes import PROBES, Actor, TaskProbe
 from training.evaluation.records import record_of
 from training.evaluation.settings import EpisodeSettings, episode_start
-from training.evaluation.substep_log import ADVANCED
 
 RUNS_FOLDER = "runs"
 JUDGED = (ExitCode.SUCCESS, ExitCode.TASK_FAILED)
@@ -75,7 +76,10 @@ class GraphPlayer:
         environment = {name: value for name, value in os.environ.items() if name != "ROS_DOMAIN_ID"}
         with log.open("wb") as output:
             command = [sys.executable, "-m", "substep_bringup.sim", *arguments]
-            exit_code = subprocess.run(command, stdout=output, stderr=output, env=environment).returncode
+            ended = subprocess.run(
+                command, stdout=output, stderr=output, env=environment, preexec_fn=die_with_parent()
+            )
+        exit_code = ended.returncode
         if exit_code not in JUDGED:
             words = log.read_text(encoding="utf-8", errors="replace")[-LAST_WORDS:]
             raise GraphRunFailed(f"{' '.join(command)} ended with exit code {exit_code}:\n{words}")
@@ -106,13 +110,13 @@ def sim_arguments(settings: EpisodeSettings, key: EpisodeKey, runs: Path, parame
 
 def node_parameters(settings: EpisodeSettings, key: EpisodeKey) -> dict[str, Any]:
     """The content of a ROS parameter file with what no argument says."""
-    completion = settings.completion
+    completion, limits = settings.completion, settings.limits(_task_probe(key))
     planner = {
         "switch_rule": key.rule,
         **asdict(settings.switching),
-        "substep_timeout": settings.substep_timeout,
-        "retries": settings.retries,
-        "replans": settings.replans,
+        "substep_timeout": limits.substep_timeout,
+        "retries": limits.recovery.retries,
+        "replans": limits.recovery.replans,
         "decomposers": list(_task_probe(key).decomposers),
         "completion": completion.scorer if make_switch_rule(key.rule).uses_vision else NO_SCORER,
         "completion_model": completion.model,
@@ -133,7 +137,7 @@ def record_from_summary(key: EpisodeKey, summary: dict[str, Any]) -> dict[str, A
     texts = [event["text"] for event in summary["events"]]
     reasons = {text.removeprefix(ADVANCED) for text in texts if text.startswith(ADVANCED)}
     unknown = {"effect_after": None, "premature": None, "missed": None}
-    names = ("plan_id", "index", "instruction", "attempts", "steps", "ended", "undone")
+    names = ("plan_id", "index", "instruction", "attempts", "steps", "ended", "undone", "place")
     substeps = [
         {name: substep[name] for name in names} | {"advanced": substep["ended"] in reasons} | unknown
         for substep in summary["plan"]["substeps"]

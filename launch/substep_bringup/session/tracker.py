@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from substep_interfaces.action import ExecuteTask
 from substep_interfaces.msg import ActionChunk, ChunkReport, EpisodeStatus
 
+from substep_planner.task_events import ADVANCED, RETRY
+
 OUTCOMES = {
     ChunkReport.PLAYED: "played",
     ChunkReport.PLAYED_EOS: "played_eos",
@@ -19,7 +21,6 @@ OUTCOMES = {
 }
 CONCLUDING = (ChunkReport.PLAYED_EOS, ChunkReport.SUPERSEDED)
 NOT_KNOWN = -1.0
-ADVANCED, RETRY = "advanced: ", "retry"
 TRIED_AGAIN, REPLANNED = "tried again", "replanned"  # not done
 
 
@@ -28,6 +29,7 @@ class SubstepRecord:
     """One substep of one plan.
 
     Attributes:
+        place: in the whole task, how many substeps come before it.
         attempts: how often it was issued.
         steps: control steps of the chunks that were played for it.
         ended: why it was left: "eos", "vision", …; "" while it is active.
@@ -36,6 +38,7 @@ class SubstepRecord:
 
     plan_id: str
     index: int
+    place: int
     instruction: str
     expected_effect: str
     attempts: int = 1
@@ -279,11 +282,11 @@ class RunTracker:
         if self._active is not None:
             self._leave(TRIED_AGAIN if feedback.event.startswith(RETRY) else REPLANNED)
         step = feedback.plan[feedback.substep_index]
-        done = next((record for record in reversed(self._records.values()) if record.is_done), None)
-        if done is not None and feedback.substep_index == 0 and done.instruction == step.instruction:
-            done.undone = True
-        record = SubstepRecord(feedback.plan_id, feedback.substep_index, step.instruction, step.expected_effect)
-        self._records[feedback.plan_id, feedback.substep_index] = record
+        for record in self._records.values():
+            record.undone |= record.is_done and record.place >= feedback.substeps_done
+        key = feedback.plan_id, feedback.substep_index
+        record = SubstepRecord(*key, feedback.substeps_done, step.instruction, step.expected_effect)
+        self._records[key] = record
         self._active, self._active_since = record, self._step
         self._count, self._plan_source = len(feedback.plan), feedback.plan_source
         self._eos_probability = NOT_KNOWN

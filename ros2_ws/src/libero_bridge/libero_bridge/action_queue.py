@@ -11,11 +11,14 @@ GRIPPER_OPEN = -1.0
 
 
 class ActionQueue:
-    """Holds one chunk at a time. ``steps_played`` counts the actions taken out of the current or last one."""
+    """Holds one chunk at a time.
+
+    ``steps_played`` counts the actions taken out of the current or last one; ``gripper`` is as last commanded.
+    """
 
     def __init__(self) -> None:
         self._actions = np.zeros((0, ACTION_DIM), np.float32)
-        self._gripper = GRIPPER_OPEN
+        self.gripper = GRIPPER_OPEN
         self.steps_played = 0
 
     def __len__(self) -> int:
@@ -35,12 +38,12 @@ class ActionQueue:
             return self.hold_action()
         action = self._actions[self.steps_played]
         self.steps_played += 1
-        self._gripper = action[-1]
+        self.gripper = float(action[-1])
         return action
 
     def hold_action(self) -> np.ndarray:
         """(7,) no motion (zeros are a command: stay here), gripper as it was last commanded."""
-        return np.append(np.zeros(ACTION_DIM - 1), self._gripper).astype(np.float32)
+        return np.append(np.zeros(ACTION_DIM - 1), self.gripper).astype(np.float32)
 
     def drop(self) -> int:
         """Forgets what is queued; returns how many actions of the chunk were played."""

@@ -40,13 +40,15 @@ def answer_from_message(message: ActionChunk) -> Answer:
     )
 
 
-def request_to_message(request: RequestKey) -> ChunkRequest:
+def request_to_message(request: RequestKey, gripper: float) -> ChunkRequest:
+    """gripper: as last commanded."""
     return ChunkRequest(
         header=Header(stamp=to_time(request.stamp)),
         episode=request.episode,
         plan_id=request.substep.plan_id,
         substep_index=request.substep.index,
         attempt=request.substep.attempt,
+        gripper=gripper,
     )
 
 

@@ -227,7 +227,8 @@ class BridgeNode(LifecycleNode):
         self._publish_reports(reports)
 
     def _request(self) -> None:
-        self._requests.publish(request_to_message(self._player.request(self._observation.stamp)))
+        request = self._player.request(self._observation.stamp)
+        self._requests.publish(request_to_message(request, self._player.gripper))
         self._requested_at = time.monotonic()
 
     def _repeat_request(self) -> None:

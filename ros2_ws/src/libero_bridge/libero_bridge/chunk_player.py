@@ -77,6 +77,11 @@ class ChunkPlayer:
         return "waiting for a chunk"
 
     @property
+    def gripper(self) -> float:
+        """As last commanded: 1 closes, -1 opens."""
+        return self._queue.gripper
+
+    @property
     def may_step(self) -> bool:
         """In lockstep: there is an action to play, or a hold step that gives the policy a fresh observation."""
         return bool(len(self._queue)) or (self._owes_hold and self._can_request)

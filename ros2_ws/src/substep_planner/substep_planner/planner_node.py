@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import traceback
 import uuid
+from dataclasses import replace
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
@@ -32,7 +33,6 @@ from substep_planner.decomposers.base import PlanRequest, SourcedPlan
 from substep_planner.decomposers.fallback import Decomposition, decompose
 from substep_planner.errors import ErrorCode, PlanningError
 from substep_planner.picture import NewestPicture
-from substep_planner.plan import Substep
 from substep_planner.planner_parameters import PlannerRegistry
 from substep_planner.substep_manager import SubstepManager
 from substep_planner.task_desk import TaskDesk
@@ -272,12 +272,13 @@ class PlannerNode(LifecycleNode):
     # --- plans ---
 
     def _make_plan(self, request: MakePlan) -> SourcedPlan:
-        return self._decompose(request.instruction, request.suite, request.done)
+        return self._decompose(PlanRequest(request.instruction, request.suite, request.done, request.trouble))
 
-    def _decompose(self, instruction: str, suite: str, done: tuple[Substep, ...] = ()) -> SourcedPlan:
+    def _decompose(self, request: PlanRequest) -> SourcedPlan:
+        """With what there is to see now."""
         objects = planner_messages.categories_in_scene(self._scene)
         picture = self._picture.newest(PICTURE_WAIT) if self._settings.wants_picture else None
-        result = decompose(PlanRequest(instruction, suite, done, objects, picture), self._settings.decomposers)
+        result = decompose(replace(request, objects=objects, image=picture), self._settings.decomposers)
         for remark in result.remarks:
             self.get_logger().warning(f"plan by {result.sourced.source}: {remark}")
         self._last_plan = result
@@ -289,7 +290,7 @@ class PlannerNode(LifecycleNode):
             if not self._is_active:
                 raise PlanningError(ErrorCode.NOT_ACTIVE, "the planner is not active")
             suite = self._episode.suite if self._episode is not None else ""
-            sourced = self._decompose(request.task, suite)
+            sourced = self._decompose(PlanRequest(request.task, suite))
         except PlanningError as error:
             response.success, response.error_code, response.message = False, int(error.code), str(error)
             return response

@@ -13,10 +13,12 @@ from enum import Enum
 from substep_planner.decomposers.base import SourcedPlan
 from substep_planner.episode_watch import EpisodeWatch
 from substep_planner.errors import ErrorCode
-from substep_planner.plan import Plan, Substep
+from substep_planner.plan import MAX_SUBSTEPS, Plan, Substep
 from substep_planner.recovery import RecoveryLadder, Remedy, needs_what_was_picked_up
 from substep_planner.switch_rules import Decision, SwitchRule, Verdict
 from substep_planner.task_events import (
+    ADVANCED,
+    RETRY,
     UNKNOWN,
     Activate,
     ChunkAnnounced,
@@ -47,7 +49,7 @@ class ManagerSettings:
         substep_timeout: control steps after which a substep is not waited for any more.
         planning_timeout: s of wall time that the decomposers may take together.
         silence: of the other nodes.
-        recovery: what a timeout leads to.
+        recovery: what a substep that failed leads to.
     """
 
     substep_timeout: int = 200
@@ -110,6 +112,7 @@ class SubstepManager:
         self._source = ""
         self._index = self._attempt = 0
         self._retries: Counter[int] = Counter()  # of the task's first, second, … substep, under this plan
+        self._back_off = False  # the substep, or what came after it, has failed
         self._started_at: int | None = None  # step at which the substep began
         self._eos_probability = self._similarity = UNKNOWN
 
@@ -205,20 +208,22 @@ class SubstepManager:
 
     def _ask_for_plan(self, now: float) -> list[Command]:
         suite = self._known.suite if self._known is not None else ""
-        self._request = MakePlan(self._task, suite, tuple(self._done))
+        trouble = "" if self._trouble is None else self._trouble[1]
+        self._request = MakePlan(self._task, suite, tuple(self._done), trouble)
         self._phase, self._since = Phase.PLANNING, now
         return [self._request]
 
     def _on_plan(self, event: PlanMade, now: float) -> list[Command]:
         sourced: SourcedPlan = event.sourced
-        replanned = self._trouble is not None
+        event = "started" if self._trouble is None else f"replanned by {sourced.source}"
+        back_off = self._trouble is not None and self._trouble[0] is ErrorCode.SUBSTEP_TIMEOUT
         self._source = sourced.source
         self._take_up(sourced.plan)
         self._request = self._trouble = None
         self._phase, self._since = Phase.RUNNING, now
         self._retries.clear()
         self._silence = SilenceWatch(self._settings.silence, now)
-        return self._activate(f"replanned by {self._source}" if replanned else "started", attempt=0)
+        return self._activate(event, back_off=back_off)
 
     def _take_up(self, plan: Plan) -> None:
         """A plan of what remains, under a name of its own."""
@@ -226,6 +231,10 @@ class SubstepManager:
         self._plan_id = f"{self._task_id}.{self._plans}" if self._plans else self._task_id
         self._plans += 1
         self._done_before = len(self._done)
+
+    def _is_own(self, plan_id: str) -> bool:
+        """Whether it is one of this task's plans."""
+        return plan_id.partition(".")[0] == self._task_id.partition(".")[0]
 
     def _on_no_plan(self, event: PlanFailed) -> list[Command]:
         if self._trouble is None:
@@ -247,23 +256,24 @@ class SubstepManager:
     def _steps(self) -> int:
         return 0 if self._started_at is None else self._watch.step - self._started_at
 
-    def _activate(self, event: str, attempt: int) -> list[Command]:
+    def _activate(self, event: str, attempt: int = 0, back_off: bool = False) -> list[Command]:
         """Publish the substep anew, from its beginning."""
-        self._attempt = attempt
+        self._attempt, self._back_off = attempt, back_off
         self._started_at = self._watch.step if self._watch.known else None
         self._eos_probability = self._similarity = UNKNOWN
         self._rule.begin()
         return self._publish(event)
 
     def _publish(self, event: str) -> list[Command]:
-        return [Activate(self._key, self._plan.substeps, self._task), self._report(event)]
+        return [Activate(self._key, self._plan.substeps, self._task, self._back_off), self._report(event)]
 
     def _report(self, event: str = "") -> Report:
-        return Report(
-            self._key, self._plan.substeps, self._source, self._steps, self._eos_probability, self._similarity, event
-        )
+        figures = self._steps, self._eos_probability, self._similarity
+        return Report(self._key, len(self._done), self._plan.substeps, self._source, *figures, event)
 
     def _on_chunk(self, event: ChunkAnnounced | ChunkPlayed, now: float) -> list[Command]:
+        if isinstance(event, ChunkPlayed) and event.latched and self._is_own(event.key.plan_id):
+            return self._finish(ErrorCode.GUARD_LATCHED, f"the safety guard holds the arm: {event.reason}")
         if event.key.plan_id != self._key.plan_id:
             return []
         self._silence.hear_policy(now)
@@ -274,8 +284,6 @@ class SubstepManager:
         self._silence.hear_bridge(now)
         if event.outcome is not Outcome.REJECTED:
             self._watch.chunk_played()
-        if event.latched:
-            return self._finish(ErrorCode.GUARD_LATCHED, f"the safety guard holds the arm: {event.reason}")
         return self._on_report(event, now) if event.key == self._key else []
 
     def _on_report(self, event: ChunkPlayed, now: float) -> list[Command]:
@@ -297,7 +305,7 @@ class SubstepManager:
         if decision.verdict is Verdict.ADVANCE:
             return self._advance(decision.reason)
         if decision.verdict is Verdict.REISSUE:
-            self._attempt += 1
+            self._attempt, self._back_off = self._attempt + 1, False
             return self._publish(f"issued again: {decision.reason}")
         if decision.verdict is Verdict.RETRY:
             place = len(self._done)
@@ -310,10 +318,10 @@ class SubstepManager:
     def _advance(self, reason: str) -> list[Command]:
         self._done.append(self._substep)
         if self._index + 1 == len(self._plan.substeps):
-            last = self._report(f"advanced: {reason}")
+            last = self._report(f"{ADVANCED}{reason}")
             return [last, *self._finish(ErrorCode.NONE, f"all substeps are done; the last by {reason}")]
         self._index += 1
-        return self._activate(f"advanced: {reason}", attempt=0)
+        return self._activate(f"{ADVANCED}{reason}")
 
     # --- trouble ---
 
@@ -338,11 +346,11 @@ class SubstepManager:
 
     def _retry(self, event: str) -> list[Command]:
         """The substep again, from the pick up before it if there is one."""
-        if not needs_what_was_picked_up(self._done, self._substep):
-            return self._activate(f"retry: {event}", self._attempt + 1)
-        picked_up = self._done.pop()
-        self._take_up(Plan(self._plan.instruction, (picked_up, *self._plan.substeps[self._index :])))
-        return self._activate(f"retry from picking up: {event}", attempt=1)
+        remaining = self._plan.substeps[self._index :]
+        if not needs_what_was_picked_up(self._done, self._substep) or len(remaining) == MAX_SUBSTEPS:
+            return self._activate(f"{RETRY}: {event}", self._attempt + 1, back_off=True)
+        self._take_up(Plan(self._plan.instruction, (self._done.pop(), *remaining)))
+        return self._activate(f"{RETRY} from picking up: {event}", back_off=True)
 
     def _finish(self, code: ErrorCode, message: str) -> list[Command]:
         hold = [Hold()] if self._phase is Phase.RUNNING else []

@@ -10,6 +10,7 @@ from substep_planner.errors import ErrorCode
 from substep_planner.plan import Substep
 from substep_policy.request_desk import SubstepKey
 
+ADVANCED, RETRY = "advanced: ", "retry"  # how events of these kinds begin
 UNKNOWN = -1.0  # an EOS probability or similarity that has not been heard
 
 
@@ -122,20 +123,27 @@ Event = (
 
 @dataclass(frozen=True)
 class MakePlan:
-    """Ask the decomposers; ``done`` are the substeps of the task that were completed already."""
+    """Ask the decomposers.
+
+    Attributes:
+        done: substeps of the task that were completed already.
+        trouble: what an earlier plan came to grief on; empty for the first.
+    """
 
     instruction: str
     suite: str = ""
     done: tuple[Substep, ...] = ()
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
 class Activate:
-    """Make a substep the active one."""
+    """Make a substep the active one; ``back_off``: it, or what came after it, has failed."""
 
     key: SubstepKey
     plan: tuple[Substep, ...]
     task: str
+    back_off: bool = False
 
     @property
     def substep(self) -> Substep:
@@ -149,9 +157,15 @@ class Hold:
 
 @dataclass(frozen=True)
 class Report:
-    """Feedback: where the task stands and what just happened (``event`` is empty when only figures changed)."""
+    """Feedback: where the task stands and what just happened.
+
+    Attributes:
+        done: substeps of the whole task that count as done.
+        event: empty when only figures changed.
+    """
 
     key: SubstepKey
+    done: int
     plan: tuple[Substep, ...]
     source: str
     steps: int

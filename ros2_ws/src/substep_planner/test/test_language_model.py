@@ -77,6 +77,14 @@ def test_the_model_is_told_what_is_there_and_what_was_done():
     assert "Already done: pick up the milk. Plan only what remains." in text
 
 
+def test_a_plan_that_came_to_grief_is_not_given_again_from_memory():
+    made, chat = decomposer(GOOD, answer(("place the milk in the basket", "the milk is in the basket")))
+    made.decompose(PlanRequest(TASK))
+    again = made.decompose(PlanRequest(TASK, trouble="no end of substep 1 after 200 steps"))
+    assert len(again.plan.substeps) == 1 and len(chat.heard) == 2
+    assert "An earlier plan came to grief: no end of substep 1 after 200 steps." in chat.heard[1][0][1].text
+
+
 @pytest.mark.parametrize("first", [BAD, "no JSON", "[" * 100_000, "{}", answer(), GOOD[:-5], "null", '{"steps": [1]}'])
 def test_an_unusable_answer_is_repaired_once(first):
     made, chat = decomposer(first, GOOD)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from substep_planner.decomposers.base import SourcedPlan
 from substep_planner.errors import ErrorCode
-from substep_planner.plan import Plan, Substep
+from substep_planner.plan import MAX_SUBSTEPS, Plan, Substep
 from substep_planner.recovery import RecoveryLadder
 from substep_planner.substep_manager import ManagerSettings, Phase, SubstepManager
 from substep_planner.switch_rules import SWITCH_RULES, make_switch_rule
@@ -176,12 +176,13 @@ def test_a_timeout_is_answered_with_retry_then_replanning_then_the_end():
     task.step(99)
     assert task.active.key == SubstepKey("t", 0, 0)
     task.step(100)
-    assert (task.active.key, task.active.substep) == (SubstepKey("t", 0, 1), PICK)
+    assert task.active == Activate(SubstepKey("t", 0, 1), (PICK, PLACE), TASK, back_off=True)
     task.step(200)
     assert isinstance(task.commands[-2], Hold)
     assert task.last(MakePlan).done == ()
+    assert task.last(MakePlan).trouble == "no end of substep 0 ('pick up the milk') after 100 steps"
     task.planned()
-    assert task.active.key == SubstepKey("t.1", 0, 0)
+    assert task.active == Activate(SubstepKey("t.1", 0, 0), (PICK, PLACE), TASK, back_off=True)
     task.step(300).step(400)
     assert task.finish.code is ErrorCode.SUBSTEP_TIMEOUT
     assert task.finish.message == "no end of substep 0 ('pick up the milk') after 100 steps"
@@ -198,9 +199,9 @@ def test_a_timeout_is_answered_with_retry_then_replanning_then_the_end():
 def test_what_came_to_no_end_with_the_thing_picked_up_is_tried_again_from_picking_it_up():
     task = Task(config=ManagerSettings(substep_timeout=100, recovery=RecoveryLadder(retries=1, replans=1))).planned()
     task.step(8).played(Outcome.PLAYED_EOS).step(108)
-    assert task.active == Activate(SubstepKey("t.1", 0, 1), (PICK, PLACE), TASK)
+    assert task.active == Activate(SubstepKey("t.1", 0, 0), (PICK, PLACE), TASK, back_off=True)
     task.step(120).played(Outcome.PLAYED_EOS)
-    assert task.active.key == SubstepKey("t.1", 1, 0)  # not another attempt: nothing to back off from
+    assert task.active == Activate(SubstepKey("t.1", 1, 0), (PICK, PLACE), TASK)
     task.step(220)
     assert task.last(MakePlan).done == ()
     task.planned().step(230).played(Outcome.PLAYED_EOS).step(240).played(Outcome.PLAYED_EOS)
@@ -301,6 +302,22 @@ def test_a_latched_guard_ends_the_task():
     assert task.events()[-1] == "chunk rejected: speed 2 m/s"
     task.played(Outcome.REJECTED, reason="speed 2 m/s", latched=True)
     assert task.finish.code is ErrorCode.GUARD_LATCHED and "speed 2 m/s" in task.finish.message
+
+
+def test_a_guard_that_latched_under_an_earlier_plan_ends_the_task():
+    task = Task(config=ManagerSettings(substep_timeout=100)).planned()
+    task.step(8).played(Outcome.PLAYED_EOS).step(108)
+    assert task.active.key.plan_id == "t.1"
+    task.tell(ChunkPlayed(SubstepKey("t", 1, 0), Outcome.REJECTED, 0, reason="too far", latched=True))
+    assert task.finish.code is ErrorCode.GUARD_LATCHED and task.finish.message.endswith("holds the arm: too far")
+
+
+def test_a_full_plan_is_retried_without_what_was_picked_up_under_another():
+    task = Task(config=ManagerSettings(substep_timeout=100, recovery=RecoveryLadder(1, 1))).planned()
+    task.step(8).played(Outcome.PLAYED_EOS)
+    task.tell(PolicyRefused(task.active.key, "cannot")).planned(*[PLACE] * MAX_SUBSTEPS)
+    task.step(108)
+    assert task.active.key == SubstepKey("t.1", 0, 1)
 
 
 def test_a_policy_that_refuses_is_not_asked_the_same_again():

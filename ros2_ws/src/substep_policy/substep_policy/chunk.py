@@ -15,7 +15,7 @@ class Chunk:
 
     Attributes:
         actions: (horizon, 7) float32 in [-1, 1]; ±1 is ±0.05 m or ±0.5 rad a step, gripper 1 closes.
-        eos_probabilities: one per action predicted before the cut; empty when the policy has no EOS head.
+        eos_probabilities: one per action predicted before the cut; empty where no EOS head gave any.
         eos_index: action after which the substep ends; ``NO_EOS`` when it goes on.
     """
 

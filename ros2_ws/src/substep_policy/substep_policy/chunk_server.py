@@ -74,7 +74,7 @@ class ChunkServer:
             work.messages[EEF_POSE],
             work.messages.get(SCENE_STATE),
         )
-        chunk = self._session.chunk(work.key.episode, work.key.substep, work.instruction, work.task, observation)
+        chunk = self._session.chunk(work.key.episode, work.substep, work.request.gripper, observation)
         latency = time.perf_counter() - begin
         self._latencies.append(latency)
         self.chunks += 1

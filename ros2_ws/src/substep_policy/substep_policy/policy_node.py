@@ -24,7 +24,7 @@ from substep_policy.observation_sync import ObservationSync
 from substep_policy.policy_diagnostics import inference_diagnostics
 from substep_policy.policy_session import StuckSettings
 from substep_policy.registry import DTYPES, POLICIES, PolicyRegistry, PolicySettings
-from substep_policy.request_desk import RequestDesk, RequestKey, SubstepKey, Work
+from substep_policy.request_desk import IssuedSubstep, RequestDesk, RequestKey, SubstepKey, Work
 from substep_policy.run_modes import Execution, Quantization
 
 HEARTBEAT_PERIOD = 1.0  # s
@@ -49,7 +49,7 @@ class PolicyNode(LifecycleNode):
         super().__init__("policy", **node_options)
         self._registry = registry
         self._declared = NodeParameters(self)
-        _declare(self._declared)
+        declare(self._declared)
         self._is_active = False
         self._server: ChunkServer | None = None
         self._worker: NewestOnlyWorker[Work] | None = None
@@ -154,8 +154,9 @@ class PolicyNode(LifecycleNode):
 
     def _tell_substep(self) -> None:
         message = self._active_substep
-        substep = SubstepKey(message.plan_id, message.index, message.attempt)
-        self._submit(self._desk.set_substep(substep, message.instruction, message.task))
+        key = SubstepKey(message.plan_id, message.index, message.attempt)
+        substep = IssuedSubstep(key, message.instruction, message.task, message.back_off)
+        self._submit(self._desk.set_substep(substep))
 
     def _on_request(self, message: ChunkRequest) -> None:
         if not self._is_active:
@@ -177,7 +178,7 @@ class PolicyNode(LifecycleNode):
             message = self._server.answer(work)
         except ValueError as error:
             self._failure = (work.key, str(error))
-            self.get_logger().error(f"no chunk for {work.instruction!r}: {error}")
+            self.get_logger().error(f"no chunk for {work.substep.instruction!r}: {error}")
             self._publish_diagnostics()
             return
         self._failure = None
@@ -218,7 +219,8 @@ def _key(message: ChunkRequest) -> RequestKey:
     return RequestKey(to_nanoseconds(message.header.stamp), message.episode, substep)
 
 
-def _declare(parameters: NodeParameters) -> None:
+def declare(parameters: NodeParameters) -> None:
+    """Declare every parameter of the policy."""
     parameters.declare("policy", "demonstrator", "a policy's name, the folder of a checkpoint, or a hub id")
     parameters.declare("device", "auto", "where the model runs: auto, cpu, cuda or cuda:N")
     parameters.declare("dtype", "auto", "number type of the model's weights", choices=DTYPES)

@@ -19,6 +19,22 @@ class SubstepKey:
 
 
 @dataclass(frozen=True)
+class IssuedSubstep:
+    """A substep as the planner issued it.
+
+    Attributes:
+        instruction: of the substep.
+        task: the whole task's instruction.
+        back_off: it, or what came after it, has failed: the arm backs off before it begins.
+    """
+
+    key: SubstepKey
+    instruction: str
+    task: str
+    back_off: bool = False
+
+
+@dataclass(frozen=True)
 class RequestKey:
     """Identifies one chunk request: ``stamp`` is that of the observation (ns), ``episode`` counts resets."""
 
@@ -33,15 +49,12 @@ class Work:
 
     Attributes:
         messages: topic -> message of the observation.
-        instruction: of the substep.
-        task: the whole task's instruction.
     """
 
     key: RequestKey
     request: Any
     messages: Mapping[str, Any]
-    instruction: str
-    task: str
+    substep: IssuedSubstep
 
 
 class RequestDesk:
@@ -51,16 +64,16 @@ class RequestDesk:
         self._sync = sync
         self._newest: RequestKey | None = None
         self._pending: Any = None  # the newest request's message, until it is handed out
-        self._substep: tuple[SubstepKey, str, str] | None = None
+        self._substep: IssuedSubstep | None = None
 
     def observe(self, topic: str, stamp: int, message: Any) -> Work | None:
         """One message of an observation; returns the work that it completed."""
         self._sync.add(topic, stamp, message)
         return self._hand_out()
 
-    def set_substep(self, substep: SubstepKey, instruction: str, task: str) -> Work | None:
+    def set_substep(self, substep: IssuedSubstep) -> Work | None:
         """The active substep, as the planner says; returns the work that it completed."""
-        self._substep = (substep, instruction, task)
+        self._substep = substep
         return self._hand_out()
 
     def request(self, key: RequestKey, request: Any) -> Work | None:
@@ -87,7 +100,7 @@ class RequestDesk:
         return ", ".join(lacks)
 
     def _has_substep(self) -> bool:
-        return self._substep is not None and self._newest is not None and self._substep[0] == self._newest.substep
+        return self._substep is not None and self._newest is not None and self._substep.key == self._newest.substep
 
     def _hand_out(self) -> Work | None:
         if self._pending is None or not self._has_substep():
@@ -96,5 +109,4 @@ class RequestDesk:
         if messages is None:
             return None
         request, self._pending = self._pending, None
-        _, instruction, task = self._substep
-        return Work(self._newest, request, messages, instruction, task)
+        return Work(self._newest, request, messages, self._substep)

@@ -184,9 +184,13 @@ class ScriptedWorld:
             assert changed.wait(PATIENCE)
         self.node.destroy_timer(timer)
 
-    def set_substep(self, plan="p", index=0, attempt=0, instruction="pick up the bowl", task="the task") -> None:
+    def set_substep(
+        self, plan="p", index=0, attempt=0, instruction="pick up the bowl", task="the task", back_off=False
+    ) -> None:
         self.substeps.publish(
-            ActiveSubstep(plan_id=plan, index=index, attempt=attempt, instruction=instruction, task=task)
+            ActiveSubstep(
+                plan_id=plan, index=index, attempt=attempt, instruction=instruction, task=task, back_off=back_off
+            )
         )
 
     def observe(self, stamp: int, skip=()) -> None:
@@ -199,8 +203,8 @@ class ScriptedWorld:
             image = np.full((16, 16, 3), 100 + value, np.uint8)
             self.images[camera].publish(image_to_message(image, to_time(stamp), camera))
 
-    def request(self, stamp: int, episode=1, plan="p", index=0, attempt=0) -> None:
-        message = ChunkRequest(episode=episode, plan_id=plan, substep_index=index, attempt=attempt)
+    def request(self, stamp: int, episode=1, plan="p", index=0, attempt=0, gripper=-1.0) -> None:
+        message = ChunkRequest(episode=episode, plan_id=plan, substep_index=index, attempt=attempt, gripper=gripper)
         message.header.stamp = to_time(stamp)
         self.requests.publish(message)
 
@@ -263,11 +267,17 @@ def test_a_substep_starts_once_until_plan_index_attempt_or_episode_change(world)
     starts = [world.ask(stamp).actions[0] for stamp in (1, 2)]
     np.testing.assert_allclose(starts, [0.01, 0.02])
     world.set_substep(attempt=1)
-    backing_off = world.ask(3, attempt=1)
-    assert len(backing_off.actions) == 7 * StuckSettings().back_off_steps
-    np.testing.assert_allclose(backing_off.actions[:7], [0, 0, 0.6, 0, 0, 0, 0], atol=1e-6)
-    np.testing.assert_allclose(world.ask(4, attempt=1).actions[0], 0.01)
-    np.testing.assert_allclose(world.ask(5, attempt=1, episode=2).actions[0], 0.01)
+    np.testing.assert_allclose(world.ask(3, attempt=1).actions[0], 0.01)
+    np.testing.assert_allclose(world.ask(4, attempt=1, episode=2).actions[0], 0.01)
+
+
+def test_what_failed_begins_with_backing_off_the_gripper_as_the_bridge_says(world):
+    world.activate()
+    world.set_substep(attempt=1, back_off=True)
+    chunk = world.ask(1, attempt=1, gripper=1.0)
+    assert len(chunk.actions) == 7 * StuckSettings().back_off_steps
+    np.testing.assert_allclose(chunk.actions[:7], [0, 0, 0.6, 0, 0, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(world.ask(2, attempt=1).actions[0], 0.01)
 
 
 def test_a_request_superseded_during_inference_gets_no_chunk(world):

@@ -11,7 +11,7 @@ from substep_policy.chunk import NO_EOS, Chunk
 from substep_policy.gripper_commitment import GripperCommitment
 from substep_policy.observation import PROPRIO_DIM, Observation
 from substep_policy.policy_session import PolicySession, StuckSettings
-from substep_policy.request_desk import SubstepKey
+from substep_policy.request_desk import IssuedSubstep, SubstepKey
 
 SEEN = Observation({}, np.zeros(PROPRIO_DIM, np.float32))
 PLAIN = StuckSettings(gripper_patience=-1, back_off_steps=0)
@@ -44,21 +44,22 @@ def grippers(chunk: Chunk) -> str:
 
 
 def answers(script: tuple[str, ...], patience: int) -> list[str]:
-    policy = GripperCommitment(Scripted(*script), patience)
-    policy.start_substep("pick up the bowl", "")
-    return [grippers(policy.predict(SEEN)) for _ in script]
+    """What is left of a script when every chunk is played to its end."""
+    commitment, policy, commanded, found = GripperCommitment(patience), Scripted(*script), OPEN, []
+    for _ in script:
+        chunk = commitment.hold(policy.predict(SEEN), commanded)
+        commanded = float(chunk.actions[-1, -1])
+        found.append(grippers(chunk))
+    return found
 
 
 def test_a_gripper_that_never_comes_to_closing_closes_when_patience_is_over():
     assert answers(("oooc", "oooc", "oooc", "oooc"), patience=1) == ["oooc", "oooc", "cccc", "cccc"]
-    assert answers(("ccco", "ccco", "ccco"), patience=0) == ["ccco", "oooo", "oooo"]
+    assert answers(("ccco", "ccco", "ccco"), patience=0) == ["oooo", "oooo", "oooo"]
 
 
 def test_only_the_gripper_is_held_to_what_it_began():
-    policy = GripperCommitment(Scripted("oc", "oc", eos=True), 0)
-    policy.start_substep("pick up the bowl", "")
-    policy.predict(SEEN)
-    chunk = policy.predict(SEEN)
+    chunk = GripperCommitment(0).hold(Scripted("oc", eos=True).predict(SEEN), commanded=CLOSE)
     assert grippers(chunk) == "cc" and chunk.has_eos and (chunk.actions[:, :6] == 0.25).all()
 
 
@@ -67,28 +68,24 @@ def test_patience_begins_anew_where_the_gripper_did_as_it_had_begun():
     assert answers(script, patience=1) == ["oooc", "oooc", "cccc", "oooc", "cccc", "cccc"]
 
 
-def test_another_substep_owes_nothing_to_the_last_ones_gripper():
-    policy = GripperCommitment(Scripted("oc", "oc"), 0)
-    for instruction in ("pick up the bowl", "pick up the plate"):
-        policy.start_substep(instruction, "")
-        assert grippers(policy.predict(SEEN)) == "oc"
-
-
 @given(st.lists(st.text("oc", min_size=1, max_size=8), min_size=1, max_size=12).map(tuple), st.integers(0, 3))
 def test_a_chunk_is_left_alone_unless_it_takes_back_what_it_ends_with(script, patience):
-    for before, wanted, got in zip(("", *script), script, answers(script, patience), strict=False):
+    for before, wanted, got in zip(("o", *script), script, answers(script, patience), strict=False):
         assert got in (wanted, wanted[-1] * len(wanted))
         if got != wanted:
             assert before[-1] == wanted[-1] != wanted[0]
 
 
+def issued(index: int = 0, attempt: int = 0, instruction: str = "a", back_off: bool = False) -> IssuedSubstep:
+    return IssuedSubstep(SubstepKey("p", index, attempt), instruction, "", back_off)
+
+
 def test_a_policy_is_told_of_every_issue_of_a_substep_once():
     policy = Scripted(*["oo"] * 5)
     session = PolicySession(policy, PLAIN)
-    first, again, other = SubstepKey("p", 0, 0), SubstepKey("p", 0, 1), SubstepKey("p", 1, 0)
-    requests = ((1, first, "a"), (1, first, "a"), (1, again, "a"), (1, other, "b"), (2, other, "b"))
-    for episode, key, instruction in requests:
-        session.chunk(episode, key, instruction, "", SEEN)
+    requests = ((1, issued()), (1, issued()), (1, issued(attempt=1)), (1, issued(1, 0, "b")), (2, issued(1, 0, "b")))
+    for episode, substep in requests:
+        session.chunk(episode, substep, OPEN, SEEN)
     assert policy.told == ["a", "a", "b", "b"]
 
 
@@ -96,29 +93,33 @@ def test_a_refused_substep_is_told_again_when_it_is_asked_for_again():
     session = PolicySession(policy := Scripted(), PLAIN)
     for _ in range(2):
         with pytest.raises(ValueError, match="cannot fly"):
-            session.chunk(1, SubstepKey("p", 0, 0), "fly", "", SEEN)
+            session.chunk(1, issued(instruction="fly"), OPEN, SEEN)
     assert policy.told == ["fly", "fly"]
 
 
-def test_another_attempt_begins_with_backing_off_upwards_with_the_gripper_as_it_is():
-    session = PolicySession(Scripted("oc", "oo"), StuckSettings(back_off_steps=4))
-    first, again = SubstepKey("p", 0, 0), SubstepKey("p", 0, 1)
-    session.chunk(1, first, "a", "", SEEN)
-    away = session.chunk(1, again, "a", "", SEEN)
-    assert grippers(away) == "cccc" and not away.has_eos
+@pytest.mark.parametrize("gripper", [OPEN, CLOSE])
+def test_what_failed_begins_with_backing_off_upwards_with_the_gripper_as_it_is(gripper: float):
+    session = PolicySession(Scripted("oo"), StuckSettings(back_off_steps=4))
+    away = session.chunk(1, issued(attempt=1, back_off=True), gripper, SEEN)
+    assert (away.actions[:, -1] == gripper).all() and len(away.actions) == 4 and not away.has_eos
     assert (away.actions[:, 2] > 0.5).all() and not away.actions[:, [0, 1, 3, 4, 5]].any()
-    assert grippers(session.chunk(1, again, "a", "", SEEN)) == "oo"
+    assert grippers(session.chunk(1, issued(attempt=1, back_off=True), gripper, SEEN)) == "oo"
 
 
-@pytest.mark.parametrize("case", ["off", "new episode", "sees the scene"])
-def test_nothing_is_backed_off_from(case):
-    policy = Scripted("oc", "oo", requires_scene=case == "sees the scene")
-    session = PolicySession(policy, StuckSettings(back_off_steps=0 if case == "off" else 4))
-    session.chunk(1, SubstepKey("p", 0, 0), "a", "", SEEN)
-    assert grippers(session.chunk(2 if case == "new episode" else 1, SubstepKey("p", 0, 1), "a", "", SEEN)) == "oo"
+@pytest.mark.parametrize(
+    ("steps", "requires_scene", "back_off"), [(0, False, True), (4, True, True), (4, False, False)]
+)
+def test_nothing_is_backed_off_from(steps: int, requires_scene: bool, back_off: bool):
+    session = PolicySession(Scripted("oo", requires_scene=requires_scene), StuckSettings(back_off_steps=steps))
+    assert grippers(session.chunk(1, issued(attempt=1, back_off=back_off), CLOSE, SEEN)) == "oo"
+
+
+def test_patience_begins_anew_with_a_substep():
+    session = PolicySession(Scripted(*["oc"] * 3), StuckSettings(gripper_patience=1))
+    played = [grippers(session.chunk(1, substep, CLOSE, SEEN)) for substep in (issued(0), issued(1), issued(1))]
+    assert played == ["oc", "oc", "cc"]
 
 
 def test_a_policy_that_sees_the_scene_keeps_its_own_gripper():
     session = PolicySession(Scripted(*["oc"] * 4, requires_scene=True), StuckSettings(gripper_patience=0))
-    key = SubstepKey("p", 0, 0)
-    assert [grippers(session.chunk(1, key, "a", "", SEEN)) for _ in range(4)] == ["oc"] * 4
+    assert [grippers(session.chunk(1, issued(), CLOSE, SEEN)) for _ in range(4)] == ["oc"] * 4

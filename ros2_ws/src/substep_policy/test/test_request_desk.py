@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from substep_policy.observation_sync import ObservationSync
-from substep_policy.request_desk import RequestDesk, RequestKey, SubstepKey
+from substep_policy.request_desk import IssuedSubstep, RequestDesk, RequestKey, SubstepKey
 
 TOPICS = ("image", "joints")
 STEP = SubstepKey("p", 0, 0)
@@ -55,7 +55,7 @@ def events(stamp, substep=STEP):
     return [
         lambda desk: desk.observe("image", stamp, "i"),
         lambda desk: desk.observe("joints", stamp, "j"),
-        lambda desk: desk.set_substep(substep, "pick up the bowl", "the task"),
+        lambda desk: desk.set_substep(IssuedSubstep(substep, "pick up the bowl", "the task")),
         lambda desk: desk.request(RequestKey(stamp, 1, substep), "request"),
     ]
 
@@ -67,14 +67,14 @@ def test_work_is_handed_out_once_by_whatever_comes_last(order):
     assert results[:-1] == [None] * 3
     work = results[-1]
     assert (work.key, work.request) == (RequestKey(5, 1, STEP), "request")
-    assert (work.instruction, work.task) == ("pick up the bowl", "the task")
+    assert (work.substep.instruction, work.substep.task) == ("pick up the bowl", "the task")
     assert work.messages == {"image": "i", "joints": "j"}
     assert [event(at_desk) for event in events(5)] == [None] * 4  # the same request again is no new work
 
 
 def test_a_newer_request_replaces_the_one_that_waits():
     at_desk = desk()
-    at_desk.set_substep(STEP, "pick", "task")
+    at_desk.set_substep(IssuedSubstep(STEP, "pick", "task"))
     at_desk.request(RequestKey(1, 1, STEP), "old")
     at_desk.request(RequestKey(2, 1, STEP), "new")
     assert [at_desk.observe(topic, 1, topic) for topic in TOPICS] == [None, None]
@@ -85,11 +85,12 @@ def test_a_newer_request_replaces_the_one_that_waits():
 
 def test_a_request_for_another_substep_than_the_active_one_waits_and_says_for_what():
     at_desk = desk()
-    at_desk.set_substep(STEP, "pick", "task")
+    at_desk.set_substep(IssuedSubstep(STEP, "pick", "task"))
     at_desk.observe("image", 1, "i")
     at_desk.request(RequestKey(1, 1, SubstepKey("p", 1, 0)), "request")
     assert at_desk.waiting_for() == "joints, active_substep"
     at_desk.observe("joints", 1, "j")
     assert at_desk.waiting_for() == "active_substep"
-    assert at_desk.set_substep(SubstepKey("p", 1, 0), "place", "task").instruction == "place"
+    work = at_desk.set_substep(IssuedSubstep(SubstepKey("p", 1, 0), "place", "task"))
+    assert work.substep.instruction == "place"
     assert at_desk.waiting_for() == ""

@@ -18,6 +18,7 @@ class PlanRequest:
         instruction: the task in words, not empty.
         suite: the benchmark suite it belongs to, where it is known.
         done: substeps of it that were already completed; the plan holds what remains.
+        trouble: what an earlier plan came to grief on; empty for the first.
         objects: categories of what is in the scene (LIBERO's names), where they are known.
         image: (H, W, 3) uint8 RGB view of the scene, for decomposers that look at it.
     """
@@ -25,6 +26,7 @@ class PlanRequest:
     instruction: str
     suite: str = ""
     done: tuple[Substep, ...] = ()
+    trouble: str = ""
     objects: frozenset[str] = frozenset()
     image: np.ndarray | None = None
 

@@ -60,8 +60,8 @@ class LanguageModelDecomposer:
         return SourcedPlan(plan, source)
 
     def _cache_key(self, request: PlanRequest) -> CacheKey | None:
-        """None for plans that depend on more than words: what was done, what the scene looks like."""
-        if request.done or self.wants_picture:
+        """None for plans that depend on more than words: what was done or went wrong, what the scene looks like."""
+        if request.done or request.trouble or self.wants_picture:
             return None
         instruction = normalise_instruction(request.instruction)
         objects = tuple(sorted(request.objects))

@@ -57,4 +57,6 @@ def _context(request: PlanRequest) -> str:
     if request.done:
         done = "; ".join(substep.instruction for substep in request.done)
         lines.append(f"Already done: {done}. Plan only what remains.")
+    if request.trouble:
+        lines.append(f"An earlier plan came to grief: {request.trouble}.")
     return "\n".join(lines)
