@@ -27,10 +27,10 @@ class StuckSettings:
         description="chunks in a row that may put off closing or opening the gripper; -1: any number",
     )
     back_off_steps: int = Field(
-        default=6,
+        default=20,
         ge=0,
         le=100,
-        description="control steps in which 3 cm straight up are commanded before what failed is tried again; 0: none",
+        description="control steps straight up before what failed is tried again, about 15 cm in 20 steps; 0: none",
     )
 
 
