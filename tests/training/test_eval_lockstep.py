@@ -34,8 +34,14 @@ class World:
     workspace_origin = np.zeros(3)
     config = SimpleNamespace(image_size=(16, 16))
 
-    def __init__(self, goal: int = 10_000, horizon: int = 200) -> None:
-        self.step_count, self._goal, self._horizon = 0, goal, horizon
+    def __init__(self, goal: int = 10_000, horizon: int = 200, held_from: int = 0) -> None:
+        """held_from: step from which there is something between the fingers."""
+        self.step_count, self._goal, self._horizon, self._held_from = 0, goal, horizon, held_from
+
+    @property
+    def proprio(self) -> np.ndarray:
+        fingers = (0.02, -0.02) if self.step_count >= self._held_from else (0.0005, -0.0005)
+        return np.array([0, 0, 0, 0, 0, 0, *fingers], np.float32)
 
     @property
     def success(self) -> bool:
@@ -51,7 +57,7 @@ class World:
 
     def observe(self) -> Observation:
         scene = SceneState({}, {}, {}, frozenset(), {"step": self.step_count})
-        return Observation({}, np.zeros(8, np.float32), self.step_count * PERIOD, scene)
+        return Observation({}, self.proprio, self.step_count * PERIOD, scene)
 
     def eef_pose(self) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros(3), np.array([0, 0, 0, 1.0])
@@ -80,7 +86,9 @@ class Puppet:
         steps = min(self._chunk, self._left)
         self._left -= steps
         ends = self._left == 0
-        return Chunk(np.full((steps, 7), self._size, np.float32), eos_index=steps - 1 if ends else NO_EOS)
+        actions = np.full((steps, 7), self._size, np.float32)
+        actions[:, -1] = 1.0
+        return Chunk(actions, eos_index=steps - 1 if ends else NO_EOS)
 
 
 class NeverPlacing(Puppet):
@@ -185,6 +193,17 @@ def test_an_eos_that_vision_denies_leads_to_another_attempt():
         "advanced: eos",
         "advanced: eos",
     ]
+
+
+def test_a_grasp_that_missed_is_tried_again():
+    _, log = carry_out(Puppet(length=12), World(held_from=20), retries=1)
+    assert [event.text for event in log.events] == [
+        "started",
+        "retry: nothing grasped: the fingers are 1.0 mm apart",
+        "advanced: eos",
+        "advanced: eos",
+    ]
+    assert [(record.attempts, record.steps) for record in log.records] == [(2, 30), (1, 12)]
 
 
 def test_without_backing_off_another_attempt_begins_where_it_is():

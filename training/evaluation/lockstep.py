@@ -30,6 +30,7 @@ from substep_planner.task_events import (
     Command,
     EpisodeProgress,
     Event,
+    Fingers,
     Finish,
     FrameScored,
     Hold,
@@ -244,6 +245,7 @@ class LockstepTask:
 
     def _hear(self, reports: Sequence[ChunkReport]) -> None:
         self._reports += reports
+        fingers = Fingers(self._player.gripper, self._observation.gripper_width)
         for report in reports:
             answer = report.answer
             self._events.append(
@@ -254,6 +256,7 @@ class LockstepTask:
                     answer.eos_probability,
                     report.reason,
                     report.latched,
+                    fingers,
                 )
             )
 

@@ -57,7 +57,7 @@ class EpisodeSettings:
         fingerprint: of the checkpoint's files; empty for what is no folder.
         through: "process" plays the nodes' cores in one process, "graph" the ROS graph.
         horizon: control steps of an episode.
-        substep_timeout, retries, replans: as the planner's parameters of these names.
+        substep_timeout, retries, replans, empty_width: as the planner's parameters of these names.
         switching: what switch rules are told.
         stuck: what helps the policy where it is stuck.
         eos_threshold: None: the checkpoint's own.
@@ -73,6 +73,7 @@ class EpisodeSettings:
     substep_timeout: int = Field(default=ManagerSettings().substep_timeout, ge=1)
     retries: int = Field(default=RecoveryLadder().retries, ge=0)
     replans: int = Field(default=RecoveryLadder().replans, ge=0)
+    empty_width: float = Field(default=ManagerSettings().empty_width, ge=0)
     switching: SwitchSettings = SwitchSettings()
     stuck: StuckSettings = StuckSettings()
     eos_threshold: float | None = None
@@ -88,7 +89,8 @@ class EpisodeSettings:
         """The planner's. A plan that is the whole task in one has all the time there is, and nothing to go back to."""
         if probe.decomposers == WHOLE_TASK:
             return ManagerSettings(self.horizon + 1, recovery=RecoveryLadder(0, 0))
-        return ManagerSettings(self.substep_timeout, recovery=RecoveryLadder(self.retries, self.replans))
+        ladder = RecoveryLadder(self.retries, self.replans)
+        return ManagerSettings(self.substep_timeout, recovery=ladder, empty_width=self.empty_width)
 
     def help_for(self, probe: TaskProbe) -> StuckSettings:
         """``stuck``; none for what is played open loop."""

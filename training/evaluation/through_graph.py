@@ -117,6 +117,7 @@ def node_parameters(settings: EpisodeSettings, key: EpisodeKey) -> dict[str, Any
         "substep_timeout": limits.substep_timeout,
         "retries": limits.recovery.retries,
         "replans": limits.recovery.replans,
+        "empty_width": limits.empty_width,
         "decomposers": list(_task_probe(key).decomposers),
         "completion": completion.scorer if make_switch_rule(key.rule).uses_vision else NO_SCORER,
         "completion_model": completion.model,

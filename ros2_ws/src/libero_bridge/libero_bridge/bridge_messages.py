@@ -52,7 +52,8 @@ def request_to_message(request: RequestKey, gripper: float) -> ChunkRequest:
     )
 
 
-def report_to_message(report: Report, stamp: Time) -> ChunkReport:
+def report_to_message(report: Report, stamp: Time, gripper: float, gripper_width: float) -> ChunkReport:
+    """gripper: as last commanded, 1 closed; gripper_width: m."""
     request = report.answer.request
     return ChunkReport(
         header=Header(stamp=stamp),
@@ -67,6 +68,8 @@ def report_to_message(report: Report, stamp: Time) -> ChunkReport:
         inference_time=float(report.answer.inference_time),
         reason=report.reason,
         latched=report.latched,
+        gripper=gripper,
+        gripper_width=gripper_width,
     )
 
 

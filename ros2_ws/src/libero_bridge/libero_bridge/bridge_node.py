@@ -248,8 +248,10 @@ class BridgeNode(LifecycleNode):
         )
 
     def _publish_reports(self, reports: Iterable[Report]) -> None:
+        seen = self._observation
         for report in reports:
-            self._reports.publish(report_to_message(report, to_time(self._observation.stamp)))
+            stamp = to_time(seen.stamp)
+            self._reports.publish(report_to_message(report, stamp, self._player.gripper, seen.gripper_width))
             if report.outcome is Outcome.REJECTED:
                 self._rejected, self._last_rejection = self._rejected + 1, report.reason
                 self.get_logger().warning(f"chunk rejected: {report.reason}")

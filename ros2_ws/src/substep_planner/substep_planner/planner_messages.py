@@ -16,6 +16,7 @@ from substep_planner.task_events import (
     ChunkAnnounced,
     ChunkPlayed,
     EpisodeProgress,
+    Fingers,
     Finish,
     Outcome,
     PolicyRefused,
@@ -53,6 +54,7 @@ def report_from_message(message: ChunkReport) -> ChunkPlayed:
         eos_probability=message.eos_probability,
         reason=message.reason,
         latched=message.latched,
+        fingers=Fingers(message.gripper, message.gripper_width) if message.gripper_width >= 0 else None,
     )
 
 

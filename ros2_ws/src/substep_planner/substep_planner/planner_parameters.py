@@ -76,6 +76,12 @@ def declare(parameters: NodeParameters, registry: PlannerRegistry) -> None:
         "replans", default.recovery.replans, "times that the rest of a task is planned again", bounds=(0, 100)
     )
     parameters.declare(
+        "empty_width",
+        default.empty_width,
+        "m; fingers nearer to each other hold nothing, so that a grasp has missed or was lost; 0: nobody looks",
+        bounds=(0.0, 1.0),
+    )
+    parameters.declare(
         "planning_timeout",
         default.planning_timeout,
         "s of wall time that the decomposers may take together",
@@ -154,6 +160,7 @@ def read(parameters: NodeParameters, registry: PlannerRegistry) -> PlannerSettin
             planning_timeout=parameters.value("planning_timeout"),
             silence=SilenceLimits(parameters.value("bridge_silence"), parameters.value("policy_silence")),
             recovery=RecoveryLadder(parameters.value("retries"), parameters.value("replans")),
+            empty_width=parameters.value("empty_width"),
         ),
         switch_rule=_switch_rule(parameters, registry),
         switching=SwitchSettings(**{item.name: parameters.value(item.name) for item in fields(SwitchSettings)}),

@@ -13,6 +13,7 @@ from enum import Enum
 from substep_planner.decomposers.base import SourcedPlan
 from substep_planner.episode_watch import EpisodeWatch
 from substep_planner.errors import ErrorCode
+from substep_planner.grasp_watch import EMPTY_WIDTH, GraspWatch
 from substep_planner.plan import MAX_SUBSTEPS, Plan, Substep
 from substep_planner.recovery import RecoveryLadder, Remedy, needs_what_was_picked_up
 from substep_planner.switch_rules import Decision, SwitchRule, Verdict
@@ -40,6 +41,8 @@ from substep_planner.task_events import (
 from substep_planner.watchdogs import SilenceLimits, SilenceWatch
 from substep_policy.request_desk import SubstepKey
 
+FAILED_IN_THE_WORLD = ErrorCode.SUBSTEP_TIMEOUT, ErrorCode.GRASP_LOST  # the arm was at it, and may be stuck
+
 
 @dataclass(frozen=True)
 class ManagerSettings:
@@ -50,18 +53,22 @@ class ManagerSettings:
         planning_timeout: s of wall time that the decomposers may take together.
         silence: of the other nodes.
         recovery: what a substep that failed leads to.
+        empty_width: m, fingers nearer to each other hold nothing, and the substep has failed; 0: nobody looks.
     """
 
     substep_timeout: int = 200
     planning_timeout: float = 120.0
     silence: SilenceLimits = field(default_factory=SilenceLimits)
     recovery: RecoveryLadder = field(default_factory=RecoveryLadder)
+    empty_width: float = EMPTY_WIDTH
 
     def __post_init__(self) -> None:
         if self.substep_timeout < 1:
             raise ValueError(f"substep_timeout is {self.substep_timeout}, expected at least 1 control step")
         if not self.planning_timeout > 0:
             raise ValueError(f"planning_timeout is {self.planning_timeout} s, expected more than 0")
+        if not self.empty_width >= 0:
+            raise ValueError(f"empty_width is {self.empty_width} m, expected 0 or more")
 
 
 class Phase(Enum):
@@ -93,6 +100,7 @@ class SubstepManager:
     ) -> None:
         self._settings = settings
         self._rule = rule
+        self._grasp = GraspWatch(settings.empty_width)
         self._task = task
         self._own_instruction = task == ""  # the episode's, which may still change with a reset
         self._task_id = task_id
@@ -216,7 +224,7 @@ class SubstepManager:
     def _on_plan(self, event: PlanMade, now: float) -> list[Command]:
         sourced: SourcedPlan = event.sourced
         event = "started" if self._trouble is None else f"replanned by {sourced.source}"
-        back_off = self._trouble is not None and self._trouble[0] is ErrorCode.SUBSTEP_TIMEOUT
+        back_off = self._trouble is not None and self._trouble[0] in FAILED_IN_THE_WORLD
         self._source = sourced.source
         self._take_up(sourced.plan)
         self._request = self._trouble = None
@@ -262,6 +270,7 @@ class SubstepManager:
         self._started_at = self._watch.step if self._watch.known else None
         self._eos_probability = self._similarity = UNKNOWN
         self._rule.begin()
+        self._grasp.begin(self._done, self._plan.substeps[self._index :])
         return self._publish(event)
 
     def _publish(self, event: str) -> list[Command]:
@@ -289,7 +298,10 @@ class SubstepManager:
     def _on_report(self, event: ChunkPlayed, now: float) -> list[Command]:
         self._eos_probability = event.eos_probability
         self._rule.on_chunk(False)
-        if event.outcome is Outcome.PLAYED_EOS:
+        is_end = event.outcome is Outcome.PLAYED_EOS
+        if trouble := self._grasp.verdict(event.fingers, is_end):
+            return self._on_lost_grasp(trouble, now)
+        if is_end:
             decision = self._rule.on_eos(event.stamp, self._watch.step, now)
             return self._follow(decision, now) or [self._report("eos")]
         return [self._report(f"chunk rejected: {event.reason}" if event.outcome is Outcome.REJECTED else "")]
@@ -330,6 +342,10 @@ class SubstepManager:
         never_retry = self._settings.recovery.retries
         return self._recover(ErrorCode.POLICY_FAILED, trouble, "refused by the policy", never_retry, now)
 
+    def _on_lost_grasp(self, why: str, now: float) -> list[Command]:
+        trouble = f"substep {self._key.index} ({self._substep.instruction!r}): {why}"
+        return self._recover(ErrorCode.GRASP_LOST, trouble, why, self._retries[len(self._done)], now)
+
     def _recover(self, code: ErrorCode, trouble: str, event: str, retries: int, now: float) -> list[Command]:
         remedy = self._settings.recovery.remedy(retries, self._replans)
         if remedy is Remedy.RETRY:
@@ -338,7 +354,7 @@ class SubstepManager:
         if remedy is Remedy.REPLAN:
             report = self._report(f"replanning: {event}")
             self._replans += 1
-            if code is ErrorCode.SUBSTEP_TIMEOUT and needs_what_was_picked_up(self._done, self._substep):
+            if code in FAILED_IN_THE_WORLD and needs_what_was_picked_up(self._done, self._substep):
                 self._done.pop()
             self._trouble = (code, trouble)
             return [report, Hold(), *self._ask_for_plan(now)]

@@ -47,8 +47,16 @@ class ChunkAnnounced:
 
 
 @dataclass(frozen=True)
+class Fingers:
+    """The gripper: as last commanded, 1 closes; m between its fingers."""
+
+    command: float
+    width: float
+
+
+@dataclass(frozen=True)
 class ChunkPlayed:
-    """The bridge's report on a chunk; ``stamp`` is world time in ns."""
+    """The bridge's report on a chunk; ``stamp`` is world time in ns, ``fingers`` None where they are not measured."""
 
     key: SubstepKey
     outcome: Outcome
@@ -56,6 +64,7 @@ class ChunkPlayed:
     eos_probability: float = UNKNOWN
     reason: str = ""
     latched: bool = False
+    fingers: Fingers | None = None
 
 
 @dataclass(frozen=True)

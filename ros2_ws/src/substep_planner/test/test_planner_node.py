@@ -131,6 +131,23 @@ def test_a_task_that_waits_for_its_instruction_can_be_canceled(graph):
     assert graph.cancel(graph.accepted("")).error_code == ErrorCode.CANCELED
 
 
+@pytest.mark.parametrize("graph", [{"empty_width": 0.01, "retries": 1, "replans": 0}], indirect=True)
+def test_fingers_that_closed_on_nothing_lead_to_another_attempt_and_the_end(graph):
+    graph.activate().world()
+    goal = graph.accepted()
+    graph.next_substep()
+    graph.report(ChunkReport.PLAYED_EOS, gripper=1.0, gripper_width=0.005)
+    again = graph.next_substep()
+    assert (again.index, again.attempt, again.back_off) == (0, 1, True)
+    graph.report(ChunkReport.PLAYED_EOS, gripper=1.0, gripper_width=0.02)
+    assert graph.next_substep().index == 1
+    graph.report(ChunkReport.PLAYED, gripper=1.0, gripper_width=0.005)
+    assert graph.next_substep().instruction.startswith("pick up")
+    graph.report(ChunkReport.PLAYED_EOS, gripper=1.0, gripper_width=0.005)
+    result = graph.result(goal)
+    assert result.error_code == ErrorCode.GRASP_LOST and "the fingers are 5.0 mm apart" in result.message
+
+
 @pytest.mark.parametrize("graph", [{"substep_timeout": 50, "retries": 1, "replans": 1}], indirect=True)
 def test_a_substep_timeout_leads_to_retry_replanning_and_the_end(graph):
     graph.activate().world()

@@ -39,6 +39,11 @@ class Observation:
             if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
                 raise ValueError(f"image {name!r} is {image.dtype} {image.shape}, expected uint8 (H, W, 3)")
 
+    @property
+    def gripper_width(self) -> float:
+        """m between the fingers."""
+        return float(self.proprio[-2] - self.proprio[-1])
+
 
 def quaternion_to_axis_angle(quaternion: np.ndarray) -> np.ndarray:
     """(4,) xyzw unit quaternion -> (3,) rotation vector in rad.

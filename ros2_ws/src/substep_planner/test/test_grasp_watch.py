@@ -1,0 +1,134 @@
+"""What fingers with nothing between them lead to."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from substep_planner.decomposers.base import SourcedPlan
+from substep_planner.errors import ErrorCode
+from substep_planner.grasp_watch import GraspWatch
+from substep_planner.plan import Plan, Substep
+from substep_planner.recovery import RecoveryLadder
+from substep_planner.substep_manager import ManagerSettings, SubstepManager
+from substep_planner.switch_rules import make_switch_rule
+from substep_planner.task_events import (
+    Activate,
+    ChunkPlayed,
+    EpisodeProgress,
+    Fingers,
+    Finish,
+    MakePlan,
+    Outcome,
+    PlanMade,
+    Report,
+)
+
+PICK = Substep("pick up the milk", "the milk is held")
+PLACE = Substep("place the milk in the basket", "the milk is in the basket")
+CLOSE = Substep("close the drawer", "the drawer is closed")
+HELD, EMPTY, OPEN = Fingers(1.0, 0.02), Fingers(1.0, 0.0015), Fingers(-1.0, 0.08)
+ONCE, NEVER_AGAIN = ManagerSettings(), ManagerSettings(recovery=RecoveryLadder(0, 0))
+
+
+class Task:
+    """A task whose chunks are played at once."""
+
+    def __init__(self, *plan: Substep, settings: ManagerSettings = ONCE) -> None:
+        start = EpisodeProgress(1, 0, success=False, done=False, instruction="tidy up")
+        self._manager = SubstepManager(settings, make_switch_rule("eos"), "tidy up", "t", start, 0.0)
+        self.commands = self._manager.start(0.0)
+        self.planned(*plan or (PICK, PLACE))
+
+    def planned(self, *plan: Substep) -> None:
+        answer = PlanMade(self.last(MakePlan), SourcedPlan(Plan("tidy up", plan), "rules"))
+        self.commands += self._manager.handle(answer, 0.0)
+
+    def played(self, *chunks: Fingers | None, eos: bool = False) -> Task:
+        for fingers in chunks:
+            outcome = Outcome.PLAYED_EOS if eos else Outcome.PLAYED
+            self.commands += self._manager.handle(ChunkPlayed(self.active.key, outcome, 0, fingers=fingers), 0.0)
+        return self
+
+    def last(self, kind):
+        return [command for command in self.commands if isinstance(command, kind)][-1]
+
+    @property
+    def active(self) -> Activate:
+        return self.last(Activate)
+
+    @property
+    def finish(self) -> Finish:
+        assert isinstance(self.commands[-1], Finish), self.commands[-1]
+        return self.commands[-1]
+
+    @property
+    def event(self) -> str:
+        return [command.event for command in self.commands if isinstance(command, Report) and command.event][-1]
+
+
+def test_picking_up_that_ends_without_a_grasp_is_tried_again():
+    task = Task().played(EMPTY, eos=True)
+    assert task.event == "retry: nothing grasped: the fingers are 1.5 mm apart"
+    assert (task.active.key.index, task.active.key.attempt, task.active.back_off) == (0, 1, True)
+    task.played(HELD, eos=True)
+    assert task.event == "advanced: eos" and task.active.substep == PLACE
+
+
+def test_a_hand_that_is_about_to_open_may_still_hold():
+    assert Task().played(Fingers(-1.0, 0.02), eos=True).event == "advanced: eos"
+
+
+def test_closed_fingers_on_their_way_to_the_thing_are_no_miss():
+    assert Task().played(EMPTY, HELD).event == "started"
+
+
+def test_what_was_dropped_is_picked_up_again():
+    task = Task().played(HELD, eos=True).played(HELD, EMPTY)
+    assert task.event == "retry from picking up: dropped: the fingers are 1.5 mm apart"
+    assert task.active.substep == PICK and task.active.back_off
+    task.played(EMPTY, eos=True)  # the place's retry is used up, not that of picking up
+    assert task.event.startswith("retry: nothing grasped")
+
+
+def test_what_was_let_go_is_not_dropped():
+    task = Task().played(HELD, eos=True).played(OPEN, EMPTY).played(EMPTY, eos=True)
+    assert task.finish.code is ErrorCode.NONE
+
+
+def test_without_retries_the_rest_is_planned_again_then_the_task_ends():
+    task = Task(settings=ManagerSettings(recovery=RecoveryLadder(0, 1))).played(HELD, eos=True).played(EMPTY)
+    request = task.last(MakePlan)
+    assert request.done == () and "dropped" in request.trouble and PLACE.instruction in request.trouble
+    task.planned(PICK, PLACE)
+    assert task.active.back_off
+    task.played(EMPTY, eos=True)
+    assert task.finish.code is ErrorCode.GRASP_LOST
+    assert task.finish.message == "substep 0 ('pick up the milk'): nothing grasped: the fingers are 1.5 mm apart"
+
+
+@pytest.mark.parametrize("fingers", [None, EMPTY, OPEN])
+def test_fingers_that_nobody_measures_or_heeds_stop_nothing(fingers):
+    settings = NEVER_AGAIN if fingers is None else ManagerSettings(recovery=RecoveryLadder(0, 0), empty_width=0.0)
+    assert Task(settings=settings).played(fingers, fingers, eos=True).finish.code is ErrorCode.NONE
+
+
+@pytest.mark.parametrize("plan", [(PICK,), (CLOSE,), (CLOSE, CLOSE), (PICK, PICK)])
+def test_only_what_is_to_be_used_must_be_held(plan):
+    """A plan that is a whole task in one substep also begins with "pick up", and ends with an open gripper."""
+    task = Task(*plan, settings=NEVER_AGAIN).played(*(EMPTY, OPEN)[: len(plan)], eos=True)
+    assert task.finish.code is ErrorCode.NONE
+
+
+@given(st.floats(-1, 1), st.floats(0.003, 0.2), st.booleans())
+def test_fingers_apart_are_never_a_dropped_thing(command, width, is_end):
+    watch = GraspWatch(0.003)
+    watch.begin((PICK,), (PLACE,))
+    assert watch.verdict(Fingers(command, width), is_end) == ""
+
+
+@pytest.mark.parametrize("width", [-0.001, float("nan")])
+def test_a_width_that_is_none_is_refused(width):
+    with pytest.raises(ValueError, match="empty_width is .* expected 0 or more"):
+        ManagerSettings(empty_width=width)
