@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from libero_bridge.chunk_player import REST_STEPS
 from substep_planner.completion.watcher import WatchSettings
 from substep_planner.decomposers.base import SourcedPlan
 from substep_planner.errors import ErrorCode
@@ -37,11 +38,12 @@ class World:
     def __init__(self, goal: int = 10_000, horizon: int = 200, held_from: int = 0) -> None:
         """held_from: step from which there is something between the fingers."""
         self.step_count, self._goal, self._horizon, self._held_from = 0, goal, horizon, held_from
+        self._gripper = -1.0
 
     @property
     def proprio(self) -> np.ndarray:
-        fingers = (0.02, -0.02) if self.step_count >= self._held_from else (0.0005, -0.0005)
-        return np.array([0, 0, 0, 0, 0, 0, *fingers], np.float32)
+        finger = 0.04 if self._gripper < 0 else 0.02 if self.step_count >= self._held_from else 0.0005
+        return np.array([0, 0, 0, 0, 0, 0, finger, -finger], np.float32)
 
     @property
     def success(self) -> bool:
@@ -53,6 +55,7 @@ class World:
 
     def step(self, action: np.ndarray) -> Observation:
         self.step_count += 1
+        self._gripper = action[-1]
         return self.observe()
 
     def observe(self) -> Observation:
@@ -87,7 +90,7 @@ class Puppet:
         self._left -= steps
         ends = self._left == 0
         actions = np.full((steps, 7), self._size, np.float32)
-        actions[:, -1] = 1.0
+        actions[:, -1] = -1.0 if ends and self.told[-1][0].startswith("place") else 1.0
         return Chunk(actions, eos_index=steps - 1 if ends else NO_EOS)
 
 
@@ -168,7 +171,7 @@ def test_substeps_follow_each_other_by_eos_and_the_policy_sees_pictures_only_whe
     result, log = carry_out(policy)
     assert policy.told == [("pick up the cup", "tidy up"), ("place the cup", "tidy up")]
     assert ended(log) == [("eos", 12), ("eos", 12)] and log.completed(False) == 2
-    assert not result.success and result.finish.code is ErrorCode.NONE and result.steps == 24
+    assert not result.success and result.finish.code is ErrorCode.NONE and result.steps == 24 + REST_STEPS
     assert [outcome.name for outcome in result.outcomes] == ["PLAYED", "PLAYED", "PLAYED_EOS"] * 2
     assert policy.shown == [("eye",)] * 6 and len(result.inference_times) == 6
 
@@ -193,6 +196,11 @@ def test_an_eos_that_vision_denies_leads_to_another_attempt():
         "advanced: eos",
         "advanced: eos",
     ]
+
+
+def test_what_was_just_let_go_comes_to_rest_before_the_world_is_asked():
+    result, _ = carry_out(Puppet(length=12), World(goal=30))
+    assert result.success and result.steps == 30 and result.finish.code is ErrorCode.NONE
 
 
 def test_a_grasp_that_missed_is_tried_again():

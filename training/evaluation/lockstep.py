@@ -141,6 +141,8 @@ class LockstepTask:
         self._drain()
         while self._finish is None:
             self._advance()
+        while self._player.may_step:  # what was let go comes to rest
+            self._step()
         reports = self._reports
         return TaskResult(
             self._simulation.success,

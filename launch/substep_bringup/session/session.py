@@ -16,6 +16,7 @@ from substep_bringup.session.summary import Outcome, summarise, write_summary
 from substep_planner.errors import ErrorCode
 
 CANCELLING = 3.0  # s
+REST = 5.0  # s for the world to come to rest and to say whether that is the goal
 WORTH_A_LINE = 0.3  # s of waiting
 
 
@@ -89,7 +90,7 @@ class Session:
         """The world decides; its last words may still be on their way."""
         tracker = self._node.tracker
         if result.success:
-            wait_quietly(lambda: tracker.status.success, LAST_WORDS)
+            wait_quietly(lambda: tracker.status.success, REST)
         wait_quietly(lambda: tracker.has_heard(result.substeps_completed, result.substeps_total), LAST_WORDS)
         wait_quietly(tracker.is_settled, LAST_WORDS)
         common = {"error_code": result.error_code, "error": _error_name(result.error_code), "message": result.message}

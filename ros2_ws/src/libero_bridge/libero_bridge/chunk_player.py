@@ -13,6 +13,7 @@ from substep_policy.chunk import Chunk
 from substep_policy.request_desk import RequestKey, SubstepKey
 
 NO_EOS_PROBABILITY = -1.0
+REST_STEPS = 20  # after the last substep: what was just let go is still falling
 
 
 class Outcome(IntEnum):
@@ -60,6 +61,7 @@ class ChunkPlayer:
         self._answered: set[int] = set()  # stamps of requests that were answered under the active substep
         self._over = ""
         self._owes_hold = False
+        self._rest = 0  # hold steps until the world is at rest
 
     @property
     def hold_reason(self) -> str:
@@ -83,8 +85,10 @@ class ChunkPlayer:
 
     @property
     def may_step(self) -> bool:
-        """In lockstep: there is an action to play, or a hold step that gives the policy a fresh observation."""
-        return bool(len(self._queue)) or (self._owes_hold and self._can_request)
+        """In lockstep: there is an action to play, or a hold step that gives the policy a fresh observation or what
+        was let go the time to come to rest."""
+        is_to_hold = (self._owes_hold and self._can_request) or (self._rest > 0 and not self._over)
+        return bool(len(self._queue)) or is_to_hold
 
     @property
     def wants_request(self) -> bool:
@@ -98,6 +102,7 @@ class ChunkPlayer:
     def next_action(self) -> np.ndarray:
         """(7,) what the arm does in this control step."""
         self._owes_hold = False
+        self._rest = max(0, self._rest - 1)
         return self._queue.next_action()
 
     def after_step(self, over: str = "") -> list[Report]:
@@ -118,6 +123,8 @@ class ChunkPlayer:
         """The planner says what is to be executed now (None: nothing). What belongs to another substep is dropped."""
         if substep == self._active:
             return []
+        has_ended = self._active is not None and self._active == self._finished
+        self._rest = REST_STEPS if substep is None and has_ended else 0
         self._active, self.outstanding = substep, None
         self._answered.clear()
         return self._drop("another substep became active" if substep else "no substep is active any more")
@@ -129,7 +136,7 @@ class ChunkPlayer:
         self._queue = ActionQueue()
         self._answered.clear()
         self.episode, self.outstanding, self._finished = episode, None, None
-        self._over, self._owes_hold = "", False
+        self._over, self._owes_hold, self._rest = "", False, 0
         return reports
 
     def request(self, stamp: int) -> RequestKey:

@@ -236,7 +236,7 @@ def test_chunks_are_asked_for_played_and_reported_until_eos(puppet):
     assert (first.outcome, first.steps_played, first.reason) == (ChunkReport.PLAYED, 3, "")
     assert (second.outcome, second.steps_played) == (ChunkReport.PLAYED_EOS, 2)
     assert (second.plan_id, second.substep_index, round(second.eos_probability, 3)) == ("plan", 1, 0.9)
-    assert second.gripper <= 0 and second.gripper_width == pytest.approx(0.08, abs=0.005), "an open hand"
+    assert second.gripper == pytest.approx(0.3) and 0.01 < second.gripper_width < 0.08, "a closing hand"
     assert to_nanoseconds(second.chunk_stamp) - to_nanoseconds(first.chunk_stamp) == 3 * 50_000_000
     puppet.wait_for(lambda: puppet.status().step == 5 and puppet.status().holding)
     assert puppet.status().hold_reason == "waiting for the next substep"

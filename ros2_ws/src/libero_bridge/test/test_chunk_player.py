@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from libero_bridge.chunk_player import Answer, ChunkPlayer, Outcome
+from libero_bridge.chunk_player import REST_STEPS, Answer, ChunkPlayer, Outcome
 from libero_bridge.safety import SafetyGuard, SafetyLimits
 from substep_policy.chunk import Chunk
 from substep_policy.request_desk import RequestKey, SubstepKey
@@ -192,3 +192,29 @@ def test_without_a_substep_any_more_the_arm_holds(world):
     world.reports += world.player.activate(None)
     assert world.outcomes == [Outcome.SUPERSEDED] and not world.player.may_step
     assert not world.player.next_action()[:6].any()
+
+
+def test_after_the_last_substep_the_world_comes_to_rest(world):
+    world.answer(world.ask(), eos=True)
+    assert world.play() == 4
+    world.player.activate(None)
+    assert world.play(3) == 3 and world.player.hold_reason == "waiting for a substep"
+    assert world.play() == REST_STEPS - 3
+
+
+def test_another_substep_a_reset_or_the_end_of_the_episode_need_no_rest(world):
+    for what_comes in (lambda: world.player.activate(SECOND), lambda: world.player.reset(2), lambda: None):
+        world.player.activate(FIRST)
+        world.answer(world.ask(), eos=True)
+        world.play()
+        world.player.activate(None)
+        what_comes()
+        assert world.play(over="horizon reached") <= 1
+        world.reports += world.player.reset(3)
+
+
+def test_a_substep_that_was_broken_off_leaves_the_world_as_it_is(world):
+    world.answer(world.ask())
+    world.play(2)
+    world.player.activate(None)
+    assert world.play() == 0

@@ -1,17 +1,19 @@
-"""Notices by the fingers that there is nothing between them: a grasp that missed, or a thing that was dropped.
+"""Notices by the fingers what is between them: a grasp that missed, a thing that was dropped or not let go yet.
 
-The policy's EOS and what cameras see are judgements; the width of a closed gripper is a measurement.
+The policy's EOS and what cameras see are judgements; how far the fingers are apart is a measurement.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from substep_planner.plan import Substep
+from substep_planner.plan import Substep, is_place
 from substep_planner.recovery import needs_what_was_picked_up
+from substep_planner.switch_rules import STAY, Decision, Verdict
 from substep_planner.task_events import Fingers
 
 EMPTY_WIDTH = 0.003  # m; a Panda's fingers come to 1.5 mm with nothing in between, the rim of LIBERO's bowl holds 3.6
+LET_GO = 0.005  # m; fingers that much further apart than when they grasped have opened
 
 
 class GraspWatch:
@@ -23,27 +25,39 @@ class GraspWatch:
 
     def __init__(self, empty_width: float) -> None:
         self._empty_width = empty_width
-        self._is_to_grasp = self._carries = False
+        self._is_to_grasp = self._carries = self._is_to_let_go = False
+        self._held = 0.0  # m between the fingers when they had grasped
 
     def begin(self, done: Sequence[Substep], remaining: Sequence[Substep]) -> None:
         """The first of ``remaining`` begins."""
         substep, after = remaining[0], remaining[1:2]
         self._carries = needs_what_was_picked_up(done, substep)
+        self._is_to_let_go = self._carries and is_place(substep.instruction)
         self._is_to_grasp = bool(after) and needs_what_was_picked_up((substep,), after[0])
 
-    def verdict(self, fingers: Fingers | None, is_end: bool) -> str:
-        """What is wrong after a chunk; empty: nothing that can be told.
+    def verdict(self, fingers: Fingers | None, is_end: bool) -> Decision:
+        """What to do about the substep after a chunk: RETRY it, it failed; REISSUE it, it is not over; or STAY.
 
-        What is carried may be let go at any time, which is what placing is; from then on there is nothing to watch.
+        What is carried may be let go at any time, which is what placing is; from then on it cannot be dropped.
         Commands say only that: at its last action a policy may already be about to open a hand that still holds.
 
         Args:
+            fingers: None: not known, and nothing can be told.
             is_end: the chunk ended in an EOS.
         """
-        if fingers is None:
-            return ""
+        if fingers is None or not self._empty_width:
+            return STAY
+        is_empty = fingers.width < self._empty_width
         self._carries &= fingers.command > 0
-        what = "dropped" if self._carries else "nothing grasped" if self._is_to_grasp and is_end else ""
-        if not what or fingers.width >= self._empty_width:
-            return ""
-        return f"{what}: the fingers are {1000 * fingers.width:.1f} mm apart"
+        if is_empty and (self._carries or self._is_to_grasp and is_end):
+            what = "dropped" if self._carries else "nothing grasped"
+            return Decision(Verdict.RETRY, f"{what}: {_apart(fingers)}")
+        if self._is_to_grasp and is_end:
+            self._held = fingers.width
+        if self._is_to_let_go and is_end and not is_empty and fingers.width < self._held + LET_GO:
+            return Decision(Verdict.REISSUE, f"not let go: {_apart(fingers)}")
+        return STAY
+
+
+def _apart(fingers: Fingers) -> str:
+    return f"the fingers are {1000 * fingers.width:.1f} mm apart"

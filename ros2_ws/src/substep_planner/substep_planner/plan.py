@@ -82,6 +82,11 @@ def is_pick(instruction: str) -> bool:
     return action_word(instruction) == "pick"
 
 
+def is_place(instruction: str) -> bool:
+    """Whether a substep's words say that what is held is to be put somewhere, and so let go."""
+    return action_word(instruction) in ("place", "put", "drop", "release", "stack", "insert")
+
+
 def steps_to_json(substeps: Iterable[Substep]) -> list[dict[str, Any]]:
     """Substeps -> the list of steps of the file format."""
     return [

@@ -299,8 +299,11 @@ class SubstepManager:
         self._eos_probability = event.eos_probability
         self._rule.on_chunk(False)
         is_end = event.outcome is Outcome.PLAYED_EOS
-        if trouble := self._grasp.verdict(event.fingers, is_end):
-            return self._on_lost_grasp(trouble, now)
+        grasp = self._grasp.verdict(event.fingers, is_end)
+        if grasp.verdict is Verdict.RETRY:
+            return self._on_lost_grasp(grasp.reason, now)
+        if grasp.verdict is Verdict.REISSUE:
+            return self._follow(grasp, now)
         if is_end:
             decision = self._rule.on_eos(event.stamp, self._watch.step, now)
             return self._follow(decision, now) or [self._report("eos")]

@@ -12,7 +12,7 @@ from substep_planner.grasp_watch import GraspWatch
 from substep_planner.plan import Plan, Substep
 from substep_planner.recovery import RecoveryLadder
 from substep_planner.substep_manager import ManagerSettings, SubstepManager
-from substep_planner.switch_rules import make_switch_rule
+from substep_planner.switch_rules import Verdict, make_switch_rule
 from substep_planner.task_events import (
     Activate,
     ChunkPlayed,
@@ -97,6 +97,18 @@ def test_what_was_let_go_is_not_dropped():
     assert task.finish.code is ErrorCode.NONE
 
 
+def test_placing_is_not_over_before_the_hand_has_opened():
+    task = Task().played(HELD, eos=True).played(Fingers(-1.0, 0.021), eos=True)
+    assert task.event == "issued again: not let go: the fingers are 21.0 mm apart"
+    assert (task.active.key.index, task.active.key.attempt, task.active.back_off) == (1, 1, False)
+    assert task.played(Fingers(-1.0, 0.03), eos=True).finish.code is ErrorCode.NONE
+
+
+def test_what_is_not_to_be_let_go_may_end_in_the_hand():
+    pour = Substep("pour the milk into the bowl", "there is milk in the bowl")
+    assert Task(PICK, pour, PLACE).played(HELD, HELD, eos=True).active.substep == PLACE
+
+
 def test_without_retries_the_rest_is_planned_again_then_the_task_ends():
     task = Task(settings=ManagerSettings(recovery=RecoveryLadder(0, 1))).played(HELD, eos=True).played(EMPTY)
     request = task.last(MakePlan)
@@ -125,7 +137,7 @@ def test_only_what_is_to_be_used_must_be_held(plan):
 def test_fingers_apart_are_never_a_dropped_thing(command, width, is_end):
     watch = GraspWatch(0.003)
     watch.begin((PICK,), (PLACE,))
-    assert watch.verdict(Fingers(command, width), is_end) == ""
+    assert watch.verdict(Fingers(command, width), is_end).verdict is not Verdict.RETRY
 
 
 @pytest.mark.parametrize("width", [-0.001, float("nan")])
