@@ -14,6 +14,7 @@ from lifecycle_msgs.msg import Transition
 from substep_interfaces.action import ExecuteTask
 from substep_interfaces.srv import DecomposeTask
 
+from libero_bridge.chunk_player import REST_STEPS
 from substep_bringup.graph import GraphConfig
 from tests.probe import Goal
 from tests.running_graph import SMALL
@@ -108,7 +109,8 @@ def test_an_end_of_substep_advances_the_plan_to_its_end(graph, probe):
     goal = Goal(probe, "")
     result = goal.result()
     assert result.success and result.substeps_completed == result.substeps_total > 1
-    assert probe.statuses[-1].step == result.substeps_total  # one step each
+    probe.wait(lambda: holds(probe), "the world at rest")
+    assert probe.statuses[-1].step == result.substeps_total + REST_STEPS  # one step each
     assert not probe.statuses[-1].success  # the world knows better than the policy
 
 

@@ -23,7 +23,7 @@ SUBSTEP_STEPS = 300
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table. The exit code: 0, or 1 when something that cannot be played was asked for."""
     options = _parser().parse_args(arguments)
-    limits = {"substep_timeout": SUBSTEP_STEPS, "retries": 0, "replans": 0}
+    limits = {"substep_timeout": SUBSTEP_STEPS, "retries": 0, "replans": 0, "empty_width": 0.0}
     chosen = {
         "suites": options.suite or FOUR_SUITES,
         "tasks": options.task,

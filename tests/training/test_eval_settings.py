@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from pathlib import Path
 
@@ -121,6 +122,17 @@ def test_a_changed_setting_is_named(tmp_path: Path):
         ResultFolder(tmp_path, EpisodeSettings(policy="demonstrator", retries=5))
 
 
+def test_results_from_before_a_setting_are_not_continued(tmp_path: Path):
+    settings = EpisodeSettings(policy="demonstrator")
+    ResultFolder(tmp_path, settings)
+    file = tmp_path / "evaluation.json"
+    content = json.loads(file.read_text())
+    del content["empty_width"]
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="says nothing of empty_width; was it made by another version"):
+        ResultFolder(tmp_path, settings)
+
+
 @pytest.mark.parametrize("suite", FOUR_SUITES)
 def test_the_other_task_is_another_one_of_the_suite(suite: str):
     sentences = {load_task(suite, task).instruction for task in range(len(task_names(suite)))}
@@ -168,6 +180,7 @@ def test_the_graph_is_asked_for_the_same_episode(tmp_path: Path):
         horizon=77,
         substep_timeout=66,
         retries=0,
+        empty_width=0.004,
         switching=SwitchSettings(confirm_steps=9, denial_threshold=0.3),
         stuck=StuckSettings(gripper_patience=3, back_off_steps=2),
         completion=CompletionChoice(scorer="open_clip", threshold=0.4),
@@ -192,6 +205,7 @@ def test_the_graph_is_asked_for_the_same_episode(tmp_path: Path):
     assert (told["gripper_patience"], told["back_off_steps"]) == (3, 2)
     told = content["/**/planner"]["ros__parameters"]
     assert (told["switch_rule"], told["substep_timeout"], told["retries"]) == ("eos", 66, 0)
+    assert told["empty_width"] == 0.004
     assert (told["confirm_steps"], told["denial_threshold"]) == (9, 0.3)
 
 

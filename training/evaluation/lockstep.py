@@ -222,7 +222,7 @@ class LockstepTask:
                     self._activate(command)
                 case Hold():
                     self._active = None
-                    self._hear(self._player.activate(None))
+                    self._hear(self._player.activate(None, command.plan_done))
                 case Report():
                     for observer in self._observers:
                         observer.on_report(command, self._simulation.step_count)

@@ -69,7 +69,10 @@ class ResultFolder:
         path = self.path / SETTINGS_FILE
         if path.exists():
             try:
-                before = parse(EpisodeSettings, json.loads(path.read_text(encoding="utf-8")), str(path))
+                content = json.loads(path.read_text(encoding="utf-8"))
+                before = parse(EpisodeSettings, content, str(path))
+                if missing := sorted({field.name for field in fields(EpisodeSettings)} - set(content)):
+                    raise ValueError(f"{path} says nothing of {', '.join(missing)}")
             except ValueError as error:
                 raise ValueError(f"{error}; was it made by another version? Choose another --out") from error
             changed = [

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import datetime
 
+from libero_bridge.chunk_player import NO_SUBSTEP
 from substep_bringup.exit_codes import ExitCode
 from substep_bringup.session.bringup import ANSWER, Bringup, BringupFailed
 from substep_bringup.session.complaints import Severity
@@ -16,7 +18,7 @@ from substep_bringup.session.summary import Outcome, summarise, write_summary
 from substep_planner.errors import ErrorCode
 
 CANCELLING = 3.0  # s
-REST = 5.0  # s for the world to come to rest and to say whether that is the goal
+REST = 10.0  # s for the world to come to rest and to say whether that is the goal
 WORTH_A_LINE = 0.3  # s of waiting
 
 
@@ -87,10 +89,15 @@ class Session:
         return self._judge(goal.result)
 
     def _judge(self, result) -> Outcome:
-        """The world decides; its last words may still be on their way."""
+        """The world decides, once it has come to rest; its last words may still be on their way."""
         tracker = self._node.tracker
         if result.success:
-            wait_quietly(lambda: tracker.status.success, REST)
+            with suppress(TookTooLong):
+                self._wait(
+                    lambda: tracker.status.success or tracker.status.hold_reason == NO_SUBSTEP,
+                    REST,
+                    "waiting for the world to come to rest",
+                )
         wait_quietly(lambda: tracker.has_heard(result.substeps_completed, result.substeps_total), LAST_WORDS)
         wait_quietly(tracker.is_settled, LAST_WORDS)
         common = {"error_code": result.error_code, "error": _error_name(result.error_code), "message": result.message}

@@ -148,7 +148,8 @@ class BridgeNode(LifecycleNode):
     # --- what the others say ---
 
     def _on_substep(self, message: ActiveSubstep) -> None:
-        self._publish_reports(self._player.activate(substep_from_message(message)))  # latched: heard while inactive too
+        substep = substep_from_message(message)  # latched: heard while inactive too
+        self._publish_reports(self._player.activate(substep, message.plan_done and substep is None))
         self._advance()
 
     def _on_chunk(self, message: ActionChunk) -> None:
@@ -248,10 +249,9 @@ class BridgeNode(LifecycleNode):
         )
 
     def _publish_reports(self, reports: Iterable[Report]) -> None:
-        seen = self._observation
         for report in reports:
-            stamp = to_time(seen.stamp)
-            self._reports.publish(report_to_message(report, stamp, self._player.gripper, seen.gripper_width))
+            stamp, width = to_time(self._observation.stamp), self._observation.gripper_width
+            self._reports.publish(report_to_message(report, stamp, self._player.gripper, width))
             if report.outcome is Outcome.REJECTED:
                 self._rejected, self._last_rejection = self._rejected + 1, report.reason
                 self.get_logger().warning(f"chunk rejected: {report.reason}")

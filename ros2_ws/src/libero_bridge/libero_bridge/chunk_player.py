@@ -14,6 +14,7 @@ from substep_policy.request_desk import RequestKey, SubstepKey
 
 NO_EOS_PROBABILITY = -1.0
 REST_STEPS = 20  # after the last substep: what was just let go is still falling
+NO_SUBSTEP = "waiting for a substep"
 
 
 class Outcome(IntEnum):
@@ -73,7 +74,7 @@ class ChunkPlayer:
         if self.guard.latched:
             return f"latched: {self.guard.latched}"
         if self._active is None:
-            return "waiting for a substep"
+            return "coming to rest" if self._rest else NO_SUBSTEP
         if self._active == self._finished:
             return "waiting for the next substep"
         return "waiting for a chunk"
@@ -119,12 +120,15 @@ class ChunkPlayer:
         self._finished = answer.request.substep
         return [Report(answer, Outcome.PLAYED_EOS, self._queue.steps_played)]
 
-    def activate(self, substep: SubstepKey | None) -> list[Report]:
-        """The planner says what is to be executed now (None: nothing). What belongs to another substep is dropped."""
+    def activate(self, substep: SubstepKey | None, plan_done: bool = False) -> list[Report]:
+        """The planner says what is to be executed now (None: nothing). What belongs to another substep is dropped.
+
+        Args:
+            plan_done: the last substep has ended, so the world comes to rest before it holds.
+        """
         if substep == self._active:
             return []
-        has_ended = self._active is not None and self._active == self._finished
-        self._rest = REST_STEPS if substep is None and has_ended else 0
+        self._rest = REST_STEPS if plan_done else 0
         self._active, self.outstanding = substep, None
         self._answered.clear()
         return self._drop("another substep became active" if substep else "no substep is active any more")

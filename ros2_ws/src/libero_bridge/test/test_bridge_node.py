@@ -32,6 +32,7 @@ from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, Chun
 from substep_interfaces.srv import ResetEpisode
 
 from libero_bridge.bridge_node import RELIABLE, REPORTS, BridgeNode
+from libero_bridge.chunk_player import REST_STEPS
 from libero_bridge.world_publisher import CLOCK_QOS, LATCHED_QOS
 from substep_policy.chunk import Chunk
 from substep_policy.messages import chunk_to_message, image_from_message, to_nanoseconds, to_time
@@ -245,6 +246,9 @@ def test_chunks_are_asked_for_played_and_reported_until_eos(puppet):
     puppet.activate(2)
     puppet.wait_for(lambda: len(puppet.reports()) == 3)
     assert puppet.reports()[2].substep_index == 2
+    puppet.substeps.publish(ActiveSubstep(plan_done=True))
+    puppet.wait_for(lambda: puppet.status().step == 6 + REST_STEPS)
+    puppet.wait_for(lambda: puppet.status().hold_reason == "waiting for a substep")
 
 
 def test_a_request_that_stays_unanswered_is_repeated_with_its_observation(puppet):

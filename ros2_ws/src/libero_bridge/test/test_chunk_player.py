@@ -197,24 +197,27 @@ def test_without_a_substep_any_more_the_arm_holds(world):
 def test_after_the_last_substep_the_world_comes_to_rest(world):
     world.answer(world.ask(), eos=True)
     assert world.play() == 4
-    world.player.activate(None)
-    assert world.play(3) == 3 and world.player.hold_reason == "waiting for a substep"
+    world.player.activate(None, plan_done=True)
+    assert world.player.hold_reason == "coming to rest"
+    assert world.play(3) == 3
     assert world.play() == REST_STEPS - 3
+    assert world.player.hold_reason == "waiting for a substep"
 
 
-def test_another_substep_a_reset_or_the_end_of_the_episode_need_no_rest(world):
-    for what_comes in (lambda: world.player.activate(SECOND), lambda: world.player.reset(2), lambda: None):
-        world.player.activate(FIRST)
-        world.answer(world.ask(), eos=True)
-        world.play()
-        world.player.activate(None)
-        what_comes()
-        assert world.play(over="horizon reached") <= 1
-        world.reports += world.player.reset(3)
+@pytest.mark.parametrize("what_comes", [lambda player: player.activate(SECOND), lambda player: player.reset(2)])
+def test_another_substep_or_a_reset_needs_no_rest(world, what_comes):
+    world.player.activate(None, plan_done=True)
+    what_comes(world.player)
+    assert world.play() == 0
+
+
+def test_an_episode_that_is_over_needs_no_rest(world):
+    world.player.activate(None, plan_done=True)
+    assert world.play(over="success") == 1
 
 
 def test_a_substep_that_was_broken_off_leaves_the_world_as_it_is(world):
-    world.answer(world.ask())
-    world.play(2)
+    world.answer(world.ask(), eos=True)
+    world.play()
     world.player.activate(None)
     assert world.play() == 0

@@ -36,7 +36,7 @@ from substep_planner.picture import NewestPicture
 from substep_planner.planner_parameters import PlannerRegistry
 from substep_planner.substep_manager import SubstepManager
 from substep_planner.task_desk import TaskDesk
-from substep_planner.task_events import Activate, EpisodeProgress, Finish, MakePlan, Report
+from substep_planner.task_events import Activate, EpisodeProgress, Finish, Hold, MakePlan, Report
 from substep_planner.task_loop import TaskLoop
 from substep_policy.messages import image_from_message, to_nanoseconds
 from substep_policy.node_main import run_node
@@ -322,11 +322,11 @@ class PlannerNode(LifecycleNode):
             self._watcher.watch(command.key, command.plan)
         self._publish_substep(planner_messages.activation_to_message(command))
 
-    def hold(self) -> None:
+    def hold(self, plan_done: bool = False) -> None:
         """Make nothing active."""
         if self._watcher is not None:
             self._watcher.rest()
-        self._publish_substep(ActiveSubstep())
+        self._publish_substep(ActiveSubstep(plan_done=plan_done))
 
     def _publish_substep(self, message: ActiveSubstep) -> None:
         if self.context.ok():
@@ -368,8 +368,8 @@ class _GoalOutlet:
     def activate(self, command: Activate) -> None:
         self._node.activate_substep(command)
 
-    def hold(self) -> None:
-        self._node.hold()
+    def hold(self, command: Hold) -> None:
+        self._node.hold(command.plan_done)
 
     def report(self, command: Report) -> None:
         self._node.note(command)

@@ -78,7 +78,7 @@ def declare(parameters: NodeParameters, registry: PlannerRegistry) -> None:
     parameters.declare(
         "empty_width",
         default.empty_width,
-        "m; fingers nearer to each other hold nothing, so that a grasp has missed or was lost; 0: nobody looks",
+        "m; fingers nearer to each other hold nothing, so that a grasp has missed or was lost; 0: fingers do not count",
         bounds=(0.0, 1.0),
     )
     parameters.declare(

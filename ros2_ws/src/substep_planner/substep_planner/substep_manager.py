@@ -16,7 +16,7 @@ from substep_planner.errors import ErrorCode
 from substep_planner.grasp_watch import EMPTY_WIDTH, GraspWatch
 from substep_planner.plan import MAX_SUBSTEPS, Plan, Substep
 from substep_planner.recovery import RecoveryLadder, Remedy, needs_what_was_picked_up
-from substep_planner.switch_rules import Decision, SwitchRule, Verdict
+from substep_planner.switch_rules import STAY, Decision, SwitchRule, Verdict
 from substep_planner.task_events import (
     ADVANCED,
     RETRY,
@@ -299,7 +299,8 @@ class SubstepManager:
         self._eos_probability = event.eos_probability
         self._rule.on_chunk(False)
         is_end = event.outcome is Outcome.PLAYED_EOS
-        grasp = self._grasp.verdict(event.fingers, is_end)
+        was_played = is_end or event.outcome is Outcome.PLAYED
+        grasp = self._grasp.verdict(event.fingers, is_end) if was_played else STAY
         if grasp.verdict is Verdict.RETRY:
             return self._on_lost_grasp(grasp.reason, now)
         if grasp.verdict is Verdict.REISSUE:
@@ -334,7 +335,7 @@ class SubstepManager:
         self._done.append(self._substep)
         if self._index + 1 == len(self._plan.substeps):
             last = self._report(f"{ADVANCED}{reason}")
-            return [last, *self._finish(ErrorCode.NONE, f"all substeps are done; the last by {reason}")]
+            return [last, *self._finish(ErrorCode.NONE, f"all substeps are done; the last by {reason}", plan_done=True)]
         self._index += 1
         return self._activate(f"{ADVANCED}{reason}")
 
@@ -371,8 +372,8 @@ class SubstepManager:
         self._take_up(Plan(self._plan.instruction, (self._done.pop(), *remaining)))
         return self._activate(f"{RETRY} from picking up: {event}", back_off=True)
 
-    def _finish(self, code: ErrorCode, message: str) -> list[Command]:
-        hold = [Hold()] if self._phase is Phase.RUNNING else []
+    def _finish(self, code: ErrorCode, message: str, plan_done: bool = False) -> list[Command]:
+        hold = [Hold(plan_done)] if self._phase is Phase.RUNNING else []
         self._phase = Phase.FINISHED
         total = self._done_before + (len(self._plan.substeps) if self._plan is not None else 0)
         return [*hold, Finish(code, message, self._source, len(self._done), total)]

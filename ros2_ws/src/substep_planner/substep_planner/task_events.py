@@ -161,7 +161,9 @@ class Activate:
 
 @dataclass(frozen=True)
 class Hold:
-    """Make nothing active: the world holds."""
+    """Make nothing active: the world holds; ``plan_done``: once what was let go last has come to rest."""
+
+    plan_done: bool = False
 
 
 @dataclass(frozen=True)

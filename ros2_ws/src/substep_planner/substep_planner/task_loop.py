@@ -34,8 +34,8 @@ class Outlet(Protocol):
     def activate(self, command: Activate) -> None:
         """Publish the active substep."""
 
-    def hold(self) -> None:
-        """Publish that nothing is active."""
+    def hold(self, command: Hold) -> None:
+        """Publish that nothing is active, and whether the plan is done."""
 
     def report(self, command: Report) -> None:
         """Publish feedback."""
@@ -94,7 +94,7 @@ class TaskLoop:
                 case Activate():
                     self._outlet.activate(command)
                 case Hold():
-                    self._outlet.hold()
+                    self._outlet.hold(command)
                 case Report():
                     self._outlet.report(command)
                 case Finish():

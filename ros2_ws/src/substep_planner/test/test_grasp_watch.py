@@ -48,8 +48,11 @@ class Task:
     def played(self, *chunks: Fingers | None, eos: bool = False) -> Task:
         for fingers in chunks:
             outcome = Outcome.PLAYED_EOS if eos else Outcome.PLAYED
-            self.commands += self._manager.handle(ChunkPlayed(self.active.key, outcome, 0, fingers=fingers), 0.0)
+            self.heard(ChunkPlayed(self.active.key, outcome, 0, fingers=fingers))
         return self
+
+    def heard(self, event: ChunkPlayed) -> None:
+        self.commands += self._manager.handle(event, 0.0)
 
     def last(self, kind):
         return [command for command in self.commands if isinstance(command, kind)][-1]
@@ -76,6 +79,12 @@ def test_picking_up_that_ends_without_a_grasp_is_tried_again():
     assert task.event == "advanced: eos" and task.active.substep == PLACE
 
 
+def test_a_chunk_that_was_not_played_says_nothing():
+    task = Task().played(HELD, eos=True)
+    task.heard(ChunkPlayed(task.active.key, Outcome.REJECTED, 0, reason="too fast", fingers=EMPTY))
+    assert task.event == "chunk rejected: too fast"
+
+
 def test_a_hand_that_is_about_to_open_may_still_hold():
     assert Task().played(Fingers(-1.0, 0.02), eos=True).event == "advanced: eos"
 
@@ -97,11 +106,29 @@ def test_what_was_let_go_is_not_dropped():
     assert task.finish.code is ErrorCode.NONE
 
 
-def test_placing_is_not_over_before_the_hand_has_opened():
-    task = Task().played(HELD, eos=True).played(Fingers(-1.0, 0.021), eos=True)
+def test_placing_is_not_over_before_the_hand_opens():
+    task = Task().played(HELD, eos=True)
+    for attempt in (1, 2):
+        task.played(Fingers(1.0, 0.02), eos=True)
+        assert task.event == "issued again: not let go: the fingers are 20.0 mm apart"
+        assert (task.active.key.index, task.active.key.attempt, task.active.back_off) == (1, attempt, False)
+    task.played(Fingers(-1.0, 0.021), eos=True)  # only just
     assert task.event == "issued again: not let go: the fingers are 21.0 mm apart"
-    assert (task.active.key.index, task.active.key.attempt, task.active.back_off) == (1, 1, False)
     assert task.played(Fingers(-1.0, 0.03), eos=True).finish.code is ErrorCode.NONE
+
+
+@pytest.mark.parametrize(
+    "then",
+    [(Fingers(-1.0, 0.03),), (OPEN, Fingers(1.0, 0.01)), (Fingers(-1.0, 0.021), Fingers(-1.0, 0.021))],
+    ids=["opened", "opened and closing again", "told to open, and as wide as it goes"],
+)
+def test_a_hand_that_has_opened_has_placed(then):
+    task = Task().played(HELD, eos=True).played(*then[:-1])
+    assert task.played(then[-1], eos=True).finish.code is ErrorCode.NONE
+
+
+def test_a_hand_that_never_closed_need_not_open():
+    assert Task().played(OPEN, OPEN, eos=True).finish.code is ErrorCode.NONE
 
 
 def test_what_is_not_to_be_let_go_may_end_in_the_hand():

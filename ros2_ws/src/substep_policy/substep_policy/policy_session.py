@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from pydantic import Field
 
@@ -67,13 +69,18 @@ class PolicySession:
         return chunk if self._commitment is None else self._commitment.hold(chunk, gripper)
 
     def _start(self, episode: int, substep: IssuedSubstep) -> None:
-        self._started = None  # stays so when the policy refuses
+        before, self._started = self._started, None  # stays so when the policy refuses
         self._policy.start_substep(substep.instruction, substep.task)
         self._started = episode, substep.key
-        if self._commitment is not None:
+        if self._commitment is not None and (substep.back_off or not _is_same(before, self._started)):
             self._commitment.begin()
 
     def _back_off(self, gripper: float) -> Chunk:
         action = np.zeros(ACTION_DIM, np.float32)
         action[2], action[GRIPPER] = BACK_OFF_SPEED, gripper
         return Chunk(np.tile(action, (self._back_off_steps, 1)))
+
+
+def _is_same(before: tuple[int, SubstepKey] | None, now: tuple[int, SubstepKey]) -> bool:
+    """Whether it is the same substep of the same plan, perhaps issued again."""
+    return before is not None and replace(before[1], attempt=now[1].attempt) == now[1] and before[0] == now[0]

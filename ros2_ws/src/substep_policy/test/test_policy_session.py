@@ -89,6 +89,21 @@ def test_a_policy_is_told_of_every_issue_of_a_substep_once():
     assert policy.told == ["a", "a", "b", "b"]
 
 
+@pytest.mark.parametrize(
+    ("again", "then"),
+    [
+        (issued(attempt=1), "cccc"),  # the same substep, issued again because it was not over
+        (issued(attempt=1, back_off=True), "oooc"),
+        (issued(1), "oooc"),
+    ],
+)
+def test_patience_outlasts_the_same_substep_being_issued_again(again: IssuedSubstep, then: str):
+    session = PolicySession(Scripted(*["oooc"] * 3), StuckSettings(gripper_patience=1, back_off_steps=0))
+    assert grippers(session.chunk(1, issued(), OPEN, SEEN)) == "oooc"
+    assert grippers(session.chunk(1, issued(), CLOSE, SEEN)) == "oooc"
+    assert grippers(session.chunk(1, again, CLOSE, SEEN)) == then
+
+
 def test_a_refused_substep_is_told_again_when_it_is_asked_for_again():
     session = PolicySession(policy := Scripted(), PLAIN)
     for _ in range(2):
