@@ -76,6 +76,9 @@ class DataConfig:
         augmentation: of images; None for none.
         statistics: which actions and proprioception are normalised with: those of the data, or those that the initial
             checkpoint was trained with.
+        action_bounds: what becomes −1 and 1: the data's 1st and 99th percentile, as published, beyond which actions are
+            cut off; or "unit", for controllers that take [−1, 1], so that no motion is cut off because it is rare.
+            The L1 head of an initial checkpoint with other bounds is rescaled and says the same as before.
         paraphrase_probability: share of samples that get another wording of their substep.
         held_out_every: every n-th demonstration of a task is kept for calibration; 0 keeps none.
         skip_damaged: skip and count damaged demonstrations; False stops at the first.
@@ -90,6 +93,7 @@ class DataConfig:
     rules: SampleRules = SampleRules()
     augmentation: ImageAugmentation | None = Augmentation()
     statistics: Literal["data", "initial_checkpoint"] = "data"
+    action_bounds: Literal["quantiles", "unit"] = "quantiles"
     paraphrase_probability: float = Field(default=0.5, ge=0, le=1)
     held_out_every: int = Field(default=10, ge=0)
     skip_damaged: bool = True

@@ -116,11 +116,9 @@ def _statistics(
     if resumed is not None:
         return load_statistics(resumed)
     if config.data.statistics == "initial_checkpoint":
-        return load_statistics(config.initial_folder)
-    proprio = data.training_proprio()
-    return DatasetStatistics(
-        action_statistics(data.training_actions(), config.model.gripper),
-        kind.proprio_statistics(proprio),
-        len(proprio),
-        len(data.episodes),
-    )
+        found = load_statistics(config.initial_folder)
+    else:
+        proprio = data.training_proprio()
+        actions = action_statistics(data.training_actions(), config.model.gripper)
+        found = DatasetStatistics(actions, kind.proprio_statistics(proprio), len(proprio), len(data.episodes))
+    return replace(found, action=found.action.with_unit_bounds()) if config.data.action_bounds == "unit" else found

@@ -16,14 +16,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator, DistributedType, PartialState
 from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration, set_seed
+from torch import nn
 from torch.distributed.fsdp import register_fsdp_forward_method
 from tqdm import tqdm
 
 from substep_policy.chunk_decoder import ChunkDecoder
 from substep_policy.eos import EosSource
+from substep_policy.heads.l1 import L1RegressionActionHead
+from substep_policy.normalization import Statistics, load_statistics
 from training import run_state
 from training.calibrate import calibrate, write_calibration
 from training.config import CONFIG_FILE, FinetuneConfig, OptimizerConfig, changes, read_config
@@ -92,6 +96,8 @@ def start(config: FinetuneConfig) -> Run:
     with accelerator.main_process_first():
         data = prepare_data(config, resumed)
     model = model_kind(config).build(resumed or config.initial_folder)
+    if resumed is None and config.initial_folder is not None and config.data.action_bounds == "unit":
+        keep_meaning(model.action_head, load_statistics(config.initial_folder).action, data.statistics.action)
     if config.gradient_checkpointing:
         model.backbone.enable_gradient_checkpointing()
     objective = Objective(model, config.eos, config.keyframe_weight, seed=config.seed + accelerator.process_index)
@@ -108,6 +114,18 @@ def start(config: FinetuneConfig) -> Run:
         log.info("resuming from %s; %s", resumed, changes(read_config(resumed / CONFIG_FILE), config))
     objective.train()
     return run
+
+
+def keep_meaning(head: nn.Module, before: Statistics, after: Statistics) -> None:
+    """Rescale the head of an initial checkpoint to other bounds. Raises: ValueError: it is none that can be."""
+    if np.array_equal(before.q01, after.q01) and np.array_equal(before.q99, after.q99):
+        return
+    if not isinstance(head, L1RegressionActionHead):
+        raise ValueError(
+            f"data.action_bounds is 'unit', initial_checkpoint has others, and its {type(head).__name__} cannot be "
+            "rescaled: expected an L1 head, or data.action_bounds=quantiles"
+        )
+    head.rescale(before, after)
 
 
 def train(run: Run) -> Path:

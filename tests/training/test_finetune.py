@@ -7,6 +7,7 @@ import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -19,7 +20,16 @@ from substep_policy.registry import POLICIES, PolicySettings
 from training import finetune_substep, run_state
 from training.config import OptimizerConfig, read_config
 from training.export import main as export
-from training.finetune_substep import finetune, learning_rate, main, make_optimizer, start, train, train_step
+from training.finetune_substep import (
+    finetune,
+    keep_meaning,
+    learning_rate,
+    main,
+    make_optimizer,
+    start,
+    train,
+    train_step,
+)
 from training.inspect_eos import main as inspect_eos
 from training.prefetch import prefetch
 from training.trained import load_trained
@@ -249,6 +259,21 @@ def test_a_run_starts_from_the_weights_and_tokenizer_of_another(toy_run, tmp_pat
     run = start(second)
     assert_same(dict(load_file(first / "model.safetensors")), run.objective.model.backbone.state_dict())
     assert run.step == 0
+
+
+def test_a_checkpoint_says_the_same_with_other_action_bounds(toy_run, tmp_path: Path):
+    first = finetune(toy_run("steps=2", "data.held_out_every=0"))
+    bounds = f"initial_checkpoint={first}", "data.held_out_every=0", "data.action_bounds=unit"
+    run, before = start(toy_run(f"out={tmp_path / 'second'}", *bounds)), start(toy_run("data.held_out_every=0"))
+    batch = run.stream.batch(0)
+    actions = [
+        r.data.statistics.action.unnormalize(r.objective.model.eval().act(batch)[0].detach().numpy())
+        for r in (before, run)
+    ]
+    assert np.abs(before.data.statistics.action.q99[:6]).max() < 1.0 == run.data.statistics.action.q99[0]
+    np.testing.assert_allclose(actions[1], actions[0], atol=1e-5)
+    with pytest.raises(ValueError, match="data.action_bounds is 'unit'.* its Linear cannot be rescaled"):
+        keep_meaning(torch.nn.Linear(1, 1), before.data.statistics.action, run.data.statistics.action)
 
 
 def test_learning_rate_warms_up_and_decays_to_a_tenth():

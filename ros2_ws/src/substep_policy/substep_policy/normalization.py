@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,11 @@ class Statistics:
         q01, q99 = np.quantile(values, [0.01, 0.99], axis=0)
         mask = np.ones(values.shape[1], bool) if mask is None else np.asarray(list(mask), bool)
         return cls(values.mean(0), values.std(0), values.min(0), values.max(0), q01, q99, mask)
+
+    def with_unit_bounds(self) -> Statistics:
+        """The same with bounds of −1 and 1 instead of quantiles: what is in [−1, 1] stays as it is."""
+        ones = np.ones_like(self.q01)
+        return replace(self, q01=np.where(self.mask, -ones, self.q01), q99=np.where(self.mask, ones, self.q99))
 
     def to_json(self) -> dict:
         return {field: getattr(self, field).tolist() for field in (*FIELDS, "mask")}

@@ -55,6 +55,16 @@ def test_quantiles_map_to_plus_and_minus_one_and_outliers_are_clipped():
     np.testing.assert_allclose(edges, [[-1, -1], [1, 1], [1, 1]], atol=1e-6)
 
 
+def test_unit_bounds_leave_actions_as_they_are_however_rare():
+    actions = np.zeros((1000, 7))
+    actions[:5, 3], actions[:, 6] = -1.0, 1.0
+    statistics = action_statistics(actions, GripperConvention.CLOSE_IS_ONE)
+    turning = np.array([0.1, -0.2, 0.3, -1.0, 0.5, 1.0, 1.0])
+    assert statistics.normalize(turning)[3] != -1.0  # cut off: 99 % of all motions do not turn
+    assert statistics.with_unit_bounds().normalize(turning) == pytest.approx(turning)
+    assert statistics.with_unit_bounds().unnormalize(turning) == pytest.approx(turning)
+
+
 def test_statistics_survive_their_file(tmp_path: Path):
     values = np.random.default_rng(0).normal(size=(50, 3))
     statistics = DatasetStatistics(Statistics.of(values, [True, True, False]), Statistics.of(values), 50, 2)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from substep_policy.configuration import configuration
 from substep_policy.heads.residual_mlp import ResidualMLP
 from substep_policy.heads.targets import ActionTargets, group_by_action, masked_mean
+from substep_policy.normalization import Statistics
 from substep_policy.observation import ACTION_DIM
 
 
@@ -32,6 +35,17 @@ class L1RegressionActionHead(nn.Module):
     def predict(self, hidden: Tensor) -> Tensor:
         """(B, C·A, D) -> (B, C, A)."""
         return self.model(group_by_action(hidden, self.action_dim))
+
+    @torch.no_grad()
+    def rescale(self, before: Statistics, after: Statistics) -> None:
+        """Predict the same motions, normalised with ``after`` instead of ``before``; the last layer is linear."""
+        span = np.where(after.mask, after.q99 - after.q01, 1.0)
+        scale = np.where(after.mask, (before.q99 - before.q01) / span, 1.0)
+        shift = np.where(after.mask, 2 * (before.q01 - after.q01) / span + scale - 1, 0.0)
+        last = self.model.fc2
+        factors, offsets = (torch.as_tensor(values).to(last.weight) for values in (scale, shift))
+        last.weight.mul_(factors[:, None])
+        last.bias.mul_(factors).add_(offsets)
 
     def loss(self, hidden: Tensor, targets: ActionTargets) -> Tensor:
         """Mean absolute error over the actions that count."""
