@@ -94,7 +94,7 @@ class Session:
         if result.success:
             with suppress(TookTooLong):
                 self._wait(
-                    lambda: tracker.status.success or tracker.status.hold_reason == NO_SUBSTEP,
+                    lambda: tracker.status.done or tracker.status.hold_reason == NO_SUBSTEP,
                     REST,
                     "waiting for the world to come to rest",
                 )
