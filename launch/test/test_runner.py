@@ -34,10 +34,12 @@ runner = Runner(
 )
 sys.exit(runner.run())
 """
-NODE = """
+# Short sleeps: a signal that comes just before the call sleeps is handled by Python only when the call returns.
+REST = "while True: time.sleep(0.05)"
+NODE = f"""
 import pathlib, os, sys, time
 pathlib.Path(sys.argv[0]).with_suffix(".pid").write_text(str(os.getpid()))
-time.sleep(600)
+{REST}
 """
 STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + NODE
 POLITE_SESSION = """
@@ -111,7 +113,7 @@ def test_sessions_end_is_the_end_and_its_exit_code_the_runs(start, code):
 
 
 def test_a_dying_node_ends_everything_and_shows_its_last_words(start):
-    run = start(node=NODE.replace("time.sleep(600)", "sys.exit('parameter suite is wrong')"))
+    run = start(node=NODE.replace(REST, "sys.exit('parameter suite is wrong')"))
     code, printed = run.end()
     assert code == ExitCode.NODE_DIED
     assert "node ended with exit code 1" in printed
