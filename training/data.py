@@ -102,7 +102,7 @@ def prepare_data(config: FinetuneConfig, resumed: Path | None = None) -> Trainin
     return TrainingData(
         source.name,
         data,
-        SubstepDataset(store, labels, replace(source.rules, gripper_copies=1), held_out, length) if held_out else None,
+        SubstepDataset(store, labels, source.rules.shown_once(), held_out, length) if held_out else None,
         statistics,
         inputs,
         SubstepTransform(inputs, statistics.action, config.model.gripper),

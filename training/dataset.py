@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,6 +24,8 @@ class SampleRules:
             the seed's behaviour, which trains on them.
         late_steps: timesteps after a boundary that are also shown with the instruction just completed and EOS at
             once, so that a policy that went past the end still finds it; 0 shows none.
+        suite_copies: how often a pass shows the demonstrations of a suite, by its name; once when it is not named. For
+            a mixture in which long tasks count for more.
         gripper_copies: how often a pass shows the ``gripper_steps`` timesteps before and after every change of the
             gripper's command. There millimetres decide; on the way there a rough direction will do.
     """
@@ -31,6 +33,7 @@ class SampleRules:
     use_substep_decomposition: bool = True
     mask_after_boundary: bool = True
     late_steps: int = 0
+    suite_copies: Mapping[str, int] = field(default_factory=dict)
     gripper_copies: int = 1
     gripper_steps: int = 8
 
@@ -38,6 +41,13 @@ class SampleRules:
         for name, least in (("late_steps", 0), ("gripper_copies", 1), ("gripper_steps", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be {least} or more")
+        for suite, copies in self.suite_copies.items():
+            if copies < 1:
+                raise ValueError(f"suite_copies.{suite} is {copies}, must be 1 or more")
+
+    def shown_once(self) -> SampleRules:
+        """The same without copies, for what is measured and not learned."""
+        return replace(self, suite_copies={}, gripper_copies=1)
 
 
 @dataclass
@@ -104,7 +114,10 @@ class SubstepDataset:
         episodes: list[StoredEpisode],
         chunk_length: int,
     ) -> None:
-        """Args: labels: by collection."""
+        """Args: labels: by collection. Raises: ValueError: ``suite_copies`` names a suite that no episode is of."""
+        if strangers := set(rules.suite_copies) - {episode.suite for episode in episodes}:
+            suites = sorted({episode.suite for episode in episodes})
+            raise ValueError(f"suite_copies names {sorted(strangers)}, the demonstrations are of {suites}")
         self.rules, self.episodes, self.chunk_length = rules, episodes, chunk_length
         self.label_use = LabelUse()
         self._frames = store.frames()
@@ -189,7 +202,7 @@ class SubstepDataset:
         for end in np.flatnonzero(truth.is_end[:-1]):
             late = np.arange(end + 1, min(end + 1 + self.rules.late_steps, length))
             rows.append(np.stack([late, np.full(len(late), end)], axis=1))
-        pairs = np.concatenate(rows)
+        pairs = np.concatenate(rows * self.rules.suite_copies.get(stored.suite, 1))
         return np.concatenate([np.full((len(pairs), 1), number), pairs], axis=1)
 
     def _is_near_change(self, stored: StoredEpisode) -> np.ndarray:

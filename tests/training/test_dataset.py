@@ -276,6 +276,19 @@ def test_timesteps_around_the_gripper_moves_are_shown_more_often(store):
     assert len(once) == 32
 
 
+def test_a_suite_can_be_shown_more_often(store):
+    once, twice = dataset(store), dataset(store, suite_copies={"libero_goal": 2})
+    assert Counter(map(tuple, twice._index)) == {tuple(row): 2 for row in once._index}
+    np.testing.assert_array_equal(twice.training_actions(), once.training_actions())  # statistics stay as they are
+
+
+def test_an_unknown_suite_to_show_more_often_is_an_error(store):
+    with pytest.raises(ValueError, match=r"suite_copies names \['libero_ten'\].*\['libero_goal'\]"):
+        dataset(store, suite_copies={"libero_ten": 2})
+    with pytest.raises(ValueError, match="suite_copies.libero_goal is 0, must be 1 or more"):
+        SampleRules(suite_copies={"libero_goal": 0})
+
+
 def test_disturbances_are_no_samples_and_mask_what_comes_after_them(tmp_path: Path):
     path = write_hdf5(tmp_path / "demos/libero_goal", DEMOS[:1])
     with h5py.File(path, "a") as file:
