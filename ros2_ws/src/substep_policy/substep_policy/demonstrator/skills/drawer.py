@@ -9,7 +9,7 @@ from substep_policy.demonstrator.controller import CLOSED, OPEN
 from substep_policy.demonstrator.frames import UP, Pose, angle_between
 from substep_policy.demonstrator.hand import TIP_LENGTH, tilted_hand
 from substep_policy.demonstrator.skills.reach import reach
-from substep_policy.demonstrator.skills.skill import Grip, Motion, Opening, View
+from substep_policy.demonstrator.skills.skill import Grip, Motion, Opening, Press, View
 from substep_policy.demonstrator.travel import Traveller
 from substep_policy.scene import SceneJoint
 
@@ -74,17 +74,18 @@ class OpenDrawer:
 
 
 class CloseDrawer:
-    """Pushes with closed fingers against the handle until the drawer is shut, then backs off."""
+    """Pushes with closed fingers against the handle until the drawer is shut, presses on, then backs off."""
 
     def __init__(self, joint: str) -> None:
         self._traveller = Traveller()
         self._joint = joint
+        self._press = Press()
         self._shut_at: Pose | None = None
 
     def step(self, view: View) -> Motion:
         joint = view.scene.joints[self._joint]
         drawer, limits, hand = drawer_of(joint), limits_of(view.scene, joint), view.hand.pose
-        if limits.is_at_rest(joint.position):
+        if self._press.is_over(limits.is_at_rest(joint.position)):
             return self._back_off(view, joint, drawer)
         self._shut_at = None
         sideways = np.cross(UP, drawer.out)

@@ -15,7 +15,7 @@ from substep_policy.demonstrator.destinations import Destination
 from substep_policy.demonstrator.frames import UP, Pose, angle_between, pose_of, shortest_turn, turn, yaw
 from substep_policy.demonstrator.hand import POINTING_DOWN, TIP_LENGTH, tilted_hand
 from substep_policy.demonstrator.skills.reach import reach
-from substep_policy.demonstrator.skills.skill import Motion, Opening, View, load_of
+from substep_policy.demonstrator.skills.skill import Motion, Opening, Press, View, load_of
 from substep_policy.demonstrator.travel import Traveller
 from substep_policy.scene import SceneObject
 
@@ -149,7 +149,10 @@ def _opening_middle(view: View, owner: SceneObject) -> np.ndarray:
 
 
 class CloseMicrowave:
-    """Sweeps the door shut from behind with closed fingers, at the height where the palm passes over it."""
+    """Sweeps the door shut from behind with closed fingers, at the height where the palm passes over it.
+
+    Presses on when it is shut.
+    """
 
     _RADIUS = 0.17  # m from the hinge
     _BELOW_TOP = 0.018
@@ -157,12 +160,13 @@ class CloseMicrowave:
     def __init__(self, joint: str) -> None:
         self._joint = joint
         self._traveller = Traveller()
+        self._press = Press()
         self._shut_at: Pose | None = None
 
     def step(self, view: View) -> Motion:
         joint, hand = view.scene.joints[self._joint], view.hand.pose
         door = pose_of(joint.body_position, joint.body_quaternion)
-        if self._shut_at is not None or limits_of(view.scene, joint).is_at_rest(joint.position):
+        if self._shut_at is not None or self._press.is_over(limits_of(view.scene, joint).is_at_rest(joint.position)):
             return self._back_off(hand, door)
         height = joint.upper[2] - self._BELOW_TOP
         here = door.inverse().apply(hand.position)

@@ -77,6 +77,23 @@ class Opening:
         return opening > self._ENOUGH or self._steps > 4 and still or self._steps > self._MOST_STEPS
 
 
+class Press:
+    """Counts the steps for which a part is pressed on although it is shut.
+
+    A policy that learns from it turns back a little too early or too late: then too early is late enough.
+    """
+
+    _STEPS = 8
+
+    def __init__(self) -> None:
+        self._steps = 0
+
+    def is_over(self, is_shut: bool) -> bool:
+        """One step; whether the hand may leave."""
+        self._steps = self._steps + 1 if is_shut else 0
+        return self._steps > self._STEPS
+
+
 class Standstill:
     """Tells when the hand has stayed about where it is for a while, so that something must be in its way."""
 
