@@ -78,7 +78,7 @@ class Opening:
 
 
 class Press:
-    """Counts the steps for which a part is pressed on although it is shut.
+    """Counts the steps for which a part is pressed on although it is shut, together: it may spring back in between.
 
     A policy that learns from it turns back a little too early or too late: then too early is late enough.
     """
@@ -90,8 +90,8 @@ class Press:
 
     def is_over(self, is_shut: bool) -> bool:
         """One step; whether the hand may leave."""
-        self._steps = self._steps + 1 if is_shut else 0
-        return self._steps > self._STEPS
+        self._steps += is_shut
+        return is_shut and self._steps > self._STEPS
 
 
 class Standstill:
