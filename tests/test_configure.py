@@ -16,7 +16,7 @@ pytestmark = pytest.mark.xdist_group("configure")
 @pytest.fixture(scope="module")
 def graph(start_graph):
     """Processes that were given bad parameters from the start, nothing configured."""
-    config = GraphConfig(suite="libero_object", task=0, image_size=SMALL)
+    config = GraphConfig(suite="libero_object", task=0, policy="demonstrator", image_size=SMALL)
     wrong = {
         "bridge": {"suite": "libero_kitchen", "safety.max_translation": 7.5},
         "policy": {"policy": "telepathy", "eos_threshold": 1.5},

@@ -28,7 +28,7 @@ POLICY_SILENCE, BRIDGE_SILENCE = 2.0, 3.0  # s
 def graph(start_graph):
     silences = {"policy_silence": POLICY_SILENCE, "bridge_silence": BRIDGE_SILENCE}
     graph = start_graph(
-        GraphConfig(suite="libero_object", task=0, image_size=SMALL),
+        GraphConfig(suite="libero_object", task=0, policy="demonstrator", image_size=SMALL),
         without=("policy",),
         parameters={"planner": silences | {"substep_timeout": 12, "retries": 1, "replans": 0}},
     ).bring_up()

@@ -25,7 +25,7 @@ CONTROL_PERIOD = 50_000_000  # ns
 
 @pytest.fixture(scope="module")
 def graph(start_graph):
-    config = GraphConfig(suite="libero_object", task=0, image_size=SMALL)
+    config = GraphConfig(suite="libero_object", task=0, policy="demonstrator", image_size=SMALL)
     graph = start_graph(config, without=("policy",)).bring_up()
     graph.policy = StandInPolicy(graph.probe)
     graph.joint_states = graph.probe.record(JointState, "joint_states", OBSERVED)

@@ -27,7 +27,9 @@ TOPICS = {
 
 def digests_of_a_run(folder, seed: int) -> dict[tuple[str, int], str]:
     """(topic, stamp in ns) -> digest of the message, of the first steps of a task in a world drawn from the seed."""
-    config = GraphConfig(suite="libero_object", task=0, image_size=(64, 64), placement="widened", seed=seed)
+    config = GraphConfig(
+        suite="libero_object", task=0, policy="demonstrator", image_size=(64, 64), placement="widened", seed=seed
+    )
     graph = RunningGraph(folder, config)
     try:
         recorded = {topic: graph.probe.record(kind, topic, raw=True) for topic, kind in TOPICS.items()}

@@ -18,18 +18,16 @@ START = 90.0  # s, until a phase is reached
 END = 60.0  # s, until everybody is gone
 
 
-class Sim:
-    """``substep sim`` on a short task, its output in a file.
+SHORT = ("--suite", "libero_object", "--policy", "demonstrator", "--image-size", "64")
 
-    Args:
-        arguments: over the defaults of these tests.
-    """
+
+class Sim:
+    """``substep sim``, its output in a file."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.runs = folder / "runs"
         own_domain = ["env", "-u", "ROS_DOMAIN_ID"]  # the run chooses one
-        command = [*own_domain, sys.executable, "-m", "substep_bringup.sim", "--suite", "libero_object"]
-        command += ["--image-size", "64"]
+        command = [*own_domain, sys.executable, "-m", "substep_bringup.sim"]
         self.process = ProcessUnderTest([*command, "--runs", str(self.runs), *arguments], folder / "sim.log")
 
     def end(self, timeout: float = END) -> int:
@@ -55,11 +53,11 @@ class Sim:
 
 @pytest.fixture
 def sim(tmp_path):
-    """Starts a run that ends with the test."""
+    """Starts a run that ends with the test: of a short task, with these arguments besides."""
     started = []
 
-    def start(*arguments: str) -> Sim:
-        started.append(Sim(tmp_path, *arguments))
+    def start(*arguments: str, defaults: tuple[str, ...] = SHORT) -> Sim:
+        started.append(Sim(tmp_path, *defaults, *arguments))
         return started[-1]
 
     yield start
@@ -80,10 +78,12 @@ def test_a_run_succeeds_and_leaves_video_summary_and_logs(sim):
     assert "substep 2/2  place the alphabet soup in the basket" in run.process.text()
 
 
-def test_the_learned_policy_does_a_task_from_what_the_cameras_see(sim):
-    run = sim("--task", "3", "--policy", "compact", "--image-size", "128")
+def test_without_arguments_a_learned_policy_does_a_task_of_several_substeps_from_what_it_sees(sim):
+    run = sim(defaults=())
     assert run.end(START) == ExitCode.SUCCESS, run.process.tail()
-    assert run.summary()["success"]
+    summary = run.summary()
+    assert summary["success"] and summary["policy"].startswith("compact")
+    assert [step["ended"] for step in summary["plan"]["substeps"]][:3] == ["eos"] * 3
 
 
 PHASES = {
@@ -148,7 +148,7 @@ def test_a_parameter_out_of_range_ends_the_run_and_names_it(sim, tmp_path):
     ("arguments", "expected"),
     [
         (("--suite", "libero_kitchen"), ("libero_kitchen", "libero_90")),
-        (("--task", "10"), ("task 10 is not one of libero_object", "pick up the orange juice",)),
+        (("--task", "10"), ("task 10 is not one of libero_object", "pick up the orange juice")),
         (("--policy", "telepathy"), ("unknown policy 'telepathy'", "demonstrator")),
         (("--image-size", "4"), ("image_size is 4, expected 16 to 2048",)),
     ],

@@ -20,7 +20,7 @@ POLICY_SILENCE = 3.0  # s
 
 @pytest.fixture(scope="module")
 def graph(start_graph):
-    return start_graph(GraphConfig(suite="libero_object", task=0, image_size=SMALL)).bring_up()
+    return start_graph(GraphConfig(suite="libero_object", task=0, policy="demonstrator", image_size=SMALL)).bring_up()
 
 
 @pytest.mark.parametrize("suite", TASKS)

@@ -47,9 +47,9 @@ class GraphConfig:
     """
 
     suite: str = argument("libero_10", "LIBERO task suite", choices=SUITES)
-    task: int = argument(0, "task within the suite, from 0", parse=read_integer)
+    task: int = argument(6, "task within the suite, from 0", parse=read_integer)
     task_text: str = argument("", "what the planner is told instead of the task's own instruction")
-    policy: str = argument("demonstrator", "a policy's name, the folder of a checkpoint, or a hub id")
+    policy: str = argument("compact", "a policy's name, the folder of a checkpoint, or a hub id")
     clock: str = argument("lockstep", "lockstep: the world waits for the policy; realtime: it does not", choices=CLOCKS)
     placement: str = argument(
         Placement.BENCHMARK.value,
@@ -160,7 +160,7 @@ def simulation_graph(config: GraphConfig, run_folder: Path, default_parameters: 
 
 
 def absolute_namespace(namespace: str) -> str:
-    """"robot1", "/robot1" and "robot1/" are "/robot1"; the root is ""."""
+    """Absolute: "robot1", "/robot1" and "robot1/" are "/robot1"; the root is ""."""
     name = namespace.strip("/")
     return f"/{name}" if name else ""
 
