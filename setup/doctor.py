@@ -40,8 +40,11 @@ def main() -> None:
     row("rclpy", find_spec("rclpy").origin)
     row("renderer", renderer())
     row("accelerator", accelerator())
-    row("discovery", f"ROS_DOMAIN_ID={os.environ.get('ROS_DOMAIN_ID', '(free one per run)')}, "
-                     f"RMW_IMPLEMENTATION={os.environ.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp (default)')}")
+    row(
+        "discovery",
+        f"ROS_DOMAIN_ID={os.environ.get('ROS_DOMAIN_ID', '(free one per run)')}, "
+        f"RMW_IMPLEMENTATION={os.environ.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp (default)')}",
+    )
 
 
 if __name__ == "__main__":

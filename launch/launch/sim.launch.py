@@ -34,9 +34,7 @@ def generate_launch_description() -> LaunchDescription:
 
 def _declare(argument: Argument) -> DeclareLaunchArgument:
     choices = {"choices": list(argument.choices)} if argument.choices else {}
-    return DeclareLaunchArgument(
-        argument.name, default_value=argument.default, description=argument.help, **choices
-    )
+    return DeclareLaunchArgument(argument.name, default_value=argument.default, description=argument.help, **choices)
 
 
 def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:

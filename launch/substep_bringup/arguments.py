@@ -75,7 +75,7 @@ def check_choices(config: Any) -> None:
 
 
 def read_bool(text: str) -> bool:
-    """"true" or "false", in any case."""
+    """Read "true" or "false", in any case."""
     if text.lower() not in ("true", "false"):
         raise ValueError("expected 'true' or 'false'")
     return text.lower() == "true"
@@ -93,7 +93,7 @@ def read_integer(text: str) -> int:
 
 
 def read_names(text: str) -> tuple[str, ...]:
-    """"agentview,eye_in_hand" -> its names."""
+    """Names, from "agentview,eye_in_hand"."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
@@ -102,7 +102,7 @@ def show_names(names: tuple[str, ...]) -> str:
 
 
 def read_size(text: str) -> tuple[int, int]:
-    """"240x320" (height x width) or "128" (square) -> (height, width) in pixels."""
+    """(height, width) in pixels, from "240x320" (height x width) or "128" (square)."""
     parts = text.lower().split("x")
     if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
         raise ValueError("expected HEIGHTxWIDTH in pixels, e.g. 128x128, or one number for a square")

@@ -105,9 +105,7 @@ def test_reading_a_size_gives_a_size_or_says_what_was_expected(text):
 def test_the_command_line_takes_every_argument(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(sim, "run", lambda config, domain: asked.append((config, domain)) or 0)
-    flags = [
-        f"--{argument.name.replace('_', '-')}={argument.default}" for argument in arguments_of(GraphConfig)
-    ]
+    flags = [f"--{argument.name.replace('_', '-')}={argument.default}" for argument in arguments_of(GraphConfig)]
     assert sim.main([*flags, "--domain", "7"]) == 0
     assert sim.main([]) == 0
     assert asked == [(GraphConfig(), 7), (GraphConfig(), None)]

@@ -42,16 +42,16 @@ pathlib.Path(sys.argv[0]).with_suffix(".pid").write_text(str(os.getpid()))
 {REST}
 """
 STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + NODE
-POLITE_SESSION = """
+POLITE_SESSION = f"""
 import signal, sys
 signal.signal(signal.SIGINT, lambda number, frame: sys.exit(130))
 signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
-""" + NODE
-PARENT = """
+{NODE}"""
+PARENT = f"""
 import subprocess, sys, pathlib
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
 pathlib.Path(sys.argv[0]).with_name("grandchild.pid").write_text(str(child.pid))
-""" + NODE
+{NODE}"""
 
 
 class Run:

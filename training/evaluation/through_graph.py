@@ -76,9 +76,7 @@ class GraphPlayer:
         environment = {name: value for name, value in os.environ.items() if name != "ROS_DOMAIN_ID"}
         with log.open("wb") as output:
             command = [sys.executable, "-m", "substep_bringup.sim", *arguments]
-            ended = subprocess.run(
-                command, stdout=output, stderr=output, env=environment, preexec_fn=die_with_parent()
-            )
+            ended = subprocess.run(command, stdout=output, stderr=output, env=environment, preexec_fn=die_with_parent())
         exit_code = ended.returncode
         if exit_code not in JUDGED:
             words = log.read_text(encoding="utf-8", errors="replace")[-LAST_WORDS:]

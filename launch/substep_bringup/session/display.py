@@ -16,7 +16,7 @@ REPEATS = 10.0  # s between two plain lines when nothing else changes
 
 
 def progress_text(progress: Progress) -> str:
-    """"substep 2/4  place the mug on the plate  step 57 (213)  EOS 0.03  41 steps/s"."""
+    """As in "substep 2/4  place the mug on the plate  step 57 (213)  EOS 0.03  41 steps/s"."""
     if not progress.instruction:
         return progress.hold_reason or "waiting for a plan"
     parts = [

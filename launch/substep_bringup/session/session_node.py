@@ -68,9 +68,7 @@ class SessionNode(Node):
 
     def reset_episode(self, placement: Placement, init_state: int, seed: int) -> Future:
         """Reset the world within its current task."""
-        request = ResetEpisode.Request(
-            task_index=-1, placement=PLACEMENTS[placement], init_state=init_state, seed=seed
-        )
+        request = ResetEpisode.Request(task_index=-1, placement=PLACEMENTS[placement], init_state=init_state, seed=seed)
         return self._reset.call_async(request)
 
     def send_goal(self, task: str) -> Goal:

@@ -47,8 +47,14 @@ SENSORS = {
     "eef_pose": PoseStamped,
     "scene_state": SceneState,
 }
-PARAMETERS = {"suite": "libero_object", "cameras": ["agentview"], "image_height": 32, "image_width": 48,
-              "repeat_period": 0.2, "settle_steps": 2}
+PARAMETERS = {
+    "suite": "libero_object",
+    "cameras": ["agentview"],
+    "image_height": 32,
+    "image_width": 48,
+    "repeat_period": 0.2,
+    "settle_steps": 2,
+}
 
 
 class Puppet:
@@ -335,8 +341,12 @@ def test_the_horizon_ends_the_episode(ros):
 
 @pytest.mark.parametrize(
     ("fields", "words"),
-    [({"suite": "libero_x"}, "libero_x"), ({"task_index": 10}, "task 10"), ({"init_state": 50}, "init_state 50"),
-     ({"placement": 9}, "placement 9")],
+    [
+        ({"suite": "libero_x"}, "libero_x"),
+        ({"task_index": 10}, "task 10"),
+        ({"init_state": 50}, "init_state 50"),
+        ({"placement": 9}, "placement 9"),
+    ],
 )
 def test_a_reset_that_cannot_be_done_says_why_and_changes_nothing(puppet, fields, words):
     before = puppet.reset().episode

@@ -128,8 +128,12 @@ def test_a_reset_drops_what_is_being_played_and_releases_the_guard():
 
 @pytest.mark.parametrize(
     ("bad", "words"),
-    [({"actions": np.full((2, 7), np.nan)}, "finite"), ({"actions": np.zeros((2, 6))}, "shape"),
-     ({"malformed": "chunk has 3 values"}, "shape: chunk has 3 values"), ({"actions": np.full((1, 7), 2.0)}, "speed")],
+    [
+        ({"actions": np.full((2, 7), np.nan)}, "finite"),
+        ({"actions": np.zeros((2, 6))}, "shape"),
+        ({"malformed": "chunk has 3 values"}, "shape: chunk has 3 values"),
+        ({"actions": np.full((1, 7), 2.0)}, "speed"),
+    ],
 )
 def test_a_bad_chunk_is_dropped_whole_and_the_policy_gets_a_fresh_observation(world, bad, words):
     first = world.ask()

@@ -73,8 +73,11 @@ def test_an_arm_outside_of_the_workspace_may_come_back():
 
 @pytest.mark.parametrize(
     ("values", "words"),
-    [([1.01, 0, 0, 0, 0, 0, 0], "value 1.010"), ([0.9, 0.9, 0, 0, 0, 0, 1], "m in one step"),
-     ([0, 0, 0, 0.5, 0.5, 0, 0], "rad in one step")],
+    [
+        ([1.01, 0, 0, 0, 0, 0, 0], "value 1.010"),
+        ([0.9, 0.9, 0, 0, 0, 0, 1], "m in one step"),
+        ([0, 0, 0, 0.5, 0.5, 0, 0], "rad in one step"),
+    ],
 )
 def test_speed_is_limited_in_every_step(values, words):
     slow = SafetyLimits(max_translation=0.05, max_rotation=0.3)

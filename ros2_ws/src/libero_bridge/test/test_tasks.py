@@ -39,6 +39,10 @@ def test_on_a_new_machine_importing_libero_asks_and_says_nothing(tmp_path):
     environment.pop("LIBERO_CONFIG_PATH", None)
     run = subprocess.run(
         [sys.executable, "-c", "from libero_bridge.libero_setup import import_libero; import_libero()"],
-        env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

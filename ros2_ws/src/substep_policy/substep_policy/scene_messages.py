@@ -67,7 +67,12 @@ def _object_to_message(item: core.SceneObject) -> SceneObject:
 def _object_from_message(message: SceneObject) -> core.SceneObject:
     position, quaternion = pose_from_message(message.pose)
     return core.SceneObject(
-        message.name, message.category, message.movable, position, quaternion, _array(message.lower),
+        message.name,
+        message.category,
+        message.movable,
+        position,
+        quaternion,
+        _array(message.lower),
         _array(message.upper),
     )
 
@@ -88,8 +93,15 @@ def _joint_to_message(item: core.SceneJoint) -> SceneJoint:
 def _joint_from_message(message: SceneJoint) -> core.SceneJoint:
     position, quaternion = pose_from_message(message.body_pose)
     return core.SceneJoint(
-        message.name, message.object, message.position, _array(message.anchor), _array(message.axis), position,
-        quaternion, _array(message.lower), _array(message.upper),
+        message.name,
+        message.object,
+        message.position,
+        _array(message.anchor),
+        _array(message.axis),
+        position,
+        quaternion,
+        _array(message.lower),
+        _array(message.upper),
     )
 
 
