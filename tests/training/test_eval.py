@@ -100,6 +100,13 @@ def test_the_page_needs_nothing_else_and_lists_every_task(out: Path):
     assert (out / video).is_file(), "only videos lie beside the page"
 
 
+def test_a_probe_alone_has_its_page(checkpoint: Path, tmp_path: Path):
+    what = [*FINGERS, "--suites", SUITE, "--tasks", str(TASK), "--probes", "other_task", "--placements", "benchmark"]
+    limits = ["--probe-episodes", "1", "--horizon", HORIZON, "--workers", "1"]
+    assert evaluate.main([str(checkpoint), *what, *limits, "--out", str(tmp_path / "results")]) == 0
+    assert "other_task" in (tmp_path / "results/index.html").read_text()
+
+
 def test_eos_is_not_compared_with_itself(tmp_path: Path):
     key = EpisodeKey(SUITE, TASK, "eos", "", "benchmark", 0)
     (record,) = play_again(Job(EpisodeSettings(policy="demonstrator"), SUITE, TASK, (key,)), tmp_path)

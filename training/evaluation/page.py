@@ -24,10 +24,9 @@ def render_page(results: dict[str, Any]) -> str:
     environment.tests["shown"] = lambda row: several or row["suite"] != ALL
     drawn = {}
     if results["success"]:
-        drawn = {
-            "by_suite": plots.success_by_suite(results["success"]),
-            "by_task": plots.success_by_task(results["success"]),
-        }
+        drawn["by_suite"] = plots.success_by_suite(results["success"])
+    if any(row["probe"] in plots.SHOWN_BY_TASK for row in results["success"]):
+        drawn["by_task"] = plots.success_by_task(results["success"])
     if any(row["delays"] for row in results["advances"]):
         drawn["delays"] = plots.delays(results["advances"])
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(

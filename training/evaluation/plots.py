@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from training.evaluation.figures import ALL
 
 Row = dict[str, Any]
+SHOWN_BY_TASK = ("policy", "replay", "oracle")
 COLOURS = ("#1f77b4", "#2ca02c", "#ff7f0e", "#9467bd", "#d62728", "#8c564b", "#17becf", "#7f7f7f")
 
 
@@ -42,7 +43,7 @@ def success_by_suite(rows: Sequence[Row]) -> str:
 
 def success_by_task(rows: Sequence[Row]) -> str:
     """The policy's success in every task, with intervals; other probes as marks without them."""
-    rows = [row for row in rows if row["task"] != ALL and row["probe"] in ("policy", "replay", "oracle")]
+    rows = [row for row in rows if row["task"] != ALL and row["probe"] in SHOWN_BY_TASK]
     placements = _values(rows, "placement")
     tasks = list(dict.fromkeys((row["suite"], row["task"]) for row in rows))
     names = list(dict.fromkeys(map(label, rows)))
