@@ -43,7 +43,8 @@ DEFAULT_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
 SETTINGS_FILE = "collection.json"
 LOCK_FILE = ".lock"
 PLANS_FILE = "APD_plans.json"
-VARIATIONS = ("widened", "noise", "disturbance", "novice", "missed_grasp", "split")  # what the command line varies
+# What the command line varies.
+VARIATIONS = ("widened", "noise", "disturbance", "novice", "novice_chunks", "missed_grasp", "split")
 
 
 @configuration
@@ -306,6 +307,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--disturbance", type=float, default=variation.disturbance, help="chance of one per chunk")
     parser.add_argument(
         "--novice", default=variation.novice, help="policy or checkpoint that disturbs instead of random motions"
+    )
+    parser.add_argument(
+        "--novice-chunks",
+        nargs=2,
+        type=int,
+        default=variation.novice_chunks,
+        metavar=("FEWEST", "MOST"),
+        help="how many it plays at a time; where it hangs shows only after many",
     )
     parser.add_argument(
         "--missed-grasp", type=float, default=variation.missed_grasp, help="chance that a grasp is made to miss"

@@ -173,6 +173,7 @@ def test_a_collection_may_grow(tmp_path: Path):
         (["--noise", "3"], "noise is 3"),
         (["--per-task", "0"], "per_task is 0"),
         (["--novice", "nobody"], "unknown policy 'nobody'"),
+        (["--novice-chunks", "9", "3"], "novice_chunks (9, 3) must be two rising numbers"),
     ],
 )
 def test_wrong_options_end_with_the_reason(tmp_path: Path, capsys, options, message):

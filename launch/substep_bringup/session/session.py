@@ -67,7 +67,7 @@ class Session:
             self._wait(lambda: tracker.status is not None, self._config.start_timeout, "waiting for the world")
             if tracker.status.step > 0 or tracker.status.done:  # a graph that was running before this session
                 self._reset()
-            self._wait(self._node.execute_task.server_is_ready, ANSWER, "waiting for the planner")
+            self._wait(self._node.execute_task.is_ready, ANSWER, "waiting for the planner")
         except TookTooLong:
             raise BringupFailed("the bridge publishes no episode_status, or the planner offers no action") from None
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import Log
-from rclpy.action import ActionClient
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from sensor_msgs.msg import Image
-from substep_interfaces.action import ExecuteTask
 from substep_interfaces.msg import ActionChunk, ChunkReport, EpisodeStatus
 from substep_interfaces.srv import ResetEpisode
 
 from libero_bridge.placement import Placement
 from substep_bringup.session.complaints import Complaints
-from substep_bringup.session.goal import Goal
+from substep_bringup.session.goal import Goal, GoalClient
 from substep_bringup.session.interruption import wait_quietly
 from substep_bringup.session.recorder import RunRecorder, VideoStats
 from substep_bringup.session.session_config import SessionConfig, run_folder_at
@@ -44,7 +42,7 @@ class SessionNode(Node):
         self.config = _declare_and_read(self)
         self.tracker = RunTracker()
         self.complaints = Complaints()
-        self.execute_task = ActionClient(self, ExecuteTask, "execute_task")
+        self.execute_task = GoalClient(self)
         self.goal: Goal | None = None
         self._reset = self.create_client(ResetEpisode, "reset_episode")
         self._recorder: RunRecorder | None = None
@@ -72,7 +70,7 @@ class SessionNode(Node):
         return self._reset.call_async(request)
 
     def send_goal(self, task: str) -> Goal:
-        self.goal = Goal(self.executor, self.execute_task, task, self.tracker.hear_feedback)
+        self.goal = self.execute_task.send(task, self.tracker.hear_feedback)
         return self.goal
 
     def close_video(self) -> VideoStats | None:
