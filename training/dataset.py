@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,6 +12,8 @@ from substep_policy.configuration import configuration
 from training.keyframes import gripper_changes, is_shown, keyframe_of
 from training.labels import UNLABELLED, EpisodeLabels, SubstepLabels
 from training.store import DemonstrationStore, StoredEpisode
+
+COPIES = {"suite_copies": "suite", "collection_copies": "collection"}  # by which attribute of an episode
 
 
 @configuration
@@ -26,6 +28,8 @@ class SampleRules:
             once, so that a policy that went past the end still finds it; 0 shows none.
         suite_copies: how often a pass shows the demonstrations of a suite, by its name; once when it is not named. For
             a mixture in which long tasks count for more.
+        collection_copies: the same of the sources of a ``collection``, times ``suite_copies``. For a few demonstrations
+            of what a policy could not do yet beside the many it has learned from.
         gripper_copies: how often a pass shows the ``gripper_steps`` timesteps before and after every change of the
             gripper's command. There millimetres decide; on the way there a rough direction will do.
     """
@@ -34,6 +38,7 @@ class SampleRules:
     mask_after_boundary: bool = True
     late_steps: int = 0
     suite_copies: Mapping[str, int] = field(default_factory=dict)
+    collection_copies: Mapping[str, int] = field(default_factory=dict)
     gripper_copies: int = 1
     gripper_steps: int = 8
 
@@ -41,13 +46,25 @@ class SampleRules:
         for name, least in (("late_steps", 0), ("gripper_copies", 1), ("gripper_steps", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be {least} or more")
-        for suite, copies in self.suite_copies.items():
-            if copies < 1:
-                raise ValueError(f"suite_copies.{suite} is {copies}, must be 1 or more")
+        for name in COPIES:
+            for shown, copies in getattr(self, name).items():
+                if copies < 1:
+                    raise ValueError(f"{name}.{shown} is {copies}, must be 1 or more")
+
+    def copies(self, episode: StoredEpisode) -> int:
+        """How often a pass shows a demonstration."""
+        return self.suite_copies.get(episode.suite, 1) * self.collection_copies.get(episode.collection, 1)
+
+    def check_names(self, episodes: Iterable[StoredEpisode]) -> None:
+        """Raises: ValueError: copies are asked for of a suite or collection that none of the episodes is of."""
+        for name, attribute in COPIES.items():
+            there = {getattr(episode, attribute) for episode in episodes}
+            if strangers := set(getattr(self, name)) - there:
+                raise ValueError(f"{name} names {sorted(strangers)}, the demonstrations are of {sorted(there)}")
 
     def shown_once(self) -> SampleRules:
         """The same without copies, for what is measured and not learned."""
-        return replace(self, suite_copies={}, gripper_copies=1)
+        return replace(self, suite_copies={}, collection_copies={}, gripper_copies=1)
 
 
 @dataclass
@@ -114,10 +131,8 @@ class SubstepDataset:
         episodes: list[StoredEpisode],
         chunk_length: int,
     ) -> None:
-        """Args: labels: by collection. Raises: ValueError: ``suite_copies`` names a suite that no episode is of."""
-        if strangers := set(rules.suite_copies) - {episode.suite for episode in episodes}:
-            suites = sorted({episode.suite for episode in episodes})
-            raise ValueError(f"suite_copies names {sorted(strangers)}, the demonstrations are of {suites}")
+        """Args: labels: by collection. Raises: ValueError: as ``SampleRules.check_names`` does."""
+        rules.check_names(episodes)
         self.rules, self.episodes, self.chunk_length = rules, episodes, chunk_length
         self.label_use = LabelUse()
         self._frames = store.frames()
@@ -202,7 +217,7 @@ class SubstepDataset:
         for end in np.flatnonzero(truth.is_end[:-1]):
             late = np.arange(end + 1, min(end + 1 + self.rules.late_steps, length))
             rows.append(np.stack([late, np.full(len(late), end)], axis=1))
-        pairs = np.concatenate(rows * self.rules.suite_copies.get(stored.suite, 1))
+        pairs = np.concatenate(rows * self.rules.copies(stored))
         return np.concatenate([np.full((len(pairs), 1), number), pairs], axis=1)
 
     def _is_near_change(self, stored: StoredEpisode) -> np.ndarray:

@@ -282,11 +282,28 @@ def test_a_suite_can_be_shown_more_often(store):
     np.testing.assert_array_equal(twice.training_actions(), once.training_actions())  # statistics stay as they are
 
 
-def test_an_unknown_suite_to_show_more_often_is_an_error(store):
+def test_a_collection_can_be_shown_more_often(tmp_path: Path):
+    for name, demo in zip(("plain", "novice"), DEMOS, strict=True):
+        write_hdf5(tmp_path / name / "libero_goal", [demo])
+    sources = (
+        LiberoHdf5Source(path=tmp_path / "plain"),
+        LiberoHdf5Source(path=tmp_path / "novice", collection="novice"),
+    )
+    store, episodes = open_store(DataConfig(sources=sources, cache=tmp_path / "cache"), FORMAT)
+    labels = {"": true_labels(DEMOS[:1]), "novice": true_labels(DEMOS[1:])}
+    once = SubstepDataset(store, labels, SampleRules(), episodes, C)
+    rules = SampleRules(suite_copies={"libero_goal": 2}, collection_copies={"novice": 3})
+    often = SubstepDataset(store, labels, rules, episodes, C)
+    assert Counter(map(tuple, often._index)) == {tuple(row): 6 if row[0] else 2 for row in once._index}
+
+
+def test_something_unknown_to_show_more_often_is_an_error(store):
     with pytest.raises(ValueError, match=r"suite_copies names \['libero_ten'\].*\['libero_goal'\]"):
         dataset(store, suite_copies={"libero_ten": 2})
     with pytest.raises(ValueError, match="suite_copies.libero_goal is 0, must be 1 or more"):
         SampleRules(suite_copies={"libero_goal": 0})
+    with pytest.raises(ValueError, match=r"collection_copies names \['novice'\], the demonstrations are of \[''\]"):
+        dataset(store, collection_copies={"novice": 3})
 
 
 def test_disturbances_are_no_samples_and_mask_what_comes_after_them(tmp_path: Path):
