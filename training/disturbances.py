@@ -119,8 +119,10 @@ class DisturbedPolicy:
             low, high = self._variation.novice_chunks
             self._novice_chunks = int(self._random.integers(low, high + 1))
         if self._novice_chunks:
-            self._disturbance = self._stretch(observation)
-            return self._disturbance
+            stretch = self._stretch(observation)
+            if stretch is not None:
+                self._disturbance = stretch
+                return stretch
         chunk = self._policy.predict(observation)
         before, self._gripper = self._gripper, float(chunk.actions[-1, -1])
         if before < 0 < self._gripper and self._is_to_miss():
@@ -153,8 +155,20 @@ class DisturbedPolicy:
         actions = [np.tile(motion, (rise, 1)), np.tile(closing, (close, 1)), np.tile(up, (lift, 1))]
         return Chunk(np.concatenate(actions).astype(np.float32))
 
-    def _stretch(self, observation: Observation) -> Chunk:
-        """The novice's next chunk. Where it takes the substep for done, the policy decides whether that is so."""
+    def _stretch(self, observation: Observation) -> Chunk | None:
+        """The novice's next chunk; None when it is the policy's turn.
+
+        Where the novice takes the substep for done, or would let go of what it holds, the policy decides whether it is
+        so far: what was let go in the wrong place is seldom saved.
+        """
         chunk = self._novice.predict(observation)
-        self._novice_chunks = 0 if chunk.has_eos else self._novice_chunks - 1
-        return Chunk(chunk.actions)
+        kept = self._until_it_lets_go(chunk.actions)
+        is_over = chunk.has_eos or len(kept) < len(chunk.actions)
+        self._novice_chunks = 0 if is_over else self._novice_chunks - 1
+        return Chunk(kept) if len(kept) else None
+
+    def _until_it_lets_go(self, actions: np.ndarray) -> np.ndarray:
+        """(C, 7) -> those before the gripper opens, where the substep began with something in it."""
+        opens = np.flatnonzero(actions[:, -1] < 0)
+        holds = self._gripper > 0 and not is_pick(self._told[0])
+        return actions[: opens[0]] if holds and len(opens) else actions

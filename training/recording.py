@@ -18,6 +18,8 @@ from training.disturbances import DisturbedPolicy, Novice, Variation, load_novic
 from training.rollout import EOS, EpisodeResult, RolloutConfig, run_episode
 from training.splits import SPLITS
 
+WITH_NOVICE = {"substep_steps": 600, "episode_steps": 2000}  # what the novice takes is not the demonstrator's fault
+
 
 @dataclass(frozen=True)
 class EpisodeStart:
@@ -99,7 +101,7 @@ def record_episode(
         simulation,
         disturbed,
         substeps,
-        RolloutConfig(noise=start.noise, seed=start.seed),
+        RolloutConfig(**(WITH_NOVICE if variation.novice else {}), noise=start.noise, seed=start.seed),
         init_state=start.init_state,
         seed=start.seed,
         placement=start.placement,

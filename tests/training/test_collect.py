@@ -249,6 +249,31 @@ def test_a_novice_disturbs_for_some_chunks_and_never_ends_a_substep():
     assert 15 < len(stretches) < 60 and 1 in stretches, "where it says EOS, the demonstrator takes over"
 
 
+class Dropping(Wandering):
+    """A novice that opens the gripper with the second action of every chunk."""
+
+    def predict(self, observation: Observation) -> Chunk:
+        return Chunk(np.array([[0, 1, 0, 0, 0, 0, 1], [0, 1, 0, 0, 0, 0, -1]], np.float32))
+
+
+class Holding(Still):
+    def predict(self, observation: Observation) -> Chunk:
+        return Chunk(np.array([[0, 0, 0, 0, 0, 0, 1]], np.float32))
+
+
+@pytest.mark.parametrize(("instruction", "opens"), [("place the bowl on the plate", 0), ("pick up the bowl", 1)])
+def test_a_novice_does_not_let_go_of_what_is_held(instruction: str, opens: int):
+    policy = DisturbedPolicy(Holding(), Variation(disturbance=0.5, novice_chunks=(1, 1)), 0, Dropping())
+    policy.start_substep(instruction, "")
+    seen = Observation({}, np.zeros(8, np.float32))
+    while policy.is_disturbance(policy.predict(seen)):
+        pass  # until the policy itself has closed the gripper
+    chunks = [policy.predict(seen) for _ in range(50)]
+    played = [chunk.actions for chunk in chunks if chunk.actions[0, 1] == 1]
+    assert len(played) > 10
+    assert {int((actions[:, -1] < 0).sum()) for actions in played} == {opens}
+
+
 def test_a_learned_policy_disturbs_a_demonstration_that_can_be_replayed(tmp_path: Path):
     options = ["--suites", "libero_object", "--tasks", "4", "--per-task", "1", "--workers", "1", "--disturbance", "0.2"]
     assert main(["--out", str(tmp_path), *options, "--novice", "compact", "--noise", "0", "--widened", "0"]) == 0
