@@ -26,7 +26,8 @@ class Variation:
         widened: share of episodes with widened placements; the others start in benchmark states.
         noise: largest standard deviation of the noise on actions; each episode draws its own, a quarter have none.
             The actions taught are those without it (Laskey et al. 2017, DART).
-        disturbance: chance, each time the policy is asked, that the arm is first moved elsewhere.
+        disturbance: chance, each time the policy is asked, that the arm is first moved elsewhere; by a novice once in a
+            substep at most.
         disturbance_steps: shortest and longest such motion, in control steps.
         novice: a learned policy that moves the arm in disturbances, by name or checkpoint folder, so that
             demonstrations begin where it goes wrong (rolled in for a while, then the expert, as in AggreVaTe,
@@ -97,6 +98,7 @@ class DisturbedPolicy:
         self._random = np.random.default_rng((seed, 1))
         self._gripper = -1.0
         self._novice_chunks = 0  # that the novice has still to play
+        self._novice_has_played = False  # in this substep: once is enough, the rest is for the demonstrator to show
         self._disturbance: Chunk | None = None
         self._told: tuple[str, str] | None = None
 
@@ -105,19 +107,19 @@ class DisturbedPolicy:
         return getattr(self._policy, name)
 
     def start_substep(self, instruction: str, task: str) -> None:
-        self._told = instruction, task
+        self._told, self._novice_has_played = (instruction, task), False
         self._policy.start_substep(instruction, task)
         if self._novice is not None:
             self._novice.start_substep(instruction, task)
 
     def predict(self, observation: Observation) -> Chunk:
         """The policy's chunk, or a disturbance."""
-        if not self._novice_chunks and self._random.random() < self._variation.disturbance:
+        if self._is_to_be_disturbed():
             if self._novice is None:
                 self._disturbance = self._motion()
                 return self._disturbance
             low, high = self._variation.novice_chunks
-            self._novice_chunks = int(self._random.integers(low, high + 1))
+            self._novice_chunks, self._novice_has_played = int(self._random.integers(low, high + 1)), True
         if self._novice_chunks:
             stretch = self._stretch(observation)
             if stretch is not None:
@@ -133,6 +135,10 @@ class DisturbedPolicy:
 
     def is_disturbance(self, chunk: Chunk) -> bool:
         return chunk is self._disturbance
+
+    def _is_to_be_disturbed(self) -> bool:
+        can_be = not (self._novice_chunks or self._novice_has_played)
+        return can_be and self._random.random() < self._variation.disturbance
 
     def _motion(self) -> Chunk:
         """A motion somewhere else with the gripper as it is."""
