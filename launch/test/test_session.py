@@ -12,11 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import imageio_ffmpeg
+import numpy as np
 import psutil
 import pytest
 
 from substep_bringup.exit_codes import ExitCode
 from substep_bringup.run_folder import RunFolder
+from substep_bringup.session.captions import frame_size
 
 PATIENCE = 90.0  # s, for what must happen
 FAKE_GRAPH = Path(__file__).with_name("fake_graph.py")
@@ -25,6 +27,7 @@ import sys
 from pathlib import Path
 from substep_bringup.child_process import ProcessSpec
 from substep_bringup.run_folder import RunFolder
+from substep_bringup.session.captions import frame_size
 from substep_bringup.runner import Runner
 
 folder, fault = RunFolder(Path(sys.argv[1])), sys.argv[3]
@@ -181,7 +184,9 @@ def test_a_killed_runner_leaves_a_readable_video_and_no_process(start):
     run = start("standstill")
     run.wait_for("substep 1/2")
     family = psutil.Process(run.process.pid).children(recursive=True)
-    assert any("ffmpeg" in process.name() for process in family)
+    encoder = next(process for process in family if "ffmpeg" in process.name())
+    width, height = frame_size([np.zeros((32, 32, 3), np.uint8)] * 2)  # as the stand-in's cameras
+    wait_for(lambda: encoder.io_counters().read_chars >= width * height * 3, "a frame to reach the encoder")
     run.process.kill()
     _, alive = psutil.wait_procs(family, PATIENCE)
     assert alive == []
