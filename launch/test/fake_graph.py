@@ -48,13 +48,15 @@ class Bridge(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def play(self, substep: ActiveSubstep) -> None:
-        if not substep.plan_id or self.fault == "standstill":
+        if not substep.plan_id:
             return
         for _ in range(STEPS):
             self.status.step += 1
             is_last = substep.index == substep.count - 1 and self.status.step == STEPS * substep.count
             self.status.success = self.status.done = is_last and self.fault != "wrong"
             self.publish()
+        if self.fault == "standstill":
+            return  # the chunk is never reported, and nothing more happens
         report = ChunkReport(plan_id=substep.plan_id, substep_index=substep.index, outcome=ChunkReport.PLAYED_EOS)
         report.steps_played, report.inference_time, report.eos_probability = STEPS, 0.25, 0.75
         self.reports.publish(report)

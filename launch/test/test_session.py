@@ -186,7 +186,8 @@ def test_a_killed_runner_leaves_a_readable_video_and_no_process(start):
     family = psutil.Process(run.process.pid).children(recursive=True)
     encoder = next(process for process in family if "ffmpeg" in process.name())
     width, height = frame_size([np.zeros((32, 32, 3), np.uint8)] * 2)  # as the stand-in's cameras
-    wait_for(lambda: encoder.io_counters().read_chars >= width * height * 3, "a frame to reach the encoder")
+    two_frames = 2 * width * height * 3  # with what else it reads, one of them wholly
+    wait_for(lambda: encoder.io_counters().read_chars >= two_frames, "frames to reach the encoder")
     run.process.kill()
     _, alive = psutil.wait_procs(family, PATIENCE)
     assert alive == []
