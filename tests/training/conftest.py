@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from accelerate.state import AcceleratorState
 
-from tests.training.toy import ToyDemo, true_labels, write_hdf5
+from tests.training.toy import DEMOS, FORMAT, ToyDemo, true_labels, write_hdf5
 from training.config import FinetuneConfig, read_config
+from training.demonstrations import LiberoHdf5Source, ReadReport, read_demonstrations
+from training.store import DemonstrationStore
 
 TOY_MODEL = {
     "chunk_length": 4,
@@ -35,6 +37,17 @@ def fresh_accelerate() -> Iterator[None]:
     """Accelerate keeps precision and devices for the life of a process; a run has a process of its own."""
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> DemonstrationStore:
+    """``DEMOS`` in a cache."""
+    folder = tmp_path_factory.mktemp("store")
+    write_hdf5(folder / "demos/libero_goal", DEMOS)
+    store = DemonstrationStore(folder / "cache", FORMAT)
+    report = ReadReport()
+    store.extend(read_demonstrations([LiberoHdf5Source(path=folder / "demos")], report), report)
+    return store
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import pyarrow.parquet as parquet
 from substep_planner.plan import Substep
 from training.demonstrations.tfrecord import record, serialize_example
 from training.labels import SubstepLabels, labels_from_boundaries
+from training.store import StoreFormat
 
 INSTRUCTION = "put the bowl on the plate"
 TASK = "put_the_bowl_on_the_plate"
@@ -49,6 +50,10 @@ class ToyDemo:
             camera: np.repeat(np.repeat(random.integers(0, 255, (length, 4, 4, 3), np.uint8), 4, 1), 4, 2)
             for camera in ("agentview", "eye_in_hand")
         }
+
+
+DEMOS = [ToyDemo(20, seed=1), ToyDemo(12, seed=2)]  # what the fixture ``store`` holds
+FORMAT = StoreFormat(("agentview", "eye_in_hand"), SIZE)
 
 
 def write_hdf5(folder: Path, demos: Sequence[ToyDemo], task: str = TASK, instruction: str = INSTRUCTION) -> Path:

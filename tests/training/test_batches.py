@@ -1,0 +1,118 @@
+"""From samples to batches: order, tensors, augmentation, token sequences, other wordings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from substep_policy.action_tokens import ActionTokenizer
+from training.augmentation import Augmentation
+from training.data import prepare_data
+from training.paraphrases import MOTIONS, Paraphrases, held_out_wordings, training_wordings
+from training.transform import BatchStream, action_token_sequences
+
+
+def make_stream(toy_run, **changes) -> tuple[BatchStream, object]:
+    config = toy_run()
+    data = prepare_data(config)
+    options = {"batch_size": 8, "seed": 3, "augmentation": Augmentation(shift=1), "paraphrases": Paraphrases(0.5)}
+    return BatchStream(data.training, data.transform, **(options | changes)), data
+
+
+def test_a_batch_has_the_tensors_of_the_method(toy_run):
+    stream, _ = make_stream(toy_run)
+    shapes = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in stream.batch(0).items()}
+    assert shapes == {
+        "images": ((8, 2, 16, 16, 3), torch.uint8),
+        "proprio": ((8, 11), torch.float32),
+        "input_ids": ((8, 10), torch.int64),
+        "attention_mask": ((8, 10), torch.bool),
+        "actions": ((8, 4, 7), torch.float32),
+        "action_mask": ((8, 4), torch.bool),
+        "eos_labels": ((8, 4, 1), torch.float32),
+        "way": ((8, 3), torch.float32),
+        "has_way": ((8,), torch.bool),
+    }
+
+
+def test_a_batch_depends_on_its_number_alone(toy_run):
+    one, other = make_stream(toy_run)[0], make_stream(toy_run)[0]
+    other.batch(7)
+    for number in (0, 3, 50):
+        first, second = one.batch(number), other.batch(number)
+        assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(one.batch(0)["images"], one.batch(1)["images"])
+
+
+def test_a_pass_shows_every_sample_once_and_processes_share_it(toy_run):
+    stream, data = make_stream(toy_run)
+    per_pass = len(data.training) // 8
+    seen = np.concatenate([stream._indices(number) for number in range(per_pass)])
+    assert len(set(seen)) == per_pass * 8
+    shares = [make_stream(toy_run, rank=rank, world=2)[0] for rank in range(2)]
+    both = [share._indices(number * 2 + share.rank) for number in range(per_pass // 2) for share in shares]
+    assert set(np.concatenate(both)) == set(seen[: len(both) * 8])
+
+
+def test_a_batch_larger_than_the_data_is_refused(toy_run):
+    with pytest.raises(ValueError, match="batch_size is 100000, but there are only"):
+        make_stream(toy_run, batch_size=100_000)
+
+
+def test_a_chunk_with_a_boundary_is_closed_by_the_tokenizers_eos(toy_run):
+    stream, _ = make_stream(toy_run)
+    batch = stream.batch(0)
+    tokenizer = ActionTokenizer(vocabulary_size=257, eos_token_id=0)
+    boundaries = [labels.nonzero().flatten().tolist() for labels in batch["eos_labels"][..., 0]]
+    assert any(boundaries) and not all(boundaries)
+    for keep, length in ((False, lambda end: 7 * (end + 1) + 1), (True, lambda end: 7 * 4 + 1)):
+        sequences = action_token_sequences(batch, tokenizer, use_substep_eos=True, keep_after_boundary=keep)
+        for sequence, ends in zip(sequences, boundaries, strict=True):
+            assert len(sequence) == (length(ends[0]) if ends else 28)
+            assert (sequence == 0).tolist() == [False] * (len(sequence) - 1) + [bool(ends)]
+    plain = action_token_sequences(batch, tokenizer, use_substep_eos=False)
+    assert all(len(sequence) == 28 and (sequence > 0).all() for sequence in plain)
+
+
+def test_augmentation_moves_and_relights_every_image_on_its_own():
+    images = torch.zeros(2, 2, 16, 16, 3, dtype=torch.uint8)
+    images[..., 8, 8, :] = 200
+    changed = Augmentation(shift=3, brightness=0, contrast=0).apply(images, torch.Generator().manual_seed(0))
+    places = [tuple(view.max(-1).values.nonzero()[0].tolist()) for view in changed.flatten(0, 1)]
+    assert len(set(places)) > 1 and all(abs(y - 8) <= 3 and abs(x - 8) <= 3 for y, x in places)
+    unchanged = Augmentation(shift=0, brightness=0, contrast=0).apply(images, torch.Generator().manual_seed(0))
+    assert torch.equal(unchanged, images)
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        "pick up the black bowl",
+        "place the cream cheese box in the basket",
+        "place the mug to the right of the plate",
+        "push the plate to the front of the stove",
+        "open the top drawer of the cabinet",
+        "close the microwave",
+        "turn on the stove",
+    ],
+)
+def test_paraphrases_keep_the_objects_and_differ_between_training_and_held_out(instruction):
+    training, held_out = training_wordings(instruction), held_out_wordings(instruction)
+    assert training[0] == instruction and len(training) >= 3 and len(held_out) >= 3
+    assert not set(training) & set(held_out)
+    nouns = [word for word in ("bowl", "basket", "plate", "drawer", "microwave", "stove", "mug") if word in instruction]
+    assert all(noun in wording for wording in training + held_out for noun in nouns)
+
+
+def test_every_shipped_subgoal_can_be_said_in_other_words():
+    from substep_planner.decomposers.library import shipped_library
+
+    plans = [plan for suite in shipped_library().values() for plan in suite.values()]
+    subgoals = {step.instruction for plan in plans for step in plan.substeps}
+    assert [subgoal for subgoal in subgoals if not held_out_wordings(subgoal)] == []
+    assert len(MOTIONS) == 7
+
+
+def test_an_instruction_without_a_known_motion_is_left_alone():
+    assert training_wordings("sing a song") == ["sing a song"] and held_out_wordings("sing a song") == []

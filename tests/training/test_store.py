@@ -1,0 +1,136 @@
+"""Stored demonstrations: what is kept, what is extended, what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.training.toy import DEMOS, FORMAT, ToyDemo, write_hdf5
+from training.demonstrations import LiberoHdf5Source, ReadReport, libero_hdf5, read_demonstrations
+from training.demonstrations.orientation import ImageOrientation
+from training.frame_file import FrameFile
+from training.store import DemonstrationStore, StoreError, StoreFormat
+
+
+def test_the_store_holds_what_the_demonstrations_hold(store):
+    actions, proprio, taught = store.steps()
+    np.testing.assert_allclose(actions, np.concatenate([demo.actions for demo in DEMOS]), atol=1e-6)
+    np.testing.assert_allclose(proprio, np.concatenate([demo.proprio for demo in DEMOS]))
+    expected = np.concatenate([np.stack([d.frames[c] for c in FORMAT.cameras], axis=1) for d in DEMOS])
+    assert taught.all() and np.array_equal(store.frames(), expected)
+
+
+def test_a_file_of_frames_that_was_cut_short_is_noticed(tmp_path: Path):
+    path = tmp_path / "frames.bin"
+    path.write_bytes(bytes(range(24)))
+    frames = FrameFile(path, (2, 3), 4)
+    assert frames[3].tolist() == [[18, 19, 20], [21, 22, 23]]
+    with pytest.raises(IndexError, match="frame 4 of .*frames.bin, which has 4"):
+        frames[4]
+    path.write_bytes(bytes(20))
+    with pytest.raises(OSError, match="ends in frame 3, expected 4 frames"):
+        frames[3]
+
+
+def test_a_store_is_extended_and_not_built_again(store):
+    before = store.length
+    report = ReadReport()
+    again = DemonstrationStore(store.folder, FORMAT)
+    again.extend(read_demonstrations([LiberoHdf5Source(path=store.folder.parent / "demos")], report), report)
+    assert again.length == before
+
+
+@pytest.mark.parametrize("file", ["frames.bin", "steps.bin", "index.jsonl"])
+def test_an_interrupted_store_goes_on_after_the_last_whole_demonstration(tmp_path: Path, file: str):
+    write_hdf5(tmp_path / "demos/libero_goal", DEMOS)
+
+    def build() -> DemonstrationStore:
+        opened, report = DemonstrationStore(tmp_path / "cache", FORMAT), ReadReport()
+        opened.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path / "demos")], report), report)
+        return opened
+
+    whole = build()
+    frames = np.array(whole.frames())
+    with (tmp_path / "cache" / file).open("ab") as unfinished:
+        unfinished.write(b'{"suite": "li')
+    resumed = build()
+    assert resumed.length == whole.length and np.array_equal(resumed.frames(), frames)
+
+
+def test_a_cache_of_other_demonstrations_of_the_same_names_is_refused(store, tmp_path: Path):
+    write_hdf5(tmp_path / "libero_goal", [ToyDemo(20, seed=7)])
+    report = ReadReport()
+    with pytest.raises(StoreError, match="holds another libero_goal/.*/episode_0 than .*data/demo_0, with .*: delete"):
+        store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path)], report), report)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [("instruction", "'put the bowl on the stove'"), ("proprioception", "proprioception"), ("taught", "taught steps")],
+)
+def test_a_cache_of_demonstrations_that_differ_in_more_than_actions_is_refused(
+    store, tmp_path: Path, changed: str, named: str
+):
+    path = write_hdf5(tmp_path / "libero_goal", DEMOS[:1])
+    with h5py.File(path, "a") as file:
+        if changed == "instruction":
+            file["data"].attrs["problem_info"] = json.dumps({"language_instruction": "put the bowl on the stove"})
+        elif changed == "proprioception":
+            file["data/demo_0/obs/ee_pos"][3] += 0.01
+        else:
+            file["data/demo_0/taught"] = np.arange(20) != 3
+    report = ReadReport()
+    with pytest.raises(StoreError, match=f"holds another .*, with .*{named}.*: delete"):
+        store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path)], report), report)
+
+
+def test_frames_of_another_orientation_are_not_taken_for_these(store):
+    demos, report = store.folder.parent / "demos", ReadReport()
+    source = LiberoHdf5Source(path=demos, orientation=ImageOrientation.UPRIGHT)
+    with pytest.raises(StoreError, match="frames of orientation opengl, there they are of orientation upright: "):
+        store.extend(read_demonstrations([source], report), report)
+    # They are in the file and not rendered, so at which size they would be changes nothing.
+    store.extend(read_demonstrations([LiberoHdf5Source(path=demos, render_size=64)], report), report)
+
+
+def test_frames_rendered_at_another_size_are_not_taken_for_these(tmp_path: Path, monkeypatch):
+    with h5py.File(write_hdf5(tmp_path / "demos/libero_goal", DEMOS[:1]), "a") as file:
+        for camera in FORMAT.cameras:
+            del file[f"data/demo_0/obs/{camera}_rgb"]
+    monkeypatch.setattr(libero_hdf5, "_render_frames", lambda *call: DEMOS[0].frames)
+    store, report = DemonstrationStore(tmp_path / "cache", FORMAT), ReadReport()
+    for size in (16, 16):  # the second time from the cache
+        store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path / "demos", render_size=size)], report), report)
+    with pytest.raises(StoreError, match="frames of render_size 16, there they are of render_size 32: "):
+        store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path / "demos", render_size=32)], report), report)
+
+
+def test_an_index_that_says_nothing_of_the_frames_is_still_read(store, tmp_path: Path):
+    cache = shutil.copytree(store.folder, tmp_path / "cache")
+    header, *lines = [json.loads(line) for line in (cache / "index.jsonl").read_text().splitlines()]
+    for line in lines:
+        del line["frame_origin"]
+    (cache / "index.jsonl").write_text("".join(json.dumps(line) + "\n" for line in (header, *lines)))
+    source = LiberoHdf5Source(path=store.folder.parent / "demos", orientation=ImageOrientation.UPRIGHT)
+    opened, report = DemonstrationStore(cache, FORMAT), ReadReport()
+    assert len(opened.extend(read_demonstrations([source], report), report)) == len(DEMOS)
+
+
+def test_a_store_of_another_size_is_refused(store):
+    with pytest.raises(StoreError, match='built with.*"image_size": 16.*"image_size": 32'):
+        DemonstrationStore(store.folder, StoreFormat(FORMAT.cameras, 32))
+
+
+def test_damaged_frames_are_counted(tmp_path: Path):
+    broken = ToyDemo(6)
+    broken.frames = {"agentview": broken.frames["agentview"][:3], "eye_in_hand": broken.frames["eye_in_hand"]}
+    write_hdf5(tmp_path / "demos/libero_goal", [broken, DEMOS[1]])
+    store, report = DemonstrationStore(tmp_path / "cache", FORMAT), ReadReport()
+    store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path / "demos")], report), report)
+    assert [episode.episode for episode in store.episodes] == ["episode_1"]
+    assert "3 frames for 6 actions" in report.skipped[0]
