@@ -7,15 +7,13 @@ with any number of workers, and ends in the same files: LIBERO's HDF5 layout, su
 from __future__ import annotations
 
 import argparse
-import contextlib
-import fcntl
 import json
 import multiprocessing
 import os
 import queue
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +31,7 @@ from substep_policy.configuration import configuration, dump, parse
 from substep_policy.registry import POLICIES, PolicySettings
 from training.disturbances import Variation, check_novice
 from training.evaluation.settings import fingerprint
+from training.folder_lock import alone_in
 from training.labels import LABELS_FILE, SubstepLabels
 from training.recording import draw_start, record_episode
 from training.recording_files import labels_of, load_recording, save_recording, task_file, write_task_file
@@ -41,7 +40,6 @@ from training.workers import end_with_parent, started_manager
 
 DEFAULT_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
 SETTINGS_FILE = "collection.json"
-LOCK_FILE = ".lock"
 PLANS_FILE = "APD_plans.json"
 # What the command line varies.
 VARIATIONS = ("widened", "noise", "disturbance", "novice", "novice_chunks", "missed_grasp", "split")
@@ -179,22 +177,6 @@ def write_labels(out: Path, settings: CollectionSettings) -> None:
             plans.setdefault(suite, {})[job.task.instruction] = plan_of(job.task)
     labels.save(out / LABELS_FILE)
     write_library(out / PLANS_FILE, plans)
-
-
-@contextlib.contextmanager
-def alone_in(out: Path) -> Iterator[None]:
-    """Makes the folder and keeps other collections out of it: they would take these episodes for their own.
-
-    Raises:
-        ValueError: another one is at work there.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / LOCK_FILE).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(f"another collection is at work in {out}: wait for it, or take another folder") from error
-        yield
 
 
 def claim(out: Path, settings: CollectionSettings) -> None:

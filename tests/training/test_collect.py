@@ -20,11 +20,12 @@ from substep_planner.plan import read_library
 from substep_policy.chunk import Chunk
 from substep_policy.observation import Observation
 from tests.processes import ProcessUnderTest
-from training.collect import CollectionSettings, TaskJob, alone_in, claim, collect_task, main
+from training.collect import CollectionSettings, TaskJob, claim, collect_task, main
 from training.completion.frames import main as frames_main
 from training.completion.frames import read_shown
 from training.demonstrations import DemonstrationError, LiberoHdf5Source, ReadReport, read_demonstrations
 from training.disturbances import DisturbedPolicy, Variation
+from training.folder_lock import alone_in
 from training.labels import SubstepLabels
 from training.recording import draw_start
 from training.rerender import main as rerender_main
@@ -142,7 +143,7 @@ def test_a_folder_of_other_settings_is_left_alone(collected: Path, capsys):
 def test_a_second_collection_in_the_same_folder_is_refused(tmp_path: Path, capsys):
     with alone_in(tmp_path):
         assert main(["--out", str(tmp_path), "--suites", "libero_goal", "--tasks", "8"]) == 1
-    assert "another collection is at work in" in capsys.readouterr().err
+    assert "another command is at work in" in capsys.readouterr().err
     with alone_in(tmp_path):
         pass
 

@@ -24,6 +24,7 @@ from training.evaluation.figures import figures
 from training.evaluation.records import key_of
 from training.evaluation.settings import EpisodeSettings, fingerprint
 from training.evaluation.workers import Line, play_job
+from training.folder_lock import alone_in
 
 pytestmark = pytest.mark.xdist_group("eval")  # one worker plays the episodes once
 SUITE, TASK, INSTRUCTION = "libero_goal", 8, "put the bowl on the plate"
@@ -158,6 +159,13 @@ def test_a_folder_of_other_settings_is_left_alone(out: Path, command: list[str],
     shutil.copytree(checkpoint, trained_on)
     (trained_on / "dataset_statistics.json").write_text("{}")
     assert fingerprint(str(trained_on)) != fingerprint(str(checkpoint)) != ""
+
+
+def test_a_second_evaluation_in_the_same_folder_is_refused(command: list[str], tmp_path: Path, capsys):
+    with alone_in(tmp_path):
+        assert evaluate.main([*command, "--out", str(tmp_path)]) == 1
+    assert f"another command is at work in {tmp_path}" in capsys.readouterr().err
+    assert not (tmp_path / "episodes.jsonl").exists()
 
 
 def test_an_evaluation_may_grow(out: Path, command: list[str], tmp_path: Path, monkeypatch):

@@ -37,6 +37,7 @@ from training.evaluation.settings import (
 )
 from training.evaluation.through_graph import GraphRunFailed
 from training.evaluation.workers import play
+from training.folder_lock import alone_in
 
 PLACEMENTS = tuple(placement.value for placement in Placement)
 PRESETS: Mapping[str, Mapping[str, object]] = MappingProxyType(
@@ -63,9 +64,15 @@ def evaluate(settings: EpisodeSettings, selection: Selection, out: Path, workers
     """Play what is missing and write the report, also when stopped.
 
     Raises:
-        ValueError: the folder belongs to other settings, or something that cannot be played was asked for.
+        ValueError: the folder belongs to other settings or to another evaluation that is at work, or something that
+            cannot be played was asked for.
     """
     check_together(settings, selection)
+    with alone_in(out):
+        return _evaluate(settings, selection, out, workers, command)
+
+
+def _evaluate(settings: EpisodeSettings, selection: Selection, out: Path, workers: int, command: str) -> ResultFolder:
     folder = ResultFolder(out, settings)
     todo = jobs(settings, selection, folder.keys())
     try:
