@@ -9,7 +9,9 @@ import pytest
 
 from libero_bridge.simulation import Simulation, SimulationConfig
 from substep_planner.plan import Substep
+from substep_policy.chunk import Chunk
 from substep_policy.demonstrator import Demonstrator
+from substep_policy.observation import Observation
 from training.rollout import EOS, REFUSED, EpisodeResult, RolloutConfig, run_episode
 
 PICK = Substep("pick up the alphabet soup", "the gripper holds the alphabet soup in the air")
@@ -63,6 +65,36 @@ def test_a_bumped_object_is_followed(simulation: Simulation) -> None:
 
     result = run_episode(simulation, Demonstrator(), [PICK], on_step=bump)
     assert reasons(result) == [EOS] and "alphabet_soup_1" in simulation.scene().grasped
+
+
+class TakingOver(Demonstrator):
+    """Has seen the beginning, and goes on when somebody else has closed the hand on the object."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.somebody, self.grippers = Demonstrator(), []
+
+    def start_substep(self, instruction: str, task: str) -> None:
+        super().start_substep(instruction, task)
+        self.somebody.start_substep(instruction, task)
+        self.has_begun = False
+
+    def predict(self, observation: Observation) -> Chunk:
+        if not self.has_begun:
+            self.has_begun = True
+            super().predict(observation)
+        if not (self.grippers or observation.scene.grasped):
+            return Chunk(self.somebody.predict(observation).actions)
+        chunk = super().predict(observation)
+        self.grippers.extend(chunk.actions[:, -1])
+        return chunk
+
+
+def test_what_somebody_else_has_grasped_is_not_let_go(simulation: Simulation) -> None:
+    policy = TakingOver()
+    result = run_episode(simulation, policy, [PICK])
+    assert reasons(result) == [EOS] and "alphabet_soup_1" in simulation.scene().grasped
+    assert len(policy.grippers) > 3 and min(policy.grippers) == 1
 
 
 def test_what_is_carried_clears_a_rim_by_centimetres_so_that_who_learns_from_it_may_be_off_by_one(simulation) -> None:

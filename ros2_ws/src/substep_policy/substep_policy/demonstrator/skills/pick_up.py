@@ -55,6 +55,8 @@ class PickUp:
             self._holds = self._name in view.scene.grasped
             self._resting_height = body_box(view.thing(self._name)).bottom
         thing = view.thing(self._name)
+        if self._grip is None and not self._holds and _is_gripped(view, thing):
+            self._grip, self._closed_at, self._retreat = Grip(), view.hand.pose, None
         if self._holds:
             return self._lift(view, thing)
         if self._grip is not None:
@@ -132,6 +134,11 @@ class PickUp:
         obstacles = BoxSet.of([obstacle.box for obstacle in view.obstacles(thing.name)])
         self._grasp = choose_grasp(thing, candidates, view.hand.pose, obstacles, self._failed, view.shoulder)
         self._planned_for = now
+
+
+def _is_gripped(view: View, thing: SceneObject) -> bool:
+    """Somebody else has closed the hand on it, who moved the arm in between: what they began is to be ended."""
+    return thing.name in view.scene.grasped and view.hand.opening < _OPEN_ENOUGH
 
 
 def _side_to_take(view: View) -> np.ndarray | None:
