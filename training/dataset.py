@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -55,7 +55,7 @@ class SampleRules:
         """How often a pass shows a demonstration."""
         return self.suite_copies.get(episode.suite, 1) * self.collection_copies.get(episode.collection, 1)
 
-    def check_names(self, episodes: Iterable[StoredEpisode]) -> None:
+    def check_names(self, episodes: Sequence[StoredEpisode]) -> None:
         """Raises: ValueError: copies are asked for of a suite or collection that none of the episodes is of."""
         for name, attribute in COPIES.items():
             there = {getattr(episode, attribute) for episode in episodes}
