@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
-
-import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticStatus
-from lifecycle_msgs.msg import State, Transition
-from rclpy.parameter import Parameter
-from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import Image
-from std_msgs.msg import Header
 from substep_interfaces.action import ExecuteTask
-from substep_interfaces.msg import ActiveSubstep, ChunkReport
+from substep_interfaces.msg import ChunkReport
 
 from substep_planner.errors import ErrorCode
-from substep_policy.messages import image_to_message, to_time
 
 TASK = "put the milk in the basket"
 
@@ -255,141 +245,6 @@ def test_a_decomposer_that_looks_is_shown_the_newest_frame(graph):
     assert graph.next_substep().expected_effect == effect
 
 
-LOOKING = {"completion": "brightness", "completion_frames": 2, "completion_rate": 1000.0}
-
-
-@pytest.mark.parametrize("graph", [{**LOOKING, "switch_rule": rule} for rule in ("vision", "either")], indirect=True)
-def test_vision_advances_the_substep(graph):
-    graph.activate().world()
-    graph.accepted()
-    graph.next_substep()
-    for step, value in enumerate((50, 200), start=1):
-        graph.frame(value, step * 50_000_000)
-        while graph.feedback.get(timeout=20).similarity != value / 200:
-            pass
-    graph.frame(200, 150_000_000)
-    assert graph.next_substep().index == 1
-    assert graph.events_until("advanced") == ["advanced: vision"]
-
-
-@pytest.mark.parametrize(
-    "graph", [{**LOOKING, "completion_frames": 1, "switch_rule": "eos_then_vision"}], indirect=True
-)
-def test_an_eos_waits_for_vision(graph):
-    graph.activate().world()
-    graph.accepted()
-    graph.next_substep()
-    graph.frame(50, 50_000_000)
-    graph.report(ChunkReport.PLAYED_EOS, header=Header(stamp=to_time(50_000_000)))
-    assert graph.next_substep().attempt == 1
-    graph.report(ChunkReport.PLAYED_EOS, header=Header(stamp=to_time(100_000_000)))
-    graph.frame(200, 100_000_000)
-    assert graph.next_substep().index == 1
-    assert graph.events_until("advanced")[-1] == "advanced: eos confirmed by vision"
-
-
-@pytest.mark.parametrize("graph", [{**LOOKING, "completion_frames": 1, "switch_rule": "either"}], indirect=True)
-def test_an_eos_that_is_being_played_comes_before_vision(graph):
-    graph.activate().world()
-    graph.accepted()
-    graph.next_substep()
-    graph.chunk_with_eos()
-    timer = graph.node.create_timer(0.02, lambda: graph.frame(200, graph.node.get_clock().now().nanoseconds))
-    while graph.feedback.get(timeout=20).similarity != 1.0:
-        pass
-    graph.node.destroy_timer(timer)
-    graph.report(ChunkReport.PLAYED_EOS)
-    assert graph.events_until("advanced") == ["advanced: eos"]
-
-
-@pytest.mark.parametrize("graph", [{"switch_rule": "vision"}, {}], indirect=True, ids=["vision", "eos"])
-def test_the_shipped_model_looks_where_the_rule_looks_and_nobody_else_does(graph):
-    looks = graph.planner.get_parameter("switch_rule").value == "vision"
-    graph.activate().world()
-    cameras = [graph.planner.count_subscribers(f"camera/{name}/image_raw") for name in ("agentview", "eye_in_hand")]
-    assert cameras == [looks, looks]
-    graph.accepted()
-    graph.next_substep()
-    if not looks:
-        return
-    hand = graph.node.create_publisher(Image, "camera/eye_in_hand/image_raw", qos_profile_sensor_data)
-    similarity, stamp = -1.0, 0
-    while similarity == -1.0:  # frames come by best effort
-        stamp += 50_000_000
-        graph.frame(100, stamp)
-        hand.publish(image_to_message(np.full((8, 8, 3), 100, np.uint8), to_time(stamp), "eye_in_hand"))
-        with contextlib.suppress(queue.Empty):
-            similarity = graph.feedback.get(timeout=0.5).similarity
-    assert 0.0 <= similarity <= 1.0
-
-
-@pytest.mark.parametrize("graph", [{"switch_rule": "vision"}], indirect=True)
-def test_a_camera_that_sends_nothing_is_missed_aloud(graph):
-    graph.activate().world()
-    timer = graph.node.create_timer(0.02, lambda: graph.frame(100, graph.node.get_clock().now().nanoseconds))
-    status = graph.diagnostic("planner: completion")
-    while status.level != DiagnosticStatus.ERROR:
-        status = graph.diagnostic("planner: completion")
-    assert "no frames come of camera eye_in_hand" in status.message
-    graph.node.destroy_timer(timer)
-
-
-@pytest.mark.parametrize("graph", [LOOKING], indirect=True)
-def test_with_the_eos_rule_frames_are_scored_for_information_only(graph):
-    graph.activate().world()
-    graph.accepted()
-    graph.next_substep()
-    for step in range(1, 5):
-        graph.frame(200, step * 50_000_000)
-        while graph.feedback.get(timeout=20).similarity != 1.0:
-            pass
-    graph.report(ChunkReport.PLAYED_EOS)
-    assert graph.events_until("advanced") == ["advanced: eos"]
-
-
-@pytest.mark.parametrize("graph", [{**LOOKING, "switch_rule": "either"}], indirect=True)
-def test_a_scorer_that_fails_ends_task_and_node_with_its_reason(graph):
-    graph.activate().world()
-    handle = graph.accepted()
-    graph.next_substep()
-    graph.frame(255, 50_000_000)
-    result = graph.result(handle)
-    assert result.error_code == ErrorCode.BACKEND_FAILED
-    assert result.message == "the completion scorer failed: RuntimeError: blinded"
-    assert graph.fault() == "scorer brightness failed: RuntimeError: blinded"
-
-
-@pytest.mark.parametrize("graph", [{"library": "MISSING"}], indirect=True)
-def test_a_missing_plan_file_fails_configure(graph, capfd):
-    assert not graph.transition(Transition.TRANSITION_CONFIGURE)
-    assert "parameter decomposers is ['library', 'rules']: " in (error := capfd.readouterr().err) and "MISSING" in error
-
-
-def test_deactivation_ends_the_task_and_goals_are_rejected_until_the_next_activation(graph):
-    graph.activate().world()
-    handle = graph.accepted()
-    graph.next_substep()
-    assert graph.transition(Transition.TRANSITION_DEACTIVATE)
-    assert graph.result(handle).error_code == ErrorCode.NOT_ACTIVE
-    assert graph.next_substep().plan_id == ""
-    assert not graph.send(TASK).accepted
-    assert graph.decompose(TASK).error_code == ErrorCode.NOT_ACTIVE
-    assert graph.transition(Transition.TRANSITION_ACTIVATE)
-    graph.accepted()
-    assert graph.next_active().instruction == "pick up the milk"
-
-
-def test_the_node_can_be_cleaned_up_and_configured_again(graph):
-    graph.activate()
-    assert graph.transition(Transition.TRANSITION_DEACTIVATE)
-    assert graph.transition(Transition.TRANSITION_CLEANUP)
-    graph.activate().world()
-    graph.accepted()
-    assert graph.next_substep().instruction == "pick up the milk"
-    assert graph.transition(Transition.TRANSITION_ACTIVE_SHUTDOWN)
-    assert graph.state() == State.PRIMARY_STATE_FINALIZED
-
-
 def test_decompose_task_answers_without_executing(graph):
     graph.activate().world(suite="libero_goal")
     answer = graph.decompose("turn on the stove")
@@ -424,44 +279,8 @@ def test_diagnostics_tell_the_task_and_its_end(graph):
     graph.diagnostic("planner: task", error_code="103 CANCELED")
 
 
-@pytest.mark.parametrize(
-    ("graph", "expected"),
-    [
-        ({"substep_timeout": 0}, "parameter substep_timeout must be from 1 to 1000000"),
-        ({"bridge_silence": -1.0}, "parameter bridge_silence must be from 0.1 to 86400.0"),
-        ({"policy_silence": "long"}, "parameter policy_silence must be from 0.1 to 86400.0"),
-        ({"decomposers": ["oracle"]}, "unknown decomposer 'oracle', expected some of library, rules"),
-        ({"decomposers": [""]}, "no decomposer is named"),
-        ({"decomposers": ["openai"], "openai_url": "here"}, "url is 'here', expected http://"),
-        ({"decomposers": ["rules", "rules"]}, "a decomposer is named twice: rules, rules"),
-        ({"switch_rule": "vision", "completion": "none"}, "which needs a completion scorer: set parameter completion"),
-        ({"completion": "crystal ball"}, "parameter completion is 'crystal ball', expected one of auto, none, compact"),
-        ({"switch_rule": "coin"}, "parameter switch_rule is 'coin', expected one of eos, vision"),
-        ({"when_busy": "queue"}, "parameter when_busy is 'queue', expected one of reject, preempt"),
-    ],
-    indirect=["graph"],
-)
-def test_a_bad_parameter_fails_configure_and_names_itself(graph, expected, capfd):
-    assert not graph.transition(Transition.TRANSITION_CONFIGURE)
-    assert graph.state() == State.PRIMARY_STATE_UNCONFIGURED
-    assert expected in capfd.readouterr().err
-
-
-def test_a_bad_parameter_can_be_put_right(graph):
-    graph.planner.set_parameters([Parameter("decomposers", value=["oracle"])])
-    assert not graph.transition(Transition.TRANSITION_CONFIGURE)
-    graph.planner.set_parameters([Parameter("decomposers", value=["rules"])])
-    assert graph.transition(Transition.TRANSITION_CONFIGURE)
-
-
 def test_error_codes_are_those_of_the_action():
     constants = {name: getattr(ExecuteTask.Result, name) for name in dir(ExecuteTask.Result) if name.isupper()}
     assert {code.name: code.value for code in ErrorCode} == {
         name: value for name, value in constants.items() if isinstance(value, int)
     }
-
-
-def test_nothing_is_active_before_the_first_task(graph):
-    graph.activate()
-    assert graph.substeps.empty()
-    assert ActiveSubstep().plan_id == ""
