@@ -102,14 +102,16 @@ class DataConfig:
 
 @configuration
 class OptimizerConfig:
-    """AdamW with linear warm-up and cosine decay to a tenth of the learning rate.
+    """AdamW with linear warm-up and cosine decay of the learning rate.
 
     Attributes:
+        final_rate: share of the learning rate that is left at the last step.
         gradient_accumulation: batches whose gradients make one step.
         max_grad_norm: gradients are clipped to it (S8).
     """
 
     learning_rate: float = Field(default=3e-4, gt=0)
+    final_rate: float = Field(default=0.1, ge=0, le=1)
     weight_decay: float = Field(default=0.05, ge=0)
     warmup_steps: int = Field(default=500, ge=0)
     batch_size: int = Field(default=64, ge=1)

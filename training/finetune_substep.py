@@ -236,11 +236,12 @@ def is_finite_everywhere(accelerator: Accelerator, loss: torch.Tensor) -> bool:
 
 
 def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
-    """Linear warm-up, then a cosine from the full rate to a tenth of it."""
+    """Linear warm-up, then a cosine from the full rate to ``final_rate`` of it."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
     progress = (step - config.warmup_steps) / max(steps - config.warmup_steps, 1)
-    return config.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * progress)))
+    decay = 0.5 * (1 + math.cos(math.pi * progress))
+    return config.learning_rate * (config.final_rate + (1 - config.final_rate) * decay)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

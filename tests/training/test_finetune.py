@@ -276,10 +276,11 @@ def test_a_checkpoint_says_the_same_with_other_action_bounds(toy_run, tmp_path: 
         keep_meaning(torch.nn.Linear(1, 1), before.data.statistics.action, run.data.statistics.action)
 
 
-def test_learning_rate_warms_up_and_decays_to_a_tenth():
-    config = OptimizerConfig(learning_rate=1.0, warmup_steps=10)
+def test_learning_rate_warms_up_and_decays_to_what_is_said():
+    config = OptimizerConfig(learning_rate=1.0, warmup_steps=10, final_rate=0.02)
     assert learning_rate(config, 0, 100) == pytest.approx(0.1) and learning_rate(config, 10, 100) == 1.0
-    assert learning_rate(config, 100, 100) == pytest.approx(0.1)
+    assert learning_rate(config, 55, 100) == pytest.approx(0.51)
+    assert learning_rate(config, 100, 100) == pytest.approx(0.02)
 
 
 def test_the_command_trains_and_prints_the_checkpoint(toy_run, tmp_path: Path, capsys):
