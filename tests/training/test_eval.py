@@ -25,6 +25,7 @@ from training.evaluation.records import key_of
 from training.evaluation.settings import EpisodeSettings, fingerprint
 from training.evaluation.workers import Line, play_job
 from training.folder_lock import alone_in
+from training.splits import TRAINING_INIT_STATES, TRAINING_SEEDS
 
 pytestmark = pytest.mark.xdist_group("eval")  # one worker plays the episodes once
 SUITE, TASK, INSTRUCTION = "libero_goal", 8, "put the bowl on the plate"
@@ -94,6 +95,7 @@ def test_results_echo_the_configuration_and_where_they_come_from(out: Path, comm
 
 def test_the_page_needs_nothing_else_and_lists_every_task(out: Path):
     page = (out / "index.html").read_text()
+    assert "Played from the training part" not in page
     assert INSTRUCTION in page and "pick up the bowl" in page and page.count("<svg") == 3
     assert "<script" not in page and "<link" not in page and "@import" not in page
     fetched = re.findall(r"""(?:src|href)=["']([^"'#][^"']*)""", page)
@@ -101,11 +103,13 @@ def test_the_page_needs_nothing_else_and_lists_every_task(out: Path):
     assert (out / video).is_file(), "only videos lie beside the page"
 
 
-def test_a_probe_alone_has_its_page(checkpoint: Path, tmp_path: Path):
+def test_a_probe_alone_has_its_page_and_trainings_starts_are_pointed_out(checkpoint: Path, tmp_path: Path):
     what = [*FINGERS, "--suites", SUITE, "--tasks", str(TASK), "--probes", "other_task", "--placements", "benchmark"]
-    limits = ["--probe-episodes", "1", "--horizon", HORIZON, "--workers", "1"]
+    limits = ["--probe-episodes", "1", "--horizon", HORIZON, "--workers", "1", "--split", "training"]
     assert evaluate.main([str(checkpoint), *what, *limits, "--out", str(tmp_path / "results")]) == 0
-    assert "other_task" in (tmp_path / "results/index.html").read_text()
+    page, (record,) = (tmp_path / "results/index.html").read_text(), records(tmp_path / "results").values()
+    assert "other_task" in page and "Played from the training part" in page
+    assert record["init_state"] in TRAINING_INIT_STATES and record["seed"] in TRAINING_SEEDS
 
 
 def test_eos_is_not_compared_with_itself(tmp_path: Path):

@@ -33,11 +33,11 @@ from training.evaluation.instructions import other_instruction, reworded_instruc
 from training.evaluation.markdown import markdown_tables
 from training.evaluation.probes import PROBES, held_out_wording
 from training.evaluation.records import ResultFolder
-from training.evaluation.settings import FOUR_SUITES, CompletionChoice, EpisodeSettings, Selection, episode_start
+from training.evaluation.settings import FOUR_SUITES, CompletionChoice, EpisodeSettings, Selection
 from training.evaluation.through_graph import node_parameters, planned_substeps, record_from_summary, sim_arguments
 from training.paraphrases import training_wordings
 from training.recording_files import task_file
-from training.splits import EVALUATION_INIT_STATES, EVALUATION_SEEDS
+from training.splits import EVALUATION_INIT_STATES, EVALUATION_SEEDS, TRAINING_INIT_STATES, TRAINING_SEEDS
 
 KEY = EpisodeKey("libero_object", 0, "policy", "eos", "benchmark", 3)
 
@@ -51,7 +51,7 @@ KEY = EpisodeKey("libero_object", 0, "policy", "eos", "benchmark", 3)
         (["demonstrator", "--switch-rules", "vision", "--completion", "none"], "'vision' needs a completion scorer"),
         (["demonstrator", "--suites", "libero_goal", "--tasks", "10"], "task 10 is not in suite 'libero_goal'"),
         (["demonstrator", "--placements", "random"], "placements.0 is 'random'"),
-        (["demonstrator", "--first", "1000000"], "episode 1000001 has no evaluation seed"),
+        (["demonstrator", "--first", "1000000"], "episode 1000001 has no seed"),
         (["demonstrator", "--episodes", "0"], "episodes is 0"),
         (["demonstrator", "--horizon", "0"], "horizon is 0"),
         (["demonstrator", "--through", "graph", "--probes", "replay", "eos"], "probes replay, eos cannot be played"),
@@ -64,10 +64,13 @@ def test_what_cannot_be_played_is_refused_before_anything_starts(tmp_path: Path,
     assert not (tmp_path / "out").exists()
 
 
-def test_episodes_start_from_the_evaluation_part_alone():
-    starts = [episode_start(number) for number in range(50)]
+def test_episodes_start_from_the_evaluation_part_unless_the_other_is_asked_for():
+    starts = [EpisodeSettings(policy="demonstrator").start(number) for number in range(50)]
     assert all(state in EVALUATION_INIT_STATES and seed in EVALUATION_SEEDS for state, seed in starts)
     assert len({state for state, _ in starts[:20]}) == 20 and len({seed for _, seed in starts}) == 50
+    others = [EpisodeSettings(policy="demonstrator", split="training").start(number) for number in range(50)]
+    assert all(state in TRAINING_INIT_STATES and seed in TRAINING_SEEDS for state, seed in others)
+    assert len({state for state, _ in others[:30]}) == 30 and len({seed for _, seed in others}) == 50
 
 
 def test_a_selection_is_played_once_and_the_rest_of_it_later():
@@ -192,7 +195,7 @@ def test_the_graph_is_asked_for_the_same_episode(tmp_path: Path):
     pairs = zip(arguments[::2], arguments[1::2], strict=True)
     texts = {name.removeprefix("--").replace("-", "_"): text for name, text in pairs}
     config = config_from_texts(GraphConfig, texts)  # reads and checks the file too
-    init_state, seed = episode_start(KEY.number)
+    init_state, seed = settings.start(KEY.number)
     assert (config.suite, config.task, config.init_state, config.seed) == ("libero_object", 0, init_state, seed)
     assert (config.horizon, config.placement, config.task_text, config.video) == (77, "benchmark", "", False)
     declared = {"planner": Parameters(), "policy": Parameters()}
@@ -241,9 +244,10 @@ def test_a_runs_summary_becomes_a_record_like_the_others(ended: str, success: bo
     )
     outcome = Outcome(ExitCode.SUCCESS if success else ExitCode.TASK_FAILED, "…", success)
     summary = summarise(outcome, history, None, {}, "", datetime(2026, 1, 1), 9.0)
-    record = record_from_summary(KEY, summary)
+    record = record_from_summary(KEY, (3, 7), summary)
     assert [(step["ended"], step["advanced"]) for step in record["substeps"]] == [("eos", True), (ended, False)]
     assert (record["success"], record["completed"], record["planned"]) == (success, completed, 2)
+    assert (record["init_state"], record["seed"]) == (3, 7)
     tables = figures([record])
     assert tables["success"][-1]["successes"] == int(success)
     assert tables["endings"][-1]["substeps"] == {"eos": 1, ended: 1}

@@ -38,6 +38,7 @@ from training.evaluation.settings import (
 from training.evaluation.through_graph import GraphRunFailed
 from training.evaluation.workers import play
 from training.folder_lock import alone_in
+from training.splits import SPLITS
 
 PLACEMENTS = tuple(placement.value for placement in Placement)
 PRESETS: Mapping[str, Mapping[str, object]] = MappingProxyType(
@@ -55,8 +56,8 @@ SELECTION_OPTIONS = (
     "suites", "tasks", "probes", "placements", "switch_rules", "episodes", "probe_episodes", "first", "videos"
 )  # fmt: skip
 SETTINGS_OPTIONS = (
-    "through", "horizon", "substep_timeout", "retries", "replans", "empty_width", "eos_threshold", "image_size",
-    "assets", "effects", "device", "demonstrations",
+    "split", "through", "horizon", "substep_timeout", "retries", "replans", "empty_width", "eos_threshold",
+    "image_size", "assets", "effects", "device", "demonstrations",
 )  # fmt: skip
 
 
@@ -156,12 +157,13 @@ def _add_selection(group) -> None:
     group.add_argument("--switch-rules", nargs="+", metavar="RULE", help=f"{' '.join(SWITCH_RULES)} (eos)")
     group.add_argument("--episodes", type=int, help="of the policy for each task, placement and rule")
     group.add_argument("--probe-episodes", type=int, help="of every other probe for each task and placement")
-    group.add_argument("--first", type=int, help="number of the first episode (0); tune on others than you report")
+    group.add_argument("--first", type=int, help="number of the first episode (0)")
     group.add_argument("--videos", type=int, help="episodes to film for each task, placement and rule (0)")
 
 
 def _add_settings(group) -> None:
     default = EpisodeSettings(policy="")
+    group.add_argument("--split", choices=tuple(SPLITS), help="whose starts; tune on training's (evaluation)")
     group.add_argument("--through", choices=("process", "graph"), help="one process, or the ROS graph (process)")
     group.add_argument("--horizon", type=int, help=f"control steps of an episode ({default.horizon})")
     group.add_argument("--substep-timeout", type=int, help=f"control steps ({default.substep_timeout})")

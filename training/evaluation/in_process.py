@@ -32,7 +32,7 @@ from training.evaluation.instructions import instruction_told
 from training.evaluation.lockstep import LockstepTask, TaskSettings
 from training.evaluation.probes import PROBES, Actor, TaskProbe, as_planned
 from training.evaluation.records import record_of
-from training.evaluation.settings import CompletionChoice, EpisodeSettings, episode_start
+from training.evaluation.settings import CompletionChoice, EpisodeSettings
 from training.evaluation.substep_log import SubstepLog
 from training.evaluation.vision import FrameScorer
 
@@ -68,14 +68,14 @@ class InProcessPlayer:
     # --- kinds of episodes ---
 
     def _task(self, key: EpisodeKey, probe: TaskProbe, filmed: bool) -> dict[str, Any]:
-        init_state, seed = episode_start(key.number)
+        start = self._settings.start(key.number)
         actor = self._actor(probe, key.number)
         log = SubstepLog(EffectFinder() if probe.judged else None)
         film = Film(self._videos, key, self._simulation, self._settings.cameras) if filmed else None
         rule = make_switch_rule(key.rule, self._settings.switching)
         task = LockstepTask(
             self._simulation,
-            self._simulation.reset(init_state, seed, placement_of(key)),
+            self._simulation.reset(*start, placement_of(key)),
             actor,
             rule,
             TaskSettings(
@@ -93,6 +93,7 @@ class InProcessPlayer:
         outcomes = Counter(outcome.name.lower() for outcome in result.outcomes)
         return record_of(
             key,
+            start,
             success=result.success,
             steps=result.steps,
             error=result.finish.code.name,
@@ -109,15 +110,17 @@ class InProcessPlayer:
         )
 
     def _boundaries(self, key: EpisodeKey) -> dict[str, Any]:
+        start = self._settings.start(key.number)
         if self._policy.requires_scene:
-            return record_of(key, excluded=f"{self._policy.name} sees the truth that EOS is compared with", ends=[])
-        start = *episode_start(key.number), placement_of(key)
+            why = f"{self._policy.name} sees the truth that EOS is compared with"
+            return record_of(key, start, excluded=why, ends=[])
         plan = plan_of(load_task(key.suite, key.task))
-        way = demonstrate(self._simulation, plan.substeps, *start, self._settings.cameras)
+        way = demonstrate(self._simulation, plan.substeps, *start, placement_of(key), self._settings.cameras)
         if isinstance(way, str):
-            return record_of(key, excluded=way, ends=[])
+            return record_of(key, start, excluded=way, ends=[])
         ends = judge_ends(way, self._policy, self._simulation.instruction)
-        return record_of(key, excluded="" if ends else f"{self._policy.name} tells no EOS probabilities", ends=ends)
+        why_not = "" if ends else f"{self._policy.name} tells no EOS probabilities"
+        return record_of(key, start, excluded=why_not, ends=ends)
 
     # --- what episodes are made of, loaded when first wanted ---
 

@@ -9,16 +9,16 @@ from typing import Any
 
 from substep_policy.configuration import dump, parse
 from training.evaluation.episodes import EpisodeKey, planned, rules_of
-from training.evaluation.settings import EpisodeSettings, Selection, episode_start
+from training.evaluation.settings import EpisodeSettings, Selection
 
 EPISODES_FILE = "episodes.jsonl"
 SETTINGS_FILE = "evaluation.json"
 VIDEOS_FOLDER = "videos"
 
 
-def record_of(key: EpisodeKey, **content: Any) -> dict[str, Any]:
+def record_of(key: EpisodeKey, start: tuple[int, int], **content: Any) -> dict[str, Any]:
     """A record: what names the episode, what it started from, and what it came to."""
-    init_state, seed = episode_start(key.number)
+    init_state, seed = start
     return asdict(key) | {"init_state": init_state, "seed": seed} | content
 
 

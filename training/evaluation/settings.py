@@ -21,7 +21,7 @@ from substep_policy.policy_session import OFF, StuckSettings
 from substep_policy.registry import POLICIES
 from training.evaluation.probes import PROBES, WHOLE_TASK, Actor, TaskProbe
 from training.recording_files import task_file
-from training.splits import EVALUATION_INIT_STATES, EVALUATION_SEEDS
+from training.splits import SPLITS
 
 FOUR_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
 
@@ -55,6 +55,8 @@ class EpisodeSettings:
     Attributes:
         policy: a name, the folder of a checkpoint, or a hub id.
         fingerprint: of the checkpoint's files; empty for what is no folder.
+        split: whose initial states and seeds: "evaluation", or "training" to choose settings on, which are not
+            reported.
         through: "process" plays the nodes' cores in one process, "graph" the ROS graph.
         horizon: control steps of an episode.
         substep_timeout, retries, replans, empty_width: as the planner's parameters of these names.
@@ -68,6 +70,7 @@ class EpisodeSettings:
 
     policy: str
     fingerprint: str = ""
+    split: Literal["evaluation", "training"] = "evaluation"
     through: Literal["process", "graph"] = "process"
     horizon: int = Field(default=GraphConfig().horizon, ge=1)
     substep_timeout: int = Field(default=ManagerSettings().substep_timeout, ge=1)
@@ -84,6 +87,11 @@ class EpisodeSettings:
     effects: bool = False
     device: str = "auto"
     demonstrations: Path | None = None
+
+    def start(self, number: int) -> tuple[int, int]:
+        """Initial state and seed of an episode."""
+        split = SPLITS[self.split]
+        return split.init_states[number % len(split.init_states)], split.seeds[number]
 
     def limits(self, probe: TaskProbe) -> ManagerSettings:
         """The planner's. A plan that is the whole task in one has all the time there is, and nothing to go back to."""
@@ -132,8 +140,8 @@ class Selection:
             for task in self.tasks or ():
                 load_task(suite, task)
         last = self.first + max(self.episodes, self.probe_episodes) - 1
-        if last not in EVALUATION_SEEDS:
-            raise ValueError(f"episode {last} has no evaluation seed: they end at {EVALUATION_SEEDS.stop - 1}")
+        if last >= (most := min(len(split.seeds) for split in SPLITS.values())):
+            raise ValueError(f"episode {last} has no seed: the last one is {most - 1}")
 
     def tasks_of(self, suite: str) -> tuple[int, ...]:
         """Task indices of a suite."""
@@ -185,11 +193,6 @@ def fingerprint(policy: str) -> str:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
-
-
-def episode_start(number: int) -> tuple[int, int]:
-    """Initial state and seed of an episode."""
-    return EVALUATION_INIT_STATES[number % len(EVALUATION_INIT_STATES)], EVALUATION_SEEDS[number]
 
 
 def _check_names(what: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -29,7 +29,7 @@ from training.evaluation.episodes import EpisodeKey
 from training.evaluation.instructions import instruction_told
 from training.evaluation.probes import PROBES, Actor, TaskProbe
 from training.evaluation.records import record_of
-from training.evaluation.settings import EpisodeSettings, episode_start
+from training.evaluation.settings import EpisodeSettings
 
 RUNS_FOLDER = "runs"
 JUDGED = (ExitCode.SUCCESS, ExitCode.TASK_FAILED)
@@ -67,7 +67,8 @@ class GraphPlayer:
         (run,) = (RunFolder(path) for path in runs.iterdir() if path.is_dir())
         summary = json.loads(run.summary.read_text(encoding="utf-8"))
         video = str(run.video.relative_to(self._folder.resolve())) if filmed else None
-        return record_from_summary(key, summary) | {"video": video, "wall_s": round(time.monotonic() - begin, 3)}
+        start = self._settings.start(key.number)
+        return record_from_summary(key, start, summary) | {"video": video, "wall_s": round(time.monotonic() - begin, 3)}
 
     def close(self) -> None:
         """Nothing is kept between episodes."""
@@ -86,7 +87,7 @@ class GraphPlayer:
 def sim_arguments(settings: EpisodeSettings, key: EpisodeKey, runs: Path, parameters: Path, filmed: bool) -> list[str]:
     """The command line of ``./substep sim`` for an episode."""
     probe = _task_probe(key)
-    init_state, seed = episode_start(key.number)
+    init_state, seed = settings.start(key.number)
     values = {
         "suite": key.suite,
         "task": key.task,
@@ -131,7 +132,7 @@ def node_parameters(settings: EpisodeSettings, key: EpisodeKey) -> dict[str, Any
     return {f"/**/{node}": {"ros__parameters": values} for node, values in (("planner", planner), ("policy", policy))}
 
 
-def record_from_summary(key: EpisodeKey, summary: dict[str, Any]) -> dict[str, Any]:
+def record_from_summary(key: EpisodeKey, start: tuple[int, int], summary: dict[str, Any]) -> dict[str, Any]:
     """A run's summary as an episode's record."""
     texts = [event["text"] for event in summary["events"]]
     reasons = {text.removeprefix(ADVANCED) for text in texts if text.startswith(ADVANCED)}
@@ -145,6 +146,7 @@ def record_from_summary(key: EpisodeKey, summary: dict[str, Any]) -> dict[str, A
     chunks = {name: count for name, count in summary["chunks"].items() if name != "rejections"}
     return record_of(
         key,
+        start,
         success=summary["success"],
         steps=summary["steps"],
         error=summary["error"]["name"],
