@@ -22,6 +22,7 @@ from training.dataset import Sample, SubstepDataset
 from training.eos_score import TOLERANCE, EndCounts, count_ends
 from training.models import ModelKind
 from training.transform import Batch, SubstepTransform
+from training.whole_file import write_whole
 
 BATCH = 16
 THRESHOLDS = np.round(np.concatenate([[0.005, 0.01, 0.02], np.linspace(0.03, 0.97, 95), [0.98, 0.99, 0.995]]), 3)
@@ -122,7 +123,7 @@ def calibrate(
 
 def write_calibration(folder: Path, result: Calibration, kind: ModelKind) -> None:
     """Write the threshold, and how all others did, into a checkpoint."""
-    (folder / CALIBRATION_FILE).write_text(json.dumps(asdict(result), indent=1) + "\n")
+    write_whole(folder / CALIBRATION_FILE, json.dumps(asdict(result), indent=1) + "\n")
     kind.store_threshold(folder, result.chosen.threshold)
 
 

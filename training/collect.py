@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
 import queue
 import sys
 import zlib
@@ -36,6 +35,7 @@ from training.labels import LABELS_FILE, SubstepLabels
 from training.recording import draw_start, record_episode
 from training.recording_files import labels_of, load_recording, save_recording, task_file, write_task_file
 from training.splits import SPLITS
+from training.whole_file import write_whole
 from training.workers import end_with_parent, started_manager
 
 DEFAULT_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
@@ -53,7 +53,7 @@ class CollectionSettings:
         per_task: demonstrations kept of each task, the first successes in the order of their numbers.
         attempts: episodes tried for a task before it is left with fewer, as a multiple of ``per_task``.
         policy: who demonstrates.
-        novice_fingerprint: of the checkpoint that disturbs, see ``variation.novice``; empty for a name.
+        novice_fingerprint: of the checkpoint that disturbs, see ``variation.novice``; empty for none.
         assets: the simulated world's look, see ``SimulationConfig``.
     """
 
@@ -155,9 +155,7 @@ def _attempt(job: TaskJob, simulation: Simulation, plan: Plan, number: int, path
         return
     last = result.substeps[-1]
     reason = f"{last.instruction!r} ended with {last.reason} after {last.steps} steps {last.message}"
-    temporary = failure.with_suffix(".unfinished")
-    temporary.write_text(reason if last.reason != "eos" else "the plan was carried out without LIBERO's success")
-    os.replace(temporary, failure)
+    write_whole(failure, reason if last.reason != "eos" else "the plan was carried out without LIBERO's success")
 
 
 def write_labels(out: Path, settings: CollectionSettings) -> None:
@@ -190,7 +188,7 @@ def claim(out: Path, settings: CollectionSettings) -> None:
         before = parse(CollectionSettings, json.loads(path.read_text()), str(path))
         if before != replace(settings, per_task=before.per_task, attempts=before.attempts):
             raise ValueError(f"{out} was collected with {before}: take another folder, or the same settings")
-    path.write_text(json.dumps(dump(settings), indent=2) + "\n")
+    write_whole(path, json.dumps(dump(settings), indent=2) + "\n")
 
 
 def collect(jobs: Sequence[TaskJob], workers: int) -> list[TaskOutcome]:

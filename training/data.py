@@ -15,6 +15,7 @@ from substep_policy.normalization import (
 from training.config import DataConfig, FinetuneConfig
 from training.dataset import SubstepDataset, split_episodes
 from training.demonstrations import DemonstrationError, ReadReport, read_demonstrations
+from training.folder_lock import in_turn
 from training.labels import SubstepLabels
 from training.models import ModelInputs, ModelKind, model_kind
 from training.store import DemonstrationStore, StoredEpisode, StoreFormat
@@ -43,14 +44,17 @@ class TrainingData:
 def open_store(config: DataConfig, format: StoreFormat) -> tuple[DemonstrationStore, list[StoredEpisode]]:
     """The frames of all sources, read into the cache as far as they are not there yet, and which of it they are.
 
+    Commands that use a cache add to it in turn. One that reads it is not disturbed: what it knows of stays as it is.
+
     Raises:
         StoreError: the cache holds other demonstrations under the names of these.
         DemonstrationError: there is nothing to train on, or something is damaged and ``skip_damaged`` is off.
     """
-    store = DemonstrationStore(config.cache, format)
     report = ReadReport()
     demonstrations = read_demonstrations(config.sources, report, config.skip_damaged)
-    episodes = store.extend(demonstrations, report, config.workers)
+    with in_turn(config.cache):
+        store = DemonstrationStore(config.cache, format)
+        episodes = store.extend(demonstrations, report, config.workers)
     log.info("%d demonstrations in %s, %d skipped", len(episodes), config.cache, len(report.skipped))
     if report.skipped and not config.skip_damaged:
         raise DemonstrationError(report.skipped[0])

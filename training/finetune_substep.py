@@ -32,6 +32,7 @@ from training import run_state
 from training.calibrate import calibrate, write_calibration
 from training.config import CONFIG_FILE, FinetuneConfig, OptimizerConfig, changes, read_config
 from training.data import TrainingData, prepare_data
+from training.folder_lock import alone_in
 from training.models import model_kind
 from training.objective import Losses, Objective, eos_distribution, gradient_norm
 from training.paraphrases import Paraphrases
@@ -74,9 +75,9 @@ def finetune(config: FinetuneConfig) -> Path:
     """Train to ``config.steps`` and calibrate; -> the folder of the last checkpoint.
 
     Raises:
-        ValueError: data or checkpoint do not fit the configuration.
+        ValueError: data or checkpoint do not fit the configuration, or another run is at work in ``config.out``.
     """
-    with run_log(config.out):
+    with alone(config.out), run_log(config.out):
         run = start(config)
         if config.distribution_batches:
             log.info("%s", eos_distribution(run.stream.batch(number) for number in range(config.distribution_batches)))
@@ -304,12 +305,20 @@ def leave_precision_to_autocast(accelerator: Accelerator) -> None:
         accelerator.state.fsdp_plugin.mixed_precision_policy = None
 
 
+def is_main_process() -> bool:
+    """Several processes make one run without a GPU too; left alone, each would take itself for the only one."""
+    return PartialState(cpu=not torch.accelerator.is_available()).is_main_process
+
+
+def alone(out: Path) -> contextlib.AbstractContextManager[None]:
+    """Keeps other runs out of the folder. One process of a run does that for all."""
+    return alone_in(out) if is_main_process() else contextlib.nullcontext()
+
+
 @contextlib.contextmanager
 def run_log(out: Path) -> Iterator[None]:
     """Copies the main process's log into ``train.log``; the lines of every single step go there only."""
-    out.mkdir(parents=True, exist_ok=True)
-    # Several processes make one run without a GPU too; left alone, each would take itself for the only one.
-    is_main = PartialState(cpu=not torch.accelerator.is_available()).is_main_process
+    is_main = is_main_process()
     handler = logging.FileHandler(out / "train.log") if is_main else logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     log.setLevel(logging.INFO if is_main else logging.ERROR)

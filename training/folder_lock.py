@@ -1,26 +1,51 @@
-"""One command at a time in a folder of results."""
+"""One command at a time in a folder that several would write to."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 LOCK_FILE = ".lock"
+
+log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
 def alone_in(out: Path) -> Iterator[None]:
-    """Makes the folder and keeps other commands out of it: they would take these episodes for their own.
+    """Makes the folder and keeps other commands out of it: they would take what is made there for their own.
 
     Raises:
         ValueError: another one is at work there.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / LOCK_FILE).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(f"another command is at work in {out}: wait for it, or take another folder") from error
+    with _lock_file(out) as file:
+        if not _taken(file):
+            raise ValueError(f"another command is at work in {out}: wait for it, or take another folder")
         yield
+
+
+@contextlib.contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """Makes the folder and waits until no other command is at work there; for what several may use."""
+    with _lock_file(folder) as file:
+        if not _taken(file):
+            log.warning("waiting for another command that is at work in %s", folder)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _lock_file(folder: Path) -> IO[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / LOCK_FILE).open("w")
+
+
+def _taken(file: IO[str]) -> bool:
+    """Whether the lock could be had at once; it is given back when the file is closed."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

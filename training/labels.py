@@ -9,7 +9,6 @@ first word (pick, place, open, …), ``cycle`` counts the gripper's closings fro
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from substep_planner.plan import Substep, action_word, normalise_suite, steps_to_json
+from training.whole_file import write_whole
 
 LABELS_FILE = "substep_labels.json"
 UNLABELLED = -1
@@ -102,9 +102,7 @@ class SubstepLabels:
         for (suite, task), episodes in sorted(self._episodes.items()):
             ordered = sorted(episodes.items(), key=lambda entry: (len(entry[0]), entry[0]))
             content.setdefault(suite, {})[task] = {episode: _to_json(labels) for episode, labels in ordered}
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(content, separators=(",", ":")))
-        os.replace(temporary, path)
+        write_whole(path, json.dumps(content, separators=(",", ":")))
 
     @classmethod
     def load(cls, path: Path) -> SubstepLabels:

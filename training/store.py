@@ -31,6 +31,7 @@ from substep_policy.preprocessing import resize
 from training.demonstrations import Demonstration, DemonstrationError, ReadReport
 from training.demonstrations.demonstration import episode_key
 from training.frame_file import FrameFile
+from training.whole_file import write_whole
 from training.workers import end_with_parent
 
 log = logging.getLogger(__name__)
@@ -241,7 +242,7 @@ class DemonstrationStore:
         path = self._path("index.jsonl")
         header = self.format.header
         if not path.exists():
-            path.write_text(json.dumps(header) + "\n")
+            write_whole(path, json.dumps(header) + "\n")
         first, *lines = path.read_text().splitlines(keepends=True)
         if json.loads(first) != header:
             raise StoreError(
@@ -263,7 +264,7 @@ class DemonstrationStore:
         index = self._path("index.jsonl")
         lines = index.read_text().splitlines(keepends=True)
         if not lines[-1].endswith("\n"):
-            index.write_text("".join(lines[:-1]))
+            write_whole(index, "".join(lines[:-1]))
 
     def _path(self, name: str) -> Path:
         return self.folder / name

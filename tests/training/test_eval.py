@@ -7,6 +7,7 @@ import queue
 import re
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ import pytest
 from substep_policy.benchmarks.random_models import write_random_compact
 from substep_policy.configuration import parse
 from substep_policy.model import ModelConfig
+from substep_policy.registry import POLICIES
 from tests.training.conftest import TOY_MODEL
-from training.evaluation import evaluate
+from training.evaluation import evaluate, workers
 from training.evaluation.episodes import EpisodeKey, Job
 from training.evaluation.figures import figures
 from training.evaluation.records import key_of
@@ -165,6 +167,14 @@ def test_a_folder_of_other_settings_is_left_alone(out: Path, command: list[str],
     assert fingerprint(str(trained_on)) != fingerprint(str(checkpoint)) != ""
 
 
+def test_a_policy_that_is_named_is_known_by_its_files_and_not_by_its_card(checkpoint: Path, tmp_path: Path):
+    assert fingerprint("compact") == fingerprint(str(POLICIES.folder("compact"))) != ""
+    shutil.copytree(checkpoint, tmp_path / "described")
+    (tmp_path / "described/README.md").write_text("# A policy")
+    assert fingerprint(str(tmp_path / "described")) == fingerprint(str(checkpoint))
+    assert fingerprint("demonstrator") == "", "a program is what the commit says"
+
+
 def test_a_second_evaluation_in_the_same_folder_is_refused(command: list[str], tmp_path: Path, capsys):
     with alone_in(tmp_path):
         assert evaluate.main([*command, "--out", str(tmp_path)]) == 1
@@ -180,6 +190,47 @@ def test_an_evaluation_may_grow(out: Path, command: list[str], tmp_path: Path, m
     assert evaluate.main([*command, "--out", str(again), "--episodes", "3", "--switch-rules", "eos"]) == 0
     assert [key.number for job in asked for key in job.episodes] == [1, 2]
     assert json.loads((again / "results.json").read_text())["episodes"] == {"planned": 6, "played": 4}
+
+
+def test_through_the_graph_a_preset_has_what_the_graph_can_play(tmp_path: Path, monkeypatch):
+    asked: list[Job] = []
+    monkeypatch.setattr(evaluate, "play", lambda jobs, *rest: asked.extend(jobs))
+    what = ["--suites", "libero_object", "--tasks", "0", "--placements", "benchmark"]
+    assert evaluate.main(["demonstrator", *what, "--through", "graph", "--out", str(tmp_path / "results")]) == 0
+    assert [key.probe for job in asked for key in job.episodes] == ["policy", "policy", "oracle", "other_task"]
+
+
+def test_the_graph_plays_an_episode_as_one_process_does(tmp_path: Path):
+    what = ["--suites", "libero_object", "--tasks", "0", "--probes", "policy", "--placements", "benchmark"]
+    played = []
+    for through in ("process", "graph"):
+        folder = tmp_path / through
+        limits = ["--episodes", "1", "--workers", "1", "--through", through, "--out", str(folder)]
+        assert evaluate.main(["demonstrator", *what, *limits]) == 0
+        played.append(records(folder)["policy"])
+    process, graph = played
+    assert graph["success"] and (graph["steps"], graph["seed"]) == (process["steps"], process["seed"])
+    ends = [[(step["instruction"], step["ended"], step["steps"]) for step in record["substeps"]] for record in played]
+    assert ends[0] == ends[1]
+
+
+def test_what_is_being_played_when_a_run_is_stopped_is_kept(tmp_path: Path, monkeypatch):
+    def play_slowly(job: str, folder: Path, line: Line) -> None:
+        if job == "slow":
+            line.stop.wait(60)
+        line.records.put({"job": job})
+
+    def stop(record: dict[str, Any]) -> None:
+        kept.append(record["job"])
+        if record["job"] == "fast":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", lambda size, **options: ThreadPoolExecutor(size))
+    monkeypatch.setattr(workers, "play_job", play_slowly)
+    kept: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        workers.play(["fast", "slow"], tmp_path, 2, stop)
+    assert kept == ["fast", "slow"]
 
 
 def test_probes_change_what_the_policy_is_told(checkpoint: Path, tmp_path: Path):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,9 @@ from safetensors.torch import load_file
 from substep_policy.checkpoint import read_config as read_model_config
 from substep_policy.eos import EosSource
 from substep_policy.registry import POLICIES, PolicySettings
-from training import finetune_substep, run_state
+from training import finetune_substep, folder_lock, run_state
 from training.config import OptimizerConfig, read_config
+from training.data import open_store
 from training.export import main as export
 from training.finetune_substep import (
     finetune,
@@ -30,7 +33,9 @@ from training.finetune_substep import (
     train,
     train_step,
 )
+from training.folder_lock import alone_in
 from training.inspect_eos import main as inspect_eos
+from training.models import model_kind
 from training.prefetch import prefetch
 from training.trained import load_trained
 
@@ -287,6 +292,24 @@ def test_the_command_trains_and_prints_the_checkpoint(toy_run, tmp_path: Path, c
     toy_run()
     assert main([str(tmp_path / "config.yaml"), "steps=1", "data.held_out_every=0"]) == 0
     assert capsys.readouterr().out.strip().endswith("step_0000001")
+
+
+def test_a_second_run_in_the_same_folder_is_refused(toy_run, tmp_path: Path, capsys):
+    out = toy_run().out
+    with alone_in(out):
+        assert main([str(tmp_path / "config.yaml")]) == 1
+    assert f"another command is at work in {out}" in capsys.readouterr().err
+    assert not run_state.checkpoints(out) and not (out / "train.log").exists()
+
+
+def test_runs_add_to_one_cache_in_turn(toy_run, monkeypatch):
+    config, waits = toy_run(), threading.Event()
+    monkeypatch.setattr(folder_lock.log, "warning", lambda *message: waits.set())
+    with ThreadPoolExecutor(1) as pool:
+        with folder_lock.in_turn(config.data.cache):
+            opened = pool.submit(open_store, config.data, model_kind(config).store_format)
+            assert waits.wait(60) and not any(config.data.cache.glob("*.bin"))
+        assert len(opened.result(60)[1]) == 6
 
 
 @pytest.mark.parametrize(

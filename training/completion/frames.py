@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from training.demonstrations import DemonstrationError, LiberoHdf5Source, ReadRe
 from training.labels import LABELS_FILE, EpisodeLabels, SubstepLabels
 from training.replay import Recorded, ReplayConfig, ReplayError, read_recorded
 from training.store import parallel_map
+from training.whole_file import write_whole
 
 FAILED = "_failed"
 
@@ -165,9 +165,7 @@ def _write(
         "density": settings.density,
         "frames": frames,
     }
-    temporary = target.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content))
-    os.replace(temporary, target.with_suffix(".json"))
+    write_whole(target.with_suffix(".json"), json.dumps(content))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

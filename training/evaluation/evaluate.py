@@ -124,7 +124,10 @@ def _given(options: argparse.Namespace, prefix: str) -> dict[str, Any]:
 
 def _selection(options: argparse.Namespace) -> Selection:
     chosen = {name: getattr(options, name) for name in SELECTION_OPTIONS if getattr(options, name) is not None}
-    return parse(Selection, dict(PRESETS[options.preset]) | chosen, "command line")
+    preset = dict(PRESETS[options.preset])
+    if options.through == "graph":
+        preset["probes"] = tuple(name for name in preset["probes"] if PROBES[name].through_graph)
+    return parse(Selection, preset | chosen, "command line")
 
 
 def _progress_bar() -> Progress:

@@ -10,6 +10,7 @@ from typing import Any
 from substep_policy.configuration import dump, parse
 from training.evaluation.episodes import EpisodeKey, planned, rules_of
 from training.evaluation.settings import EpisodeSettings, Selection
+from training.whole_file import write_whole
 
 EPISODES_FILE = "episodes.jsonl"
 SETTINGS_FILE = "evaluation.json"
@@ -84,7 +85,7 @@ class ResultFolder:
                 raise ValueError(f"{self.path} was evaluated with {'; '.join(changed)}: choose another --out")
             return
         self.path.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(dump(settings), indent=2) + "\n", encoding="utf-8")
+        write_whole(path, json.dumps(dump(settings), indent=2) + "\n")
 
     def _read(self) -> list[dict[str, Any]]:
         """Every whole line; one that was cut short by a crash is taken out, and its episode is played again."""
@@ -94,5 +95,5 @@ class ResultFolder:
         text = path.read_text(encoding="utf-8")
         whole = text[: text.rfind("\n") + 1]
         if whole != text:
-            path.write_text(whole, encoding="utf-8")
+            write_whole(path, whole)
         return [json.loads(line) for line in whole.splitlines()]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 from substep_policy.configuration import dump
@@ -15,6 +13,7 @@ from training.evaluation.probes import PROBES
 from training.evaluation.provenance import provenance
 from training.evaluation.records import ResultFolder
 from training.evaluation.settings import EpisodeSettings, Selection
+from training.whole_file import write_whole
 
 RESULTS_FILE = "results.json"
 PAGE_FILE = "index.html"
@@ -32,17 +31,10 @@ def write_report(folder: ResultFolder, settings: EpisodeSettings, selection: Sel
         "videos": [_video(record) for record in records if record.get("video")],
         **figures(records),
     }
-    _write(folder.path / RESULTS_FILE, json.dumps(results, indent=1) + "\n")
-    _write(folder.path / PAGE_FILE, render_page(results))
+    write_whole(folder.path / RESULTS_FILE, json.dumps(results, indent=1) + "\n")
+    write_whole(folder.path / PAGE_FILE, render_page(results))
 
 
 def _video(record: dict[str, Any]) -> dict[str, Any]:
     names = ("suite", "task", "probe", "rule", "placement", "number", "success", "video")
     return {name: record[name] for name in names}
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    draft = path.with_name(f".{path.name}.unfinished")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)

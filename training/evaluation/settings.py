@@ -54,7 +54,7 @@ class EpisodeSettings:
 
     Attributes:
         policy: a name, the folder of a checkpoint, or a hub id.
-        fingerprint: of the checkpoint's files; empty for what is no folder.
+        fingerprint: of the checkpoint's files; empty for a policy without any.
         split: whose initial states and seeds: "evaluation", or "training" to choose settings on, which are not
             reported.
         through: "process" plays the nodes' cores in one process, "graph" the ROS graph.
@@ -183,12 +183,15 @@ def demonstration_file(demonstrations: Path, suite: str, task: int) -> Path:
 
 
 def fingerprint(policy: str) -> str:
-    """SHA-256 over the files of a checkpoint folder, first 16 digits; empty for a name or a hub id."""
-    folder = Path(policy).expanduser()
-    if not policy or policy in POLICIES.named or not folder.is_dir():
+    """SHA-256, first 16 digits, over the files of a policy's checkpoint but its card; empty for none, or a program.
+
+    Raises:
+        PolicyError: there is no such policy.
+    """
+    if not policy or isinstance(POLICIES.named.get(policy), str):
         return ""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    folder, digest = POLICIES.folder(policy), hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md"):
         digest.update(str(path.relative_to(folder)).encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())

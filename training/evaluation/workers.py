@@ -44,8 +44,9 @@ def play(jobs: Sequence[Job], folder: Path, workers: int, finished: Callable[[Re
                     line.stop.set()
                     for future in pending:
                         future.cancel()
-            for record in line.take():
-                finished(record)
+                    wait(pending)  # an episode that is being played is played to its end
+                    for record in line.take():
+                        finished(record)
             line.stop.clear()
 
 

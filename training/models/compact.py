@@ -21,6 +21,7 @@ from substep_policy.normalization import Statistics
 from substep_policy.preprocessing import Preprocessor
 from training.paraphrases import training_wordings
 from training.store import StoreFormat
+from training.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class CompactKind:
     def store_threshold(self, folder: Path, threshold: float) -> None:
         config = read_config(folder)
         config = dataclasses.replace(config, eos=dataclasses.replace(config.eos, threshold=threshold, calibrated=True))
-        (folder / CONFIG_FILE).write_text(json.dumps(dump(config), indent=2) + "\n")
+        write_whole(folder / CONFIG_FILE, json.dumps(dump(config), indent=2) + "\n")
 
     def export(self, checkpoint: Path, out: Path) -> None:
         config, model = load_model(checkpoint)
