@@ -197,7 +197,9 @@ def test_through_the_graph_a_preset_has_what_the_graph_can_play(tmp_path: Path, 
     monkeypatch.setattr(evaluate, "play", lambda jobs, *rest: asked.extend(jobs))
     what = ["--suites", "libero_object", "--tasks", "0", "--placements", "benchmark"]
     assert evaluate.main(["demonstrator", *what, "--through", "graph", "--out", str(tmp_path / "results")]) == 0
-    assert [key.probe for job in asked for key in job.episodes] == ["policy", "policy", "oracle", "other_task"]
+    assert [key.probe for job in asked for key in job.episodes] == [
+        "policy", "policy", "oracle", "whole_task", "other_task",
+    ]  # fmt: skip
 
 
 def test_the_graph_plays_an_episode_as_one_process_does(tmp_path: Path):

@@ -44,7 +44,7 @@ PLACEMENTS = tuple(placement.value for placement in Placement)
 PRESETS: Mapping[str, Mapping[str, object]] = MappingProxyType(
     {
         "quick": {
-            "probes": ("policy", "oracle", "replay", "other_task", "eos"),
+            "probes": ("policy", "oracle", "replay", "whole_task", "no_words", "other_task", "eos"),
             "placements": PLACEMENTS,
             "episodes": 2,
             "probe_episodes": 1,
