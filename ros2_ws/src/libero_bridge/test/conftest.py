@@ -1,0 +1,230 @@
+"""The bridge node in a graph of its own: a scripted planner and policy beside it."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, ChunkRequest, EpisodeStatus, SceneState
+from substep_interfaces.srv import ResetEpisode
+
+from libero_bridge.bridge_node import RELIABLE, REPORTS, BridgeNode
+from libero_bridge.world_publisher import CLOCK_QOS, LATCHED_QOS
+from substep_policy.chunk import Chunk
+from substep_policy.messages import chunk_to_message
+
+TIMEOUT = 60.0
+NUMBERS = itertools.count()
+SENSORS = {
+    "camera/agentview/image_raw": Image,
+    "camera/agentview/camera_info": CameraInfo,
+    "joint_states": JointState,
+    "eef_pose": PoseStamped,
+    "scene_state": SceneState,
+}
+PARAMETERS = {
+    "suite": "libero_object",
+    "cameras": ["agentview"],
+    "image_height": 32,
+    "image_width": 48,
+    "repeat_period": 0.2,
+    "settle_steps": 2,
+}
+
+
+class Puppet:
+    """A planner and a policy that do what the test says, and a memory of all that the bridge published."""
+
+    def __init__(self, node: rclpy.node.Node) -> None:
+        self.node = node
+        self.heard: dict[str, list] = {}
+        self.answer: Callable[[ChunkRequest], ActionChunk | None] = lambda request: None
+        self._changed = threading.Condition()
+        for topic, kind in SENSORS.items():
+            self._listen(kind, topic, qos_profile_sensor_data)
+        self._listen(Clock, "/clock", CLOCK_QOS)
+        self._listen(EpisodeStatus, "episode_status", LATCHED_QOS)
+        self._listen(ChunkReport, "chunk_report", REPORTS)
+        self._listen(DiagnosticArray, "/diagnostics", 10)
+        self._listen(ChunkRequest, "chunk_request", RELIABLE, self._on_request)
+        self.substeps = node.create_publisher(ActiveSubstep, "active_substep", LATCHED_QOS)
+        self.chunks = node.create_publisher(ActionChunk, "action_chunk", RELIABLE)
+        self.resets = node.create_client(ResetEpisode, "reset_episode")
+        self.transitions = node.create_client(ChangeState, "bridge/change_state")
+
+    def activate(self, index: int, plan_id: str = "plan") -> None:
+        self.substeps.publish(ActiveSubstep(plan_id=plan_id, index=index, count=9, instruction="move"))
+
+    def change_state(self, transition: int) -> bool:
+        assert self.transitions.wait_for_service(TIMEOUT)
+        future = self.transitions.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        self.wait_for(future.done)
+        return future.result().success
+
+    def is_new(self, episode: int) -> bool:
+        """The episode is there, and nothing of it is active."""
+        statuses = self.of("episode_status")
+        return bool(statuses) and (statuses[-1].episode, statuses[-1].hold_reason) == (episode, "waiting for a substep")
+
+    def reset(self, **fields) -> ResetEpisode.Response:
+        assert self.resets.wait_for_service(TIMEOUT)
+        future = self.resets.call_async(ResetEpisode.Request(**{"task_index": -1, **fields}))
+        self.wait_for(future.done)
+        return future.result()
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Looks again whenever a message came, and now and then, for a service's answer is none."""
+        deadline = time.monotonic() + TIMEOUT
+        with self._changed:
+            while not condition():
+                assert time.monotonic() < deadline, {name: len(messages) for name, messages in self.heard.items()}
+                self._changed.wait(0.05)
+
+    def of(self, topic: str) -> list:
+        return self.heard.setdefault(topic, [])
+
+    def reports(self) -> list[ChunkReport]:
+        return self.of("chunk_report")
+
+    def status(self) -> EpisodeStatus:
+        return self.of("episode_status")[-1]
+
+    @staticmethod
+    def answering(horizon: int = 4, eos: bool = False, value: float = 0.3, **changes) -> Callable:
+        """A policy that always moves on by the same actions. changes: fields of the message to spoil."""
+
+        def answer(request: ChunkRequest) -> ActionChunk:
+            actions = np.full((horizon, 7), value, np.float32)
+            chunk = Chunk(actions, np.linspace(0, 0.9, horizon, dtype=np.float32), horizon - 1 if eos else -1)
+            message = chunk_to_message(chunk, request, "puppet", 0.01)
+            for name, content in changes.items():
+                setattr(message, name, content)
+            return message
+
+        return answer
+
+    def _listen(self, kind, topic, qos, also: Callable = lambda message: None) -> None:
+        def remember(message) -> None:
+            self.of(topic).append(message)
+            also(message)
+            with self._changed:
+                self._changed.notify_all()
+
+        self.node.create_subscription(kind, topic, remember, qos)
+
+    def _on_request(self, request: ChunkRequest) -> None:
+        if (chunk := self.answer(request)) is not None:
+            self.chunks.publish(chunk)
+
+
+@contextmanager
+def _spinning(*nodes: rclpy.node.Node) -> Iterator[None]:
+    """Each node in an executor and a thread of its own, as processes would be."""
+    executors = [SingleThreadedExecutor() for _ in nodes]
+    for executor, node in zip(executors, nodes, strict=True):
+        executor.add_node(node)
+    threads = [threading.Thread(target=executor.spin, daemon=True) for executor in executors]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for executor in executors:
+            executor.shutdown()
+        for thread in threads:
+            thread.join(TIMEOUT)
+
+
+@pytest.fixture(scope="module")
+def ros() -> Iterator[None]:
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()
+
+
+@contextmanager
+def _unconfigured(**parameters) -> Iterator[Puppet]:
+    overrides = [Parameter(name, value=value) for name, value in {**PARAMETERS, **parameters}.items()]
+    namespace = f"test_{next(NUMBERS)}"  # several bridges live side by side
+    bridge = BridgeNode(parameter_overrides=overrides, namespace=namespace)
+    other = rclpy.create_node("puppet", namespace=namespace)
+    puppet = Puppet(other)
+    with _spinning(bridge, other):
+        yield puppet
+    bridge.destroy_node()
+    other.destroy_node()
+
+
+@contextmanager
+def _running(**parameters) -> Iterator[Puppet]:
+    with _unconfigured(**parameters) as puppet:
+        assert puppet.change_state(Transition.TRANSITION_CONFIGURE)
+        assert puppet.change_state(Transition.TRANSITION_ACTIVATE)
+        yield puppet
+        assert puppet.change_state(Transition.TRANSITION_DEACTIVATE)
+        assert puppet.change_state(Transition.TRANSITION_CLEANUP)
+
+
+@pytest.fixture
+def unconfigured_bridge(ros) -> Callable[..., AbstractContextManager[Puppet]]:
+    """``with unconfigured_bridge(parameter=…) as puppet``: a bridge that nobody configured."""
+    return _unconfigured
+
+
+@pytest.fixture
+def running_bridge(ros) -> Callable[..., AbstractContextManager[Puppet]]:
+    """The same, configured and active."""
+    return _running
+
+
+@pytest.fixture
+def bridge_process(ros, tmp_path: Path) -> Iterator[tuple[Puppet, subprocess.Popen, Path]]:
+    """An active bridge in a process of its own, and the file of what it says."""
+    arguments = ["-r", "__ns:=/process", "-p", "image_height:=32", "-p", "image_width:=32"]
+    command = [sys.executable, "-m", "libero_bridge.bridge_node", "--ros-args", *arguments]
+    node = rclpy.create_node("puppet", namespace="process")
+    puppet, said = Puppet(node), tmp_path / "bridge.log"
+    with said.open("w") as log, _spinning(node), subprocess.Popen(command, stderr=log) as process:
+        try:
+            assert puppet.change_state(Transition.TRANSITION_CONFIGURE)
+            assert puppet.change_state(Transition.TRANSITION_ACTIVATE)
+            yield puppet, process, said
+        finally:
+            process.kill()
+    node.destroy_node()
+
+
+@pytest.fixture(scope="module")
+def lockstep(ros) -> Iterator[Puppet]:
+    with _running() as puppet:
+        yield puppet
+
+
+@pytest.fixture
+def puppet(lockstep) -> Iterator[Puppet]:
+    """A new episode, nothing active, everything before it forgotten."""
+    lockstep.answer = lambda request: None
+    lockstep.activate(0, plan_id="")
+    episode = lockstep.reset().episode
+    lockstep.wait_for(lambda: lockstep.is_new(episode))
+    lockstep.heard = {}
+    yield lockstep
+    lockstep.activate(0, plan_id="")
