@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pyarrow
+import pyarrow.parquet as parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -138,15 +141,93 @@ def test_episodes_of_rlds_count_within_the_task_or_the_data_set(tmp_path: Path):
     assert keys["dataset"][2] == "libero_goal_no_noops/close_it/episode_2"
 
 
-def test_a_damaged_shard_gives_what_comes_before_the_damage(tmp_path: Path):
-    folder = write_rlds(tmp_path, [ToyDemo(4, seed) for seed in range(4)], [INSTRUCTION] * 4)
-    shard = sorted(folder.glob("*/*.tfrecord-*"))[0]
-    data = bytearray(shard.read_bytes())
+def edit_rlds(folder: Path, shard: int, place: int, **features: list) -> None:
+    """Replace features of an episode, named by the end of their path."""
+    path = sorted(folder.glob("*/*.tfrecord-*"))[shard]
+    examples = [parse_example(data) for data in read_records(path)]
+    for name, values in features.items():
+        examples[place][next(key for key in examples[place] if key.endswith(f"/{name}"))] = values
+    path.write_bytes(b"".join(record(serialize_example(example)) for example in examples))
+
+
+def edit_lerobot(folder: Path, table: str, **columns: Callable[[list], list]) -> None:
+    """Replace columns of a table; of images, the camera's name will do."""
+    (path,) = folder.glob(f"{table}/*/*.parquet")
+    content = parquet.read_table(path).to_pydict()
+    for name, edit in columns.items():
+        key = next(key for key in content if key.split(".")[-1] == name)
+        content[key] = edit(content[key])
+    parquet.write_table(pyarrow.table(content), path)
+
+
+def damage_shard(folder: Path, shard: int) -> Path:
+    """A changed byte in the shard's last episode."""
+    path = sorted(folder.glob("*/*.tfrecord-*"))[shard]
+    data = bytearray(path.read_bytes())
     data[-20] ^= 0xFF
-    shard.write_bytes(data)
+    path.write_bytes(data)
+    return path
+
+
+def episodes(source: object) -> list[tuple[str, str] | None]:
+    """Task and number of every demonstration, None in place of a damaged one."""
+    found = read_source(source)
+    return [(item.task, item.episode) if isinstance(item, Demonstration) else None for item in found]
+
+
+FOUR = [ToyDemo(4, seed) for seed in range(4)]
+TASKS = ["open", "close", "open", "close"]  # in shards as they are in RLDS: open, open; close, close
+
+
+@pytest.mark.parametrize("numbering", ["task", "dataset"])
+def test_a_damaged_episode_of_rlds_keeps_its_number(tmp_path: Path, numbering: str):
+    folder = write_rlds(tmp_path, FOUR, TASKS)
+    edit_rlds(folder, 0, 0, action=[0.0] * 7)
+    expected = {
+        "task": [("open", "episode_1"), ("close", "episode_0"), ("close", "episode_1")],
+        "dataset": [("open", "episode_1"), ("close", "episode_2"), ("close", "episode_3")],
+    }
+    assert episodes(RldsSource(path=folder, numbering=numbering)) == [None, *expected[numbering]]
+
+
+def test_a_damaged_episode_of_lerobot_keeps_its_number(tmp_path: Path):
+    folder = write_lerobot(tmp_path / "set", FOUR, video=False)
+    edit_lerobot(folder, "meta/episodes", length=lambda lengths: [5, *lengths[1:]])
+    assert episodes(LeRobotSource(path=folder)) == [None, *((TASK, f"episode_{number}") for number in (1, 2, 3))]
+
+
+def test_no_episode_is_numbered_after_one_whose_task_cannot_be_read(tmp_path: Path):
+    rlds = write_rlds(tmp_path, FOUR, TASKS)
+    edit_rlds(rlds, 0, 1, language_instruction=[b"\xff"])
+    lerobot = write_lerobot(tmp_path / "set", FOUR, video=False)
+    edit_lerobot(lerobot, "meta/episodes", tasks=lambda tasks: [tasks[0], [], *tasks[2:]])
+    for source, damage in (
+        (RldsSource(path=rlds), "00001-of-00002: episode 0: .*after this damage: .*00000-of-00002: episode 1: .*utf-8"),
+        (LeRobotSource(path=lerobot), "episode 2: .*after this damage: .*episode 1: meta/episodes names no task"),
+    ):
+        items = read_source(source)
+        assert isinstance(next(items), Demonstration)
+        assert isinstance(next(items), DemonstrationError)
+        with pytest.raises(DemonstrationError, match=damage):
+            next(items)
+    in_order = RldsSource(path=rlds, numbering="dataset")
+    assert episodes(in_order) == [("open", "episode_0"), None, ("close", "episode_2"), ("close", "episode_3")]
+
+
+def test_a_damaged_shard_gives_what_comes_before_the_damage(tmp_path: Path):
+    folder = write_rlds(tmp_path, FOUR, [INSTRUCTION] * 4)
+    shard = damage_shard(folder, 1)
     report = ReadReport()
     assert len(list(read_demonstrations([RldsSource(path=folder)], report))) == 3
     assert len(report.skipped) == 1 and "checksum" in report.skipped[0] and str(shard) in report.skipped[0]
+
+
+@pytest.mark.parametrize("numbering", ["task", "dataset"])
+def test_no_episode_is_numbered_after_a_damaged_shard(tmp_path: Path, numbering: str):
+    folder = write_rlds(tmp_path, FOUR, TASKS)
+    damage_shard(folder, 0)
+    with pytest.raises(DemonstrationError, match="00001-of-00002: episode 0: .*00000-of-00002: a checksum.*Restore"):
+        list(read_demonstrations([RldsSource(path=folder, numbering=numbering)], ReadReport()))
 
 
 def test_an_older_lerobot_version_is_refused(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,6 +97,36 @@ class Demonstration:
 def episode_key(collection: str, suite: str, task: str, episode: str) -> str:
     """The name of a demonstration among all of a run."""
     return f"{collection}:{suite}/{task}/{episode}" if collection else f"{suite}/{task}/{episode}"
+
+
+class EpisodeNumbers:
+    """Names episodes whose files only put them in an order: "episode_N", N counting within a task.
+
+    Labels are found by that number, so a damaged episode takes its own too. After one whose task cannot be read,
+    no number is sure any more, and there are none.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._lost = ""
+
+    def take(self, task: str, where: str) -> str:
+        """The name of the task's next episode.
+
+        Raises:
+            DemonstrationError: it cannot be known.
+        """
+        if self._lost:
+            raise DemonstrationError(
+                f"{where}: how many episodes of its task come before it, by which its labels are found, cannot be "
+                f"known after this damage: {self._lost}. Restore that file, or remove it and label the others anew"
+            )
+        self._counts[task] += 1
+        return f"episode_{self._counts[task] - 1}"
+
+    def lose(self, damage: str) -> None:
+        """Episodes were damaged that may be of any task."""
+        self._lost = self._lost or damage
 
 
 def located(error: Exception, where: str) -> DemonstrationError:

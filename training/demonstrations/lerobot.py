@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from substep_policy.configuration import configuration
 from training.demonstrations.demonstration import (
     Demonstration,
     DemonstrationError,
+    EpisodeNumbers,
     FrameOrigin,
     all_taught,
     located,
@@ -58,20 +58,31 @@ DEFAULT_CAMERAS = {
 
 
 def read(source: LeRobotSource) -> Iterator[Demonstration | DemonstrationError]:
-    """Every demonstration, or in its place the error that says why it cannot be had."""
+    """Every demonstration, or in its place the error that says why it cannot be had.
+
+    Raises:
+        DemonstrationError: episodes come after one without a task, which leaves open which number they have.
+    """
     info = _read_info(source.path)
     episodes = _rows(sorted(source.path.glob("meta/episodes/*/*.parquet")), source.path / "meta/episodes")
-    counts: Counter[str] = Counter()
+    numbers = EpisodeNumbers()
     for episode in sorted(episodes, key=lambda row: row["episode_index"]):
         where = f"{source.path}: episode {episode['episode_index']}"
+        if not episode.get("tasks"):
+            damage = f"{where}: meta/episodes names no task"
+            numbers.lose(damage)
+            yield DemonstrationError(damage)
+            continue
+        instruction = str(episode["tasks"][0]).strip().lower()
+        name = numbers.take(instruction, where)
         try:
-            yield _read_episode(source, info, episode, counts, where)
+            yield _read_episode(source, info, episode, instruction, name, where)
         except (OSError, KeyError, ValueError, pyarrow.ArrowException) as error:
             yield located(error, where)
 
 
 def _read_episode(
-    source: LeRobotSource, info: dict, episode: dict[str, Any], counts: Counter[str], where: str
+    source: LeRobotSource, info: dict, episode: dict[str, Any], instruction: str, name: str, where: str
 ) -> Demonstration:
     location = {part: episode[f"data/{part}"] for part in ("chunk_index", "file_index")}
     path = source.path / info["data_path"].format(**location)
@@ -79,12 +90,10 @@ def _read_episode(
     if len(table) != episode["length"]:
         raise DemonstrationError(f"{path} has {len(table)} rows, meta/episodes says {episode['length']}")
     actions, proprio = _matrix(table, source.action), _matrix(table, source.state)
-    instruction = str(episode["tasks"][0]).strip().lower()
-    counts[instruction] += 1
     return Demonstration(
         suite=source.suite or source.path.name,
         task=instruction.replace(" ", "_"),
-        episode=f"episode_{counts[instruction] - 1}",
+        episode=name,
         instruction=instruction,
         actions=actions,
         proprio=proprio,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from substep_policy.configuration import configuration
 from training.demonstrations.demonstration import (
     Demonstration,
     DemonstrationError,
+    EpisodeNumbers,
     FrameOrigin,
     all_taught,
     located,
@@ -57,45 +58,65 @@ def version_folder(source: RldsSource) -> Path:
 
 
 def read(source: RldsSource) -> Iterator[Demonstration | DemonstrationError]:
-    """Every demonstration, or in its place the error that says why it cannot be had."""
+    """Every demonstration, or in its place the error that says why it cannot be had.
+
+    Raises:
+        DemonstrationError: episodes come after a damage that leaves open which number they have.
+    """
     folder = version_folder(source)
     shapes = _step_shapes(folder / "features.json")
     shards = sorted(folder.glob(f"*-{source.split}.tfrecord-*"))
     if not shards:
         raise DemonstrationError(f"{folder} has no shards of split {source.split!r}")
-    suite = source.suite or shards[0].name.split(f"-{source.split}.tfrecord")[0]
-    counts: Counter[str] = Counter()
+    source = replace(source, suite=source.suite or shards[0].name.split(f"-{source.split}.tfrecord")[0])
+    numbers = EpisodeNumbers()
     for shard in shards:
         try:
-            for number, data in enumerate(read_records(shard)):
-                where = f"{shard}: episode {number}"
-                try:
-                    yield _read_episode(source, suite, parse_example(data), shapes, counts, where)
-                except (TFRecordError, KeyError, ValueError) as error:
-                    yield located(error, where)
+            for place, data in enumerate(read_records(shard)):
+                yield _read_record(source, data, shapes, numbers, f"{shard}: episode {place}")
         except TFRecordError as error:
+            numbers.lose(str(error))
             yield DemonstrationError(str(error))
 
 
+def _read_record(
+    source: RldsSource, data: bytes, shapes: dict, numbers: EpisodeNumbers, where: str
+) -> Demonstration | DemonstrationError:
+    """Raises: DemonstrationError: the episode's number cannot be known."""
+    counts_tasks = source.numbering == "task"
+    try:
+        features = parse_example(data)
+        instruction = _field(features, "steps/language_instruction")[0].decode().strip().lower()
+    except (TFRecordError, ValueError) as error:
+        damage = located(error, where)
+        if counts_tasks:
+            numbers.lose(str(damage))
+        else:
+            numbers.take("", where)
+        return damage
+    episode = numbers.take(instruction if counts_tasks else "", where)
+    try:
+        return _read_episode(source, features, instruction, episode, shapes, where)
+    except (KeyError, ValueError) as error:
+        return located(error, where)
+
+
 def _read_episode(
-    source: RldsSource, suite: str, features: dict[str, list], shapes: dict, counts: Counter[str], where: str
+    source: RldsSource, features: dict[str, list], instruction: str, episode: str, shapes: dict, where: str
 ) -> Demonstration:
-    instruction = _field(features, "steps/language_instruction")[0].decode().strip().lower()
     actions = _matrix(features, "action", shapes)
     proprio = _matrix(features, "observation/state", shapes)
     if len(proprio) != len(actions):
         raise DemonstrationError(f"unequal lengths: {len(actions)} actions, {len(proprio)} states")
-    key = instruction if source.numbering == "task" else ""
-    counts[key] += 1
     encoded = {
         camera: features[f"steps/observation/{name}"]
         for camera, name in FRAMES.items()
         if f"steps/observation/{name}" in features
     }
     return Demonstration(
-        suite=suite,
+        suite=source.suite,
         task=instruction.replace(" ", "_"),
-        episode=f"episode_{counts[key] - 1}",
+        episode=episode,
         instruction=instruction,
         actions=actions,
         proprio=proprio,
