@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import h5py
 import numpy as np
 import pyarrow
@@ -15,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from tests.training.toy import INSTRUCTION, TASK, ToyDemo, write_hdf5, write_lerobot, write_rlds
+from tests.training.toy import FORMAT, INSTRUCTION, TASK, ToyDemo, write_hdf5, write_lerobot, write_rlds
 from training.demonstrations import (
     Demonstration,
     DemonstrationError,
@@ -27,6 +29,7 @@ from training.demonstrations import (
     read_source,
 )
 from training.demonstrations.tfrecord import TFRecordError, parse_example, read_records, record, serialize_example
+from training.store import DemonstrationStore
 
 DEMOS = [ToyDemo(12, seed=1), ToyDemo(9, seed=2)]
 
@@ -228,6 +231,42 @@ def test_no_episode_is_numbered_after_a_damaged_shard(tmp_path: Path, numbering:
     damage_shard(folder, 0)
     with pytest.raises(DemonstrationError, match="00001-of-00002: episode 0: .*00000-of-00002: a checksum.*Restore"):
         list(read_demonstrations([RldsSource(path=folder, numbering=numbering)], ReadReport()))
+
+
+def png(size: int) -> bytes:
+    return cv2.imencode(".png", np.zeros((size, size, 3), np.uint8))[1].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "message"),
+    [
+        ("rlds", [], "there are no frames"),
+        ("rlds", [16, 16, 8, 16], r"different sizes \(8 x 8, 16 x 16\)"),
+        ("lerobot", [16, 16, 8, 16], r"different sizes \(8 x 8, 16 x 16\)"),
+    ],
+)
+def test_no_frames_and_frames_of_different_sizes_are_a_counted_skip(tmp_path: Path, kind: str, sizes: list, message):
+    if kind == "rlds":
+        source = RldsSource(path=write_rlds(tmp_path, FOUR, TASKS))
+        edit_rlds(source.path, 0, 1, wrist_image=[png(size) for size in sizes])
+    else:
+        source = LeRobotSource(path=write_lerobot(tmp_path / "set", FOUR, video=False))
+        cells = [{"bytes": png(size), "path": None} for size in sizes]
+        edit_lerobot(source.path, "data", wrist_image=lambda whole: [*whole[:4], *cells, *whole[8:]])
+    report, store = ReadReport(), DemonstrationStore(tmp_path / "cache", FORMAT)
+    assert len(store.extend(read_demonstrations([source], report), report)) == 3
+    (skipped,) = report.skipped
+    assert re.search(f"episode 1: .*{message}", skipped)
+
+
+def test_frames_that_are_no_images_are_named(tmp_path: Path):
+    path = write_hdf5(tmp_path / "libero_goal", DEMOS)
+    with h5py.File(path, "a") as file:
+        del file["data/demo_0/obs/agentview_rgb"]
+        file["data/demo_0/obs/agentview_rgb"] = np.zeros(0, np.uint8)
+    demo = next(iter(read_source(LiberoHdf5Source(path=tmp_path))))
+    with pytest.raises(DemonstrationError, match=r"data/demo_0: .*shape \(0,\), expected"):
+        demo.frames()
 
 
 def test_an_older_lerobot_version_is_refused(tmp_path: Path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -127,6 +127,17 @@ class EpisodeNumbers:
     def lose(self, damage: str) -> None:
         """Episodes were damaged that may be of any task."""
         self._lost = self._lost or damage
+
+
+def stack_images(images: Sequence[np.ndarray], where: str) -> np.ndarray:
+    """T images (H, W, 3) -> (T, H, W, 3). Raises: DemonstrationError: there are none, or they differ in size."""
+    sizes = sorted({image.shape[:2] for image in images})
+    if not sizes:
+        raise DemonstrationError(f"{where}: there are no frames")
+    if len(sizes) > 1:
+        found = ", ".join(f"{width} x {height}" for height, width in sizes)
+        raise DemonstrationError(f"{where}: frames have different sizes ({found}), expected one")
+    return np.stack(images)
 
 
 def located(error: Exception, where: str) -> DemonstrationError:

@@ -21,6 +21,7 @@ from training.demonstrations.demonstration import (
     FrameOrigin,
     all_taught,
     located,
+    stack_images,
 )
 from training.demonstrations.orientation import ImageOrientation
 from training.demonstrations.rlds import decode_image
@@ -139,8 +140,13 @@ def _video_frames(root: Path, info: dict, episode: dict[str, Any], key: str, whe
 
 
 def _table_frames(path: Path, episode: int, key: str, where: str) -> np.ndarray:
-    table = parquet.read_table(path, columns=[key], filters=[("episode_index", "=", episode)])
-    return np.stack([decode_image(cell["bytes"], f"{where}: {key}") for cell in table[key].to_pylist()])
+    place = f"{where}: {key}"
+    try:
+        table = parquet.read_table(path, columns=[key], filters=[("episode_index", "=", episode)])
+        cells = table[key].to_pylist()
+    except (OSError, KeyError, pyarrow.ArrowException) as error:
+        raise DemonstrationError(f"{place}: {path} cannot be read: {error}") from error
+    return stack_images([decode_image(cell["bytes"], place) for cell in cells], place)
 
 
 def _matrix(table: pyarrow.Table, name: str) -> np.ndarray:

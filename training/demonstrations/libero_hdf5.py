@@ -115,7 +115,7 @@ def _load_frames(
         with h5py.File(file) as content:
             obs = content["data"][demo]["obs"]
             frames = {camera: orientation.to_upright(obs[name][:]) for camera, name in FRAMES.items() if name in obs}
-    except (OSError, KeyError, RuntimeError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
         raise DemonstrationError(f"{file}: data/{demo}: frames cannot be read: {error}") from error
     return frames if frames or render_size is None else _render_frames(file, demo, render_size)
 

@@ -15,7 +15,9 @@ class ImageOrientation(enum.StrEnum):
     HALF_TURN_OF_OPENGL = "half_turn_of_opengl"  # upright but mirrored (modified_libero_rlds and what came of it)
 
     def to_upright(self, frames: np.ndarray) -> np.ndarray:
-        """(…, H, W, 3) stored frames -> upright ones, and the other way round."""
+        """(…, H, W, 3) stored frames -> upright ones, and the other way round. Raises: ValueError: they are none."""
+        if frames.ndim < 3:
+            raise ValueError(f"frames have shape {frames.shape}, expected (…, H, W, 3)")
         match self:
             case ImageOrientation.OPENGL:
                 return frames[..., ::-1, :, :]

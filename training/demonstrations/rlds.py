@@ -20,6 +20,7 @@ from training.demonstrations.demonstration import (
     FrameOrigin,
     all_taught,
     located,
+    stack_images,
 )
 from training.demonstrations.orientation import ImageOrientation
 from training.demonstrations.tfrecord import TFRecordError, parse_example, read_records
@@ -128,10 +129,11 @@ def _read_episode(
 
 
 def _decode(encoded: Mapping[str, list[bytes]], orientation: ImageOrientation, where: str) -> dict[str, np.ndarray]:
-    return {
-        camera: orientation.to_upright(np.stack([decode_image(image, f"{where}: {camera}") for image in images]))
-        for camera, images in encoded.items()
-    }
+    frames = {}
+    for camera, images in encoded.items():
+        place = f"{where}: {camera}"
+        frames[camera] = orientation.to_upright(stack_images([decode_image(image, place) for image in images], place))
+    return frames
 
 
 def decode_image(data: bytes, where: str) -> np.ndarray:

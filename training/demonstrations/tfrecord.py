@@ -61,7 +61,9 @@ def serialize_example(features: dict[str, list[Any]]) -> bytes:
     """The inverse of ``parse_example``, the kind of each feature chosen by its first value."""
     example = example_class()()
     for name, values in features.items():
-        getattr(example.features.feature[name], LISTS[type(values[0])]).value.extend(values)
+        feature = example.features.feature[name]
+        if values:
+            getattr(feature, LISTS[type(values[0])]).value.extend(values)
     return example.SerializeToString(deterministic=True)
 
 
