@@ -151,6 +151,19 @@ def test_token_mode_finds_the_eos_it_was_taught_and_keeps_that_action():
     assert (head.decode(logits)[:, 5] - goal.actions[:, 5]).abs().max() < 0.02
 
 
+def test_token_mode_learns_eos_where_the_substep_is_over_and_no_action_is_right():
+    torch.manual_seed(0)
+    head = build_action_head(CONFIGS[2], 48, C)
+    hidden, goal = torch.randn(B, C * A, 48, requires_grad=True), targets(torch.zeros(B, C).bool(), boundary=0)
+    loss = head.loss(hidden, goal)
+    loss.backward()
+    reached = hidden.grad.reshape(B, C, -1).abs().sum(-1) > 0
+    assert reached.tolist() == [[True] + [False] * (C - 1)] * B, "of later actions nothing is known"
+    assert torch.equal(head.loss(hidden, ActionTargets(-goal.actions, goal.mask, goal.eos_labels)), loss)
+    learn_by_heart(head, hidden.detach(), goal)
+    assert find_token_eos(head.logits(hidden), TokenEosRule(head.tokenizer.eos_token_id)).tolist() == [0] * B
+
+
 def test_eos_head_gives_one_logit_an_action_from_that_action_alone():
     head = EOSClassificationHead(EOSHeadConfig(hidden_dim=16), D).eval()
     hidden = torch.randn(B, C * A, D)

@@ -56,7 +56,7 @@ class TokenActionHead(nn.Module, ABC):
         eos_loss = functional.binary_cross_entropy_with_logits(
             self.eos_log_odds(logits).reshape(is_eos.shape), is_eos, reduction="none"
         )
-        return action_loss + masked_mean(eos_loss, targets.mask)
+        return action_loss + masked_mean(eos_loss, targets.eos_mask)
 
     def eos_log_odds(self, logits: Tensor) -> Tensor:
         """(B, C·A, V) -> (B, C·A): log P(EOS) − log P(any other token)."""

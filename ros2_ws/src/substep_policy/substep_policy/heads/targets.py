@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -20,6 +21,15 @@ class ActionTargets:
     actions: Tensor
     mask: Tensor
     eos_labels: Tensor
+
+    @property
+    def eos_mask(self) -> Tensor:
+        """(B, C) bool: where EOS among the tokens is learned. With the actions; and at the first action where the
+        substep is over already, though no action is right there.
+        """
+        is_over = torch.zeros_like(self.mask)
+        is_over[:, 0] = self.eos_labels[:, 0, 0] > 0.5
+        return self.mask | is_over
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
