@@ -20,7 +20,7 @@ from substep_policy.checkpoint import read_config as read_model_config
 from substep_policy.eos import EosSource
 from substep_policy.registry import POLICIES, PolicySettings
 from training import finetune_substep, folder_lock, run_state
-from training.config import OptimizerConfig, read_config
+from training.config import FinetuneConfig, OptimizerConfig, read_config
 from training.data import open_store
 from training.export import main as export
 from training.finetune_substep import (
@@ -32,6 +32,7 @@ from training.finetune_substep import (
     start,
     train,
     train_step,
+    update,
 )
 from training.folder_lock import alone_in
 from training.inspect_eos import main as inspect_eos
@@ -236,10 +237,35 @@ def test_gradients_are_clipped(toy_run):
     assert OptimizerConfig().max_grad_norm == 0.8
 
 
+def test_accumulated_batches_make_the_update_of_all_of_them_in_one(toy_run):
+    config = toy_run("data.held_out_every=0", "model.backbone.dropout=0.0", "model.eos_head.dropout=0.0")
+    weights = []
+    for size in (8, 2):
+        run = start(config)
+        batch = run.stream.batch(0)
+        # As many actions in each part, so that the mean of all is the mean of the parts.
+        batch["action_mask"] = torch.ones_like(batch["action_mask"])
+        parts = [{name: tensor[first : first + size] for name, tensor in batch.items()} for first in range(0, 8, size)]
+        before = run.objective.model.proprio_projector.fc1.weight.clone()
+        # Adam would hide how large a gradient is.
+        optimizer = torch.optim.SGD(run.objective.parameters(), lr=0.1)
+        assert not update(run.accelerator, run.wrapped, run.objective, optimizer, parts, math.inf).is_skipped
+        assert not torch.allclose(run.objective.model.proprio_projector.fc1.weight, before)
+        weights.append(run.objective.state_dict())
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weights[1][name], weight, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_fifty_batches_are_looked_at_before_training(toy_run):
+    config = toy_run()
+    assert FinetuneConfig(out=config.out, data=config.data).distribution_batches == 50
+
+
 def test_the_log_tells_distribution_updates_and_threshold(toy_run):
     config = toy_run()
     finetune(config)
     text = (config.out / "train.log").read_text()
+    assert "of 64 sampled actions" in text, "two batches of eight chunks of four"
     assert "recommended positive weight" in text and "4 episodes with substep labels" in text
     for part in ("step 2: held_out/action 0.", "step 3: EOS loss", "gradient norm 0.", "EOS threshold"):
         assert part in text
