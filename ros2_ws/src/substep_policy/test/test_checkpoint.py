@@ -25,7 +25,7 @@ from substep_policy.chunk import NO_EOS
 from substep_policy.configuration import dump, parse
 from substep_policy.model import ModelConfig, build_model
 from substep_policy.observation import Observation
-from substep_policy.registry import POLICIES, PolicySettings
+from substep_policy.registry import POLICIES, WEIGHTS, PolicySettings
 
 
 def observation(seed: int = 0) -> Observation:
@@ -189,6 +189,13 @@ def test_latency_is_measured_for_a_checkpoint(toy_checkpoint: Path, capsys):
 
 def test_the_default_model_keeps_to_twelve_million_parameters():
     assert sum(parameter.numel() for parameter in build_model(ModelConfig()).parameters()) <= 12_000_000
+
+
+def test_the_policy_that_ships_is_small():
+    folder = WEIGHTS / "compact"
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 30_000_000
+    _, model = load_model(folder)
+    assert 1_000_000 < sum(parameter.numel() for parameter in model.parameters()) <= 12_000_000
 
 
 def test_a_policy_that_ships_is_inspected_by_its_name(capsys):
