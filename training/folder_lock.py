@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-LOCK_FILE = ".lock"
+LOCK_FILE, TURN_FILE = ".lock", ".turn"  # a run may keep its cache in its own folder
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ def alone_in(out: Path) -> Iterator[None]:
     Raises:
         ValueError: another one is at work there.
     """
-    with _lock_file(out) as file:
+    with _opened(out / LOCK_FILE) as file:
         if not _taken(file):
             raise ValueError(f"another command is at work in {out}: wait for it, or take another folder")
         yield
@@ -30,16 +30,16 @@ def alone_in(out: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def in_turn(folder: Path) -> Iterator[None]:
     """Makes the folder and waits until no other command is at work there; for what several may use."""
-    with _lock_file(folder) as file:
+    with _opened(folder / TURN_FILE) as file:
         if not _taken(file):
             log.warning("waiting for another command that is at work in %s", folder)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _lock_file(folder: Path) -> IO[str]:
-    folder.mkdir(parents=True, exist_ok=True)
-    return (folder / LOCK_FILE).open("w")
+def _opened(path: Path) -> IO[str]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("w")
 
 
 def _taken(file: IO[str]) -> bool:

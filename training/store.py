@@ -191,7 +191,8 @@ class DemonstrationStore:
 
     def steps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Actions (N, 7), proprio (N, 8), taught (N,) bool."""
-        steps = np.fromfile(self._path("steps.bin"), np.float32).reshape(self.length, STEP_WIDTH)
+        count = self.length * STEP_WIDTH  # another command may have added more meanwhile
+        steps = np.fromfile(self._path("steps.bin"), np.float32, count).reshape(self.length, STEP_WIDTH)
         return steps[:, :ACTION_DIM], steps[:, ACTION_DIM:-1], steps[:, -1] > 0.5
 
     def _append(self, demonstration: Demonstration, frames: np.ndarray) -> None:

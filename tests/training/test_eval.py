@@ -218,9 +218,11 @@ def test_the_graph_plays_an_episode_as_one_process_does(tmp_path: Path):
 
 def test_what_is_being_played_when_a_run_is_stopped_is_kept(tmp_path: Path, monkeypatch):
     def play_slowly(job: str, folder: Path, line: Line) -> None:
+        if job == "fast":
+            line.records.put({"job": job})
+        line.stop.wait(60)
         if job == "slow":
-            line.stop.wait(60)
-        line.records.put({"job": job})
+            line.records.put({"job": job})
 
     def stop(record: dict[str, Any]) -> None:
         kept.append(record["job"])
@@ -231,7 +233,7 @@ def test_what_is_being_played_when_a_run_is_stopped_is_kept(tmp_path: Path, monk
     monkeypatch.setattr(workers, "play_job", play_slowly)
     kept: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        workers.play(["fast", "slow"], tmp_path, 2, stop)
+        workers.play(["fast", "slow", "never begun"], tmp_path, 2, stop)
     assert kept == ["fast", "slow"]
 
 

@@ -338,6 +338,10 @@ def test_runs_add_to_one_cache_in_turn(toy_run, monkeypatch):
         assert len(opened.result(60)[1]) == 6
 
 
+def test_a_run_may_keep_its_cache_in_its_own_folder(toy_run, tmp_path: Path):
+    assert finetune(toy_run("steps=1", "data.held_out_every=0", f"data.cache={tmp_path / 'run'}")).is_dir()
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

@@ -193,6 +193,22 @@ def test_a_damaged_episode_of_rlds_keeps_its_number(tmp_path: Path, numbering: s
     assert episodes(RldsSource(path=folder, numbering=numbering)) == [None, *expected[numbering]]
 
 
+@pytest.mark.parametrize("shard", [0, 1])
+def test_a_shard_that_is_shorter_than_the_data_set_says_is_noticed(tmp_path: Path, shard: int):
+    folder = write_rlds(tmp_path, FOUR, TASKS)
+    info = {"splits": [{"name": "val", "shardLengths": ["7"]}, {"name": "train", "shardLengths": ["2", "2"]}]}
+    (folder / "1.0.0/dataset_info.json").write_text(json.dumps(info))
+    assert None not in episodes(RldsSource(path=folder))
+    sorted(folder.glob("*/*.tfrecord-*"))[shard].write_bytes(b"")
+    found = read_source(RldsSource(path=folder))
+    whole = [next(found) for _ in range(2 * shard)]
+    assert all(isinstance(demo, Demonstration) for demo in whole)
+    assert "has 0 episodes, dataset_info.json says 2" in str(next(found))
+    if shard == 0:
+        with pytest.raises(DemonstrationError, match="cannot be known after this damage"):
+            next(found)
+
+
 def test_a_damaged_episode_of_lerobot_keeps_its_number(tmp_path: Path):
     folder = write_lerobot(tmp_path / "set", FOUR, video=False)
     edit_lerobot(folder, "meta/episodes", length=lambda lengths: [5, *lengths[1:]])
@@ -257,6 +273,18 @@ def test_no_frames_and_frames_of_different_sizes_are_a_counted_skip(tmp_path: Pa
     assert len(store.extend(read_demonstrations([source], report), report)) == 3
     (skipped,) = report.skipped
     assert re.search(f"episode 1: .*{message}", skipped)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"), [("wrist_image", "without an image"), ("state", "row 1 of .* is empty")]
+)
+def test_an_empty_cell_of_lerobot_is_a_counted_skip(tmp_path: Path, column: str, message: str):
+    source = LeRobotSource(path=write_lerobot(tmp_path / "set", FOUR, video=False))
+    edit_lerobot(source.path, "data", **{column: lambda whole: [*whole[:9], None, *whole[10:]]})
+    report, store = ReadReport(), DemonstrationStore(tmp_path / "cache", FORMAT)
+    assert len(store.extend(read_demonstrations([source], report), report)) == 3
+    (skipped,) = report.skipped
+    assert re.search(f"episode 2: .*{message}", skipped)
 
 
 def test_frames_that_are_no_images_are_named(tmp_path: Path):

@@ -134,3 +134,17 @@ def test_damaged_frames_are_counted(tmp_path: Path):
     store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path / "demos")], report), report)
     assert [episode.episode for episode in store.episodes] == ["episode_1"]
     assert "3 frames for 6 actions" in report.skipped[0]
+
+
+def test_a_store_that_is_read_does_not_see_what_another_command_adds(tmp_path: Path):
+    def opened(demos: str) -> DemonstrationStore:
+        store, report = DemonstrationStore(tmp_path / "cache", FORMAT), ReadReport()
+        store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path / demos)], report), report)
+        return store
+
+    write_hdf5(tmp_path / "few/libero_goal", DEMOS[:1])
+    write_hdf5(tmp_path / "more/libero_goal", DEMOS)
+    store = opened("few")
+    before = store.steps()
+    assert opened("more").length > store.length == DEMOS[0].length
+    assert all(np.array_equal(now, then) for now, then in zip(store.steps(), before, strict=True))

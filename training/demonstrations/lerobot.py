@@ -146,6 +146,8 @@ def _table_frames(path: Path, episode: int, key: str, where: str) -> np.ndarray:
         cells = table[key].to_pylist()
     except (OSError, KeyError, pyarrow.ArrowException) as error:
         raise DemonstrationError(f"{place}: {path} cannot be read: {error}") from error
+    if None in cells:
+        raise DemonstrationError(f"{place}: {path} has rows without an image")
     return stack_images([decode_image(cell["bytes"], place) for cell in cells], place)
 
 
@@ -153,6 +155,8 @@ def _matrix(table: pyarrow.Table, name: str) -> np.ndarray:
     if name not in table.column_names:
         raise DemonstrationError(f"the table has no column {name!r}, only {', '.join(table.column_names)}")
     rows = table[name].to_pylist()
+    if None in rows:
+        raise DemonstrationError(f"row {rows.index(None)} of {name!r} is empty")
     if len({len(row) for row in rows}) != 1:
         raise DemonstrationError(f"rows of {name!r} have unequal lengths")
     return np.asarray(rows, np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -26,6 +27,8 @@ from training.demonstrations.orientation import ImageOrientation
 from training.demonstrations.tfrecord import TFRecordError, parse_example, read_records
 
 FRAMES = {"agentview": "image", "eye_in_hand": "wrist_image"}
+INFO_FILE = "dataset_info.json"
+SHARD = re.compile(r"tfrecord-(\d+)-of-\d+$")
 
 
 @configuration
@@ -70,14 +73,39 @@ def read(source: RldsSource) -> Iterator[Demonstration | DemonstrationError]:
     if not shards:
         raise DemonstrationError(f"{folder} has no shards of split {source.split!r}")
     source = replace(source, suite=source.suite or shards[0].name.split(f"-{source.split}.tfrecord")[0])
-    numbers = EpisodeNumbers()
+    numbers, lengths = EpisodeNumbers(), _shard_lengths(folder, source.split)
     for shard in shards:
+        count = 0
         try:
-            for place, data in enumerate(read_records(shard)):
-                yield _read_record(source, data, shapes, numbers, f"{shard}: episode {place}")
+            for data in read_records(shard):
+                count += 1
+                yield _read_record(source, data, shapes, numbers, f"{shard}: episode {count - 1}")
+            if count != (expected := lengths.get(_shard_number(shard), count)):
+                raise TFRecordError(f"{shard} has {count} episodes, {INFO_FILE} says {expected}")
         except TFRecordError as error:
             numbers.lose(str(error))
             yield DemonstrationError(str(error))
+
+
+def _shard_number(shard: Path) -> int | None:
+    match = SHARD.search(shard.name)
+    return int(match[1]) if match else None
+
+
+def _shard_lengths(folder: Path, split: str) -> dict[int, int]:
+    """Number of a shard -> its episodes, as far as TFDS says it.
+
+    Raises:
+        DemonstrationError: what it says cannot be read.
+    """
+    path = folder / INFO_FILE
+    if not path.exists():
+        return {}
+    try:
+        splits = {item["name"]: item["shardLengths"] for item in json.loads(path.read_text())["splits"]}
+        return dict(enumerate(map(int, splits.get(split, []))))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise DemonstrationError(f"{path} cannot be read: {error!r}") from error
 
 
 def _read_record(

@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 when every episode was played, whatever it came to."""
     options = _parser().parse_args(arguments)
     try:
-        settings, selection = _settings(options), _selection(options)
+        selection, settings = _selection(options), _settings(options)  # the second may read a large checkpoint
         command = " ".join(["./substep eval", *(sys.argv[1:] if arguments is None else arguments)])
         folder = evaluate(settings, selection, options.out, options.workers, command)
     except (ValueError, OSError, BrokenProcessPool, GraphRunFailed) as error:

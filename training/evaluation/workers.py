@@ -42,9 +42,7 @@ def play(jobs: Sequence[Job], folder: Path, workers: int, finished: Callable[[Re
                     _follow(pending, line, finished)
                 finally:
                     line.stop.set()
-                    for future in pending:
-                        future.cancel()
-                    wait(pending)  # an episode that is being played is played to its end
+                    wait([future for future in pending if not future.cancel()])  # what is being played is played on
                     for record in line.take():
                         finished(record)
             line.stop.clear()
@@ -107,9 +105,9 @@ def _prepare() -> None:
     """One thread a process: the processes share the cores among them. Ctrl-C is the main process's affair."""
     import signal
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     import torch
 
     end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
