@@ -100,6 +100,8 @@ def prepare_data(config: FinetuneConfig, resumed: Path | None = None) -> Trainin
     length = config.model.chunk_length
     data = SubstepDataset(store, labels, source.rules, training, length)
     log.info("training: %d timesteps of %d episodes; %s", len(data), len(training), data.label_use)
+    for suite, shares in data.shares().items():
+        log.info("samples of %s: %.1f %%, of its tasks %.1f to %.1f %% each", suite, *(100 * share for share in shares))
     statistics = _statistics(config, kind, data, resumed)
     said = {text for truth in data.truths for text in truth.instructions}
     inputs = kind.inputs(resumed or config.initial_folder, said, statistics.proprio)

@@ -148,6 +148,14 @@ class SubstepDataset:
         episode, timestep, shown = map(int, self._index[number])
         return self.sample(episode, timestep, shown)
 
+    def shares(self) -> dict[str, tuple[float, float, float]]:
+        """By suite: its share of all samples, and those of its rarest and its commonest task."""
+        found: dict[str, Counter[str]] = {}
+        counts = np.bincount(self._index[:, 0], minlength=len(self.episodes))
+        for episode, count in zip(self.episodes, counts / len(self), strict=True):
+            found.setdefault(episode.suite, Counter())[episode.task] += float(count)
+        return {suite: (tasks.total(), min(tasks.values()), max(tasks.values())) for suite, tasks in found.items()}
+
     def sample(self, episode: int, timestep: int, shown: int | None = None) -> Sample:
         """The sample of a timestep, with the instruction of its substep, or of timestep ``shown`` before it."""
         stored, truth = self.episodes[episode], self.truths[episode]

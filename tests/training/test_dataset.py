@@ -163,6 +163,20 @@ def test_something_unknown_to_show_more_often_is_an_error(store):
         dataset(store, collection_copies={"novice": 3})
 
 
+def test_shares_say_how_much_of_the_samples_a_suite_and_its_tasks_are(tmp_path: Path):
+    for suite, lengths in {"libero_goal": (10, 20), "libero_10": (5, 5)}.items():
+        for number, length in enumerate(lengths):
+            write_hdf5(tmp_path / "demos" / suite, [ToyDemo(length)], task=f"task_{number}")
+    store, report = DemonstrationStore(tmp_path / "cache", FORMAT), ReadReport()
+    store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path / "demos")], report), report)
+    rules = SampleRules(suite_copies={"libero_10": 2}, use_substep_decomposition=False)
+    shares = SubstepDataset(store, {"": SubstepLabels()}, rules, store.episodes, C).shares()
+    assert shares == {
+        "libero_10": pytest.approx((0.4, 0.2, 0.2)),
+        "libero_goal": pytest.approx((0.6, 0.2, 0.4)),
+    }
+
+
 def test_disturbances_are_no_samples_and_mask_what_comes_after_them(tmp_path: Path):
     path = write_hdf5(tmp_path / "demos/libero_goal", DEMOS[:1])
     with h5py.File(path, "a") as file:
