@@ -318,6 +318,7 @@ def alone(out: Path) -> contextlib.AbstractContextManager[None]:
 @contextlib.contextmanager
 def run_log(out: Path) -> Iterator[None]:
     """Copies the main process's log into ``train.log``; the lines of every single step go there only."""
+    out.mkdir(parents=True, exist_ok=True)
     is_main = is_main_process()
     handler = logging.FileHandler(out / "train.log") if is_main else logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
