@@ -9,7 +9,7 @@ import torch
 from substep_policy.action_tokens import ActionTokenizer
 from training.augmentation import Augmentation
 from training.data import prepare_data
-from training.paraphrases import MOTIONS, Paraphrases, held_out_wordings, training_wordings
+from training.paraphrases import MOTIONS, Paraphrases, held_out_wordings, made_up_wording, training_wordings
 from training.transform import BatchStream, action_token_sequences
 
 
@@ -103,6 +103,18 @@ def test_paraphrases_keep_the_objects_and_differ_between_training_and_held_out(i
     assert not set(training) & set(held_out)
     nouns = [word for word in ("bowl", "basket", "plate", "drawer", "microwave", "stove", "mug") if word in instruction]
     assert all(noun in wording for wording in training + held_out for noun in nouns)
+
+
+def test_the_verbs_of_held_out_wordings_are_never_heard_in_training():
+    heard = {word for motion in MOTIONS for wording in motion.training for word in wording.split()}
+    assert not heard & {"raise", "lay", "release", "shift", "draw", "power"}
+
+
+def test_a_made_up_verb_keeps_the_thing_and_the_place():
+    wordings = {made_up_wording("place the mug to the right of the plate", np.random.default_rng(n)) for n in range(9)}
+    assert len(wordings) == 9
+    assert {wording.split(" ", 1)[1] for wording in wordings} == {"the mug to the right of the plate"}
+    assert made_up_wording("sing a song", np.random.default_rng(0)) == "sing a song"
 
 
 def test_every_shipped_subgoal_can_be_said_in_other_words():
