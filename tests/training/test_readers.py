@@ -249,6 +249,16 @@ def test_no_episode_is_numbered_after_a_damaged_shard(tmp_path: Path, numbering:
         list(read_demonstrations([RldsSource(path=folder, numbering=numbering)], ReadReport()))
 
 
+@pytest.mark.parametrize("name", ["language_instruction", "wrist_image"])
+def test_numbers_where_rlds_must_hold_bytes_are_a_counted_skip(tmp_path: Path, name: str):
+    folder = write_rlds(tmp_path, FOUR, TASKS)
+    edit_rlds(folder, 0, 1, **{name: [3] * 4})
+    report = ReadReport()
+    assert len(list(read_demonstrations([RldsSource(path=folder, numbering="dataset")], report))) == 3
+    (skipped,) = report.skipped
+    assert re.search(f"episode 1: .*/{name} holds numbers such as 3, must hold bytes", skipped)
+
+
 def png(size: int) -> bytes:
     return cv2.imencode(".png", np.zeros((size, size, 3), np.uint8))[1].tobytes()
 

@@ -26,7 +26,8 @@ from training.demonstrations.demonstration import (
 from training.demonstrations.orientation import ImageOrientation
 from training.demonstrations.tfrecord import TFRecordError, parse_example, read_records
 
-FRAMES = {"agentview": "image", "eye_in_hand": "wrist_image"}
+FRAMES = {"agentview": "steps/observation/image", "eye_in_hand": "steps/observation/wrist_image"}
+INSTRUCTION = "steps/language_instruction"
 INFO_FILE = "dataset_info.json"
 SHARD = re.compile(r"tfrecord-(\d+)-of-\d+$")
 
@@ -115,7 +116,7 @@ def _read_record(
     counts_tasks = source.numbering == "task"
     try:
         features = parse_example(data)
-        instruction = _field(features, "steps/language_instruction")[0].decode().strip().lower()
+        instruction = _bytes(_field(features, INSTRUCTION), INSTRUCTION)[0].decode().strip().lower()
     except (TFRecordError, ValueError) as error:
         damage = located(error, where)
         if counts_tasks:
@@ -137,11 +138,7 @@ def _read_episode(
     proprio = _matrix(features, "observation/state", shapes)
     if len(proprio) != len(actions):
         raise DemonstrationError(f"unequal lengths: {len(actions)} actions, {len(proprio)} states")
-    encoded = {
-        camera: features[f"steps/observation/{name}"]
-        for camera, name in FRAMES.items()
-        if f"steps/observation/{name}" in features
-    }
+    encoded = {camera: _bytes(features[name], name) for camera, name in FRAMES.items() if name in features}
     return Demonstration(
         suite=source.suite,
         task=instruction.replace(" ", "_"),
@@ -187,6 +184,12 @@ def _field(features: dict[str, list], name: str) -> list:
     if not features.get(name):
         raise DemonstrationError(f"{name} is missing or empty")
     return features[name]
+
+
+def _bytes(values: list, name: str) -> list[bytes]:
+    if values and not isinstance(values[0], bytes):  # a feature holds values of one type
+        raise DemonstrationError(f"{name} holds numbers such as {values[0]}, must hold bytes")
+    return values
 
 
 def _step_shapes(path: Path) -> dict[str, tuple[int, ...]]:
