@@ -80,7 +80,7 @@ class DataConfig:
             cut off; or "unit", for controllers that take [−1, 1], so that no motion is cut off because it is rare.
             The L1 head of an initial checkpoint with other bounds is rescaled and says the same as before.
         paraphrase_probability: share of samples that get another wording of their substep.
-        held_out_every: every n-th demonstration of a task is kept for calibration; 0 keeps none.
+        held_out_every: every n-th demonstration of a task in a collection is kept for calibration; 0 keeps none.
         skip_damaged: skip and count damaged demonstrations; False stops at the first. Where a damage leaves open which
             labels are whose (``EpisodeNumbers``), reading stops all the same.
         workers: processes that read or render frames when the cache is built; 0 does it in the training process.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -97,6 +98,7 @@ def prepare_data(config: FinetuneConfig, resumed: Path | None = None) -> Trainin
     store, episodes = open_store(source, kind.store_format)
     labels = load_labels(source)
     training, held_out = split_episodes(episodes, source.held_out_every)
+    _log_held_out(training, held_out, source.held_out_every)
     length = config.model.chunk_length
     data = SubstepDataset(store, labels, source.rules, training, length)
     log.info("training: %d timesteps of %d episodes; %s", len(data), len(training), data.label_use)
@@ -113,6 +115,20 @@ def prepare_data(config: FinetuneConfig, resumed: Path | None = None) -> Trainin
         inputs,
         SubstepTransform(inputs, statistics.action, config.model.gripper),
     )
+
+
+def _log_held_out(training: Sequence[StoredEpisode], held_out: Sequence[StoredEpisode], every: int) -> None:
+    """What the threshold is chosen on must not be a few tasks unnoticed, as with many small collections."""
+    there = {(episode.suite, episode.task) for episode in [*training, *held_out]}
+    seen = {(episode.suite, episode.task) for episode in held_out}
+    log.info("held out: %d episodes of %d of %d tasks", len(held_out), len(seen), len(there))
+    if every and len(seen) < len(there):
+        log.warning(
+            "no demonstration of %d tasks is held out (data.held_out_every is %d, and no collection has as many of "
+            "them): losses are not watched and the EOS threshold is not chosen there",
+            len(there) - len(seen),
+            every,
+        )
 
 
 def _statistics(

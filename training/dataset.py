@@ -272,9 +272,9 @@ def _labelled_truth(episode: StoredEpisode, labels: EpisodeLabels) -> EpisodeTru
 def split_episodes(
     episodes: list[StoredEpisode], held_out_every: int
 ) -> tuple[list[StoredEpisode], list[StoredEpisode]]:
-    """Training and held-out episodes: every ``held_out_every``-th of each task is held out; 0 holds out none.
+    """Training and held-out episodes: every ``held_out_every``-th of a task in a collection is held out; with 0 none.
 
-    Which ones they are does not depend on the order of files.
+    Which ones they are depends neither on the order of files nor on other collections.
     """
     training, held_out = [], []
     seen: Counter[str] = Counter()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.training.toy import DEMOS, FORMAT, INSTRUCTION, TASK, ToyDemo, true_labels, write_hdf5
 from training.config import DataConfig
-from training.data import load_labels, open_store
+from training.data import load_labels, open_store, prepare_data
 from training.dataset import SampleRules, SubstepDataset, split_episodes
 from training.demonstrations import (
     DemonstrationError,
@@ -197,3 +197,11 @@ def test_held_out_episodes_are_the_same_in_any_order(every, order):
     again = split_episodes(episodes, every)[1]
     assert {e.key for e in held_out} == {e.key for e in again}
     assert len(training) + len(held_out) == 12 and len(held_out) == 3 * (4 // every)
+
+
+@pytest.mark.parametrize(("every", "held_out"), [(3, "2 episodes of 1 of 1 tasks"), (7, "0 episodes of 0 of 1 tasks")])
+def test_tasks_of_which_nothing_is_held_out_are_counted(toy_run, caplog, every: int, held_out: str):
+    caplog.set_level("INFO", "training")
+    prepare_data(toy_run(f"data.held_out_every={every}"))
+    assert f"held out: {held_out}" in caplog.text
+    assert ("no demonstration of 1 tasks is held out" in caplog.text) == (every == 7)
