@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from substep_bringup.session.captions import CAPTION_HEIGHT, caption_lines, compose, frame_size
-from substep_bringup.session.recorder import RunRecorder, VideoWriter
+from substep_bringup.session.recorder import WAITING_INSTANTS, RunRecorder, VideoWriter
 from substep_bringup.session.tracker import Progress
 
 CAMERAS = ("agentview", "eye_in_hand")
@@ -103,6 +103,21 @@ def test_repeated_and_incomplete_instants_are_left_out(tmp_path):
         ("agentview", 100, 40),
     ]
     assert len(record(tmp_path / "video.mp4", images)) == 2
+
+
+@pytest.mark.parametrize("lag", [1, 5])
+def test_a_camera_that_is_heard_late_loses_no_frame(tmp_path, lag: int):
+    ahead = [("agentview", stamp, 40) for stamp in range(lag)]
+    steps = [
+        image for stamp in range(lag, 30) for image in (("agentview", stamp, 40), ("eye_in_hand", stamp - lag, 140))
+    ]
+    assert len(record(tmp_path / "video.mp4", ahead + steps)) == 30 - lag
+
+
+def test_images_of_a_camera_whose_partner_is_silent_do_not_pile_up(tmp_path):
+    waiting = [("agentview", stamp, 40) for stamp in range(WAITING_INSTANTS + 2)]
+    late = [("eye_in_hand", stamp, 140) for stamp in range(WAITING_INSTANTS + 2)]
+    assert len(record(tmp_path / "video.mp4", waiting + late)) == WAITING_INSTANTS
 
 
 def test_no_picture_no_video(tmp_path):

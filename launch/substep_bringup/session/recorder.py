@@ -16,6 +16,7 @@ from substep_bringup.session.captions import compose, frame_size
 from substep_bringup.session.tracker import Progress
 
 WAITING_FRAMES = 120  # frames that may wait for the encoder; 120 of 768 x 448 are 124 MB
+WAITING_INSTANTS = 20  # that may wait for the image of another camera
 FINISHING = 10.0  # s for the encoder to write what it holds
 
 
@@ -42,20 +43,25 @@ class RunRecorder:
         self._cameras = tuple(cameras)
         self._rate = rate
         self._progress = progress
-        self._instant: tuple[int, dict[str, np.ndarray]] = (-1, {})
+        self._instants: dict[int, dict[str, np.ndarray]] = {}  # not complete yet, by stamp
         self._done = -1  # stamp of the newest frame
         self._writer: VideoWriter | None = None
         self._last: list[np.ndarray] = []
 
     def add(self, camera: str, stamp: int, image: np.ndarray) -> None:
-        """Take an image, (H, W, 3) uint8 RGB, of world time ``stamp`` (ns). Repeated instants are recorded once."""
-        if stamp != self._instant[0]:
-            self._instant = (stamp, {})
-        images = self._instant[1]
+        """Take an image, (H, W, 3) uint8 RGB, of world time ``stamp`` (ns). Cameras need not
+        keep step: a busy process hears several images of one before those of another. Repeated instants are recorded
+        once."""
+        if stamp <= self._done:
+            return
+        images = self._instants.setdefault(stamp, {})
         images[camera] = image
-        if stamp > self._done and len(images) == len(self._cameras):
+        if len(images) == len(self._cameras):
             self._done = stamp
+            self._instants = {later: waiting for later, waiting in self._instants.items() if later > stamp}
             self._write([images[name] for name in self._cameras])
+        elif len(self._instants) > WAITING_INSTANTS:
+            del self._instants[min(self._instants)]
 
     def close(self) -> VideoStats | None:
         """Finish the video; the last picture stays for a second with the run's final caption. None: no picture came."""
