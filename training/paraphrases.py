@@ -174,19 +174,22 @@ def held_out_wordings(instruction: str) -> list[str]:
 def made_up_wording(instruction: str, random: np.random.Generator) -> str:
     """The thing and the place with a verb that does not exist; the instruction itself when no motion fits."""
     verb = "".join(random.choice(list("abcdefghijklmnopqrstuvwxyz"), size=random.integers(3, 8)))
-    for motion in MOTIONS:
-        match = motion.pattern.fullmatch(instruction)
-        if match:
-            return " ".join([verb, *match.groupdict().values()])
-    return instruction
+    _, words = _motion_of(instruction)
+    return " ".join([verb, *words.values()]) if words else instruction
 
 
 def _wordings(instruction: str, choose) -> list[str]:
+    motion, words = _motion_of(instruction)
+    return [wording.format(**words) for wording in choose(motion)] if motion else []
+
+
+def _motion_of(instruction: str) -> tuple[Motion | None, dict[str, str]]:
+    """The motion that the instruction asks for and its words for thing and place; None and no words when none fits."""
     for motion in MOTIONS:
         match = motion.pattern.fullmatch(instruction)
         if match:
-            return [wording.format(**match.groupdict()) for wording in choose(motion)]
-    return []
+            return motion, match.groupdict()
+    return None, {}
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,10 @@ class RunRecorder:
         self._last: list[np.ndarray] = []
 
     def add(self, camera: str, stamp: int, image: np.ndarray) -> None:
-        """Take an image, (H, W, 3) uint8 RGB, of world time ``stamp`` (ns). Cameras need not
-        keep step: a busy process hears several images of one before those of another. Repeated instants are recorded
-        once."""
+        """Take an image, (H, W, 3) uint8 RGB, of world time ``stamp`` (ns). Repeated instants are recorded once.
+
+        Cameras need not keep step: a busy process hears several images of one before those of another.
+        """
         if stamp <= self._done:
             return
         images = self._instants.setdefault(stamp, {})
