@@ -23,6 +23,10 @@ _LEAN = np.radians(60)  # of the hand from pointing down, when it lets go
 _MOST_LEAN = np.radians(25)  # of the vessel, which still falls back onto its foot
 _OUTSIDE = 0.012  # m between the grip and the plane of the opening
 _BEFORE = 0.16  # m from there to where the way in begins
+_ASIDE = 0.015  # m from the way in within which the hand goes in
+_ALIGNED = 0.12  # rad
+_IN_FRONT = 0.15  # m from the way in: there the microwave itself is in the way up
+_ON_SILL = 0.02  # m by which the middle of a vessel may be outside of the opening, and the vessel stay on its sill
 _DROP = 0.008
 _PUSH_LEAD = 0.05
 _STALLED_STEPS = 6
@@ -58,6 +62,18 @@ class PutInside:
         """Whether the hand need not hold the vessel any more."""
         return self._let_go_at is not None
 
+    def stands_in_opening(self, view: View) -> bool:
+        """Whether the vessel is so far in that it can be pushed further, out of the hand as it is."""
+        thing, owner = view.thing(self._name), view.thing(self._destination.owner)
+        out, box, front = opening_direction(owner), body_box(thing), body_box(owner)
+        outside = float((box.position - front.position) @ out) - _half_along(front, out)
+        return outside < _ON_SILL and box.bottom > self._destination.floor - _DROP
+
+    def leave(self, view: View) -> Motion:
+        """Lets go of it where it is; what ``step`` does next is to push it in."""
+        self._let_go_at = view.hand.pose
+        return Motion(self._let_go_at, OPEN)
+
     def step(self, view: View) -> Motion:
         thing, owner = view.thing(self._name), view.thing(self._destination.owner)
         out = opening_direction(owner)
@@ -76,12 +92,8 @@ class PutInside:
         if not self._goes_in:
             self._goal = self._release(view, thing, owner, out)
         goal = self._goal
-        before = Pose(goal.position + _BEFORE * out, goal.rotation)
         if not self._goes_in:
-            aligned = angle_between(hand.rotation, goal.rotation) < 0.12
-            self._goes_in = aligned and bool(np.linalg.norm(hand.position - before.position) < 0.015)
-            obstacles = view.obstacles(thing.name)
-            return Motion(self._traveller.waypoint(hand, before, obstacles, load_of(thing, hand)), CLOSED)
+            return self._approach(view, thing, goal, out)
         offset = hand.position - goal.position
         self._stalled = self._stalled + 1 if view.is_slow else 0
         if np.linalg.norm(offset) < 0.01 or self._stalled > _STALLED_STEPS:
@@ -89,6 +101,23 @@ class PutInside:
             return Motion(hand, OPEN)
         along = max(0.0, float(offset @ out) - 0.04)
         return Motion(Pose(goal.position + along * out, goal.rotation), CLOSED)
+
+    def _approach(self, view: View, thing: SceneObject, goal: Pose, out: np.ndarray) -> Motion:
+        """To where the way in begins, straight out first where something else has brought the hand into the opening.
+
+        Who is already on the way in, as a policy may be, goes on from there.
+        """
+        hand = view.hand.pose
+        before = Pose(goal.position + _BEFORE * out, goal.rotation)
+        offset = hand.position - goal.position
+        along = float(offset @ out)
+        aside = float(np.linalg.norm(offset - along * out))
+        on_the_way = aside < _ASIDE and along < _BEFORE + _ASIDE
+        self._goes_in = on_the_way and angle_between(hand.rotation, goal.rotation) < _ALIGNED
+        if aside < _IN_FRONT and along < _BEFORE - 0.05 and not self._goes_in:
+            return Motion(Pose(hand.position + 0.06 * out, hand.rotation), CLOSED)
+        obstacles = view.obstacles(thing.name)
+        return Motion(self._traveller.waypoint(hand, before, obstacles, load_of(thing, hand)), CLOSED)
 
     def _release(self, view: View, thing: SceneObject, owner: SceneObject, out: np.ndarray) -> Pose:
         """Where the hand lets go: just outside of the opening, leaning, the vessel's foot above the floor inside."""

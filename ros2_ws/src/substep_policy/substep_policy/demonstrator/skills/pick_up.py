@@ -9,6 +9,7 @@ from substep_policy.demonstrator.controller import CLOSED, OPEN
 from substep_policy.demonstrator.frames import UP, Pose, angle_between, pose_of
 from substep_policy.demonstrator.grasps import Grasp, choose_grasp, grasp_candidates
 from substep_policy.demonstrator.grounding import find_object
+from substep_policy.demonstrator.hand import Hand
 from substep_policy.demonstrator.skills.microwave import opening_direction
 from substep_policy.demonstrator.skills.reach import reach
 from substep_policy.demonstrator.skills.skill import Grip, Motion, Standstill, View
@@ -26,6 +27,8 @@ _RETREAT = 0.1
 _LOST_STEPS = 4
 _OPENING_STEPS = 8  # a wall may keep the fingers from opening further
 _OPEN_ENOUGH = 0.07
+_EMPTY = 0.002  # opening of fingers that have nothing between them, m; the rim of a bowl is thin
+_AT_FINGERS = 0.02  # m
 
 
 class PickUp:
@@ -147,6 +150,12 @@ def _side_to_take(view: View) -> np.ndarray | None:
         if owner.category == "microwave":
             return opening_direction(owner)
     return None
+
+
+def is_between_fingers(hand: Hand, thing: SceneObject) -> bool:
+    """Closed on something where the thing is: LIBERO may find it touched by one finger only for some steps."""
+    closed = _EMPTY < hand.opening < _OPEN_ENOUGH
+    return closed and body_box(thing).contains(hand.pose.position, _AT_FINGERS)
 
 
 def held_or_found(view: View, phrase: str) -> SceneObject:

@@ -10,7 +10,7 @@ from substep_policy.demonstrator.destinations import Destination, find_destinati
 from substep_policy.demonstrator.frames import UP, Pose, angle_between, pose_of
 from substep_policy.demonstrator.placing import Release, choose_release
 from substep_policy.demonstrator.skills.microwave import PutInside
-from substep_policy.demonstrator.skills.pick_up import PickUp, held_or_found
+from substep_policy.demonstrator.skills.pick_up import PickUp, held_or_found, is_between_fingers
 from substep_policy.demonstrator.skills.skill import Motion, Opening, Standstill, View, load_of
 from substep_policy.demonstrator.travel import Funnel, Traveller
 from substep_policy.scene import SceneObject
@@ -56,6 +56,8 @@ class Place:
         if self._pick is None and self._lost > _LOST_STEPS:
             if self._is_there(view, thing):
                 return self._open_here(view.hand.pose)
+            if self._inside is not None and self._inside.stands_in_opening(view):
+                return self._inside.leave(view)
             self._pick = PickUp(self._name)
         if self._pick is not None:
             return self._pick_again(view)
@@ -76,7 +78,7 @@ class Place:
             self._name, self._words = thing.name, (preposition, place)
             if destination.relation == "in" and view.thing(destination.owner).category == "microwave":
                 self._inside = PutInside(thing.name, destination)
-            if thing.name not in view.scene.grasped:
+            if thing.name not in view.scene.grasped and not is_between_fingers(view.hand, thing):
                 self._pick = PickUp(subject)
             return
         raise ValueError("; or ".join(dict.fromkeys(errors)))
