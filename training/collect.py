@@ -42,7 +42,7 @@ DEFAULT_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
 SETTINGS_FILE = "collection.json"
 PLANS_FILE = "APD_plans.json"
 # What the command line varies.
-VARIATIONS = ("widened", "noise", "disturbance", "novice", "novice_chunks", "missed_grasp", "split")
+VARIATIONS = ("widened", "noise", "disturbance", "novice", "novice_chunks", "novice_lets_go", "missed_grasp", "split")
 
 
 @configuration
@@ -295,6 +295,12 @@ def _parser() -> argparse.ArgumentParser:
         default=variation.novice_chunks,
         metavar=("FEWEST", "MOST"),
         help="how many it plays at a time; where it hangs shows only after many",
+    )
+    parser.add_argument(
+        "--novice-lets-go",
+        type=float,
+        default=variation.novice_lets_go,
+        help="chance in a substep that it is not stopped before it lets go of what it holds",
     )
     parser.add_argument(
         "--missed-grasp", type=float, default=variation.missed_grasp, help="chance that a grasp is made to miss"

@@ -33,6 +33,8 @@ class Variation:
             demonstrations begin where it goes wrong (rolled in for a while, then the expert, as in AggreVaTe,
             Ross & Bagnell 2014); empty: random motions.
         novice_chunks: fewest and most chunks that it plays before the demonstrator takes over again.
+        novice_lets_go: chance, in a substep, that it also plays on where it lets go of what it holds, so that
+            demonstrations show what to do about a thing put in the wrong place; else the demonstrator takes over there.
         missed_grasp: chance, each time the gripper is about to close on what is to be picked up, that it closes beside
             it and rises empty, so that demonstrations show what to do about a grasp that missed.
         split: "training", or "evaluation" for episodes that nothing may be trained on.
@@ -44,11 +46,12 @@ class Variation:
     disturbance_steps: tuple[int, int] = (4, 10)
     novice: str = ""
     novice_chunks: tuple[int, int] = (2, 8)
+    novice_lets_go: float = 0.0
     missed_grasp: float = 0.0
     split: Literal["training", "evaluation"] = "training"
 
     def __post_init__(self) -> None:
-        for name in ("widened", "noise", "disturbance", "missed_grasp"):
+        for name in ("widened", "noise", "disturbance", "novice_lets_go", "missed_grasp"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be in [0, 1]")
         if self.missed_grasp == 1:
@@ -99,6 +102,7 @@ class DisturbedPolicy:
         self._gripper = -1.0
         self._novice_chunks = 0  # that the novice has still to play
         self._novice_has_played = False  # in this substep: once is enough, the rest is for the demonstrator to show
+        self._may_let_go = False
         self._disturbance: Chunk | None = None
         self._told: tuple[str, str] | None = None
 
@@ -108,6 +112,7 @@ class DisturbedPolicy:
 
     def start_substep(self, instruction: str, task: str) -> None:
         self._told, self._novice_has_played = (instruction, task), False
+        self._may_let_go = self._happens(self._variation.novice_lets_go)
         self._policy.start_substep(instruction, task)
         if self._novice is not None:
             self._novice.start_substep(instruction, task)
@@ -148,9 +153,11 @@ class DisturbedPolicy:
         return Chunk(np.tile(action, (self._random.integers(low, high + 1), 1)).astype(np.float32))
 
     def _is_to_miss(self) -> bool:
-        """Nothing is drawn where no grasp ever misses: what else is drawn stays as it was without."""
-        chance = self._variation.missed_grasp
-        return chance > 0 and is_pick(self._told[0]) and self._random.random() < chance
+        return is_pick(self._told[0]) and self._happens(self._variation.missed_grasp)
+
+    def _happens(self, chance: float) -> bool:
+        """Nothing is drawn for what never happens: what else is drawn stays as it was without."""
+        return chance > 0 and self._random.random() < chance
 
     def _miss(self) -> Chunk:
         """Up and aside with the gripper open, closing there, and further up."""
@@ -165,7 +172,7 @@ class DisturbedPolicy:
         """The novice's next chunk; None when it is the policy's turn.
 
         Where the novice takes the substep for done, or would let go of what it holds, the policy decides whether it is
-        so far: what was let go in the wrong place is seldom saved.
+        so far: what was let go in the wrong place is not always saved.
         """
         chunk = self._novice.predict(observation)
         kept = self._until_it_lets_go(chunk.actions)
@@ -177,4 +184,4 @@ class DisturbedPolicy:
         """(C, 7) -> those before the gripper opens, where the substep began with something in it."""
         opens = np.flatnonzero(actions[:, -1] < 0)
         holds = self._gripper > 0 and not is_pick(self._told[0])
-        return actions[: opens[0]] if holds and len(opens) else actions
+        return actions[: opens[0]] if holds and len(opens) and not self._may_let_go else actions

@@ -79,9 +79,18 @@ class Place:
             if destination.relation == "in" and view.thing(destination.owner).category == "microwave":
                 self._inside = PutInside(thing.name, destination)
             if thing.name not in view.scene.grasped and not is_between_fingers(view.hand, thing):
-                self._pick = PickUp(subject)
+                self._begin_without(view, subject, destination.holds(view.scene, thing))
             return
         raise ValueError("; or ".join(dict.fromkeys(errors)))
+
+    def _begin_without(self, view: View, subject: str, is_there: bool) -> None:
+        """With nothing in the hand: what is there already stays, and the hand leaves as if it had put it there."""
+        if not is_there:
+            self._pick = PickUp(subject)
+        elif self._inside is None:
+            self._open_here(view.hand.pose.raised(-_RETREAT))
+        else:
+            self._inside.leave(view)
 
     def _pick_again(self, view: View) -> Motion:
         motion = self._pick.step(view)
