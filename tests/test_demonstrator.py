@@ -116,6 +116,12 @@ def test_placing_what_is_not_in_the_hand_picks_it_up_first(simulation: Simulatio
     assert reasons(result) == [EOS] and result.success
 
 
+def test_what_is_there_already_stays_there(simulation: Simulation) -> None:
+    result = run_episode(simulation, Demonstrator(), [PICK, PLACE, PLACE])
+    assert reasons(result) == [EOS, EOS, EOS] and result.success
+    assert result.substeps[2].steps < 10
+
+
 def test_what_is_not_in_the_scene_is_refused_with_a_reason(simulation: Simulation) -> None:
     result = run_episode(simulation, Demonstrator(), [Substep("pick up the wine bottle", "it is held")])
     assert reasons(result) == [REFUSED]

@@ -123,6 +123,7 @@ class DisturbedPolicy:
             if self._novice is None:
                 self._disturbance = self._motion()
                 return self._disturbance
+            self._policy.predict(observation)  # who takes over has seen what the words mean, before it is moved
             low, high = self._variation.novice_chunks
             self._novice_chunks, self._novice_has_played = int(self._random.integers(low, high + 1)), True
         if self._novice_chunks:

@@ -207,6 +207,7 @@ class Still:
 
 def test_disturbances_move_the_arm_keep_the_gripper_and_are_told_apart():
     policy = DisturbedPolicy(Still(), Variation(disturbance=0.3, disturbance_steps=(4, 6)), seed=0)
+    policy.start_substep("pick up the bowl", "")
     seen = Observation({}, np.zeros(8, np.float32))
     chunks = []
     for _ in range(50):
@@ -252,6 +253,16 @@ def test_a_novice_disturbs_once_in_a_substep_for_some_chunks_and_never_ends_it()
     assert 20 < len(lengths) <= 30 and set(lengths) <= {1, 2, 3}, "where it says EOS, the demonstrator takes over"
 
 
+def test_who_takes_over_from_a_novice_has_seen_the_beginning():
+    """Two bowls are told apart by where they stand, and one of them is moved."""
+    demonstrator, novice = Wandering(), Dropping()
+    policy = DisturbedPolicy(demonstrator, Variation(disturbance=1, novice_chunks=(3, 3)), 0, novice)
+    policy.start_substep("pick up the bowl next to the plate", "")
+    seen = Observation({}, np.zeros(8, np.float32))
+    played = [policy.is_disturbance(policy.predict(seen)) for _ in range(3)]
+    assert played == [True, True, True] and demonstrator.asked == 1
+
+
 class Dropping(Wandering):
     """A novice that opens the gripper with the second action of every chunk."""
 
@@ -264,9 +275,13 @@ class Holding(Still):
         return Chunk(np.array([[0, 0, 0, 0, 0, 0, 1]], np.float32))
 
 
-@pytest.mark.parametrize(("instruction", "opens"), [("place the bowl on the plate", 0), ("pick up the bowl", 1)])
-def test_a_novice_does_not_let_go_of_what_is_held(instruction: str, opens: int):
-    policy = DisturbedPolicy(Holding(), Variation(disturbance=0.2, novice_chunks=(1, 1)), 0, Dropping())
+@pytest.mark.parametrize(
+    ("instruction", "lets_go", "opens"),
+    [("place the bowl on the plate", 0.0, 0), ("place the bowl on the plate", 1.0, 1), ("pick up the bowl", 0.0, 1)],
+)
+def test_a_novice_does_not_let_go_of_what_is_held_unless_it_may(instruction: str, lets_go: float, opens: int):
+    variation = Variation(disturbance=0.2, novice_chunks=(1, 1), novice_lets_go=lets_go)
+    policy = DisturbedPolicy(Holding(), variation, 0, Dropping())
     policy.start_substep("pick up the bowl", "")
     seen, chunks = Observation({}, np.zeros(8, np.float32)), []
     policy.predict(seen)  # the policy itself has closed the gripper

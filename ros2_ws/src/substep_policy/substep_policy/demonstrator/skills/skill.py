@@ -61,7 +61,7 @@ class Grip:
 class Opening:
     """Counts the steps of opening the fingers and tells when they are open, or come to rest against a wall."""
 
-    _ENOUGH = 0.055
+    ENOUGH = 0.055  # m
     _MOST_STEPS = 12
     _STILL = 0.0005
 
@@ -74,7 +74,7 @@ class Opening:
         still = opening - self._opening < self._STILL
         self._opening = opening
         self._steps += 1
-        return opening > self._ENOUGH or self._steps > 4 and still or self._steps > self._MOST_STEPS
+        return opening > self.ENOUGH or self._steps > 4 and still or self._steps > self._MOST_STEPS
 
 
 class Press:
