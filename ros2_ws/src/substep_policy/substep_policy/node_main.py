@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import traceback
 from collections.abc import Callable, Sequence
 
 import rclpy
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
@@ -32,7 +34,7 @@ def run_node(
     executor = executor_type()
     executor.add_node(node)
     try:
-        executor.spin()
+        _spin(executor)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except RCLError:
@@ -45,3 +47,19 @@ def run_node(
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _spin(executor: Executor) -> None:
+    """``executor.spin()``, going on where it trips over what another thread has just destroyed.
+
+    rclpy gathers what to wait for and then adds it to the wait set; an event handler that a clean-up destroys in
+    between raises there. What a callback raises, also of this type, remains a fault.
+    """
+    while True:
+        try:
+            return executor.spin()
+        except InvalidHandle as error:
+            if not any(
+                frame.name == "_wait_for_ready_callbacks" for frame in traceback.extract_tb(error.__traceback__)
+            ):
+                raise
