@@ -58,6 +58,8 @@ class Variation:
             raise ValueError("missed_grasp is 1, must be below: nothing would ever be grasped")
         if self.novice and not self.disturbance:
             raise ValueError(f"novice is {self.novice!r} and disturbance 0: it would never play")
+        if self.novice_lets_go and not self.novice:
+            raise ValueError(f"novice_lets_go is {self.novice_lets_go} and there is no novice: nobody would let go")
         for name in ("disturbance_steps", "novice_chunks"):
             low, high = getattr(self, name)
             if not 1 <= low <= high:

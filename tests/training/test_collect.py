@@ -280,7 +280,7 @@ class Holding(Still):
     [("place the bowl on the plate", 0.0, 0), ("place the bowl on the plate", 1.0, 1), ("pick up the bowl", 0.0, 1)],
 )
 def test_a_novice_does_not_let_go_of_what_is_held_unless_it_may(instruction: str, lets_go: float, opens: int):
-    variation = Variation(disturbance=0.2, novice_chunks=(1, 1), novice_lets_go=lets_go)
+    variation = Variation(disturbance=0.2, novice="dropping", novice_chunks=(1, 1), novice_lets_go=lets_go)
     policy = DisturbedPolicy(Holding(), variation, 0, Dropping())
     policy.start_substep("pick up the bowl", "")
     seen, chunks = Observation({}, np.zeros(8, np.float32)), []
@@ -368,6 +368,8 @@ def test_impossible_variations_are_refused():
         Variation(missed_grasp=1)
     with pytest.raises(ValueError, match="novice is 'compact' and disturbance 0"):
         Variation(novice="compact", disturbance=0)
+    with pytest.raises(ValueError, match="novice_lets_go is 0.5 and there is no novice"):
+        Variation(novice_lets_go=0.5)
     with pytest.raises(ValueError, match="disturbance_steps"):
         Variation(disturbance_steps=(5, 2))
     with pytest.raises(ValueError, match="novice_chunks"):

@@ -91,9 +91,8 @@ class PutInside:
         hand = view.hand.pose
         if not self._goes_in:
             self._goal = self._release(view, thing, owner, out)
+            return self._approach(view, thing, self._goal, out)
         goal = self._goal
-        if not self._goes_in:
-            return self._approach(view, thing, goal, out)
         offset = hand.position - goal.position
         self._stalled = self._stalled + 1 if view.is_slow else 0
         if np.linalg.norm(offset) < 0.01 or self._stalled > _STALLED_STEPS:
