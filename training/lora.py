@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from peft import LoraConfig, get_peft_model
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from substep_policy.backbones.openvla.adapter import ADAPTED, ADAPTER_FOLDER, ADAPTER_WEIGHTS
-from substep_policy.checkpoint import check_fit, read_state
+from substep_policy.checkpoint import check_fit, read_state, save_tensors
 from training.config import ALL_LINEAR, LoraSettings
 
 # The output layer, which peft leaves out of "all-linear" for language models that stand alone, and FiLM layers, which
@@ -56,7 +55,7 @@ def save_adapters(folder: Path, config: LoraConfig, state: Mapping[str, Tensor])
     out = folder / ADAPTER_FOLDER
     out.mkdir()
     config.save_pretrained(str(out))
-    save_file(
+    save_tensors(
         {_stored(key): state[key].detach().cpu().contiguous() for key in state if _is_adapter(key)},
         out / ADAPTER_WEIGHTS,
     )

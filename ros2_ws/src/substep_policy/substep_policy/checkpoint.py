@@ -166,10 +166,16 @@ def load_state(module: nn.Module, path: Path) -> None:
     module.eval()
 
 
+def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write a ``.safetensors`` file that whoever may read its folder may read; safetensors leaves it to its owner."""
+    save_file(dict(tensors), path)
+    path.chmod(path.parent.stat().st_mode & 0o666)
+
+
 def save_model(folder: Path, config: ModelConfig, model: SubstepModel, step: int) -> None:
     """Write configuration, backbone and heads into an existing folder."""
     (folder / CONFIG_FILE).write_text(json.dumps(dump(config), indent=2) + "\n")
-    save_file(_storable(model.backbone), folder / BACKBONE_FILE)
+    save_tensors(_storable(model.backbone), folder / BACKBONE_FILE)
     for name, head in model.heads.items():
         torch.save(head.state_dict(), folder / component_file(name, step))
 
@@ -178,9 +184,9 @@ def export_model(folder: Path, config: ModelConfig, model: SubstepModel) -> None
     """Write configuration and weights for shipping: safetensors only, half precision, heads as ``latest``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG_FILE).write_text(json.dumps(dump(config), indent=2) + "\n")
-    save_file(_halved(model.backbone), folder / BACKBONE_FILE)
+    save_tensors(_halved(model.backbone), folder / BACKBONE_FILE)
     for name, head in model.heads.items():
-        save_file(_halved(head), folder / component_file(name, LATEST, "safetensors"))
+        save_tensors(_halved(head), folder / component_file(name, LATEST, "safetensors"))
 
 
 def load_weights(folder: Path, model: SubstepModel) -> None:

@@ -119,6 +119,7 @@ def test_exported_weights_are_half_the_size_and_give_the_same_policy(toy_checkpo
         shutil.copy(toy_checkpoint / name, shipped)
     size = (shipped / "model.safetensors").stat().st_size / (toy_checkpoint / "model.safetensors").stat().st_size
     assert size < 0.75
+    assert len({path.stat().st_mode for path in shipped.iterdir() if path.is_file()}) == 1, "some are read by fewer"
     chunks = []
     for folder in (toy_checkpoint, shipped):
         policy = POLICIES.load(str(folder), PolicySettings(device="cpu"))
