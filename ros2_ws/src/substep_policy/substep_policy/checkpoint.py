@@ -167,9 +167,14 @@ def load_state(module: nn.Module, path: Path) -> None:
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write a ``.safetensors`` file that whoever may read its folder may read; safetensors leaves it to its owner."""
+    """Write a ``.safetensors`` file."""
     save_file(dict(tensors), path)
-    path.chmod(path.parent.stat().st_mode & 0o666)
+    allow_readers(path)
+
+
+def allow_readers(weights: Path) -> None:
+    """Let whoever may read its folder read a file that safetensors has written, for its owner alone."""
+    weights.chmod(weights.parent.stat().st_mode & 0o666)
 
 
 def save_model(folder: Path, config: ModelConfig, model: SubstepModel, step: int) -> None:

@@ -90,6 +90,15 @@ def test_a_model_without_an_index_is_one_file(
     load_model(tmp_path, CPU, torch.float32)
 
 
+def test_whoever_may_read_a_checkpoint_may_read_all_of_it(
+    toy_config: OpenVLAModelConfig, toy_model: SubstepModel, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    save_model(folder, toy_config, toy_model, step=1, shard_size=40_000)
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
+
+
 def test_weights_arrive_in_the_dtype_asked_for(folder: Path) -> None:
     _, model = load_model(folder, CPU, torch.bfloat16)
     assert {weight.dtype for weight in model.parameters()} == {torch.bfloat16}

@@ -42,6 +42,7 @@ from substep_policy.backbones.openvla.published_keys import film_key, film_layer
 from substep_policy.checkpoint import (
     BACKBONE_FILE,
     CheckpointError,
+    allow_readers,
     check_one_step,
     component_file,
     find_component,
@@ -166,6 +167,8 @@ def save_model(
     state = {key: value.detach().contiguous() for key, value in model.backbone.state_dict().items()}
     shards = {shard_key(key): value for key, value in state.items() if not is_film(key)}
     save_torch_state_dict(shards, folder, max_shard_size=shard_size)
+    for weights in folder.glob("*.safetensors"):
+        allow_readers(weights)
     if config.backbone.film:
         vision = {film_key(key): value for key, value in state.items() if key.startswith("vision_backbone.")}
         torch.save(vision, folder / component_file(FILM_TRUNK, step))
