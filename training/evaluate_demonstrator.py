@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from libero_bridge.placement import Placement
@@ -21,7 +22,7 @@ SUBSTEP_STEPS = 300
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table. The exit code: 0, or 1 when something that cannot be played was asked for."""
+    """Print the table of what was asked for. The exit code: 1 when it cannot be played or a worker died, else 0."""
     options = _parser().parse_args(arguments)
     limits = {"substep_timeout": SUBSTEP_STEPS, "retries": 0, "replans": 0, "empty_width": 0.0}
     chosen = {
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = EpisodeSettings(policy="demonstrator", assets=options.assets, **limits)
         selection = parse(Selection, chosen, "command line")
         folder = evaluate(settings, selection, out, options.workers, command)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, BrokenProcessPool) as error:
         print(f"demonstrator: {error}", file=sys.stderr)
         return 1
     table = markdown_tables(folder.selected(selection))

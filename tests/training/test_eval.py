@@ -82,10 +82,10 @@ def test_every_probe_is_played_and_the_baselines_do_what_they_must(out: Path):
 
 def test_results_echo_the_configuration_and_where_they_come_from(out: Path, command: list[str], checkpoint: Path):
     results = json.loads((out / "results.json").read_text())
-    assert results["episodes"] == {"planned": 4, "played": 4}
+    assert results["episodes"] == {"planned": 4, "played": 4, "all": 4}
     assert results["settings"]["policy"] == str(checkpoint) and results["settings"]["horizon"] == int(HORIZON)
     assert results["selection"]["probes"] == list(PROBES)
-    made = results["made"]
+    (made,) = results["commands"]
     assert made["command"].startswith("./substep eval ") and all(word in made["command"] for word in command)
     assert re.fullmatch(r"[0-9a-f]{12}\+?|unknown", made["commit"]) and made["machine"]["cores"] >= 1
     rows = {(row["probe"], row["task"]): row for row in results["success"] if row["suite"] == SUITE}
@@ -189,7 +189,7 @@ def test_an_evaluation_may_grow(out: Path, command: list[str], tmp_path: Path, m
     monkeypatch.setattr(evaluate, "play", lambda jobs, *rest: asked.extend(jobs))
     assert evaluate.main([*command, "--out", str(again), "--episodes", "3", "--switch-rules", "eos"]) == 0
     assert [key.number for job in asked for key in job.episodes] == [1, 2]
-    assert json.loads((again / "results.json").read_text())["episodes"] == {"planned": 6, "played": 4}
+    assert json.loads((again / "results.json").read_text())["episodes"] == {"planned": 6, "played": 4, "all": 4}
 
 
 def test_through_the_graph_a_preset_has_what_the_graph_can_play(tmp_path: Path, monkeypatch):

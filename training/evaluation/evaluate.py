@@ -25,6 +25,7 @@ from substep_policy.configuration import options_of, parse
 from substep_policy.policy_session import StuckSettings
 from training.evaluation.episodes import jobs, planned
 from training.evaluation.probes import PROBES
+from training.evaluation.provenance import provenance
 from training.evaluation.records import ResultFolder
 from training.evaluation.report import write_report
 from training.evaluation.settings import (
@@ -74,7 +75,7 @@ def evaluate(settings: EpisodeSettings, selection: Selection, out: Path, workers
 
 
 def _evaluate(settings: EpisodeSettings, selection: Selection, out: Path, workers: int, command: str) -> ResultFolder:
-    folder = ResultFolder(out, settings)
+    folder, made = ResultFolder(out, settings), provenance(command)
     todo = jobs(settings, selection, folder.keys())
     try:
         with _progress_bar() as bar:
@@ -82,13 +83,13 @@ def _evaluate(settings: EpisodeSettings, selection: Selection, out: Path, worker
             shown = bar.add_task("episodes", total=total, completed=total - sum(len(job.episodes) for job in todo))
 
             def keep(record: dict) -> None:
-                folder.add(record)
+                folder.add(record, made)
                 bar.advance(shown)
 
             play(todo, out, workers, keep)
     finally:
         if folder.records:
-            write_report(folder, settings, selection, command)
+            write_report(folder, settings, selection, made)
     return folder
 
 

@@ -20,7 +20,8 @@ def render_page(results: dict[str, Any]) -> str:
     """The page of ``results.json``'s content."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters |= {"percent": percent, "ms": milliseconds, "counts": counts, "label": plots.label}
-    several = len(results["selection"]["suites"]) > 1  # of one suite, "all" says nothing new
+    suites = {row["suite"] for row in (*results["success"], *results["eos"])} - {ALL}
+    several = len(suites) > 1  # of one suite, "all" says nothing new
     environment.tests["shown"] = lambda row: several or row["suite"] != ALL
     drawn = {}
     if results["success"]:

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from libero_bridge.tasks import SUITES
 from training.evaluation.figures import ALL
 
 Row = dict[str, Any]
@@ -26,7 +27,7 @@ def label(row: Row) -> str:
 def success_by_suite(rows: Sequence[Row]) -> str:
     """A panel for each placement: every probe's success in every suite, with intervals."""
     rows = [row for row in rows if row["task"] == ALL]
-    placements, suites = _values(rows, "placement"), _values(rows, "suite")
+    placements, suites = _values(rows, "placement"), sorted(_values(rows, "suite"), key=(*SUITES, ALL).index)
     suites = suites if len(suites) > 2 else suites[:1]
     rows = [row for row in rows if row["suite"] in suites]
     names = list(dict.fromkeys(map(label, rows)))
@@ -45,7 +46,7 @@ def success_by_task(rows: Sequence[Row]) -> str:
     """The policy's success in every task, with intervals; other probes as marks without them."""
     rows = [row for row in rows if row["task"] != ALL and row["probe"] in SHOWN_BY_TASK]
     placements = _values(rows, "placement")
-    tasks = list(dict.fromkeys((row["suite"], row["task"]) for row in rows))
+    tasks = sorted({(row["suite"], row["task"]) for row in rows}, key=lambda task: (SUITES.index(task[0]), task[1]))
     names = list(dict.fromkeys(map(label, rows)))
     width = max(5.0, 0.24 * len(tasks) + 2)
     figure = Figure(figsize=(width, 2.9 * len(placements)), layout="constrained")

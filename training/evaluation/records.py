@@ -1,4 +1,4 @@
-"""What one episode came to, as a line of JSON; and the folder that keeps these lines."""
+"""What one episode came to, as a line of JSON; and the folder that keeps these lines and the commands they are of."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from libero_bridge.placement import Placement
+from libero_bridge.tasks import SUITES
+from substep_planner.switch_rules import SWITCH_RULES
 from substep_policy.configuration import dump, parse
-from training.evaluation.episodes import EpisodeKey, planned, rules_of
+from training.evaluation.episodes import NO_RULE, EpisodeKey, planned
+from training.evaluation.probes import PROBES
 from training.evaluation.settings import EpisodeSettings, Selection
 from training.whole_file import write_whole
 
 EPISODES_FILE = "episodes.jsonl"
 SETTINGS_FILE = "evaluation.json"
+COMMANDS_FILE = "commands.json"
 VIDEOS_FOLDER = "videos"
+UNKNOWN = {"command": None, "commit": None, "date": None}  # commands from before they were kept
 
 
 def record_of(key: EpisodeKey, start: tuple[int, int], **content: Any) -> dict[str, Any]:
@@ -23,19 +29,25 @@ def record_of(key: EpisodeKey, start: tuple[int, int], **content: Any) -> dict[s
     return asdict(key) | {"init_state": init_state, "seed": seed} | content
 
 
-def _order(key: EpisodeKey, selection: Selection) -> tuple:
-    """Group by group; within them by suite, task and number as they are planned."""
-    placements = [item.value for item in selection.placements]
-    rules = rules_of(key.probe, selection)
-    return selection.probes.index(key.probe), rules.index(key.rule), placements.index(key.placement)
-
-
 def key_of(record: dict[str, Any]) -> EpisodeKey:
     return EpisodeKey(**{field.name: record[field.name] for field in fields(EpisodeKey)})
 
 
+def _place(record: dict[str, Any]) -> tuple[int, ...]:
+    """In the report: group by group, whatever was played first."""
+    key = key_of(record)
+    group = tuple(PROBES).index(key.probe), (NO_RULE, *SWITCH_RULES).index(key.rule)
+    placement = [placement.value for placement in Placement].index(key.placement)
+    return *group, placement, SUITES.index(key.suite), key.task, key.number
+
+
 class ResultFolder:
     """Episodes played under one set of settings. A run that is stopped loses none that was finished.
+
+    Attributes:
+        records: in the order in which they were played.
+        commands: provenance of the different commands that played them, oldest first; ``UNKNOWN`` for those of a
+            folder from before commands were kept.
 
     Raises:
         ValueError: the folder holds results of other settings; the message says which.
@@ -45,6 +57,7 @@ class ResultFolder:
         self.path = path
         self._claim(settings)
         self.records = self._read()
+        self.commands = self._read_commands()
 
     @property
     def videos(self) -> Path:
@@ -55,16 +68,31 @@ class ResultFolder:
         return frozenset(map(key_of, self.records))
 
     def selected(self, selection: Selection) -> list[dict[str, Any]]:
-        """Records of the selected episodes, in the order in which the selection names things."""
-        by_key = {key_of(record): record for record in self.records}
-        order = sorted(planned(selection), key=lambda key: _order(key, selection))
-        return [by_key[key] for key in order if key in by_key]
+        """Records of the selected episodes, as far as they were played, in the report's order."""
+        wanted = set(planned(selection))
+        return [record for record in self.in_order() if key_of(record) in wanted]
 
-    def add(self, record: dict[str, Any]) -> None:
-        """Keep a finished episode."""
+    def in_order(self) -> list[dict[str, Any]]:
+        """All records by probe, rule, placement, suite, task and number."""
+        return sorted(self.records, key=_place)
+
+    def add(self, record: dict[str, Any], made: dict[str, Any]) -> None:
+        """Keep a finished episode.
+
+        Args:
+            made: provenance of the command that played it.
+        """
+        self._keep_command(made)
         self.records.append(record)
         with (self.path / EPISODES_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+
+    def _keep_command(self, made: dict[str, Any]) -> None:
+        """A command that goes on later, with the same code on the same machine, is kept with its first date."""
+        if any(known | {"date": made["date"]} == made for known in self.commands):
+            return
+        self.commands.append(made)
+        write_whole(self.path / COMMANDS_FILE, json.dumps(self.commands, indent=2) + "\n")
 
     def _claim(self, settings: EpisodeSettings) -> None:
         path = self.path / SETTINGS_FILE
@@ -86,6 +114,12 @@ class ResultFolder:
             return
         self.path.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(dump(settings), indent=2) + "\n")
+
+    def _read_commands(self) -> list[dict[str, Any]]:
+        path = self.path / COMMANDS_FILE
+        if path.exists():
+            return json.loads(path.read_text(encoding="utf-8"))
+        return [UNKNOWN] if self.records else []
 
     def _read(self) -> list[dict[str, Any]]:
         """Every whole line; one that was cut short by a crash is taken out, and its episode is played again."""

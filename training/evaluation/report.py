@@ -8,9 +8,9 @@ from typing import Any
 from substep_policy.configuration import dump
 from training.evaluation.episodes import planned
 from training.evaluation.figures import figures
+from training.evaluation.missing import missing
 from training.evaluation.page import render_page
 from training.evaluation.probes import PROBES
-from training.evaluation.provenance import provenance
 from training.evaluation.records import ResultFolder
 from training.evaluation.settings import EpisodeSettings, Selection
 from training.whole_file import write_whole
@@ -19,15 +19,26 @@ RESULTS_FILE = "results.json"
 PAGE_FILE = "index.html"
 
 
-def write_report(folder: ResultFolder, settings: EpisodeSettings, selection: Selection, command: str) -> None:
-    """Figures of the selected episodes, as far as they were played."""
-    records = folder.selected(selection)
+def write_report(folder: ResultFolder, settings: EpisodeSettings, selection: Selection, made: dict[str, Any]) -> None:
+    """Figures of all the folder's episodes, whichever command played them.
+
+    Args:
+        selection: the last command's, to tell how much of it was played.
+        made: the last command's provenance.
+    """
+    records = folder.in_order()
     results = {
-        "made": provenance(command),
+        "made": made,
+        "commands": folder.commands,
         "settings": dump(settings),
         "selection": dump(selection),
-        "episodes": {"planned": len(list(planned(selection))), "played": len(records)},
-        "probes": {name: PROBES[name].description for name in selection.probes},
+        "episodes": {
+            "planned": len(list(planned(selection))),
+            "played": len(folder.selected(selection)),
+            "all": len(records),
+        },
+        "missing": missing(records, settings.through),
+        "probes": {record["probe"]: PROBES[record["probe"]].description for record in records},
         "videos": [_video(record) for record in records if record.get("video")],
         **figures(records),
     }
