@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from substep_policy.action_tokens import ActionTokenizer
 from substep_policy.heads import ActionTargets
 from substep_policy.normalization import GripperConvention, Statistics, encode_actions
 from training.augmentation import ImageAugmentation
@@ -59,18 +58,6 @@ class SubstepTransform:
 def action_targets(batch: Mapping[str, Tensor]) -> ActionTargets:
     """The part of a batch that action heads are trained on."""
     return ActionTargets(batch["actions"], batch["action_mask"], batch["eos_labels"])
-
-
-def action_token_sequences(
-    batch: Mapping[str, Tensor], tokenizer: ActionTokenizer, use_substep_eos: bool, keep_after_boundary: bool = False
-) -> list[Tensor]:
-    """Each sample's action tokens, closed by EOS where the chunk holds a boundary and ``use_substep_eos`` (S5)."""
-    sequences = []
-    for actions, labels in zip(batch["actions"], batch["eos_labels"][..., 0], strict=True):
-        ends = labels.nonzero()
-        boundary = int(ends[0]) if use_substep_eos and len(ends) else None
-        sequences.append(tokenizer.encode_chunk(actions, boundary, keep_after_boundary))
-    return sequences
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""From samples to batches: order, tensors, augmentation, token sequences, other wordings."""
+"""From samples to batches: order, tensors, augmentation, other wordings."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from substep_policy.action_tokens import ActionTokenizer
 from training.augmentation import Augmentation
 from training.data import prepare_data
 from training.paraphrases import MOTIONS, Paraphrases, held_out_wordings, made_up_wording, training_wordings
-from training.transform import BatchStream, action_token_sequences
+from training.transform import BatchStream
 
 
 def make_stream(toy_run, **changes) -> tuple[BatchStream, object]:
@@ -58,21 +57,6 @@ def test_a_pass_shows_every_sample_once_and_processes_share_it(toy_run):
 def test_a_batch_larger_than_the_data_is_refused(toy_run):
     with pytest.raises(ValueError, match="batch_size is 100000, but there are only"):
         make_stream(toy_run, batch_size=100_000)
-
-
-def test_a_chunk_with_a_boundary_is_closed_by_the_tokenizers_eos(toy_run):
-    stream, _ = make_stream(toy_run)
-    batch = stream.batch(0)
-    tokenizer = ActionTokenizer(vocabulary_size=257, eos_token_id=0)
-    boundaries = [labels.nonzero().flatten().tolist() for labels in batch["eos_labels"][..., 0]]
-    assert any(boundaries) and not all(boundaries)
-    for keep, length in ((False, lambda end: 7 * (end + 1) + 1), (True, lambda end: 7 * 4 + 1)):
-        sequences = action_token_sequences(batch, tokenizer, use_substep_eos=True, keep_after_boundary=keep)
-        for sequence, ends in zip(sequences, boundaries, strict=True):
-            assert len(sequence) == (length(ends[0]) if ends else 28)
-            assert (sequence == 0).tolist() == [False] * (len(sequence) - 1) + [bool(ends)]
-    plain = action_token_sequences(batch, tokenizer, use_substep_eos=False)
-    assert all(len(sequence) == 28 and (sequence > 0).all() for sequence in plain)
 
 
 def test_augmentation_moves_and_relights_every_image_on_its_own():

@@ -1,4 +1,4 @@
-"""Actions as tokens: 256 uniform bins per dimension at the end of the vocabulary (RT-2, OpenVLA), closed by EOS."""
+"""Actions as tokens: 256 uniform bins per dimension at the end of the vocabulary (RT-2, OpenVLA), and EOS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ActionTokenizer:
 
     Attributes:
         vocabulary_size: the action tokens are the last 256 ids below it, −1 being the highest id.
-        eos_token_id: closes the action tokens of a substep; must lie outside the action tokens.
+        eos_token_id: says that a substep ends (``TokenActionHead``); must lie outside the action tokens.
     """
 
     vocabulary_size: int
@@ -55,16 +55,3 @@ class ActionTokenizer:
         edges = torch.linspace(-1.0, 1.0, BINS, dtype=torch.float64, device=tokens.device)
         centres = (edges[:-1] + edges[1:]) / 2
         return centres[(self.vocabulary_size - tokens - 1).clamp(max=BINS - 2)].float()
-
-    def encode_chunk(self, actions: Tensor, boundary: int | None, keep_after_boundary: bool = False) -> Tensor:
-        """A chunk (C, A) as a token sequence, closed by EOS when a substep ends in it (S5).
-
-        Args:
-            boundary: index of the last action of the substep, None when the chunk holds no boundary.
-            keep_after_boundary: as the seed does, keep the next substep's actions and put EOS behind all of them;
-                otherwise EOS follows the last action of the substep, and the sequence ends there.
-        """
-        if boundary is None:
-            return self.encode(actions).flatten()
-        kept = actions if keep_after_boundary else actions[: boundary + 1]
-        return torch.cat([self.encode(kept).flatten(), torch.tensor([self.eos_token_id])])

@@ -83,17 +83,26 @@ class TokenEosRule:
         object.__setattr__(self, "choice", EosChoice(self.choice))
 
 
-def check_eos_source(source: EosSource | str, action_head: str) -> EosSource:
+def check_eos_source(source: EosSource | str, action_head: str, use_substep_eos: bool = True) -> EosSource:
     """The EOS source, if a model with this action head ("l1", "diffusion", "tokens", …) can have it.
 
+    Args:
+        use_substep_eos: of the head "tokens": it is trained to say EOS.
+
     Raises:
-        EosConfigurationError: token EOS was asked of a head that emits continuous actions and therefore no tokens.
+        EosConfigurationError: token EOS was asked of a head that emits continuous actions and therefore no tokens, or
+            of one that is trained without EOS.
     """
     source = EosSource(source)
     if source is EosSource.TOKEN and action_head != "tokens":
         raise EosConfigurationError(
             f"EOS as a token needs the discrete action head 'tokens', but the action head is {action_head!r}, which "
             "emits continuous actions and no tokens: use eos source 'head' or 'none', or the action head 'tokens'"
+        )
+    if source is EosSource.TOKEN and not use_substep_eos:
+        raise EosConfigurationError(
+            "EOS as a token needs an action head that is trained to say it, but action_head.use_substep_eos is false: "
+            "use eos source 'head' or 'none', or a model trained with use_substep_eos"
         )
     return source
 

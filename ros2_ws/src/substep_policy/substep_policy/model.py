@@ -78,7 +78,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.chunk_length < 1:
             raise ValueError(f"chunk_length is {self.chunk_length}, must be at least 1")
-        check_eos_source(self.eos.source, self.action_head.type)
+        check_eos_source(self.eos.source, self.action_head.type, getattr(self.action_head, "use_substep_eos", False))
         if self.eos.source is EosSource.HEAD and self.eos_head is None:
             raise ValueError("eos source 'head' needs an eos_head, and there is none")
 

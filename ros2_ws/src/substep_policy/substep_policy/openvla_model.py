@@ -32,9 +32,13 @@ from substep_policy.observation import PROPRIO_DIM
 
 @configuration
 class LanguageModelTokensConfig:
-    """Actions as the last 256 ids of the language model's own vocabulary, EOS its ``</s>`` (T1 to T3)."""
+    """Actions as the last 256 ids of the language model's own vocabulary, EOS its ``</s>`` (T1 to T3).
+
+    ``use_substep_eos``: as of ``DiscreteHeadConfig``.
+    """
 
     type: Literal["tokens"] = "tokens"
+    use_substep_eos: bool = True
 
 
 OpenVLAHeadConfig = Annotated[
@@ -55,7 +59,7 @@ class OpenVLAModelConfig:
     eos: EosDetection = NO_EOS_DETECTION
 
     def __post_init__(self) -> None:
-        check_eos_source(self.eos.source, self.action_head.type)
+        check_eos_source(self.eos.source, self.action_head.type, getattr(self.action_head, "use_substep_eos", False))
         if self.eos.source is EosSource.HEAD and self.eos_head is None:
             raise ValueError("eos source 'head' needs an eos_head, and there is none")
 
@@ -129,6 +133,6 @@ def build_openvla(config: OpenVLAModelConfig) -> SubstepModel:
         case InSequenceDiffusionConfig():
             return DiffusionOpenVLA(backbone, proprio, NoisePredictionHead(config.action_head, width), eos)
         case LanguageModelTokensConfig():
-            head = LanguageModelActionHead(config.tokenizer, backbone.token_logits)
+            head = LanguageModelActionHead(config.tokenizer, config.action_head.use_substep_eos, backbone.token_logits)
             return SubstepModel(backbone, proprio, head, eos)
     raise TypeError(f"{type(config.action_head).__name__} is not the configuration of an action head")

@@ -33,7 +33,11 @@ class GivenEos(nn.Module):
 
 
 def eos_log_odds(hidden: Tensor) -> Tensor:
-    return GivenTokens(DiscreteHeadConfig().tokenizer).eos_log_odds(hidden)
+    return given_tokens().eos_log_odds(hidden)
+
+
+def given_tokens() -> GivenTokens:
+    return GivenTokens(DiscreteHeadConfig().tokenizer, use_substep_eos=True)
 
 
 def two_ends() -> Tensor:
@@ -49,7 +53,7 @@ def two_ends() -> Tensor:
 def decode(source: str, choice: str, threshold: float | None = 0.5) -> Chunk:
     eos = {"source": source, "threshold": threshold, "choice": choice}
     config = parse(ModelConfig, {"action_head": {"type": "tokens"}, "eos": eos}, "test")
-    model = SubstepModel(nn.Identity(), nn.Identity(), GivenTokens(DiscreteHeadConfig().tokenizer), GivenEos())
+    model = SubstepModel(nn.Identity(), nn.Identity(), given_tokens(), GivenEos())
     statistics = Statistics.of(np.random.default_rng(0).uniform(-1, 1, (50, A)))
     return ChunkDecoder.build(model, config, statistics).decode(two_ends())
 

@@ -114,6 +114,12 @@ def test_token_eos_with_a_continuous_head_is_a_configuration_error(head):
     assert check_eos_source("head", head) is EosSource.HEAD
 
 
+def test_token_eos_of_a_head_trained_without_it_is_a_configuration_error():
+    with pytest.raises(EosConfigurationError, match="action_head.use_substep_eos is false"):
+        check_eos_source("token", "tokens", use_substep_eos=False)
+    assert check_eos_source("none", "tokens", use_substep_eos=False) is EosSource.NONE
+
+
 def test_token_eos_with_the_token_head_is_fine():
     assert check_eos_source("token", "tokens") is EosSource.TOKEN
 

@@ -151,6 +151,22 @@ def test_token_mode_finds_the_eos_it_was_taught_and_keeps_that_action():
     assert (head.decode(logits)[:, 5] - goal.actions[:, 5]).abs().max() < 0.02
 
 
+@pytest.mark.parametrize("use_substep_eos", [True, False])
+def test_eos_is_taught_in_the_last_slot_of_the_boundary_or_not_at_all(use_substep_eos: bool):
+    head = build_action_head(DiscreteHeadConfig(use_substep_eos=use_substep_eos), D, C)
+    logits = torch.randn(B, C * A, head.tokenizer.vocabulary_size, requires_grad=True)
+    head.logits = lambda hidden: logits
+    head.loss(torch.randn(B, C * A, D), targets(boundary=5)).backward()
+    downhill = -logits.grad[..., head.tokenizer.eos_token_id]
+    is_last_of_boundary = torch.arange(C * A) == 5 * A + A - 1
+    if use_substep_eos:
+        assert (downhill[:, is_last_of_boundary] > 0).all() and (downhill[:, ~is_last_of_boundary] < 0).all()
+    else:
+        assert (downhill == 0).all(), "EOS is neither taught nor untaught"
+    others = logits.grad[..., head.tokenizer.first_action_token :]
+    assert (others.abs().sum(-1) > 0).all(), "the actions are learned in every slot, that of EOS too"
+
+
 def test_token_mode_learns_eos_where_the_substep_is_over_and_no_action_is_right():
     torch.manual_seed(0)
     head = build_action_head(CONFIGS[2], 48, C)
@@ -187,15 +203,6 @@ def test_action_tokens_keep_openvlas_bins():
     assert tokenizer.encode(torch.tensor([-1.0, 1.0, -2.0, 2.0])).tolist() == [31999, 31744, 31999, 31744]
     values = torch.linspace(-1, 1, 1001)
     assert (tokenizer.decode(tokenizer.encode(values)) - values).abs().max() <= 1 / 255 + 1e-6
-
-
-def test_a_chunk_with_a_boundary_is_closed_by_eos():
-    tokenizer = ActionTokenizer(vocabulary_size=257, eos_token_id=0)
-    actions = torch.rand(C, A) * 2 - 1
-    plain = tokenizer.encode_chunk(actions, boundary=None)
-    assert plain.tolist() == tokenizer.encode(actions).flatten().tolist()
-    assert tokenizer.encode_chunk(actions, boundary=2).tolist() == plain[: 3 * A].tolist() + [0]
-    assert tokenizer.encode_chunk(actions, boundary=2, keep_after_boundary=True).tolist() == plain.tolist() + [0]
 
 
 def test_eos_among_the_action_tokens_is_refused():

@@ -61,6 +61,18 @@ def test_actions_that_do_not_count_cost_nothing(token_openvla: OpenVLAConfig, he
     assert float(loss.detach()) == 0.0
 
 
+@pytest.mark.parametrize("use_substep_eos", [True, False])
+def test_a_boundary_teaches_eos_among_the_tokens_where_it_is_configured(
+    token_openvla: OpenVLAConfig, use_substep_eos: bool
+) -> None:
+    head = LanguageModelTokensConfig(use_substep_eos=use_substep_eos)
+    model = build_openvla(OpenVLAModelConfig(backbone=token_openvla, action_head=head)).eval()
+    batch, goal = toy_batch(token_openvla), targets()
+    before, _ = model.action_loss(batch, goal)
+    goal.eos_labels[:, 1] = 1.0
+    assert torch.equal(model.action_loss(batch, goal)[0], before) is not use_substep_eos
+
+
 def test_new_film_layers_change_nothing(toy_openvla: OpenVLAConfig) -> None:
     torch.manual_seed(0)
     plain = build_openvla(OpenVLAModelConfig(backbone=toy_openvla, action_head=HEADS[0])).eval()
