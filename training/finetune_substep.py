@@ -34,7 +34,7 @@ from training.config import CONFIG_FILE, FinetuneConfig, OptimizerConfig, change
 from training.data import TrainingData, prepare_data
 from training.folder_lock import alone_in
 from training.models import model_kind
-from training.objective import Losses, Objective, eos_distribution, gradient_norm
+from training.objective import Losses, Objective, eos_distribution, gradient_norm, mean_losses
 from training.paraphrases import Paraphrases
 from training.prefetch import prefetch
 from training.transform import Batch, BatchStream
@@ -45,7 +45,10 @@ step_log = logging.getLogger("training.steps")
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one step did: its last batch's losses and the gradient norms before clipping, or a skip."""
+    """What one step did: the losses of its batches (``mean_losses``) and the gradient norms before clipping, or a skip.
+
+    Of several processes, the losses are this one's and the gradients are of all.
+    """
 
     losses: Losses | None
     gradient_norm: float = math.nan
@@ -213,6 +216,7 @@ def update(
 ) -> StepReport:
     """One update from ``batches``; none if a loss or a gradient is not finite (S8)."""
     optimizer.zero_grad()
+    seen: list[Losses] = []
     for number, batch in enumerate(batches):
         is_last = number == len(batches) - 1
         with contextlib.nullcontext() if is_last else accelerator.no_sync(wrapped):
@@ -221,10 +225,11 @@ def update(
             if not is_finite_everywhere(accelerator, losses.total):
                 return StepReport(None)
             accelerator.backward(losses.total / len(batches))
+        seen.append(mean_losses([losses]))  # without its graph
     norm = float(accelerator.clip_grad_norm_(objective.parameters(), max_grad_norm))
     if not math.isfinite(norm) and accelerator.scaler is None:
         return StepReport(None)
-    eos_norm = math.nan
+    losses, eos_norm = mean_losses(seen), math.nan
     if losses.eos is not None:
         eos_norm = gradient_norm(objective.model.eos_head.parameters()) * max(1.0, norm / max_grad_norm)
     optimizer.step()  # with a gradient scaler it skips itself where a gradient overflowed

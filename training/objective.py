@@ -4,7 +4,7 @@ where it is wanted ``keyframe_weight · keyframe_loss`` (``training.keyframes``)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +33,20 @@ class Losses:
     positives: int
     negatives: int
     keyframe: Tensor | None = None
+
+
+def mean_losses(batches: Sequence[Losses]) -> Losses:
+    """Losses of the batches that make one update, cut off from the graph: means, and counts of all of them.
+
+    A loss that only some of the batches had, such as EOS while the buffer fills, is the mean of those.
+    """
+
+    def mean(name: str) -> Tensor | None:
+        found = [value.detach() for losses in batches if (value := getattr(losses, name)) is not None]
+        return torch.stack(found).mean() if found else None
+
+    positives, negatives = (sum(getattr(losses, name) for losses in batches) for name in ("positives", "negatives"))
+    return Losses(mean("total"), mean("action"), mean("eos"), positives, negatives, mean("keyframe"))
 
 
 class Objective(nn.Module):
