@@ -166,6 +166,9 @@ class FinetuneConfig:
             (``training.keyframes``); 0 leaves it out.
         initial_checkpoint: weights to start from, a folder or a hub id such as "organisation/model"; None starts from
             random ones. A file that configures no model takes the checkpoint's.
+        resume_from: a checkpoint of another run, any that is there, which this one goes on from with everything that
+            resuming needs; ``out`` is a new folder, and the other run stays as it is. None starts at step 0. Once
+            ``out`` has checkpoints of its own, the run goes on from the last of them.
         lora: train adapters on the large backbone's linear layers and keep the rest as it is; None trains all of it.
         gradient_checkpointing: compute activations of the large backbone again instead of keeping them.
         mixed_precision: "bf16" or "fp16" where the device has it.
@@ -185,6 +188,7 @@ class FinetuneConfig:
     steps: int = Field(default=20_000, ge=1)
     seed: int = Field(default=0, ge=0)
     initial_checkpoint: Path | None = None
+    resume_from: Path | None = None
     lora: LoraSettings | None = None
     gradient_checkpointing: bool = False
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"

@@ -92,11 +92,10 @@ def finetune(config: FinetuneConfig) -> Path:
 
 
 def start(config: FinetuneConfig) -> Run:
-    """A new run, or the one in ``config.out`` as its last checkpoint left it."""
+    """A new run, or one as a checkpoint left it (``run_state.checkpoint_to_resume``)."""
     accelerator = make_accelerator(config)
     set_seed(config.seed)
-    done = run_state.checkpoints(config.out)
-    resumed = done[-1][1] if done else None
+    resumed = run_state.checkpoint_to_resume(config)
     with accelerator.main_process_first():
         data = prepare_data(config, resumed)
     model = model_kind(config).build(resumed or config.initial_folder)

@@ -18,7 +18,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.distributed.tensor import DTensor
 
-from training.config import FinetuneConfig, write_config
+from training.config import CONFIG_FILE, FinetuneConfig, read_config, write_config
 from training.data import TrainingData
 from training.models import model_kind
 from training.objective import Objective
@@ -37,6 +37,41 @@ def checkpoints(out: Path) -> list[tuple[int, Path]]:
     """Step and folder of every checkpoint of a run, in order."""
     folders = (out / "checkpoints").glob("step_*")
     return sorted((int(match[1]), path) for path in folders if (match := FOLDER.fullmatch(path.name)))
+
+
+def checkpoint_to_resume(config: FinetuneConfig) -> Path | None:
+    """What a run goes on from: its last checkpoint or, as long as there is none, ``resume_from``. None: from nothing.
+
+    Raises:
+        ValueError: ``resume_from`` is no checkpoint, or no step is left to do after it, or ``out`` holds a run that
+            did not begin there: its checkpoints are neither gone on from nor written over.
+    """
+    done, wanted = checkpoints(config.out), config.resume_from
+    last = done[-1][1] if done else None
+    if wanted is None:
+        return last
+    if last is None:
+        _check_begin(wanted, config.steps)
+        return wanted
+    begin = read_config(last / CONFIG_FILE).resume_from
+    if begin is None or begin.resolve() != wanted.resolve():
+        raise ValueError(
+            f"out {config.out} holds a run that did not begin at resume_from {wanted}: give another out, and this one "
+            f"stays as it is; without resume_from it goes on from its last checkpoint, {last.name}"
+        )
+    return last
+
+
+def _check_begin(folder: Path, steps: int) -> None:
+    """Raises: ValueError: ``folder`` is no checkpoint of a run, or not one before the last of ``steps``."""
+    found = (path.parent.name for path in sorted(folder.parent.glob(f"*/{state_file(MAIN_PROCESS)}")))
+    there = [name for name in found if FOLDER.fullmatch(name)]
+    if folder.name not in there:
+        raise ValueError(
+            f"resume_from {folder} is no checkpoint of a run; in {folder.parent} are: {', '.join(there) or 'none'}"
+        )
+    if int(FOLDER.fullmatch(folder.name)[1]) >= steps:
+        raise ValueError(f"resume_from {folder} is not before the last step, steps is {steps}: nothing is left to do")
 
 
 def save(
