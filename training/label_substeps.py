@@ -49,9 +49,13 @@ def label(demonstrations: Iterable[Demonstration], library: Library, report: Lab
 
 @dataclass(frozen=True)
 class Agreement:
-    """How two labellings of the same episodes agree. Ends of episodes, which cannot differ, do not count."""
+    """How two labellings of the same episodes agree. Ends of episodes, which cannot differ, do not count.
+
+    ``left_out``: episodes whose numbers of timesteps or substeps differ, where no boundary has a counterpart.
+    """
 
     episodes: int
+    left_out: int
     boundaries: int
     within: dict[int, float]  # tolerance in timesteps -> share of boundaries no further apart
     median_error: float
@@ -61,7 +65,8 @@ class Agreement:
         shares = ", ".join(f"{share:.1%} within ±{tolerance}" for tolerance, share in self.within.items())
         return (
             f"{self.boundaries} inner boundaries of {self.episodes} episodes: {shares}; median error "
-            f"{self.median_error:g} timesteps; {self.same_instruction:.1%} of timesteps in the same substep"
+            f"{self.median_error:g} timesteps; {self.same_instruction:.1%} of timesteps in the same substep; "
+            f"{self.left_out} episodes left out whose numbers of substeps or timesteps differ"
         )
 
 
@@ -75,21 +80,28 @@ def compare(
     """
     errors: list[int] = []
     same: list[np.ndarray] = []
-    episodes = 0
+    episodes = left_out = 0
     for demonstration in demonstrations:
         place = demonstration.suite, demonstration.task, demonstration.episode
         one, other = labels.find(*place), truth.find(*place)
-        if one is None or other is None or len(one) != len(other):
+        if one is None or other is None:
+            continue
+        if len(one) != len(other) or len(one.boundaries) != len(other.boundaries):
+            left_out += 1
             continue
         episodes += 1
-        pairs = zip(one.boundaries[:-1], other.boundaries[:-1], strict=False)
+        pairs = zip(one.boundaries[:-1], other.boundaries[:-1], strict=True)
         errors.extend(abs(a - b) for a, b in pairs)
         same.append(one.substep_index == other.substep_index)
     if not errors:
-        raise ValueError("the two label files have no episode with an inner boundary in common")
+        raise ValueError(
+            "the two label files have no episode with as many substeps and an inner boundary in common; "
+            f"{left_out} episodes differ in their numbers of substeps or timesteps"
+        )
     found = np.asarray(errors)
     within = {tolerance: float(np.mean(found <= tolerance)) for tolerance in tolerances}
-    return Agreement(episodes, len(errors), within, float(np.median(found)), float(np.mean(np.concatenate(same))))
+    same_instruction = float(np.mean(np.concatenate(same)))
+    return Agreement(episodes, left_out, len(errors), within, float(np.median(found)), same_instruction)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

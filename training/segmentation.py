@@ -1,8 +1,9 @@
 """Where the substeps of a demonstration end, from the gripper and the end effector alone (S3).
 
 The plan says which substeps to expect; the gripper's closings and openings, taken relative to the episode's own
-range, say when objects are grasped and let go; the height and the speed of the end effector say when a grasp has
-become a lift, and when the hand has gone from what it let go. Blocks follow each other without gap or overlap.
+range, say when objects are grasped and let go; the height and the speed of the end effector say whether a grasp has
+held, when it has become a lift, and when the hand has gone from what it let go. Blocks follow each other without gap or
+overlap.
 """
 
 from __future__ import annotations
@@ -25,12 +26,15 @@ class SegmentationRules:
     """Attributes:
 
     lift: height gained after a grasp, in metres, that makes a pick complete.
+    carry: way on the level between closing and opening, in metres, of a hand that held something. One that went
+        neither so far nor as high as ``lift`` missed, and the pick is still to come.
     retreat: distance from where the object was let go, in metres, that makes a place complete.
     hold: timesteps that the gripper must stay closed or open to count; shorter ones are chatter.
     patience: timesteps after a closing or opening within which lift or retreat must come; else the block ends there.
     """
 
     lift: float = 0.07
+    carry: float = 0.08
     retreat: float = 0.06
     hold: int = 4
     patience: int = 40
@@ -90,11 +94,12 @@ class _Episode:
         change = np.diff(closed.astype(int), prepend=0)
         self.closings_mask = change == 1
         self.closings, self.openings = np.flatnonzero(change == 1), np.flatnonzero(change == -1)
+        self.holds = np.array([closing for closing in self.closings if self._held(int(closing))], int)
 
     def end_of(self, kind: str, start: int, following: Sequence[str]) -> int:
         """Last timestep of a substep that begins at ``start`` and has others behind it."""
         if kind == "pick":
-            return self._lifted(self._next(self.closings, start, "grasp"))
+            return self._lifted(self._next(self.holds, start, "grasp"))
         if kind == "place":
             return self._retreated(self._next(self.openings, start, "release"))
         return self._end_of_manipulation(start, following)
@@ -115,18 +120,30 @@ class _Episode:
         first, last = start + (limit - start) // 4, start + 3 * (limit - start) // 4
         return first + int(np.argmin(smooth[first : last + 1]))
 
+    def _held(self, closing: int) -> bool:
+        """Whether the hand went anywhere before it opened again."""
+        later = self.openings[self.openings > closing]
+        way = self.position[closing : int(later[0]) + 1 if len(later) else self.length] - self.position[closing]
+        return bool(way[:, 2].max() >= self.rules.lift or np.linalg.norm(way[-1, :2]) >= self.rules.carry)
+
     def _lifted(self, closing: int) -> int:
+        """Of a hand that rises less than a lift before it sets out, where it is nearly as high as it gets."""
         height = self.position[:, 2] - self.position[closing, 2]
-        return self._first(height >= self.rules.lift, closing, self.openings)
+        limit = self._limit(closing, self.openings)
+        highest = 0.95 * height[closing : limit + 1].max(initial=0)
+        return self._first(height >= min(self.rules.lift, highest), closing, limit)
 
     def _retreated(self, opening: int) -> int:
         distance = np.linalg.norm(self.position - self.position[opening], axis=1)
-        return self._first(distance >= self.rules.retreat, opening, self.closings)
+        return self._first(distance >= self.rules.retreat, opening, self._limit(opening, self.closings))
 
-    def _first(self, reached: np.ndarray, event: int, next_events: np.ndarray) -> int:
-        """First timestep after ``event`` where ``reached`` holds, before patience or the next event ends."""
+    def _limit(self, event: int, next_events: np.ndarray) -> int:
+        """Last timestep to look at after ``event``: patience or the next event ends it."""
         later = next_events[next_events > event]
-        limit = min(event + self.rules.patience, int(later[0]) - 1 if len(later) else self.length - 2, self.length - 2)
+        return min(event + self.rules.patience, int(later[0]) - 1 if len(later) else self.length - 2, self.length - 2)
+
+    def _first(self, reached: np.ndarray, event: int, limit: int) -> int:
+        """First timestep from ``event`` to ``limit`` where ``reached`` holds, or the last of them."""
         hits = np.flatnonzero(reached[event : limit + 1])
         return event + int(hits[0]) if len(hits) else limit
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from substep_planner.plan import Substep
 from tests.training.toy import INSTRUCTION, SUBSTEPS, TASK, ToyDemo, true_labels, write_hdf5
+from training.demonstrations import LiberoHdf5Source, ReadReport, read_demonstrations
 from training.label_substeps import compare, main
 from training.labels import UNLABELLED, LabelError, SubstepLabels, labels_from_boundaries
 from training.segmentation import SegmentationError, gripper_closed, segment
@@ -172,6 +173,43 @@ def test_label_command_writes_labels_and_reports_the_agreement(tmp_path: Path, c
     assert "3 inner boundaries of 3 episodes" in printed.out
     assert "juggle three oranges" in printed.err
     assert len(SubstepLabels.load(tmp_path / "made.json")) == 3
+
+
+def test_a_grasp_that_misses_is_not_the_end_of_a_pick():
+    """The gripper closes, rises a little and opens again; the pick is the grasp after that."""
+    miss, demo = ToyDemo(12), ToyDemo(60)
+    still = np.tile(demo.proprio[:1], (12, 1))
+    actions, proprio = miss.actions.copy(), still.copy()
+    actions[:, -1] = [-1] * 3 + [1] * 6 + [-1] * 3
+    proprio[4:9, 2] += 0.04
+    once = segment(demo.actions, demo.proprio, INSTRUCTION, SUBSTEPS).boundaries
+    twice = segment(
+        np.concatenate([actions, demo.actions]), np.concatenate([proprio, demo.proprio]), INSTRUCTION, SUBSTEPS
+    )
+    assert twice.boundaries == [end + 12 for end in once]
+
+
+def test_a_pick_that_rises_less_than_a_lift_ends_where_it_is_as_high_as_it_gets():
+    demo = ToyDemo(60)
+    proprio = demo.proprio.copy()
+    proprio[20:40, 2] = proprio[20, 2] + np.minimum(np.arange(20) * 0.006, 0.06)  # and then carries on the level
+    proprio[40:, 2] = proprio[39, 2]
+    proprio[:, 0] = np.linspace(0, 0.5, 60)
+    (pick_end, _) = segment(demo.actions, proprio, INSTRUCTION, SUBSTEPS).boundaries
+    assert pick_end == 30
+
+
+def test_episodes_with_other_numbers_of_substeps_are_counted_and_not_compared(tmp_path: Path):
+    demos = [ToyDemo(60, seed) for seed in range(3)]
+    write_hdf5(tmp_path / "libero_goal", demos)
+    read = list(read_demonstrations([LiberoHdf5Source(path=tmp_path)], ReadReport()))
+    truth, other = true_labels(demos), true_labels(demos)
+    three = (*SUBSTEPS, Substep("close the drawer", ""))
+    other.add("libero_goal", TASK, "episode_1", labels_from_boundaries("x", three, [10, 40, 59], np.zeros(60, int)))
+    other.add("libero_goal", TASK, "episode_2", labels_from_boundaries("x", SUBSTEPS, [10, 49], np.zeros(50, int)))
+    agreement = compare(read, other, truth, (3,))
+    assert (agreement.episodes, agreement.left_out, agreement.boundaries, agreement.within) == (1, 2, 1, {3: 1.0})
+    assert "2 episodes left out" in str(agreement)
 
 
 def test_label_command_fails_with_the_reason(tmp_path: Path, capsys):
