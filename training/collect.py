@@ -137,7 +137,7 @@ def collect_task(job: TaskJob, progress: Any = None) -> TaskOutcome:
     if simulation is not None:
         simulation.close()
     recordings = [load_recording(path) for path in kept]
-    write_task_file(task_file(job.out, job.suite, task.name), job.suite, job.index, task.instruction, recordings)
+    write_task_file(task_file(job.out, job.suite, task.name), task, recordings)
     return TaskOutcome(job, len(kept), tuple(failures))
 
 

@@ -1,7 +1,7 @@
 """Recordings on disk: one small file an episode while collecting, LIBERO's HDF5 layout a task when done.
 
-The HDF5 files leave the frames out: ``init_state``, ``seed`` and ``placement`` of a demonstration and its ``actions``
-give them again, exactly (``training.replay``).
+The HDF5 files leave the frames out, and the simulated world's states: ``init_state_index``, ``seed`` and ``placement``
+of a demonstration and its ``actions`` give them again, exactly (``training.replay``).
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import h5py
 import numpy as np
 
 from libero_bridge.placement import Placement
+from libero_bridge.tasks import LiberoTask
 from substep_planner.plan import plan_from_json, steps_to_json
 from training.demonstrations.libero_hdf5 import PROPRIO, SUFFIX, TAUGHT, TAUGHT_ACTIONS
 from training.labels import EpisodeLabels, labels_from_boundaries
+from training.libero_layout import INIT_STATE_INDEX, write_ends, write_task_attributes
 from training.recording import EpisodeStart, Recording
 from training.segmentation import gripper_closed
 
@@ -66,14 +68,14 @@ def labels_of(recording: Recording, instruction: str) -> EpisodeLabels:
     return labels_from_boundaries(instruction, recording.substeps, recording.ends, openings)
 
 
-def write_task_file(path: Path, suite: str, task_index: int, instruction: str, recordings: Sequence[Recording]) -> None:
+def write_task_file(path: Path, task: LiberoTask, recordings: Sequence[Recording]) -> None:
     """``<task>_demo.hdf5`` with ``demo_0`` to ``demo_N``; a crash leaves the old file whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.unfinished")
     with h5py.File(temporary, "w", libver="latest") as file:
         data = file.create_group("data")
-        data.attrs["problem_info"] = json.dumps({"language_instruction": instruction})
-        data.attrs["suite"], data.attrs["task_index"] = suite, task_index
+        write_task_attributes(data, task)
+        data.attrs["suite"], data.attrs["task_index"] = task.suite, task.index
         data.attrs["num_demos"], data.attrs["total"] = len(recordings), sum(len(r.actions) for r in recordings)
         for number, recording in enumerate(recordings):
             _write_demo(data.create_group(f"demo_{number}"), recording)
@@ -82,7 +84,7 @@ def write_task_file(path: Path, suite: str, task_index: int, instruction: str, r
 
 def _write_demo(group: h5py.Group, recording: Recording) -> None:
     start = recording.start
-    attributes = {"num_samples": len(recording.actions), "init_state": start.init_state, "seed": start.seed}
+    attributes = {"num_samples": len(recording.actions), INIT_STATE_INDEX: start.init_state, "seed": start.seed}
     group.attrs.update(attributes | {"placement": start.placement.value, "noise": start.noise})
     group.attrs["substep_boundaries"] = recording.ends
     _compress(group, "actions", recording.actions)
@@ -90,6 +92,7 @@ def _write_demo(group: h5py.Group, recording: Recording) -> None:
         _compress(group, TAUGHT_ACTIONS, recording.taught_actions)
     if not recording.taught.all():
         _compress(group, TAUGHT, recording.taught)
+    write_ends(group, len(recording.actions))
     obs = group.create_group("obs")
     for name, part in PROPRIO_SLICES.items():
         _compress(obs, name, recording.proprio[:, part])

@@ -1,4 +1,4 @@
-"""Frames of recorded demonstrations, made again from their start and their actions."""
+"""Frames and states of recorded demonstrations, made again from their start and their actions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import numpy as np
 
 from libero_bridge.placement import Placement
 from libero_bridge.simulation import Simulation, SimulationConfig
+from training.libero_layout import init_state_index
 
+ARM_JOINTS = 7
 PROPRIO_TOLERANCE = 1e-3  # metres and radians; the same machine gives the same bits
 
 
@@ -31,8 +33,25 @@ class ReplayConfig:
     assets: str = "embedded"
 
 
-def replay(file: Path, demo: str, config: ReplayConfig) -> Mapping[str, np.ndarray]:
-    """Camera name -> (T, S, S, 3) uint8, upright, of one demonstration of a recorded file.
+@dataclass(frozen=True)
+class Replayed:
+    """An episode of T timesteps, everything before its action.
+
+    Attributes:
+        frames: camera name -> (T, S, S, 3) uint8, upright.
+        states: (T, 1 + nq + nv) time, qpos and qvel of the simulated world.
+        joint_states: (T, 7) rad, the arm's.
+        robot_states: (T, 9) finger joints (m), position (m) and xyzw quaternion of the hand.
+    """
+
+    frames: Mapping[str, np.ndarray]
+    states: np.ndarray
+    joint_states: np.ndarray
+    robot_states: np.ndarray
+
+
+def replay(file: Path, demo: str, config: ReplayConfig) -> Replayed:
+    """One demonstration of a recorded file.
 
     Raises:
         ReplayError: the file holds no recording, or the arm went elsewhere than when it was recorded.
@@ -40,13 +59,17 @@ def replay(file: Path, demo: str, config: ReplayConfig) -> Mapping[str, np.ndarr
     recorded = read_recorded(file, demo)
     shape = (len(recorded.actions), config.image_size, config.image_size, 3)
     frames = {camera: np.empty(shape, np.uint8) for camera in config.cameras}
+    states, joints, robot = [], [], []
     simulation = recorded.restart(config)
     for step, action in enumerate(recorded.actions):
         recorded.check(step, simulation)
         for camera, images in frames.items():
             images[step] = simulation.render(camera, config.image_size, config.image_size)
+        states.append(simulation.state())
+        joints.append(list(simulation.joint_positions().values())[:ARM_JOINTS])
+        robot.append(np.concatenate([simulation.gripper_position(), *simulation.eef_pose()]))
         simulation.step(action)
-    return frames
+    return Replayed(frames, np.stack(states), np.array(joints), np.stack(robot))
 
 
 @dataclass(frozen=True)
@@ -92,7 +115,7 @@ def read_recorded(file: Path, demo: str) -> Recorded:
         return Recorded(
             suite=str(data.attrs["suite"]),
             task_index=int(data.attrs["task_index"]),
-            start=(int(group.attrs["init_state"]), int(group.attrs["seed"]), Placement(group.attrs["placement"])),
+            start=(init_state_index(group.attrs), int(group.attrs["seed"]), Placement(group.attrs["placement"])),
             actions=group["actions"][:],
             positions=group["obs/ee_pos"][:],
             source=f"{file}: data/{demo}",

@@ -1,7 +1,8 @@
-"""Adds frames to collected demonstrations: ``python -m training.rerender data/demonstrations --out data/full``.
+"""Adds frames and states to collected ones: ``python -m training.rerender data/demonstrations --out data/full``.
 
 Writes the files anew in LIBERO's layout with ``obs/agentview_rgb``, ``obs/eye_in_hand_rgb`` (upside down, as LIBERO's
-own are) at any size. Files that are there already are left alone, so it may be stopped and started again.
+own are) at any size, and the simulated world's states (``training.libero_layout``). Files that are there already are
+left alone, so it may be stopped and started again.
 """
 
 from __future__ import annotations
@@ -17,24 +18,32 @@ from pathlib import Path
 import h5py
 from tqdm import tqdm
 
+from libero_bridge.tasks import load_task
 from training.demonstrations import DemonstrationError, LiberoHdf5Source
 from training.demonstrations.libero_hdf5 import FRAMES, files
 from training.demonstrations.orientation import ImageOrientation
+from training.libero_layout import IMAGE_CONVENTION, write_ends, write_states, write_task_attributes
 from training.replay import ReplayConfig, ReplayError, replay
 from training.store import parallel_map
 
 
 def rerender_file(source: Path, target: Path, config: ReplayConfig) -> int:
-    """One task's file with frames; -> the number of its demonstrations. A crash leaves no half file."""
+    """One task's file with frames and states; -> the number of its demonstrations. A crash leaves no half file."""
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.unfinished")
     shutil.copy(source, unfinished)
     with h5py.File(unfinished, "a") as file:
-        for demo in file["data"]:
-            obs = file["data"][demo]["obs"]
-            for camera, frames in replay(source, demo, config).items():
-                obs.create_dataset(FRAMES[camera], data=ImageOrientation.OPENGL.to_upright(frames), chunks=True)
-        count = len(file["data"])
+        data = file["data"]
+        write_task_attributes(data, load_task(str(data.attrs["suite"]), int(data.attrs["task_index"])))
+        data.attrs["macros_image_convention"] = IMAGE_CONVENTION
+        for demo, group in data.items():
+            replayed = replay(source, demo, config)
+            for camera, frames in replayed.frames.items():
+                frames = ImageOrientation.OPENGL.to_upright(frames)
+                group["obs"].create_dataset(FRAMES[camera], data=frames, chunks=True)
+            write_ends(group, len(group["actions"]))
+            write_states(group, replayed.states, replayed.joint_states, replayed.robot_states)
+        count = len(data)
     os.replace(unfinished, target)
     return count
 

@@ -124,7 +124,7 @@ def _render_frames(file: Path, demo: str, size: int) -> Mapping[str, np.ndarray]
     from training.replay import ReplayConfig, ReplayError, replay  # the simulator, for recorded files only
 
     try:
-        return replay(file, demo, ReplayConfig(image_size=size, cameras=tuple(FRAMES)))
+        return replay(file, demo, ReplayConfig(image_size=size, cameras=tuple(FRAMES))).frames
     except ReplayError as error:
         raise DemonstrationError(str(error)) from error
 

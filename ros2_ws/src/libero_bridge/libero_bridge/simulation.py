@@ -184,6 +184,10 @@ class Simulation:
         names = (*self._arm.robot_joints, *self._arm.gripper_joints)
         return {name: float(self._data.joint(name).qpos[0]) for name in names}
 
+    def state(self) -> np.ndarray:
+        """(1 + nq + nv,) float64: time, qpos and qvel, as LIBERO's initial states."""
+        return self._env.sim.get_state().flatten()
+
     def scene(self) -> SceneState:
         """Ground truth of this moment."""
         return self._ground_truth.read()

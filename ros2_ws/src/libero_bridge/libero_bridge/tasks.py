@@ -30,6 +30,11 @@ class LiberoTask:
     bddl_file: Path
     init_states_file: Path
 
+    @property
+    def problem_name(self) -> str:
+        """LIBERO's kind of scene, such as "libero_tabletop_manipulation"."""
+        return re.search(r"\(problem\s+(\w+)\)", self.bddl_file.read_text())[1].lower()
+
     def init_states(self) -> np.ndarray:
         """(50, 1 + nq + nv) float64: time, qpos, qvel of each benchmark initial state."""
         with zipfile.ZipFile(self.init_states_file) as archive:  # torch.save's format; it holds a plain numpy array
