@@ -221,10 +221,13 @@ def update(
         with contextlib.nullcontext() if is_last else accelerator.no_sync(wrapped):
             with accelerator.autocast():  # accelerate does it by itself, but not for sharded models
                 losses = wrapped({name: tensor.to(accelerator.device) for name, tensor in batch.items()})
-            if not is_finite_everywhere(accelerator, losses.total):
-                return StepReport(None)
             accelerator.backward(losses.total / len(batches))
         seen.append(mean_losses([losses]))  # without its graph
+    # Not before: data-parallel training would wait for the backward pass that was left out, take the next step's for
+    # it, and fail where that one uses other weights (the EOS head, once the buffer is full enough).
+    if not is_finite_everywhere(accelerator, torch.stack([losses.total for losses in seen])):
+        optimizer.zero_grad()
+        return StepReport(None)
     norm = float(accelerator.clip_grad_norm_(objective.parameters(), max_grad_norm))
     if not math.isfinite(norm) and accelerator.scaler is None:
         return StepReport(None)
@@ -235,9 +238,9 @@ def update(
     return StepReport(None) if accelerator.optimizer_step_was_skipped else StepReport(losses, norm, eos_norm)
 
 
-def is_finite_everywhere(accelerator: Accelerator, loss: torch.Tensor) -> bool:
-    """Whether the loss is finite in every process: they skip together or not at all."""
-    return bool(accelerator.gather(torch.isfinite(loss.detach()).reshape(1)).all())
+def is_finite_everywhere(accelerator: Accelerator, losses: torch.Tensor) -> bool:
+    """Whether all losses of all processes are finite: they skip together or not at all."""
+    return bool(accelerator.gather(torch.isfinite(losses).all().reshape(1)).all())
 
 
 def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:

@@ -1,0 +1,53 @@
+"""Started by ``accelerate launch`` in two processes, of which the second meets what is not finite.
+
+``poisoned_process.py CONFIG.yaml [key.subkey=value …]`` trains with gradient accumulation 2 and leaves the weights of
+every process in ``out/weights-N.pt``. Of the second process, batch 1 (the last of step 1) and batch 4 (the first of
+step 3) have losses that are not finite; in step 2 the losses are finite and a gradient is not.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+
+import torch
+
+from training import finetune_substep
+from training.config import read_config
+from training.transform import Batch, BatchStream
+
+POISONED_BATCHES = (1, 4)
+stream_batch = BatchStream.batch
+
+
+def poisoned_batch(stream: BatchStream, number: int) -> Batch:
+    batch = stream_batch(stream, number)
+    if stream.rank == 1 and number in POISONED_BATCHES:
+        batch["proprio"] = batch["proprio"] * math.inf
+    return batch
+
+
+def poison_gradient(run: finetune_substep.Run) -> None:
+    """Of the last batch of step 2 in the second process."""
+
+    def spoil(gradient: torch.Tensor) -> torch.Tensor:
+        is_now = run.step == 1 and run.accelerator.sync_gradients and run.accelerator.process_index == 1
+        return gradient * math.nan if is_now else gradient
+
+    run.objective.model.proprio_projector.fc1.weight.register_hook(spoil)
+
+
+def main(config_path: str, *overrides: str) -> None:
+    BatchStream.batch = poisoned_batch
+    config = read_config(Path(config_path), overrides)
+    with finetune_substep.run_log(config.out):
+        run = finetune_substep.start(config)
+        poison_gradient(run)
+        finetune_substep.train(run)
+        torch.save(run.objective.state_dict(), config.out / f"weights-{run.accelerator.process_index}.pt")
+        run.accelerator.end_training()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
