@@ -61,12 +61,17 @@ def load_trained(checkpoint: Path, overrides: Sequence[str] = ()) -> Trained:
     """
     config = read_config(checkpoint / CONFIG_FILE, overrides)
     model_config, kind = model_of(checkpoint), model_kind(config)
-    if model_config.eos.source is EosSource.NONE:
-        raise ValueError(
-            f"{checkpoint} has eos.source 'none': it was trained without EOS, so there is none to look at or to "
-            "calibrate; train with an eos_head, or with EOS as a token"
-        )
+    check_has_eos(model_config, checkpoint)
     data = prepare_data(config, checkpoint)
     model = kind.build(checkpoint).eval()
     decoder = ChunkDecoder.build(model, model_config, data.statistics.action)
     return Trained(kind, model_config, data, model, decoder, config.mixed_precision == "bf16")
+
+
+def check_has_eos(config: ModelConfig | OpenVLAModelConfig, checkpoint: Path) -> None:
+    """Raises: ValueError: the checkpoint has no EOS to look at."""
+    if config.eos.source is EosSource.NONE:
+        raise ValueError(
+            f"{checkpoint} has eos.source 'none': it was trained without EOS, so there is none to look at or to "
+            "calibrate; train with an eos_head, or with EOS as a token"
+        )
