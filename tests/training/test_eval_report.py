@@ -178,6 +178,7 @@ def test_a_folder_from_before_commands_were_kept_says_that_they_are_unknown(tmp_
     assert page.count("unknown commands, from before they were kept") == 1
     results, page = keep(tmp_path, selection("replay"), made_by("more"))
     assert [made["command"] for made in results["commands"]] == [None, "more"]
+    assert "unknown date" in page and "2026-11-22 10:00 UTC" in page
     assert page.count("unknown commands, from before they were kept") == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ TEMPLATE = Path(__file__).with_name("page.html.j2")
 def render_page(results: dict[str, Any]) -> str:
     """The page of ``results.json``'s content."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters |= {"percent": percent, "ms": milliseconds, "counts": counts, "label": plots.label}
+    environment.filters |= {"percent": percent, "ms": milliseconds, "counts": counts, "moment": moment}
+    environment.filters["label"] = plots.label
     suites = {row["suite"] for row in (*results["success"], *results["eos"])} - {ALL}
     several = len(suites) > 1  # of one suite, "all" says nothing new
     environment.tests["shown"] = lambda row: several or row["suite"] != ALL
@@ -45,6 +47,11 @@ def percent(share: float | None) -> str:
 
 def milliseconds(seconds: float | None) -> str:
     return "–" if seconds is None else f"{1e3 * seconds:.1f} ms"
+
+
+def moment(date: str | None) -> str:
+    """To the minute, in the time of the machine that played."""
+    return "unknown date" if date is None else f"{datetime.fromisoformat(date):%Y-%m-%d %H:%M %Z}"
 
 
 def counts(found: dict[str, int]) -> str:
