@@ -13,6 +13,8 @@ setup(
         (f"share/{package_name}", ["package.xml"]),
         (f"share/{package_name}/launch", glob("launch/*.launch.py")),
         (f"share/{package_name}/params", glob("params/*.yaml")),
+        (f"share/{package_name}/dds", glob("dds/*.xml")),
+        (f"share/{package_name}/rviz", glob("rviz/*.rviz")),
     ],
     install_requires=["setuptools"],
     extras_require={"test": ["pytest"]},  # what colcon test goes by
@@ -21,5 +23,10 @@ setup(
     maintainer_email="maintainers@substep.dev",
     description="The graph of planner, policy and bridge: described once, launched, supervised, run as one session.",
     license="Apache-2.0",
-    entry_points={"console_scripts": ["session = substep_bringup.session.main:main"]},
+    entry_points={
+        "console_scripts": [
+            "session = substep_bringup.session.main:main",
+            "lifecycle_manager = substep_bringup.manager_main:main",
+        ]
+    },
 )

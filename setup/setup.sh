@@ -1,9 +1,14 @@
 # Sets up what is missing: system packages, a virtual environment from the pins, the ROS 2 workspace.
 # Sourced by ./substep with ROOT set; every step is skipped when its inputs have not changed.
 
-CACHE=${SUBSTEP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/substep}
-SETUP_LOG=${TMPDIR:-/tmp}/substep-setup-$(id -u)-$$.log
+# Where HOME is not set, as under some supervisors, the account says it.
+[ -n "${HOME:-}" ] || HOME=$(getent passwd "$(id -u)" 2>/dev/null | cut -d: -f6) || HOME=
+export HOME=${HOME:-/}
+# Python's modules read it too (substep_core/user_cache.py).
+export SUBSTEP_CACHE=${SUBSTEP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/substep}
+CACHE=$SUBSTEP_CACHE
 UV_VERSION=0.13.8
+TRAINING_METADATA=$ROOT/ros2_ws/install/training
 
 say()  { printf '%s\n' "$*" >&2; }
 fail() { say "substep: $*"; exit 1; }
@@ -21,30 +26,31 @@ ticker() {
 step() {
   local name=$1 hint=$2 started=$SECONDS failed=0 ticking; shift 2
   printf '  %s … ' "$name" >&2
-  : >"$SETUP_LOG"
+  SETUP_LOG=$(mktemp -t substep-setup.XXXXXX) || fail "cannot write to ${TMPDIR:-/tmp}; set TMPDIR to a folder with room"
   ticker "$name" & ticking=$!
-  trap 'kill $ticking 2>/dev/null' EXIT
+  trap 'kill $ticking 2>/dev/null || true' EXIT
+  trap 'say "stopped; the same command goes on from here"; exit 130' INT
   "$@" >"$SETUP_LOG" 2>&1 || failed=1
-  kill $ticking 2>/dev/null || true; wait $ticking 2>/dev/null || true; trap - EXIT
+  kill $ticking 2>/dev/null || true; wait $ticking 2>/dev/null || true; trap - EXIT INT
   if [ -t 2 ]; then printf '\r\033[K  %s … ' "$name" >&2; fi
   if [ $failed = 0 ]; then
-    say "done ($((SECONDS - started)) s)"
+    say "done ($((SECONDS - started)) s)"; rm -f "$SETUP_LOG"
   else
     say "FAILED"; tail -n 25 "$SETUP_LOG" >&2
     fail "'$name' failed. $hint (whole output: $SETUP_LOG)"
   fi
 }
 
-# The interpreter: where ROS 2 is sourced it must be the one that ROS was built for.
+# The interpreter: where ROS 2 is sourced it must be the one that ROS was built for, and no other will do.
 choose_python() {
   local candidate
   if [ -n "${SUBSTEP_PYTHON:-}" ]; then PYTHON=$SUBSTEP_PYTHON; return; fi
-  for candidate in ${ROS_PYTHON:-} python3 python3.12 python3.11 python3.13; do
-    if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+  for candidate in ${ROS_PYTHON:-python3 python3.12 python3.11 python3.13 python3.14}; do
+    if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; then
       PYTHON=$("$candidate" -c 'import sys; print(sys.executable)'); return
     fi
   done
-  fail "no Python 3.11, 3.12 or 3.13 found; install python3 (Debian 12, Ubuntu 24.04) or set SUBSTEP_PYTHON"
+  fail "no Python 3.11 to 3.14 found (${ROS_PYTHON:-python3}); install python3 (Debian 12, Ubuntu 24.04 or later) or set SUBSTEP_PYTHON"
 }
 
 # ROS_SOURCE: "system" where an ROS 2 environment with rclpy is sourced, else "wheels".
@@ -52,8 +58,8 @@ choose_ros() {
   ROS_SOURCE=wheels ROS_PYTHON=
   [ -n "${ROS_DISTRO:-}" ] && [ -n "${AMENT_PREFIX_PATH:-}" ] || return 0
   case $ROS_DISTRO in
-    jazzy|kilted) ROS_SOURCE=system ROS_PYTHON=/usr/bin/python3 ;;
-    *) fail "ROS 2 '$ROS_DISTRO' is sourced; substep runs on jazzy and kilted. Source one of them, or none to use the wheels" ;;
+    jazzy|kilted|lyrical) ROS_SOURCE=system ROS_PYTHON=/usr/bin/python3 ;;
+    *) fail "ROS 2 '$ROS_DISTRO' is sourced; substep runs on jazzy and lyrical. Source one of them, or none to use the wheels" ;;
   esac
 }
 
@@ -108,32 +114,47 @@ make_venv() {
 
 setup_venv() {
   VENV=$(venv_path)
-  mkdir -p "$CACHE" || fail "cannot write to $CACHE; set SUBSTEP_CACHE to a folder with 10 GB of room"
-  exec 9>"$CACHE/lock"; flock 9   # two checkouts may share the cache
-  if [ ! -e "$VENV/.complete" ]; then
-    say "  first set-up downloads about 4 GB of Python packages into $CACHE"
-    step "Python packages" "Check the network and that $CACHE has 10 GB of room, then run the same command again." make_venv
+  if [ ! -e "$VENV/.complete" ]; then   # else nothing is written: cache and checkout may belong to somebody else
+    { mkdir -p "$CACHE" && [ -w "$CACHE" ]; } 2>/dev/null \
+      || fail "cannot write to $CACHE; set SUBSTEP_CACHE to a folder with 10 GB of room"
+    exec 9>"$CACHE/lock"; flock 9   # two checkouts may share the cache
+    if [ ! -e "$VENV/.complete" ]; then
+      say "  first set-up downloads about 4 GB of Python packages into $CACHE"
+      step "Python packages" "Check the network and that $CACHE has 10 GB of room, then run the same command again." make_venv
+    fi
+    flock -u 9; exec 9>&-
   fi
-  flock -u 9; exec 9>&-
-  ln -sfn "$VENV" "$ROOT/.venv"
+  [ "$(readlink "$ROOT/.venv")" = "$VENV" ] || ln -sfn "$VENV" "$ROOT/.venv"
 }
 
 # What the built workspace depends on; Python sources do not count, they are linked.
 workspace_key() {
-  ( cd "$ROOT" && echo "$ROOT $VENV" && find -L ros2_ws/src -type f \( -name package.xml -o -name CMakeLists.txt -o -name 'setup.*' \
+  ( cd "$ROOT" && echo "$ROOT $VENV" && sha256sum pyproject.toml && find -L ros2_ws/src setup/tf2_msgs -type f \( -name package.xml -o -name CMakeLists.txt -o -name 'setup.*' \
       -o -name '*.msg' -o -name '*.srv' -o -name '*.action' \) -print0 | sort -z | xargs -0 sha256sum
     find -L ros2_ws/src -type f \( -name '*.launch.py' -o -name '*.yaml' \) | sort ) | sha256sum | cut -d' ' -f1
 }
 
 build_workspace() {
-  ( cd "$ROOT/ros2_ws" && python -m colcon build --symlink-install --event-handlers console_direct+ \
-      --cmake-args -DBUILD_TESTING=OFF "-DPython3_EXECUTABLE=$VENV/bin/python" )
+  local sources=src
+  [ "$ROS_SOURCE" = wheels ] && sources="src ../setup/tf2_msgs"
+  # colcon's own flags let make wait while others keep the machine busy
+  ( cd "$ROOT/ros2_ws" && MAKEFLAGS=${MAKEFLAGS:--j$(nproc)} python -m colcon build --base-paths $sources --symlink-install --event-handlers console_direct+ \
+      --cmake-args -DBUILD_TESTING=OFF "-DPython3_EXECUTABLE=$VENV/bin/python" ) && describe_training
+}
+
+# training is no ROS package: its metadata, by which registries find what it offers, lies beside the built packages.
+describe_training() {
+  mkdir -p "$TRAINING_METADATA" \
+    && ( cd "$ROOT" && python -c 'import setuptools; setuptools.setup()' -q egg_info --egg-base "$TRAINING_METADATA" )
 }
 
 setup_workspace() {
   local key stamp=$ROOT/ros2_ws/install/.substep-key
   key=$(workspace_key)
   [ "$(cat "$stamp" 2>/dev/null)" = "$key" ] && return
+  case $ROOT in
+    *[!\ -~]*) fail "ROS's generators cannot build in $ROOT: its name holds characters beyond ASCII; move the clone" ;;
+  esac
   mkdir -p "$ROOT/ros2_ws/install"
   exec 9>"$ROOT/ros2_ws/install/.substep-lock"; flock 9   # two commands started at once must not build at once
   [ "$(cat "$stamp" 2>/dev/null)" = "$key" ] && { exec 9>&-; return; }
@@ -147,7 +168,8 @@ enter_environment() {
   export VIRTUAL_ENV=$VENV PATH=$VENV/bin:$PATH
   if [ "$ROS_SOURCE" = wheels ]; then
     export AMENT_PREFIX_PATH=$VENV CMAKE_PREFIX_PATH=$VENV
-    unset LD_LIBRARY_PATH   # the wheels' start-up hook sets it
+    # The wheels' start-up hook sets both; a program that it has started hands on the mark without the path.
+    unset LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
   fi
 }
 
@@ -155,11 +177,14 @@ enter_workspace() {
   set +u
   . "$ROOT/ros2_ws/install/local_setup.bash"
   set -u
-  export PYTHONPATH=$ROOT${PYTHONPATH:+:$PYTHONPATH}
+  export PYTHONPATH=$ROOT:$TRAINING_METADATA${PYTHONPATH:+:$PYTHONPATH}
+}
+
+setup_packages() {
+  setup_system_packages; setup_venv
 }
 
 setup_all() {
-  choose_ros; choose_python
-  setup_system_packages; setup_venv
+  setup_packages
   enter_environment; setup_workspace; enter_workspace
 }

@@ -1,1 +1,1 @@
-"""What crosses packages: the running graph and its faults."""
+"""Tests that cross packages: the running graph, commands, documents."""

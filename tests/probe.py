@@ -1,4 +1,4 @@
-"""A node in the test process that sees and says whatever a test wants to, on an executor in a thread of its own."""
+"""A node in the test process that publishes and hears what a test wants, on an executor in its own thread."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from collections.abc import Callable
 from typing import Any
 
 import rclpy
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters
-from rclpy.action import ActionClient
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from substep_interfaces.action import ExecuteTask
-from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, ChunkRequest, EpisodeStatus
-from substep_interfaces.srv import DecomposeTask, ResetEpisode
+from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, ChunkRequest, EpisodeStatus, GoalRejection
+from substep_interfaces.srv import ResetEpisode
+
+from substep_core.ros import topics
+from substep_core.ros.topics import Topic
 
 PATIENCE = 60.0  # s, for what must come; a loaded machine is slow
-RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
-LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-OBSERVED = QoSProfile(depth=1000, reliability=ReliabilityPolicy.BEST_EFFORT)
+KEPT = 1000  # messages of a topic: a test should miss none
 
 
 class Goal:
@@ -76,18 +76,19 @@ class Probe:
 
     def _create_entities(self) -> None:
         node = self.node
-        self.requests: list[ChunkRequest] = self.record(ChunkRequest, "chunk_request", RELIABLE)
-        self.chunks: list[ActionChunk] = self.record(ActionChunk, "action_chunk", RELIABLE)
-        self.reports: list[ChunkReport] = self.record(ChunkReport, "chunk_report", RELIABLE)
-        self.substeps: list[ActiveSubstep] = self.record(ActiveSubstep, "active_substep", LATCHED)
-        self.statuses: list[EpisodeStatus] = self.record(EpisodeStatus, "episode_status", LATCHED)
-        self._diagnostics: list[DiagnosticArray] = self.record(DiagnosticArray, "/diagnostics", RELIABLE)
-        self.chunk_publisher = node.create_publisher(ActionChunk, "action_chunk", RELIABLE)
-        self.execute_task = ActionClient(node, ExecuteTask, "execute_task")
-        self.reset_episode = node.create_client(ResetEpisode, "reset_episode")
-        self.decompose_task = node.create_client(DecomposeTask, "decompose_task")
+        self.requests: list[ChunkRequest] = self.record(topics.CHUNK_REQUEST)
+        self.chunks: list[ActionChunk] = self.record(topics.ACTION_CHUNK)
+        self.reports: list[ChunkReport] = self.record(topics.CHUNK_REPORT)
+        self.substeps: list[ActiveSubstep] = self.record(topics.ACTIVE_SUBSTEP)
+        self.statuses: list[EpisodeStatus] = self.record(topics.EPISODE_STATUS)
+        self._diagnostics: list[DiagnosticArray] = self.record(topics.DIAGNOSTICS)
+        self.rejections: list[GoalRejection] = self.record(topics.GOAL_REJECTION)
+        self.chunk_publisher = topics.ACTION_CHUNK.publisher(node)
+        self.execute_task = topics.EXECUTE_TASK.client(node)
+        self.reset_episode = topics.RESET_EPISODE.client(node)
+        self.decompose_task = topics.DECOMPOSE_TASK.client(node)
 
-    def record(self, kind: type, topic: str, qos: QoSProfile = OBSERVED, *, raw: bool = False) -> list:
+    def record(self, topic: Topic, *, raw: bool = False) -> list:
         """Messages of a topic, newest last; ``raw``: as serialized bytes."""
         received: list = []
 
@@ -96,12 +97,12 @@ class Probe:
                 received.append(message)
                 self.changed.notify_all()
 
-        self.node.create_subscription(kind, topic, receive, qos, raw=raw)
+        topic.with_depth(KEPT).subscription(self.node, receive, raw=raw)
         return received
 
     def reset(self, **where: Any) -> ResetEpisode.Response:
         """A fresh episode, by default of the same task; requests, chunks and reports so far are forgotten."""
-        response = self.call(self.reset_episode, ResetEpisode.Request(**{"task_index": -1, **where}))
+        response = self.call(self.reset_episode, ResetEpisode.Request(**where))
         assert response.success, response.message
         for messages in (self.requests, self.chunks, self.reports):
             messages.clear()
@@ -115,12 +116,17 @@ class Probe:
             if chunk is not None:
                 self.chunk_publisher.publish(chunk)
 
-        self.node.create_subscription(ChunkRequest, "chunk_request", receive, RELIABLE)
+        topics.CHUNK_REQUEST.with_depth(KEPT).subscription(self.node, receive)
 
     def complaints(self) -> list[str]:
         """Messages of all warnings and errors in diagnostics so far."""
         statuses = [status for array in list(self._diagnostics) for status in array.status]
         return [status.message for status in statuses if status.level > DiagnosticStatus.OK]
+
+    def newest_diagnostics(self) -> dict[str, Time]:
+        """Node -> stamp of the newest that it has said."""
+        arrays = [array for array in list(self._diagnostics) if array.status]
+        return {array.status[0].hardware_id: array.header.stamp for array in arrays}
 
     def diagnostic_values(self, name: str, key: str) -> list[str]:
         """Everything that the status of that name has said under that key so far."""

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -14,6 +14,14 @@ import psutil
 from substep_bringup.child_process import ChildProcess, ProcessSpec
 
 GRACE = 20.0  # s, from a signal to the end
+
+
+def wait_until(is_so: Callable[[], object], what: str, timeout: float = 240.0) -> None:
+    """AssertionError when it does not come in time."""
+    deadline = time.monotonic() + timeout
+    while not is_so():
+        assert time.monotonic() < deadline, f"{what} did not come"
+        time.sleep(0.02)
 
 
 class ProcessUnderTest:

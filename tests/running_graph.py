@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from substep_bringup.commands import find_executable, node_command
-from substep_bringup.graph import GraphConfig, NodeSpec, simulation_graph
+from substep_bringup.graph import NodeSpec, simulation_graph
+from substep_bringup.graph_config import GraphConfig
 from tests.probe import Probe
 from tests.processes import ProcessUnderTest
 

@@ -1,4 +1,4 @@
-"""The test as the policy: answers chunk requests with whatever a test wants to see played, or refused."""
+"""A policy played by the test: answers chunk requests with given chunks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from substep_interfaces.msg import ActionChunk, ChunkRequest
 
-from substep_policy.chunk import Chunk
-from substep_policy.messages import chunk_to_message
-from substep_policy.observation import ACTION_DIM
+from substep_core.chunk import Chunk
+from substep_core.contract import LIBERO_PANDA, load_robot
+from substep_core.ros.messages import chunk_to_message
 from tests.probe import Probe
 
 STILL = np.array([[0, 0, 0, 0, 0, 0, -1]], np.float32)
@@ -30,7 +30,7 @@ def still(request: ChunkRequest) -> ActionChunk:
 
 def reach(direction: tuple[float, float, float], steps: int) -> np.ndarray:
     """(steps, 7): move the hand, gripper open."""
-    actions = np.zeros((steps, ACTION_DIM), np.float32)
+    actions = np.zeros((steps, load_robot(LIBERO_PANDA).action_width), np.float32)
     actions[:, :3] = direction
     actions[:, -1] = -1.0
     return actions

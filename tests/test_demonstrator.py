@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from libero_bridge.simulation import Simulation, SimulationConfig
-from substep_planner.plan import Substep
-from substep_policy.chunk import Chunk
-from substep_policy.demonstrator import Demonstrator
-from substep_policy.observation import Observation
-from training.rollout import EOS, REFUSED, EpisodeResult, RolloutConfig, run_episode
+from substep_core.chunk import Chunk
+from substep_core.errors import ErrorCode
+from substep_core.observation import Observation
+from substep_core.plan import Substep
+from substep_demonstrator import Demonstrator
+from tests.given_plan import carry_out
+from training.collect.variations import NoisyPolicy
+from training.task_observer import ControlCommand
 
 PICK = Substep("pick up the alphabet soup", "the gripper holds the alphabet soup in the air")
 PLACE = Substep("place the alphabet soup in the basket", "the alphabet soup is in the basket")
@@ -29,30 +33,24 @@ def simulation() -> Iterator[Simulation]:
     world.close()
 
 
-def reasons(result: EpisodeResult) -> list[str]:
-    return [substep.reason for substep in result.substeps]
-
-
 def test_eos_comes_when_the_effect_holds(simulation: Simulation) -> None:
-    held = run_episode(simulation, Demonstrator(), [PICK])
-    assert reasons(held) == [EOS] and not held.success
+    held = carry_out(simulation, Demonstrator(), [PICK])
+    assert held.finish.success and not held.success
     scene = simulation.scene()
     assert "alphabet_soup_1" in scene.grasped and scene.objects["alphabet_soup_1"].position[2] > 0.08
 
-    placed = run_episode(simulation, Demonstrator(), [PICK, PLACE])
-    assert reasons(placed) == [EOS, EOS] and placed.success
+    placed = carry_out(simulation, Demonstrator(), [PICK, PLACE])
+    assert placed.finish.success and placed.success
     scene = simulation.scene()
     assert scene.predicates[GOAL] and "alphabet_soup_1" not in scene.grasped
-    assert np.abs(simulation.gripper_position()).sum() > 0.06  # open
+    assert np.abs(simulation.robot_state()[:2]).sum() > 0.06  # open
 
 
 def test_actions_stay_in_range_and_noise_does_not_keep_it_from_picking_up(simulation: Simulation) -> None:
     actions = []
-    config = RolloutConfig(noise=0.2, seed=1)
-    result = run_episode(
-        simulation, Demonstrator(), [PICK], config, on_step=lambda _, action, *rest: actions.append(action)
-    )
-    assert reasons(result) == [EOS] and "alphabet_soup_1" in simulation.scene().grasped
+    noisy = NoisyPolicy(Demonstrator(), noise=0.2, seed=1)
+    result = carry_out(simulation, noisy, [PICK], lambda _, command: actions.append(command.action))
+    assert result.finish.success and "alphabet_soup_1" in simulation.scene().grasped
     assert np.abs(actions).max() <= 1
 
 
@@ -63,8 +61,8 @@ def test_a_bumped_object_is_followed(simulation: Simulation) -> None:
             joint = simulation._env.objects_dict["alphabet_soup_1"].joints[-1]
             data.set_joint_qpos(joint, data.get_joint_qpos(joint) + np.array([0.05, 0.04, 0, 0, 0, 0, 0]))
 
-    result = run_episode(simulation, Demonstrator(), [PICK], on_step=bump)
-    assert reasons(result) == [EOS] and "alphabet_soup_1" in simulation.scene().grasped
+    result = carry_out(simulation, Demonstrator(), [PICK], bump)
+    assert result.finish.success and "alphabet_soup_1" in simulation.scene().grasped
 
 
 class TakingOver(Demonstrator):
@@ -92,8 +90,8 @@ class TakingOver(Demonstrator):
 
 def test_what_somebody_else_has_grasped_is_not_let_go(simulation: Simulation) -> None:
     policy = TakingOver()
-    result = run_episode(simulation, policy, [PICK])
-    assert reasons(result) == [EOS] and "alphabet_soup_1" in simulation.scene().grasped
+    result = carry_out(simulation, policy, [PICK])
+    assert result.finish.success and "alphabet_soup_1" in simulation.scene().grasped
     assert len(policy.grippers) > 3 and min(policy.grippers) == 1
 
 
@@ -107,22 +105,27 @@ def test_what_is_carried_clears_a_rim_by_centimetres_so_that_who_learns_from_it_
         if over_the_rim and "alphabet_soup_1" in scene.grasped:
             gaps.append(can.position[2] + can.lower[2] - basket.position[2] - basket.upper[2])
 
-    run_episode(simulation, Demonstrator(), [PICK, PLACE], on_step=measure)
+    carry_out(simulation, Demonstrator(), [PICK, PLACE], measure)
     assert gaps and min(gaps) > 0.025
 
 
 def test_placing_what_is_not_in_the_hand_picks_it_up_first(simulation: Simulation) -> None:
-    result = run_episode(simulation, Demonstrator(), [PLACE])
-    assert reasons(result) == [EOS] and result.success
+    result = carry_out(simulation, Demonstrator(), [PLACE])
+    assert result.finish.success and result.success
 
 
 def test_what_is_there_already_stays_there(simulation: Simulation) -> None:
-    result = run_episode(simulation, Demonstrator(), [PICK, PLACE, PLACE])
-    assert reasons(result) == [EOS, EOS, EOS] and result.success
-    assert result.substeps[2].steps < 10
+    steps = Counter()
+
+    def count(_: Observation, command: ControlCommand) -> None:
+        steps[command.substep.index] += 1
+
+    result = carry_out(simulation, Demonstrator(), [PICK, PLACE, PLACE], count)
+    assert result.finish.success and result.success
+    assert 0 < steps[2] < 10
 
 
 def test_what_is_not_in_the_scene_is_refused_with_a_reason(simulation: Simulation) -> None:
-    result = run_episode(simulation, Demonstrator(), [Substep("pick up the wine bottle", "it is held")])
-    assert reasons(result) == [REFUSED]
-    assert "wine bottle" in result.substeps[0].message and "alphabet_soup_1" in result.substeps[0].message
+    finish = carry_out(simulation, Demonstrator(), [Substep("pick up the wine bottle", "it is held")]).finish
+    assert finish.code is ErrorCode.POLICY_FAILED
+    assert "wine bottle" in finish.message and "alphabet_soup_1" in finish.message

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from libero_bridge.simulation import Simulation, SimulationConfig
-from substep_planner.plan import Substep
-from substep_policy.chunk import Chunk
-from substep_policy.demonstrator import Demonstrator
-from substep_policy.observation import Observation
-from training.rollout import EOS, run_episode
+from substep_core.chunk import Chunk
+from substep_core.observation import Observation
+from substep_core.plan import Substep
+from substep_demonstrator import Demonstrator
+from tests.given_plan import carry_out
 
 MUG, MICROWAVE = "white_yellow_mug_1", "microwave_1"
 PLAN = [
@@ -46,8 +46,7 @@ def test_a_vessel_on_its_way_in_goes_on_in() -> None:
     simulation = Simulation(SimulationConfig("libero_10", 9, render=False))
     try:
         policy = Successor()
-        result = run_episode(simulation, policy, PLAN)
-        assert [substep.reason for substep in result.substeps] == [EOS, EOS]
+        assert carry_out(simulation, policy, PLAN).finish.success
         assert len(policy.heights) > 3
         assert max(policy.heights) - policy.heights[0] < 0.06, "further up it would meet the microwave's ceiling"
         assert simulation.scene().predicates[f"in {MUG} {MICROWAVE}_heating_region"]

@@ -9,13 +9,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from action_msgs.msg import GoalStatus
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.msg import Transition
 from substep_interfaces.action import ExecuteTask
 from substep_interfaces.srv import DecomposeTask
 
-from libero_bridge.chunk_player import REST_STEPS
-from substep_bringup.graph import GraphConfig
+from substep_bridge.chunk_player import REST_TIME
+from substep_bringup.graph_config import GraphConfig
+from substep_core.protocol import Cause, HoldKind, Reason, RefusalKind, TaskEvent
+from substep_core.ros import topics
+from substep_core.ros.messages import refusal_to_message, to_nanoseconds
 from tests.probe import Goal
 from tests.running_graph import SMALL
 from tests.stand_in_policy import STILL, StandInPolicy, chunk_for, still
@@ -46,7 +48,7 @@ def probe(graph):
 
 def holds(probe) -> bool:
     """Nothing is active any more, and the bridge knows."""
-    return probe.statuses[-1].hold_reason == "waiting for a substep" and probe.substeps[-1].plan_id == ""
+    return probe.statuses[-1].hold_kind == HoldKind.WAITING_FOR_A_SUBSTEP and probe.substeps[-1].plan_id == ""
 
 
 @pytest.mark.parametrize(
@@ -77,8 +79,8 @@ def test_a_second_goal_is_rejected_with_a_reason_and_a_cancelled_one_makes_room(
     goal = Goal(probe, "")
     probe.wait(lambda: probe.statuses[-1].step > 0, "the first step")
     assert not Goal(probe, "open the middle drawer of the cabinet").accepted
-    values = probe.wait(lambda: rejections(probe), "the reason of the rejection in diagnostics")
-    assert "BUSY" in values[-1] and "another task is under way" in values[-1]
+    (rejection,) = probe.wait(lambda: probe.rejections, "the reason of the rejection")
+    assert rejection.error_code == ExecuteTask.Result.BUSY and "another task is under way" in rejection.message
     goal.cancel()
     result = goal.result()
     assert (goal.status(), result.error_code) == (GoalStatus.STATUS_CANCELED, ExecuteTask.Result.CANCELED)
@@ -91,15 +93,22 @@ def test_a_second_goal_is_rejected_with_a_reason_and_a_cancelled_one_makes_room(
     again.result()
 
 
-def rejections(probe) -> list[str]:
-    return [text for text in probe.diagnostic_values("planner: goals", "last_rejection") if text]
+def test_what_every_node_says_is_stamped_in_world_time(probe):
+    goal = Goal(probe, "")
+    probe.wait(lambda: probe.statuses[-1].step > 0, "the first step")
+    goal.cancel()
+    goal.result()
+    probe.wait(lambda: {"bridge", "planner"} <= probe.newest_diagnostics().keys(), "diagnostics of both nodes")
+    world = to_nanoseconds(probe.statuses[-1].header.stamp)
+    stamps = {**probe.newest_diagnostics(), "active_substep": probe.substeps[-1].header.stamp}
+    assert all(0 < to_nanoseconds(stamp) <= world for stamp in stamps.values()), stamps
 
 
 def test_a_substep_without_end_is_retried_and_then_aborted(probe):
     goal = Goal(probe, "")
     result = goal.result()
     assert result.error_code == ExecuteTask.Result.SUBSTEP_TIMEOUT
-    assert any(feedback.event == "retry: timeout" for feedback in goal.feedback)
+    assert any((item.event, item.cause) == (TaskEvent.RETRIED, Cause.TIMEOUT) for item in goal.feedback)
     assert {feedback.attempt for feedback in goal.feedback} == {0, 1}
     probe.wait(lambda: holds(probe), "the hold after the abort")
 
@@ -110,7 +119,7 @@ def test_an_end_of_substep_advances_the_plan_to_its_end(graph, probe):
     result = goal.result()
     assert result.success and result.substeps_completed == result.substeps_total > 1
     probe.wait(lambda: holds(probe), "the world at rest")
-    assert probe.statuses[-1].step == result.substeps_total + REST_STEPS  # one step each
+    assert probe.statuses[-1].step == result.substeps_total + round(REST_TIME * 20)  # one step each
     assert not probe.statuses[-1].success  # the world knows better than the policy
 
 
@@ -179,22 +188,15 @@ def test_a_model_that_is_not_there_aborts_the_task(probe, planner_with):
 
 def test_a_policy_that_cannot_do_a_substep_aborts_the_task_with_its_reason(graph, probe):
     graph.policy.answer = lambda request: None
-    diagnostics = probe.node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+    refusals = topics.CHUNK_REFUSAL.publisher(probe.node)
     goal = Goal(probe, "")
     request = probe.wait(lambda: probe.requests[-1:], "a chunk request")[0]
-    probe.wait(diagnostics.get_subscription_count, "a listener of diagnostics")
-    diagnostics.publish(refusal(request, "the soup is out of reach"))
+    probe.wait(refusals.get_subscription_count, "a listener of refusals")
+    reason = Reason(RefusalKind.INSTRUCTION, "the soup is out of reach")
+    refusals.publish(refusal_to_message(request, reason))
     result = goal.result()
     assert result.error_code == ExecuteTask.Result.POLICY_FAILED and "the soup is out of reach" in result.message
-    probe.node.destroy_publisher(diagnostics)
-
-
-def refusal(request, why: str) -> DiagnosticArray:
-    """What a policy says that cannot carry out a substep."""
-    values = {name: str(getattr(request, name)) for name in ("plan_id", "substep_index", "attempt")}
-    status = DiagnosticStatus(level=DiagnosticStatus.ERROR, name="policy: inference", message=why)
-    status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
-    return DiagnosticArray(status=[status])
+    probe.node.destroy_publisher(refusals)
 
 
 class DancingModel(BaseHTTPRequestHandler):

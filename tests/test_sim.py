@@ -9,8 +9,10 @@ from pathlib import Path
 
 import imageio.v3 as imageio
 import pytest
+from rosbags.rosbag2 import Reader
 from substep_interfaces.action import ExecuteTask
 
+from substep_bags.repair import repair
 from substep_bringup.exit_codes import ExitCode
 from tests.processes import ProcessUnderTest
 
@@ -18,7 +20,7 @@ START = 90.0  # s, until a phase is reached
 END = 60.0  # s, until everybody is gone
 
 
-SHORT = ("--suite", "libero_object", "--policy", "demonstrator", "--image-size", "64")
+SHORT = ("--suite", "libero_object", "--policy", "demonstrator", "--image-size", "64", "64")
 
 
 class Sim:
@@ -27,7 +29,7 @@ class Sim:
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.runs = folder / "runs"
         own_domain = ["env", "-u", "ROS_DOMAIN_ID"]  # the run chooses one
-        command = [*own_domain, sys.executable, "-m", "substep_bringup.sim"]
+        command = [*own_domain, sys.executable, "-m", "substep_cli", "sim"]
         self.process = ProcessUnderTest([*command, "--runs", str(self.runs), *arguments], folder / "sim.log")
 
     def end(self, timeout: float = END) -> int:
@@ -65,15 +67,21 @@ def sim(tmp_path):
         run.process.close()
 
 
-def test_a_run_succeeds_and_leaves_video_summary_and_logs(sim):
-    run = sim("--task", "0")
+def test_a_run_succeeds_and_leaves_video_bag_summary_and_logs(sim):
+    run = sim("--task", "0", "--record")
     assert run.end(START) == ExitCode.SUCCESS, run.process.tail()
     summary = run.summary()
     assert (summary["verdict"], summary["success"], summary["task"]["suite"]) == ("success", True, "libero_object")
     assert [step["ended"] for step in summary["plan"]["substeps"]] == ["eos", "goal reached"]
     assert sum(step["steps"] for step in summary["plan"]["substeps"]) == summary["steps"] > 0
     assert run.frames() >= 0.9 * summary["steps"]
-    for node in ("bridge", "policy", "planner"):
+    with Reader(run.folder / "bag") as bag:
+        counts = {item.topic: item.msgcount for item in bag.connections}
+    assert summary["bag"] == {"folder": "bag", "messages": sum(counts.values()), "dropped": 0, "problem": ""}
+    chunks = sum(count for outcome, count in summary["chunks"].items() if outcome != "rejections")
+    assert counts["/action_chunk"] == counts["/chunk_report"] == chunks
+    assert counts["/camera/agentview/image_raw"] > summary["steps"], "the first instant, and that after every step"
+    for node in ("recorder", "bridge", "policy", "planner"):
         assert (run.folder / "logs" / f"{node}.log").stat().st_size > 0
     assert "substep 2/2  place the alphabet soup in the basket" in run.process.text()
 
@@ -86,11 +94,24 @@ def test_without_arguments_a_learned_policy_does_a_task_of_several_substeps_from
     assert [step["ended"] for step in summary["plan"]["substeps"]][:3] == ["eos"] * 3
 
 
+def test_a_recorder_that_is_killed_disturbs_nobody_and_its_bag_can_be_repaired(sim):
+    run = sim("--task", "0", "--record", "--no-video")
+    run.process.wait_for_text("substep 2/2", START)
+    run.process.member("recorder_node").send_signal(signal.SIGKILL)
+    assert run.end(START) == ExitCode.SUCCESS, run.process.tail()
+    bag = run.folder / "bag"
+    assert run.summary()["bag"]["problem"] == f"the recorder has not finished it; ./substep bag repair {bag}"
+    assert "recorder was ended by SIGKILL" in run.process.text()
+    assert repair(bag).messages > 100
+    with Reader(bag) as reader:
+        first = next(item for item in reader.connections if item.topic == "/active_substep")
+        assert first.msgcount > 0
+
+
 PHASES = {
     "starting": "ROS_DOMAIN_ID=",
     "configuring": "configuring",
     "first substep": "substep 1/2",
-    "second substep": "substep 2/2",
 }
 
 
@@ -137,11 +158,11 @@ def test_an_instruction_without_a_plan_ends_the_run_with_an_error(sim):
 
 def test_a_parameter_out_of_range_ends_the_run_and_names_it(sim, tmp_path):
     parameters = tmp_path / "parameters.yaml"
-    parameters.write_text("/**/bridge: {ros__parameters: {safety: {max_translation: 7.5}}}")
+    parameters.write_text("/**/bridge: {ros__parameters: {safety: {max_step: {translation: -1.0}}}}")
     run = sim("--task", "0", "--params-file", str(parameters))
     assert run.end(START) == ExitCode.BRINGUP_FAILED
-    assert "safety.max_translation" in run.process.text() and "7.5" in run.process.text()
-    assert "safety.max_translation" in run.summary()["error"]["message"]
+    assert "safety.max_step.translation" in run.process.text() and "-1.0" in run.process.text()
+    assert "safety.max_step.translation" in run.summary()["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -150,11 +171,13 @@ def test_a_parameter_out_of_range_ends_the_run_and_names_it(sim, tmp_path):
         (("--suite", "libero_kitchen"), ("libero_kitchen", "libero_90")),
         (("--task", "10"), ("task 10 is not one of libero_object", "pick up the orange juice")),
         (("--policy", "telepathy"), ("unknown policy 'telepathy'", "demonstrator")),
-        (("--image-size", "4"), ("image_size is 4, expected 16 to 2048",)),
+        (("--image-size", "4", "4"), ("image_size is 4, expected 16 to 2048",)),
     ],
 )
 def test_bad_arguments_are_named_before_anything_starts(sim, arguments, expected):
-    run = sim(*arguments)
+    given = SHORT.index(arguments[0]) if arguments[0] in SHORT else len(SHORT)
+    others = SHORT[:given] + SHORT[given + len(arguments) :]  # an option is given once
+    run = sim(*arguments, defaults=others)
     assert run.end() == ExitCode.BAD_ARGUMENTS
     for words in expected:
         assert words in run.process.text()

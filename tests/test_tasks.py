@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 
 import pytest
-from geometry_msgs.msg import PoseStamped
 from substep_interfaces.action import ExecuteTask
 
-from substep_bringup.graph import GraphConfig
+from substep_bringup.graph_config import GraphConfig
+from substep_core.protocol import Cause, HoldKind, TaskEvent
+from substep_core.ros import topics
 from tests.probe import Goal
 from tests.running_graph import SMALL
 
@@ -32,8 +33,8 @@ def test_the_demonstrator_does_a_task_of_each_suite(graph, suite):
     assert result.success, result.message
     last = probe.wait(lambda: probe.statuses[-1].done and probe.statuses[-1], "the world's verdict")
     assert (last.suite, last.success, last.episode) == (suite, True, episode.episode)
-    events = [feedback.event for feedback in goal.feedback]
-    assert "started" in events and "advanced: eos" in events
+    events = [(item.event, item.cause) for item in goal.feedback]
+    assert (TaskEvent.STARTED, Cause.NONE) in events and (TaskEvent.ADVANCED, Cause.EOS) in events
 
 
 def test_a_substep_that_the_policy_cannot_do_aborts_the_task_with_the_policys_reason(graph):
@@ -52,9 +53,9 @@ def test_a_policy_killed_in_mid_task_leaves_the_arm_where_it_is_and_aborts_the_t
     probe.wait(lambda: probe.statuses[-1].step > 10, "ten steps")
     graph.processes["policy"].send(signal.SIGKILL)  # the last test of this graph
     probe.wait(lambda: probe.requests[-1] == probe.requests[-2], "a request that is repeated")
-    poses = probe.record(PoseStamped, "eef_pose")
+    poses = probe.record(topics.EEF_POSE)
     result = goal.result(timeout=POLICY_SILENCE + 20.0)
     assert result.error_code == ExecuteTask.Result.POLICY_SILENT
     assert len(poses) > 1 and all(pose == poses[0] for pose in poses)
-    probe.wait(lambda: probe.statuses[-1].hold_reason == "waiting for a substep", "the hold after the abort")
+    probe.wait(lambda: probe.statuses[-1].hold_kind == HoldKind.WAITING_FOR_A_SUBSTEP, "the hold after the abort")
     probe.reset()  # the bridge is well

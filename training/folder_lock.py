@@ -1,51 +1,35 @@
-"""One command at a time in a folder that several would write to."""
+"""Locks a folder for one command at a time. Locks end with their process, however it ends."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import logging
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 LOCK_FILE, TURN_FILE = ".lock", ".turn"  # a run may keep its cache in its own folder
 
 log = logging.getLogger(__name__)
 
 
-@contextlib.contextmanager
-def alone_in(out: Path) -> Iterator[None]:
+def alone_in(out: Path) -> AbstractContextManager[object]:
     """Makes the folder and keeps other commands out of it: they would take what is made there for their own.
 
     Raises:
         ValueError: another one is at work there.
     """
-    with _opened(out / LOCK_FILE) as file:
-        if not _taken(file):
-            raise ValueError(f"another command is at work in {out}: wait for it, or take another folder")
-        yield
-
-
-@contextlib.contextmanager
-def in_turn(folder: Path) -> Iterator[None]:
-    """Makes the folder and waits until no other command is at work there; for what several may use."""
-    with _opened(folder / TURN_FILE) as file:
-        if not _taken(file):
-            log.warning("waiting for another command that is at work in %s", folder)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _opened(path: Path) -> IO[str]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("w")
-
-
-def _taken(file: IO[str]) -> bool:
-    """Whether the lock could be had at once; it is given back when the file is closed."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        return FileLock(out / LOCK_FILE).acquire(blocking=False)
+    except Timeout:
+        raise ValueError(f"another command is at work in {out}: wait for it, or take another folder") from None
+
+
+def in_turn(folder: Path) -> AbstractContextManager[object]:
+    """Makes the folder and waits until no other command is at work there; for what several may use."""
+    lock = FileLock(folder / TURN_FILE)
+    try:
+        return lock.acquire(blocking=False)
+    except Timeout:
+        log.warning("waiting for another command that is at work in %s", folder)
+        return lock.acquire()

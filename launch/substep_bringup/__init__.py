@@ -1,1 +1,1 @@
-"""Brings the graph of bridge, policy and planner up, runs one task through it and takes it down again."""
+"""Starts the graph of bridge, policy and planner, runs one task through it and shuts it down."""

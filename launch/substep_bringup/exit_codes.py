@@ -1,4 +1,4 @@
-"""What a run's exit code says."""
+"""Exit codes of a run."""
 
 from __future__ import annotations
 

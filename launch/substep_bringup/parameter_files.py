@@ -1,4 +1,4 @@
-"""ROS parameter files: read and checked before any node is started.
+"""Reads and checks ROS parameter files before any node is started.
 
 ROS itself ignores a node name that matches nothing, so a misspelt one would go unnoticed.
 """
@@ -39,18 +39,19 @@ def read_parameter_file(path: Path) -> dict[str, dict[str, Any]]:
     return {str(pattern): _section(path, pattern, section) for pattern, section in content.items()}
 
 
-def check_parameter_file(path: Path, owned: Mapping[str, Collection[str]]) -> None:
-    """Check a user's file against the nodes of a graph.
+def check_parameter_file(path: Path, owned: Mapping[str, Collection[str]], nodes: tuple[str, ...]) -> None:
+    """Check a user's file.
 
     Args:
-        owned: node name -> parameters that the graph's arguments set, which a file must leave alone.
+        owned: node name -> parameters that launch arguments set, which a file must leave alone.
+        nodes: names that a file may have sections for.
 
     Raises:
-        ParameterFileError: a node that the graph does not have, or a parameter that is an argument.
+        ParameterFileError: a node that there is not, or a parameter that is an argument.
     """
     for pattern, parameters in read_parameter_file(path).items():
-        for node in _matched_nodes(path, pattern, tuple(owned)):
-            both = sorted(set(parameters) & set(owned[node]))
+        for node in _matched_nodes(path, pattern, nodes):
+            both = sorted(set(parameters) & set(owned.get(node, ())))
             if both:
                 raise ParameterFileError(
                     f"parameter file {path} sets {', '.join(both)} of node {node!r}: these follow from the launch "

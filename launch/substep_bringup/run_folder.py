@@ -1,8 +1,9 @@
-"""The folder that one run leaves behind, and what lies where in it."""
+"""Layout of a run's folder."""
 
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,7 @@ TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """``runs/<time>/`` with video.mp4, summary.json, config.json and logs/."""
+    """``runs/<time>/`` with video.mp4, summary.json, config.json, logs/ and parameters/."""
 
     path: Path
 
@@ -31,9 +32,22 @@ class RunFolder:
         name = (now or datetime.now()).strftime(TIME_FORMAT)
         runs = runs.expanduser()
         runs.mkdir(parents=True, exist_ok=True)
-        folder = RunFolder(_make_unique(runs, name).resolve())
-        folder.logs.mkdir()
+        folder = RunFolder.open(_make_unique(runs, name))
         (folder.path / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        return folder
+
+    @staticmethod
+    def open(path: Path) -> RunFolder:
+        """A folder that was made before, or is made now.
+
+        Raises:
+            OSError: it cannot be made or written to, as where the disk is full.
+        """
+        folder = RunFolder(path.expanduser().resolve())
+        for below in (folder.logs, folder.parameters):
+            below.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder.path, buffering=0) as probe:
+            probe.write(bytes(4096))
         return folder
 
     @property
@@ -58,7 +72,7 @@ class RunFolder:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
     def note_failure(self, what: str) -> None:
-        """Why the run is over, from whoever watches the processes, before it ends the session. The first counts."""
+        """Note why the run is over; the process runner does so before it ends the session. The first counts."""
         try:
             with self._failure.open("x", encoding="utf-8") as file:
                 file.write(what)

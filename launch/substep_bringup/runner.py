@@ -1,4 +1,4 @@
-"""The process runner, for machines without ``launch``: one goes, all go, and nothing is left behind."""
+"""Process runner for machines without ``launch``: when one process ends, all are ended."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ import psutil
 
 from substep_bringup.child_process import ChildProcess, ProcessSpec, describe_exit
 from substep_bringup.exit_codes import ExitCode
+from substep_core.printable import show
 
 PR_SET_CHILD_SUBREAPER = 36  # from linux/prctl.h
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TAIL_LINES = 15
+LOOK = 1.0  # s between two looks at what sends no event
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,14 @@ class Patience:
     Attributes:
         session: for the session to cancel its goal and to finish video and summary.
         repeat: a signal sooner after the first one is the same one; ``timeout`` and some terminals send it twice.
+        silence: between two signs of life of the session, which gives one a second: frozen, it ends by no signal.
         terminate: from SIGTERM to SIGKILL.
         kill: for the kernel to clear what was killed.
     """
 
     session: float = 60.0
     repeat: float = 0.5
+    silence: float = 15.0
     terminate: float = 5.0
     kill: float = 10.0
 
@@ -48,7 +52,10 @@ class Runner:
 
     The session's end is the regular end: everybody else is stopped and its exit code is the run's. A node that ends
     earlier is a failure: the session is told to finish (SIGTERM), and everything is stopped. Signals go to the session
-    alone, which keeps what there is and takes the nodes down in order; a second signal ends everything at once.
+    alone, which keeps what there is and takes the nodes down in order; a second signal ends everything at once. A
+    session that gives no sign of life any more can do neither: everything is stopped. A node that is not vital may end
+    early: that is said, and the others go on. Where the runner itself is killed, the kernel kills the nodes and tells
+    the session, which keeps what there is.
 
     Args:
         nodes: started in this order, before the session.
@@ -62,7 +69,7 @@ class Runner:
         session: ProcessSpec,
         *,
         on_failure: Callable[[str], None] = lambda sentence: None,
-        report: Callable[[str], None] = lambda message: print(message, file=sys.stderr, flush=True),
+        report: Callable[[str], None] = lambda message: _say(message),
         patience: Patience = Patience(),  # noqa: B008 (frozen)
     ) -> None:
         self._node_specs = tuple(nodes)
@@ -71,6 +78,7 @@ class Runner:
         self._report = report
         self._patience = patience
         self._nodes: list[ChildProcess] = []
+        self._lost: set[ChildProcess] = set()
         self._session: ChildProcess | None = None
 
     def run(self) -> int:
@@ -88,7 +96,7 @@ class Runner:
             try:
                 for spec in self._node_specs:
                     self._nodes.append(ChildProcess(spec))
-                self._session = ChildProcess(self._session_spec)
+                self._session = ChildProcess(self._session_spec, gives_signs=True, when_orphaned=signal.SIGTERM)
                 for child in self._children:
                     events.watch(child)
                 return self._supervise(events)
@@ -100,7 +108,7 @@ class Runner:
         cause: int | None = None  # exit code of what ended the run before the session did
         told: float | None = None  # when the session was told to end
         while self._session.exit_code is None:
-            received = events.wait(told and told + self._patience.session)
+            received = events.wait(time.monotonic() + LOOK if told is None else told + self._patience.session)
             if told is not None:
                 waited = time.monotonic() - told
                 if received and waited > self._patience.repeat:
@@ -110,6 +118,7 @@ class Runner:
                     self._report(f"the session has not ended within {self._patience.session:.0f} s")
                     return cause
                 continue
+            self._mention_lost()
             dead = self._dead_node()
             if received:
                 cause = 128 + received
@@ -117,6 +126,9 @@ class Runner:
             elif dead:
                 cause = ExitCode.NODE_DIED
                 self._give_up_on(dead)
+            elif self._session.silence() > self._patience.silence:
+                self._give_up_on_session()
+                return ExitCode.NODE_DIED
             else:
                 continue
             told = time.monotonic()
@@ -125,16 +137,31 @@ class Runner:
         return self._session_died() if self._session.exit_code < 0 else self._session.exit_code
 
     def _session_died(self) -> int:
+        self._on_failure(f"{self._session.name} {describe_exit(self._session.exit_code)}")
         self._explain(self._session)
         return ExitCode.NODE_DIED
 
     def _dead_node(self) -> ChildProcess | None:
-        return next((node for node in self._nodes if node.exit_code is not None), None)
+        return next((node for node in self._nodes if node.spec.vital and node.exit_code is not None), None)
+
+    def _mention_lost(self) -> None:
+        for node in self._nodes:
+            if not node.spec.vital and node.exit_code is not None and node not in self._lost:
+                self._lost.add(node)
+                self._explain(node)
 
     def _give_up_on(self, node: ChildProcess) -> None:
         self._on_failure(f"node {node.name} {describe_exit(node.exit_code)}")
         self._session.send(signal.SIGTERM)
         self._explain(node)
+
+    def _give_up_on_session(self) -> None:
+        failure = f"the session has given no sign of life for {self._patience.silence:g} s"
+        self._on_failure(failure)
+        self._report(failure)
+        encoders = psutil.Process(self._session.pid).children(recursive=True)
+        self._session.send(signal.SIGKILL)
+        psutil.wait_procs(encoders, self._patience.terminate)  # its end is that of their input: they finish the video
 
     def _explain(self, child: ChildProcess) -> None:
         self._report(f"{child.name} {describe_exit(child.exit_code)}")
@@ -163,6 +190,11 @@ class Runner:
         ended = [child.exit_code for child in self._children]
         _reap_adopted()
         return None not in ended and not any(child.group_exists() for child in self._children) and not _descendants()
+
+
+def _say(message: str) -> None:
+    with suppress(BrokenPipeError):  # nobody reads any more; the run is finished all the same
+        show(message, sys.stderr)
 
 
 class _Events:

@@ -2,96 +2,59 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
-from libero_bridge.tasks import load_task
-from substep_bringup.arguments import Argument, ArgumentError, arguments_of, config_from_texts
-from substep_bringup.child_process import ProcessSpec
-from substep_bringup.commands import ExecutableNotFound, find_executable, node_command
-from substep_bringup.domain import isolation
-from substep_bringup.exit_codes import ExitCode
-from substep_bringup.graph import Graph, GraphConfig, NodeSpec, simulation_graph
+from substep_bringup.closed_output import heedless_of_closed_output
+from substep_bringup.commands import node_process
+from substep_bringup.domain import LOCAL, isolation
+from substep_bringup.graph import Graph, simulation_graph
+from substep_bringup.graph_config import GraphConfig
+from substep_bringup.last_summary import leave_summary
 from substep_bringup.run_folder import RunFolder
 from substep_bringup.runner import Runner
+from substep_core.printable import show
+from substep_core.tasks import task_source
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one task.
-
-    Returns:
-        see ``ExitCode``; 0 only if the world says that the task is done.
-    """
-    texts = vars(_parser().parse_args(arguments))
-    domain = texts.pop("domain", None)
-    try:
-        config = config_from_texts(GraphConfig, texts)
-        return run(config, domain)
-    except (ArgumentError, ExecutableNotFound) as error:
-        print(f"substep sim: {error}", file=sys.stderr)
-        return ExitCode.BAD_ARGUMENTS
-
-
-def run(config: GraphConfig, domain: int | None = None) -> int:
+def run(config: GraphConfig, domain: int | None = None, network: str = LOCAL) -> int:
     """Run one task in a graph of its own.
 
     Args:
         domain: ROS domain; None: the user's, else a free one.
+        network: who can reach the graph: programs of this machine ("local"), or of the network ("open").
+
+    Returns:
+        see ``ExitCode``; 0 only if the world says that the task is done.
 
     Raises:
         ExecutableNotFound: the workspace is not built.
     """
+    started = datetime.now()
     folder = RunFolder.create(Path(config.runs), asdict(config))
     graph = simulation_graph(config, folder.path)
-    with isolation(os.environ, domain) as variables:
+    with isolation(os.environ, domain, network) as variables:
         environment = {"RCUTILS_COLORIZED_OUTPUT": "0", **graph.environment, **variables}
         _announce(config, folder, environment)
-        return _runner(graph, folder, environment).run()
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="substep sim",
-        description="Carries out a LIBERO task in simulation, substep by substep, and leaves a video and a summary.",
-        argument_default=argparse.SUPPRESS,
-    )
-    for argument in arguments_of(GraphConfig):
-        _add(parser, argument)
-    domain_help = "ROS domain, 0 to 232 (default: ROS_DOMAIN_ID, or a free one)"
-    parser.add_argument("--domain", type=int, choices=range(233), metavar="ID", help=domain_help)
-    return parser
-
-
-def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
-    form = {"choices": argument.choices} if argument.choices else {"metavar": argument.name.upper()}
-    default = argument.default or "none"
-    parser.add_argument(f"--{argument.name.replace('_', '-')}", help=f"{argument.help} (default: {default})", **form)
+        exit_code = _runner(graph, folder, environment).run()
+    leave_summary(folder, exit_code, started)
+    return exit_code
 
 
 def _runner(graph: Graph, folder: RunFolder, environment: Mapping[str, str]) -> Runner:
-    folder.parameters.mkdir()
-
-    def process(node: NodeSpec, log: Path | None) -> ProcessSpec:
-        executable = find_executable(node.package, node.executable)
-        return ProcessSpec(node.name, node_command(node, executable, folder.parameters), log, environment)
-
-    nodes = [process(node, folder.logs / f"{node.name}.log") for node in graph.nodes]
-    return Runner(nodes, process(graph.session, None), on_failure=folder.note_failure)
+    nodes = [
+        node_process(node, folder.parameters, environment, folder.logs / f"{node.name}.log") for node in graph.nodes
+    ]
+    session = node_process(graph.session, folder.parameters, environment)
+    return Runner(nodes, session, on_failure=folder.note_failure)
 
 
 def _announce(config: GraphConfig, folder: RunFolder, environment: Mapping[str, str]) -> None:
-    task = load_task(config.suite, config.task)
+    task = task_source(config.tasks_from).task(config.suite, config.task)
     domain = environment.get("ROS_DOMAIN_ID", os.environ.get("ROS_DOMAIN_ID", "0"))
-    print(f"{config.suite} {config.task}: {config.task_text or task.instruction}  [policy {config.policy}]")
-    print(f"{folder.path}  ROS_DOMAIN_ID={domain}", flush=True)
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:  # before the runner took over
-        sys.exit(ExitCode.INTERRUPTED)
+    with heedless_of_closed_output():
+        show(f"{config.suite} {config.task}: {config.task_text or task.instruction}  [policy {config.policy}]")
+        print(f"{folder.path}  ROS_DOMAIN_ID={domain}", flush=True)

@@ -11,58 +11,59 @@ import time
 
 import numpy as np
 import rclpy
-from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.action import CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
-from sensor_msgs.msg import Image
+from std_msgs.msg import String
 from substep_interfaces.action import ExecuteTask
-from substep_interfaces.msg import ActiveSubstep, ChunkReport, EpisodeStatus, Substep
+from substep_interfaces.msg import ActiveSubstep, ChunkReport, EpisodeStatus, GoalRejection, Substep
 
-from substep_policy.messages import image_to_message, to_time
+from substep_core.contract import contract_to_text, load_robot
+from substep_core.protocol import Cause, TaskEvent
+from substep_core.ros import topics
+from substep_core.ros.lifecycle_node import GraphNode
+from substep_core.ros.messages import image_to_message, to_time
 
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-CAMERAS = ("agentview", "eye_in_hand")
+ROBOT = load_robot("libero_panda")
 STEPS = 5  # of one substep
 PLAN = ("pick up the mug", "place the mug on the plate")
 
 
-class Bridge(LifecycleNode):
+class Bridge(GraphNode):
     def __init__(self, fault: str) -> None:
         super().__init__("bridge")
         self.fault = fault
+        self.played: set[int] = set()
         self.status = EpisodeStatus(suite="libero_10", task_index=3, instruction="move the mug", horizon=100, episode=1)
 
-    def on_configure(self, state):
-        self.statuses = self.create_publisher(EpisodeStatus, "episode_status", LATCHED)
-        self.reports = self.create_publisher(ChunkReport, "chunk_report", 10)
-        self.images = [
-            self.create_publisher(Image, f"camera/{name}/image_raw", qos_profile_sensor_data) for name in CAMERAS
-        ]
-        self.create_subscription(ActiveSubstep, "active_substep", self.play, LATCHED)
-        return TransitionCallbackReturn.SUCCESS
+    def configure(self) -> None:
+        self.statuses = topics.EPISODE_STATUS.publisher(self)
+        self.reports = topics.CHUNK_REPORT.publisher(self)
+        self.images = [topics.camera_image(name).publisher(self) for name in ROBOT.camera_names]
+        topics.ACTIVE_SUBSTEP.subscription(self, self.play)
+        self.contracts = topics.ROBOT_CONTRACT.publisher(self)
+        self.contracts.publish(String(data=contract_to_text(ROBOT)))
 
-    def on_activate(self, state):
+    def activate(self) -> None:
         self.publish()
-        return TransitionCallbackReturn.SUCCESS
 
     def play(self, substep: ActiveSubstep) -> None:
-        if not substep.plan_id:
+        if not self.is_active or not substep.plan_id or substep.index in self.played:
             return
+        self.played.add(substep.index)
         for _ in range(STEPS):
             self.status.step += 1
             is_last = substep.index == substep.count - 1 and self.status.step == STEPS * substep.count
             self.status.success = self.status.done = is_last and self.fault != "wrong"
             self.publish()
-        if self.fault == "standstill":
+        if self.fault in ("standstill", "silent"):
             return  # the chunk is never reported, and nothing more happens
         report = ChunkReport(plan_id=substep.plan_id, substep_index=substep.index, outcome=ChunkReport.PLAYED_EOS)
         report.steps_played, report.inference_time, report.eos_probability = STEPS, 0.25, 0.75
         self.reports.publish(report)
 
     def publish(self) -> None:
-        stamp = to_time(self.status.step * 50_000_000)
+        stamp = to_time(self.status.step * ROBOT.period_ns)
         for shade, publisher in enumerate(self.images):
             image = np.full((32, 32, 3), 40 + 100 * shade, np.uint8)
             publisher.publish(image_to_message(image, stamp, "camera"))
@@ -70,59 +71,56 @@ class Bridge(LifecycleNode):
         self.statuses.publish(self.status)
 
 
-class Policy(LifecycleNode):
+class Policy(GraphNode):
     def __init__(self, fault: str) -> None:
         super().__init__("policy")
         self.fault = fault
 
-    def on_configure(self, state):
+    def configure(self) -> None:
         if self.fault == "refuse":
-            self.get_logger().error("configure failed: parameter device is 'tpu', expected 'auto' or 'cpu'")
-            return TransitionCallbackReturn.FAILURE
+            raise ValueError("parameter device is 'tpu', expected 'auto' or 'cpu'")
         if self.fault == "slow":
             time.sleep(600)
-        return TransitionCallbackReturn.SUCCESS
 
 
-class Planner(LifecycleNode):
+class Planner(GraphNode):
     def __init__(self, fault: str) -> None:
         super().__init__("planner")
         self.fault = fault
         self.played = threading.Semaphore(0)
 
-    def on_configure(self, state):
+    def configure(self) -> None:
         group = ReentrantCallbackGroup()
-        self.substeps = self.create_publisher(ActiveSubstep, "active_substep", LATCHED)
-        self.create_subscription(ChunkReport, "chunk_report", lambda report: self.played.release(), 10)
-        self.server = ActionServer(
+        self.rejections = topics.GOAL_REJECTION.publisher(self)
+        self.substeps = topics.ACTIVE_SUBSTEP.publisher(self)
+        self.newest = ActiveSubstep()
+        if self.fault != "silent":
+            self.create_timer(0.5, lambda: self.substeps.publish(self.newest))
+        topics.CHUNK_REPORT.subscription(self, lambda report: self.played.release())
+        self.server = topics.EXECUTE_TASK.server(
             self,
-            ExecuteTask,
-            "execute_task",
             self.execute,
             goal_callback=self.judge,
             cancel_callback=lambda goal: CancelResponse.ACCEPT,
             callback_group=group,
         )
-        return TransitionCallbackReturn.SUCCESS
 
     def judge(self, goal):
         if self.fault == "busy":
-            self.get_logger().warning("goal rejected: 101 BUSY")
+            self.rejections.publish(
+                GoalRejection(task=goal.task, error_code=ExecuteTask.Result.BUSY, message="another task is under way")
+            )
             return GoalResponse.REJECT
         return GoalResponse.ACCEPT
 
     def execute(self, goal):
         plan = [Substep(instruction=text, expected_effect=f"seen: {text}") for text in PLAN]
         for index, step in enumerate(plan):
-            self.substeps.publish(
-                ActiveSubstep(plan_id="p", index=index, count=len(plan), instruction=step.instruction)
-            )
-            event = "advanced: eos" if index else "started"
-            goal.publish_feedback(
-                ExecuteTask.Feedback(
-                    plan_id="p", plan_source="fake", plan=plan, substep_index=index, substeps_done=index, event=event
-                )
-            )
+            self.newest = ActiveSubstep(plan_id="p", index=index, count=len(plan), instruction=step.instruction)
+            self.substeps.publish(self.newest)
+            event, cause = (TaskEvent.ADVANCED, Cause.EOS) if index else (TaskEvent.STARTED, Cause.NONE)
+            where = {"plan_id": "p", "plan": plan, "substep_index": index, "substeps_done": index}
+            goal.publish_feedback(ExecuteTask.Feedback(plan_source="fake", event=event, cause=cause, **where))
             if self.fault == "abort":
                 goal.abort()
                 return ExecuteTask.Result(error_code=ExecuteTask.Result.POLICY_SILENT, message="no chunk came")

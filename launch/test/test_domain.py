@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import os
+import shutil
 import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from substep_bringup.domain import DOMAINS, free_domain, isolation
+from substep_bringup.domain import DISCOVERY_VARIABLES, DOMAINS, free_domain, isolation
 
 
 def test_domains_held_at_the_same_time_differ():
@@ -46,8 +53,74 @@ def test_a_domain_in_which_somebody_talks_is_left_out():
 
 def test_a_run_is_kept_on_this_machine_in_a_domain_of_its_own():
     with isolation({}) as variables:
-        assert variables["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+        assert Path(variables["FASTRTPS_DEFAULT_PROFILES_FILE"]).is_file()
         assert int(variables["ROS_DOMAIN_ID"]) in DOMAINS
+    with isolation({"ROS_DOMAIN_ID": "4"}, network="open") as variables:
+        assert variables == {}
+    with isolation({"ROS_DOMAIN_ID": "4", "RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}) as variables:
+        assert variables == {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}, "it does not read the profile"
+
+
+NODE = """
+import sys, rclpy
+rclpy.init()
+node = rclpy.create_node("listener")
+print("up", flush=True)
+sys.stdin.read()
+"""
+
+
+def sockets_of(process: int) -> list[str]:
+    """Local addresses of a process's UDP sockets, as hexadecimal numbers."""
+    held = set()
+    for descriptor in Path(f"/proc/{process}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            held.add(os.readlink(descriptor))
+    lines = [line.split() for line in Path(f"/proc/{process}/net/udp").read_text().splitlines()[1:]]
+    return [fields[1].split(":")[0] for fields in lines if f"socket:[{fields[9]}]" in held]
+
+
+@pytest.mark.parametrize(("network", "expected"), [("local", {"0100007F"}), ("open", {"00000000"})])
+def test_a_local_graph_listens_on_loopback_alone(network: str, expected: set[str]):
+    user = {name: value for name, value in os.environ.items() if name not in DISCOVERY_VARIABLES}
+    with isolation(user, network=network) as variables:
+        command = [sys.executable, "-c", NODE]
+        with subprocess.Popen(
+            command, env=user | variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as node:
+            assert node.stdout.readline() == "up\n"
+            addresses = set(sockets_of(node.pid))
+            node.stdin.close()
+    assert addresses == expected if network == "local" else expected <= addresses
+
+
+def test_locks_lie_in_a_folder_of_the_users_own(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "gone"))
+    folder = tmp_path / f"substep-{os.getuid()}"
+    with free_domain():
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    folder.chmod(0o777)
+    with pytest.raises(RuntimeError, match="is not a folder of this user's alone .owner .*mode 777"), free_domain():
+        pass
+    shutil.rmtree(folder)
+    (victim := tmp_path / "victim").mkdir(mode=0o700)
+    folder.symlink_to(victim)
+    with pytest.raises(RuntimeError, match="is not a folder of this user's alone"), free_domain():
+        pass
+    folder.unlink()
+    folder.mkdir(mode=0o700)
+    stranger = folder.stat().st_uid + 1
+    monkeypatch.setattr("os.getuid", lambda: stranger)
+    folder.rename(tmp_path / f"substep-{os.getuid()}")
+    with pytest.raises(RuntimeError, match="is not a folder of this user's alone"), free_domain():
+        pass
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    with free_domain():
+        assert (runtime / "substep" / "domains").is_dir()
 
 
 @pytest.mark.parametrize(

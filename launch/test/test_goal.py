@@ -4,11 +4,11 @@ import time
 
 import pytest
 import rclpy
-from rclpy.action import ActionServer
 from rclpy.executors import SingleThreadedExecutor
 from substep_interfaces.action import ExecuteTask
 
 from substep_bringup.session.goal import GoalClient
+from substep_core.ros.topics import EXECUTE_TASK
 
 PATIENCE = 30.0
 
@@ -37,7 +37,7 @@ def test_feedback_that_the_result_overtakes_is_heard(executor):
         goal.succeed()
         return ExecuteTask.Result(success=True)
 
-    action = ActionServer(server, ExecuteTask, "execute_task", execute)
+    action = EXECUTE_TASK.server(server, execute)
     client = GoalClient(session)
     executor.add_node(server)
     executor.add_node(session)
@@ -45,7 +45,7 @@ def test_feedback_that_the_result_overtakes_is_heard(executor):
     goal = client.send("put the mug on the plate", lambda feedback: heard.append(feedback.event))
     spin_until(executor, goal.is_over)
     assert goal.result.success
-    goals[0].publish_feedback(ExecuteTask.Feedback(event="advanced: eos"))
+    goals[0].publish_feedback(ExecuteTask.Feedback(event=ExecuteTask.Feedback.EVENT_ADVANCED))
     spin_until(executor, lambda: heard)
-    assert heard == ["advanced: eos"]
+    assert heard == [ExecuteTask.Feedback.EVENT_ADVANCED]
     action.destroy()

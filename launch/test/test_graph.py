@@ -3,32 +3,51 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
+import json
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 import rclpy
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
+from builtin_interfaces.msg import Time
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
 
-from libero_bridge.bridge_node import BridgeNode
-from libero_bridge.bridge_parameters import ClockMode
+from substep_bags.recorder_node import RecorderNode
+from substep_bridge.node import BridgeNode
+from substep_bridge.parameters import OF_SOME_WORLDS, ClockMode
 from substep_bringup import sim
-from substep_bringup.arguments import ArgumentError, arguments_of, config_from_texts, read_size, show_size
+from substep_bringup.arguments import ArgumentError, config_from_texts, to_text
+from substep_bringup.checked_config import CheckedGraphConfig
 from substep_bringup.commands import ExecutableNotFound, find_executable, node_command
-from substep_bringup.graph import CLOCKS, GraphConfig, NodeSpec, simulation_graph
+from substep_bringup.exit_codes import ExitCode
+from substep_bringup.graph import NodeSpec, simulation_graph
+from substep_bringup.graph_config import CLOCKS, GraphConfig, PolicyConfig
 from substep_bringup.parameter_files import read_parameter_file
 from substep_bringup.session.session_node import SessionNode
-from substep_planner.planner_node import PlannerNode
-from substep_policy.policy_node import PolicyNode
+from substep_cli.grammar import main
+from substep_planner.node import PlannerNode
+from substep_policy.node import PolicyNode
+from tests import launch_stand_in
+from tests.launch_stand_in import LAUNCH_FILES, load, start
 
 PACKAGE = Path(__file__).parents[1]
 DEFAULTS = PACKAGE / "params" / "simulation.yaml"
-NODE_TYPES = {"bridge": BridgeNode, "policy": PolicyNode, "planner": PlannerNode, "session": SessionNode}
+NODE_TYPES = {
+    "recorder": RecorderNode,
+    "bridge": BridgeNode,
+    "policy": PolicyNode,
+    "planner": PlannerNode,
+    "session": SessionNode,
+}
+
+
+NODES = ("bridge", "policy", "planner")
 
 
 def graph_of(tmp_path: Path, **arguments):
@@ -50,53 +69,61 @@ def write(path: Path, text: str) -> str:
 # --- arguments ---
 
 
+def test_checking_arguments_imports_neither_a_simulator_nor_torch():
+    code = (
+        "import sys; from substep_bringup.checked_config import CheckedGraphConfig as C; C()\n"
+        "sys.exit(bool({'mujoco', 'robosuite', 'libero', 'torch'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"suite": "libero_11"}, "unknown suite 'libero_11': expected one of libero_spatial, libero_object"),
         ({"suite": "libero_goal", "task": 10}, "put the bowl on the stove"),
-        ({"policy": "oracle"}, "unknown policy 'oracle': expected one of compact, demonstrator"),
+        ({"policy": "oracle"}, "unknown policy 'oracle': expected one of compact (substep_policy"),
         ({"clock": "sundial"}, "unknown clock 'sundial': expected one of lockstep, realtime"),
         ({"seed": -1}, "seed is -1, expected 0 to 2147483647"),
         ({"init_state": 50}, "init_state is 50, expected 0 to 49"),
         ({"image_size": (8, 128)}, "image_size is 8, expected 16 to 2048"),
         ({"namespace": "my robot"}, "namespace is 'my robot'"),
-        ({"cameras": ("agentview", "agentview")}, "expected one or more different names"),
+        ({"cameras": ("agentview", "agentview")}, "expected different names"),
         ({"params_file": "/nowhere.yaml"}, "params_file: parameter file /nowhere.yaml cannot be read"),
     ],
 )
 def test_a_value_that_no_node_would_accept_is_refused_with_what_there_is(arguments, message):
     with pytest.raises(ArgumentError) as refusal:
-        GraphConfig(**arguments)
+        CheckedGraphConfig(**arguments)
     assert message in str(refusal.value)
 
 
-@pytest.mark.parametrize("name", [argument.name for argument in arguments_of(GraphConfig)])
-def test_defaults_survive_being_written_as_text(name):
-    (argument,) = (argument for argument in arguments_of(GraphConfig) if argument.name == name)
-    assert getattr(config_from_texts(GraphConfig, {name: argument.default}), name) == getattr(GraphConfig(), name)
+@pytest.mark.parametrize("entry", dataclasses.fields(GraphConfig), ids=lambda entry: entry.name)
+def test_defaults_survive_being_written_as_text(entry):
+    config = config_from_texts(GraphConfig, {entry.name: to_text(entry.default)})
+    assert getattr(config, entry.name) == entry.default
+
+
+def test_the_policy_is_told_the_suite_or_the_data_set_that_was_chosen():
+    told = GraphConfig(suite="libero_goal").parameters()["policy"]
+    assert told["suite"] == "libero_goal" and "dataset" not in told
+    assert GraphConfig(dataset="libero_10_no_noops").parameters()["policy"]["dataset"] == "libero_10_no_noops"
+    with pytest.raises(ArgumentError, match="task_text has 1000000 characters, expected at most 2000"):
+        GraphConfig(task_text="x" * 1_000_000)
 
 
 def test_unknown_and_unreadable_arguments_name_themselves():
     with pytest.raises(ArgumentError, match="unknown argument 'sweet'"):
         config_from_texts(GraphConfig, {"sweet": "libero_10"})
-    with pytest.raises(ArgumentError, match="task is 'three': expected a whole number"):
-        config_from_texts(GraphConfig, {"task": "three"})
+    for text in ("three", "[", "1.5", "true"):
+        with pytest.raises(ArgumentError, match="task is .*, expected a value such as '6'"):
+            config_from_texts(GraphConfig, {"task": text})
 
 
-@given(st.integers(1, 4000), st.integers(1, 4000))
-def test_sizes_are_read_as_they_are_shown(height, width):
-    assert read_size(show_size((height, width))) == (height, width)
-
-
-@given(st.text(max_size=12))
-def test_reading_a_size_gives_a_size_or_says_what_was_expected(text):
-    try:
-        height, width = read_size(text)
-    except ValueError as error:
-        assert "HEIGHTxWIDTH" in str(error)
-    else:
-        assert height >= 0 and width >= 0
+@pytest.mark.parametrize("text", ["[64]", "[64, 64, 64]", "[a, b]", "64"])
+def test_a_size_that_is_none_is_refused(text):
+    with pytest.raises(ArgumentError, match="image_size is"):
+        config_from_texts(GraphConfig, {"image_size": text})
 
 
 # --- both front ends ---
@@ -104,84 +131,138 @@ def test_reading_a_size_gives_a_size_or_says_what_was_expected(text):
 
 def test_the_command_line_takes_every_argument(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(sim, "run", lambda config, domain: asked.append((config, domain)) or 0)
-    flags = [f"--{argument.name.replace('_', '-')}={argument.default}" for argument in arguments_of(GraphConfig)]
-    assert sim.main([*flags, "--domain", "7"]) == 0
-    assert sim.main([]) == 0
-    assert asked == [(GraphConfig(), 7), (GraphConfig(), None)]
+    monkeypatch.setattr(sim, "run", lambda config, *options: asked.append((config, *options)) or 0)
+    words = []
+    for entry in dataclasses.fields(GraphConfig):
+        flag = f"--{entry.name.replace('_', '-')}"
+        if entry.default not in (None, ()):
+            words += [flag] if entry.default is True else [] if entry.default is False else [flag, str(entry.default)]
+    lists = ["--cameras", "left", "right", "--image-size", "32", "64", "--no-video", "--record"]
+    assert main(["sim", *words, "--domain", "7", "--network", "open"]) == 0
+    assert main(["sim", *lists]) == 0
+    expected = CheckedGraphConfig(cameras=("left", "right"), image_size=(32, 64), video=False, record=True)
+    assert asked == [(CheckedGraphConfig(), 7, "open"), (expected, None, "local")]
 
 
-def test_the_command_line_refuses_with_exit_code_2(capsys):
-    assert sim.main(["--task", "99"]) == 2
-    assert "put both moka pots on the stove" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--task", "99"], "put both moka pots on the stove"),
+        (["--suites", "libero_10"], "Unknown option: --suites"),
+        (["--task", "three"], '--task: unable to convert "three" into int'),
+        (["--domain", "300"], "--domain"),
+    ],
+)
+def test_the_command_line_refuses_with_exit_code_2(capsys, words, message):
+    assert main(["sim", *words]) == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.fixture
-def launch_file(monkeypatch) -> ModuleType:
-    """sim.launch.py with stand-ins for launch, which keep what they were given."""
-
-    class Kept(SimpleNamespace):
-        def __init__(self, *given, **options) -> None:
-            super().__init__(given=given, **options)
-
-    names = {
-        "launch": ("LaunchContext", "LaunchDescription", "LaunchDescriptionEntity"),
-        "launch.logging": (),
-        "launch.actions": ("DeclareLaunchArgument", "OpaqueFunction", "RegisterEventHandler", "Shutdown"),
-        "launch.event_handlers": ("OnProcessExit",),
-        "launch.events": (),
-        "launch.events.process": ("ProcessExited",),
-        "launch.substitutions": (),
-        "launch_ros": (),
-        "launch_ros.actions": ("Node",),
-    }
-    modules = {name: ModuleType(name) for name in names}
-    for name, classes in names.items():
-        for class_name in classes:
-            setattr(modules[name], class_name, type(class_name, (Kept,), {}))
-        monkeypatch.setitem(sys.modules, name, modules[name])
-    modules["launch"].logging = modules["launch.logging"]
-    modules["launch.logging"].launch_config = SimpleNamespace(log_dir="")
-    modules["launch.substitutions"].LaunchConfiguration = lambda name: SimpleNamespace(
-        perform=lambda context: context.texts[name]
-    )
-    spec = importlib.util.spec_from_file_location("sim_launch", PACKAGE / "launch" / "sim.launch.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_launch_file_declares_every_argument_and_starts_the_same_graph(launch_file, tmp_path, monkeypatch):
+def launch_files(monkeypatch) -> Callable[[str], ModuleType]:
+    """Loads a launch file; launch is a stand-in that keeps what it is given."""
+    for name, module in launch_stand_in.modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.delitem(sys.modules, "substep_bringup.launching", raising=False)
     monkeypatch.setattr("substep_bringup.graph.default_parameter_file", lambda: DEFAULTS)
-    *declared, start = launch_file.generate_launch_description().given[0]
-    arguments = arguments_of(GraphConfig)
-    assert [(entry.given[0], entry.default_value) for entry in declared] == [(a.name, a.default) for a in arguments]
+    yield lambda name: load(LAUNCH_FILES / f"{name}.launch.py")
+    sys.modules.pop("substep_bringup.launching", None)
 
-    texts = {argument.name: argument.default for argument in arguments} | {"runs": str(tmp_path), "namespace": "left"}
-    entities = start.function(SimpleNamespace(texts=texts))
-    nodes = {entity.name: entity for entity in entities if hasattr(entity, "executable")}
+
+def nodes_among(entities: list) -> dict:
+    return {entity.name: entity for entity in entities if hasattr(entity, "executable")}
+
+
+def test_the_launch_file_declares_every_argument_and_starts_the_same_graph(launch_files, tmp_path):
+    launch_file = launch_files("sim")
+    *declared, _ = launch_file.generate_launch_description().given[0]
+    texts = {entry.name: to_text(entry.default) for entry in dataclasses.fields(GraphConfig)}
+    assert {entry.given[0]: entry.default_value for entry in declared} == texts
+
+    texts |= {"runs": str(tmp_path), "namespace": "left"}
+    nodes = nodes_among(start(launch_file, texts))
     (folder,) = tmp_path.iterdir()
     graph = simulation_graph(config_from_texts(GraphConfig, texts), folder, DEFAULTS)
     assert list(nodes) == [spec.name for spec in graph.everything]
     for spec in graph.everything:
         action = nodes[spec.name]
         assert (action.package, action.executable, action.namespace) == (spec.package, spec.executable, "/left")
-        assert action.parameters == [str(DEFAULTS), dict(spec.parameters)]
+        assert action.parameters[:-1] == [str(DEFAULTS)]
+        assert read_parameter_file(Path(action.parameters[-1])) == {"/**": spec.parameters}
         assert action.additional_env == dict(graph.environment)
 
 
-def test_under_launch_the_end_of_any_process_ends_everything(launch_file, tmp_path):
+def test_under_launch_the_end_of_any_process_ends_everything_with_its_exit_code(launch_files, tmp_path):
+    launch_file = launch_files("sim")
     folder = launch_file.RunFolder.create(tmp_path, {})
     running, ending = SimpleNamespace(is_shutdown=False), SimpleNamespace(is_shutdown=True)
-    died = SimpleNamespace(returncode=-9)
-    watch = launch_file._node_watch("policy", folder)
-    assert watch(died, ending) is None
-    with pytest.raises(RuntimeError, match="node policy was ended by SIGKILL"):
-        watch(died, running)
-    assert folder.failure() == "node policy was ended by SIGKILL"
-    assert launch_file._end_with_session(SimpleNamespace(returncode=0), running).reason
-    with pytest.raises(RuntimeError, match="exit code 1"):
-        launch_file._end_with_session(SimpleNamespace(returncode=1), ending)
+    died, status = SimpleNamespace(returncode=-9), SimpleNamespace(code=0)
+    watch = launch_file._node_watch("policy", folder, status)
+    assert (watch(died, ending), status.code) == ([], 0)
+    said, shutdown = watch(died, running)
+    assert said.msg == shutdown.reason == folder.failure() == "node policy was ended by SIGKILL"
+    assert status.code == ExitCode.NODE_DIED
+    for code in ExitCode:
+        status = SimpleNamespace(code=0)
+        assert launch_file._session_watch([], status)(SimpleNamespace(returncode=int(code)), running)[-1].reason
+        assert status.code == code
+    interrupted = launch_file._session_watch(["bridge"], status)(SimpleNamespace(returncode=130), ending)
+    assert interrupted[-1].event.process_matcher == "bridge"  # launch itself leaves that to the terminal
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [({"task": "three"}, "task is 'three', expected a value such as '6'"), ({"runs": "/dev/null/x"}, "/dev/null")],
+)
+def test_under_launch_a_wrong_argument_ends_it_with_exit_code_2_and_says_why(launch_files, texts, message):
+    ended = []
+    launch_file = launch_files("sim")
+    launch_file.describe.__globals__["ExitStatus"] = lambda: ended.append(SimpleNamespace(code=0)) or ended[-1]
+    said, shutdown = start(launch_file, texts)
+    assert message in said.msg and shutdown.reason == said.msg
+    assert ended[0].code == ExitCode.BAD_ARGUMENTS
+
+
+def test_what_launch_ends_with_is_the_code_that_it_was_told():
+    code = (
+        "from tests.launch_stand_in import only_what_ros_brings; only_what_ros_brings()\n"
+        "from substep_bringup.launching import ExitStatus; ExitStatus().code = 3; print('said')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (3, "said\n"), done.stderr
+
+
+def test_a_stack_can_be_recorded(launch_files):
+    started = nodes_among(start(launch_files("stack"), {"record": "true"}))
+    assert list(started) == ["recorder", "bridge", "policy", "planner", "lifecycle_manager"]
+    parameters = read_parameter_file(Path(started["recorder"].parameters[-1]))["/**"]
+    assert "bag" not in parameters and parameters["policy"] == "compact"
+
+
+@pytest.mark.parametrize(
+    ("file", "nodes"),
+    [
+        ("stack", ["bridge", "policy", "planner", "lifecycle_manager"]),
+        ("bridge", ["bridge", "bridge_manager"]),
+        ("policy", ["policy", "policy_manager"]),
+        ("planner", ["planner", "planner_manager"]),
+    ],
+)
+def test_the_files_for_standing_nodes_start_them_anew_and_have_them_managed(launch_files, file, nodes):
+    started = nodes_among(start(launch_files(file), {"namespace": "left"}))
+    assert list(started) == nodes
+    assert all(node.respawn and node.namespace == "/left" for node in started.values())
+    own = Path(list(started.values())[-1].parameters[-1])
+    assert read_parameter_file(own)["/**"]["nodes"] == nodes[:-1]
+
+
+def test_launch_files_need_nothing_but_what_ros_brings(tmp_path):
+    """As with ``ros2 launch``, which is a program of the system's Python."""
+    command = [sys.executable, "-m", "tests.launch_stand_in", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    files = sorted(path.name for path in LAUNCH_FILES.iterdir())
+    assert done.stdout.split() == files and "sim.launch.py" in files
 
 
 # --- nodes ---
@@ -191,7 +272,7 @@ def test_every_node_declares_what_the_graph_and_the_default_file_set(tmp_path, r
     monkeypatch.chdir(tmp_path)
     sections = {pattern.rsplit("/", 1)[-1]: values for pattern, values in read_parameter_file(DEFAULTS).items()}
     assert set(sections) == set(NODE_TYPES)
-    for spec in graph_of(tmp_path).everything:
+    for spec in graph_of(tmp_path, record=True).everything:
         overrides = [Parameter(name, value=value) for name, value in (sections[spec.name] | spec.parameters).items()]
         node = NODE_TYPES[spec.name](parameter_overrides=overrides)
         unknown = [override.name for override in overrides if not node.has_parameter(override.name)]
@@ -200,8 +281,66 @@ def test_every_node_declares_what_the_graph_and_the_default_file_set(tmp_path, r
         assert (unknown, changed) == ([], []), spec.name
 
 
+def test_a_player_is_told_what_its_launch_file_was(launch_files):
+    given = {"bag": "runs/x/bag", "rate": "0.5", "loop": "true", "topics": "['/camera/*']"}
+    (player,) = nodes_among(start(launch_files("replay"), given)).values()
+    parameters = read_parameter_file(Path(player.parameters[-1]))["/**"]
+    expected = {"bag": "runs/x/bag", "rate": 0.5, "start": 0.0, "loop": True, "topics": ["/camera/*"]}
+    assert parameters == expected | {"use_sim_time": False}
+    assert (player.package, player.executable) == ("substep_bags", "player_node")
+
+
+def test_a_recorder_comes_up_before_all_others_and_its_end_ends_nothing(tmp_path):
+    recorded, usual = graph_of(tmp_path, record=True), graph_of(tmp_path)
+    assert [(spec.name, spec.vital) for spec in recorded.nodes[:2]] == [("recorder", False), ("bridge", True)]
+    assert recorded.nodes[0].parameters["bag"] == str(tmp_path / "bag")
+    told = json.loads(recorded.nodes[0].parameters["parameters"])
+    assert (told["policy"]["policy"], told["policy"]["gripper_patience"], set(told)) == ("compact", 1, set(NODES))
+    assert recorded.session.parameters["nodes"] == ["recorder", "bridge", "policy", "planner"]
+    assert usual.session.parameters["nodes"] == [spec.name for spec in usual.nodes] == ["bridge", "policy", "planner"]
+
+
+def test_a_policy_node_alone_loads_the_policy_of_a_run(ros):
+    node = PolicyNode()
+    policy = node.get_parameter("policy").value
+    node.destroy_node()
+    assert policy == GraphConfig().policy
+
+
+def test_a_world_need_not_know_what_the_launch_files_set_for_every_world(tmp_path):
+    (bridge,) = [
+        spec for spec in graph_of(tmp_path, cameras=("a",), image_size=(32, 32)).nodes if spec.name == "bridge"
+    ]
+    assert set(bridge.parameters) - {"world", "clock", "use_sim_time"} == set(OF_SOME_WORLDS)
+
+
 def test_clocks_are_those_of_the_bridge():
     assert set(CLOCKS) == {mode.value for mode in ClockMode}
+
+
+def test_the_nodes_of_a_namespace_go_by_the_time_of_its_own_world(tmp_path):
+    (planner,) = [spec for spec in graph_of(tmp_path, namespace="arm").nodes if spec.name == "planner"]
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = PlannerNode(context=context, cli_args=list(node_command(planner, Path("planner_node"), tmp_path)[1:]))
+    other = rclpy.create_node("worlds", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    for member in (node, other):
+        executor.add_node(member)
+    clocks = [
+        (other.create_publisher(Clock, name, 1), Time(sec=sec)) for name, sec in (("/clock", 7), ("/arm/clock", 3))
+    ]
+    try:
+        while node.now().sec == 0:
+            for publisher, time in clocks:
+                publisher.publish(Clock(clock=time))
+            executor.spin_once(timeout_sec=0.1)
+        assert node.now().sec == 3
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        other.destroy_node()
+        rclpy.shutdown(context=context)
 
 
 def test_a_namespace_moves_all_nodes(tmp_path):
@@ -214,15 +353,20 @@ def test_a_namespace_moves_all_nodes(tmp_path):
 
 def test_a_users_file_comes_after_the_defaults(tmp_path):
     path = write(tmp_path / "mine.yaml", "/**/planner: {ros__parameters: {retries: 3}}")
+    assert PolicyConfig(params_file=path).user_file == Path(path)  # one file for several machines
     assert graph_of(tmp_path, params_file=path).session.parameter_files == (DEFAULTS, Path(path))
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("/**/brigde: {ros__parameters: {seed: 1}}", "names node '/**/brigde': expected one of bridge, policy"),
+        (
+            "/**/brigde: {ros__parameters: {seed: 1}}",
+            "names node '/**/brigde': expected one of recorder, bridge,",
+        ),
         ("/**/bridge: {ros__parameters: {suite: libero_90}}", "sets suite of node 'bridge'"),
         ("/**: {ros__parameters: {policy: x}}", "sets policy of node 'policy'"),
+        ("/**/planner: {ros__parameters: {use_sim_time: false}}", "sets use_sim_time of node 'planner'"),
         ("/**/bridge: {seed: 1}", "must hold one key, 'ros__parameters'"),
         ("- bridge", "holds list, expected node names"),
         ("bridge: [", "is not YAML"),
@@ -243,7 +387,7 @@ def test_a_nodes_parameters_keep_their_types_on_the_way(tmp_path):
     assert command[:4] == ("/bin/bridge_node", "--ros-args", "-r", "__node:=bridge")
     assert "__ns:=/arm" in command
     written = yaml.safe_load((tmp_path / "bridge.yaml").read_text())
-    assert written == {"/arm/bridge": {"ros__parameters": dict(spec.parameters)}}
+    assert written == {"/**": {"ros__parameters": dict(spec.parameters)}}
 
 
 def test_a_user_file_wins_over_the_defaults_and_arguments_win_over_both(tmp_path, ros):
@@ -267,5 +411,5 @@ def test_the_configuration_can_be_kept_as_json(tmp_path):
     from substep_bringup.run_folder import RunFolder
 
     folder = RunFolder.create(tmp_path, dataclasses.asdict(GraphConfig()))
-    assert folder.config()["image_size"] == [128, 128]
+    assert folder.config()["image_size"] is None
     assert RunFolder.create(tmp_path, {}).path != folder.path

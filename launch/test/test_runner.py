@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import psutil
 import pytest
 
 from substep_bringup.exit_codes import ExitCode
+from substep_bringup.last_summary import leave_summary
+from substep_bringup.run_folder import RunFolder
 
 PATIENCE = 30.0  # s, for what must happen
 
@@ -24,13 +28,15 @@ from substep_bringup.child_process import ProcessSpec
 from substep_bringup.runner import Patience, Runner
 
 folder = Path(sys.argv[1])
-def spec(name, log=None):
-    return ProcessSpec(name, (sys.executable, str(folder / f"{name}.py")), log)
+def spec(name, log=None, vital=True):
+    return ProcessSpec(name, (sys.executable, str(folder / f"{name}.py")), log, vital=vital)
 runner = Runner(
-    [spec("node", folder / "node.log"), spec("other", folder / "other.log")],
+    [spec("node", folder / "node.log"), spec("other", folder / "other.log", vital=False)],
     spec("session"),
     on_failure=(folder / "failure.txt").write_text,
-    patience=Patience(session=float(sys.argv[2]), terminate=0.5, kill=20.0, repeat=0.0),
+    patience=Patience(
+        session=float(sys.argv[2]), terminate=0.5, kill=20.0, repeat=0.0, silence=float(sys.argv[3])
+    ),
 )
 sys.exit(runner.run())
 """
@@ -57,12 +63,14 @@ pathlib.Path(sys.argv[0]).with_name("grandchild.pid").write_text(str(child.pid))
 class Run:
     """A runner in a process of its own, with a node, another one and a session."""
 
-    def __init__(self, folder: Path, node: str, session: str, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, folder: Path, node: str, session: str, patience: float = PATIENCE, silence: float = PATIENCE
+    ) -> None:
         self.folder = folder
         for name, code in (("node", node), ("other", NODE), ("session", session)):
             (folder / f"{name}.py").write_text(code)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN, str(folder), str(patience)], stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", RUN, str(folder), str(patience), str(silence)], stderr=subprocess.PIPE, text=True
         )
 
     def pid(self, name: str) -> int:
@@ -95,14 +103,35 @@ def is_running(pid: int) -> bool:
 def start(tmp_path):
     runs = []
 
-    def start_run(node: str = NODE, session: str = POLITE_SESSION, patience: float = PATIENCE) -> Run:
-        runs.append(Run(tmp_path, node, session, patience))
+    def start_run(node: str = NODE, session: str = POLITE_SESSION, **times: float) -> Run:
+        runs.append(Run(tmp_path, node, session, **times))
         return runs[-1]
 
     yield start_run
     for run in runs:
         run.process.kill()
         run.process.wait()
+
+
+def test_a_run_whose_session_was_killed_leaves_a_summary(tmp_path):
+    folder = RunFolder.create(tmp_path, {"seed": 7, "task_text": "tidy up"})
+    folder.note_failure("session was ended by SIGKILL")
+    leave_summary(folder, ExitCode.NODE_DIED, datetime.now())
+    summary = json.loads(folder.summary.read_text())
+    assert (summary["verdict"], summary["exit_code"]) == ("node died", ExitCode.NODE_DIED)
+    assert summary["error"]["message"] == "session was ended by SIGKILL"
+    folder.summary.write_text("{}")
+    leave_summary(folder, ExitCode.SUCCESS, datetime.now())
+    assert folder.summary.read_text() == "{}", "the session's own stays"
+
+
+def test_a_session_that_gives_signs_of_life_and_then_none_is_given_up(start):
+    session = "from substep_bringup.child_process import signs_of_life\nsigns_of_life()()\n" + NODE
+    run = start(session=session, silence=1.0)
+    run.pid("session")
+    code, printed = run.end()
+    assert code == ExitCode.NODE_DIED and "the session has given no sign of life for 1 s" in printed
+    assert (run.folder / "failure.txt").read_text() == "the session has given no sign of life for 1 s"
 
 
 @pytest.mark.parametrize("code", [0, 1, 3])
@@ -213,12 +242,43 @@ def test_no_orphans_when_the_runner_itself_is_killed(start):
     wait_for(lambda: not any(is_running(pid) for pid in pids), "the children to follow the runner")
 
 
+def test_the_session_is_told_when_the_runner_itself_is_killed(start):
+    session = POLITE_SESSION.replace("sys.exit(143)", "pathlib.Path(sys.argv[0]).with_suffix('.told').write_text('')")
+    run = start(session=session)
+    run.pid("session")
+    run.process.kill()
+    wait_for((run.folder / "session.told").exists, "the session to be told")
+    os.kill(run.pid("session"), signal.SIGKILL)
+
+
+def test_messages_that_nobody_reads_any_more_end_no_run(start):
+    """``./substep sim 2>&1 | head -1``"""
+    finishing = POLITE_SESSION.replace("sys.exit(143)", "(finish.write_text(''), sys.exit(143))")
+    run = start(session="import pathlib, sys\nfinish = pathlib.Path(sys.argv[0]).with_suffix('.end')\n" + finishing)
+    run.process.stderr.close()
+    run.pid("session")
+    os.kill(run.pid("node"), signal.SIGKILL)
+    assert run.process.wait(PATIENCE) == ExitCode.NODE_DIED
+    assert (run.folder / "session.end").is_file()
+
+
 def test_what_cannot_be_started_stops_what_was(start, tmp_path):
     run = start(session="raise SystemExit(0)")
     run.end()
     code = RUN.replace('spec("session")', 'ProcessSpec("session", ("/nowhere/session",))')
-    command = [sys.executable, "-c", code, str(tmp_path), "5"]
+    command = [sys.executable, "-c", code, str(tmp_path), "5", "0"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert ended.returncode == 1
     assert "/nowhere/session" in ended.stderr
     assert not any(is_running(pid) for pid in run.pids())
+
+
+def test_the_end_of_a_node_that_is_not_vital_is_said_and_ends_nothing(start):
+    run = start()
+    session = run.pid("session")
+    os.kill(run.pid("other"), signal.SIGKILL)
+    said = run.process.stderr.readline()
+    assert said == "other was ended by SIGKILL\n"
+    assert is_running(session) and run.process.poll() is None
+    run.process.send_signal(signal.SIGINT)
+    assert run.end()[0] == 130

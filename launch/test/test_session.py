@@ -16,9 +16,11 @@ import numpy as np
 import psutil
 import pytest
 
+from substep_bringup.domain import free_domain
 from substep_bringup.exit_codes import ExitCode
 from substep_bringup.run_folder import RunFolder
 from substep_bringup.session.captions import frame_size
+from substep_bringup.session.session_config import run_folder_at
 
 PATIENCE = 90.0  # s, for what must happen
 FAKE_GRAPH = Path(__file__).with_name("fake_graph.py")
@@ -28,7 +30,7 @@ from pathlib import Path
 from substep_bringup.child_process import ProcessSpec
 from substep_bringup.run_folder import RunFolder
 from substep_bringup.session.captions import frame_size
-from substep_bringup.runner import Runner
+from substep_bringup.runner import Patience, Runner
 
 folder, fault = RunFolder(Path(sys.argv[1])), sys.argv[3]
 nodes = ProcessSpec("nodes", (sys.executable, sys.argv[2], fault), folder.logs / "nodes.log")
@@ -36,21 +38,29 @@ start = "import sys; from substep_bringup.session.main import main; sys.exit(mai
 session = ProcessSpec(
     "session", (sys.executable, "-c", start, "--ros-args", "-p", f"run_folder:={folder.path}", *sys.argv[4:])
 )
-sys.exit(Runner([nodes], session, on_failure=folder.note_failure).run())
+patience = Patience(silence=10.0)
+sys.exit(Runner([nodes], session, on_failure=folder.note_failure, patience=patience).run())
 """
 
 
 class Run:
     """One run below a test's folder."""
 
-    def __init__(self, runs: Path, fault: str, *arguments: str) -> None:
+    def __init__(self, runs: Path, environment: dict[str, str], fault: str, *arguments: str) -> None:
         self.folder = RunFolder.create(runs, {"seed": 7})
         command = [sys.executable, "-c", RUN, str(self.folder.path), str(FAKE_GRAPH), fault, *arguments]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        )
 
     def end(self) -> tuple[int, str]:
         """Exit code and what was printed."""
-        printed, _ = self.process.communicate(timeout=PATIENCE)
+        try:
+            printed, _ = self.process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            printed, _ = self.process.communicate()
+            raise AssertionError(f"it did not end by itself; it said:\n{printed}") from None
         return self.process.returncode, printed
 
     def wait_for(self, word: str) -> None:
@@ -70,10 +80,13 @@ class Run:
 
 @pytest.fixture
 def start(tmp_path):
+    """In a domain of its own: other tests of this process may leave nodes behind until they are collected."""
     runs = []
+    domain = free_domain()
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain.__enter__())}
 
     def start_run(fault: str = "none", *arguments: str) -> Run:
-        runs.append(Run(tmp_path, fault, *arguments))
+        runs.append(Run(tmp_path, environment, fault, *arguments))
         return runs[-1]
 
     yield start_run
@@ -81,6 +94,7 @@ def start(tmp_path):
         run.process.kill()
         run.process.wait()
         run.process.stdout.close()
+    domain.__exit__(None, None, None)
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
@@ -116,6 +130,15 @@ def test_a_task_that_is_done(start):
     assert run.frames() == summary["video"]["frames"] > 20
 
 
+def test_the_verdict_is_not_lost_where_the_summary_cannot_be_written(start):
+    run = start()
+    run.folder.summary.with_suffix(".part").mkdir()  # in the way, as a full disk would be
+    code, printed = run.end()
+    assert code == ExitCode.SUCCESS, printed
+    assert printed.index("success") < printed.index("the run's summary could not be written")
+    assert "Traceback" not in printed
+
+
 def test_only_the_worlds_verdict_counts(start):
     run = start("wrong")
     code, printed = run.end()
@@ -146,7 +169,43 @@ def test_a_task_that_the_planner_gives_up(start):
 def test_a_goal_that_the_planner_rejects(start):
     run = start("busy")
     assert run.end()[0] == ExitCode.TASK_FAILED
-    assert "101 BUSY" in run.summary()["error"]["message"]
+    error = run.summary()["error"]
+    assert (error["code"], error["name"], error["message"]) == (101, "BUSY", "BUSY: another task is under way")
+
+
+def test_a_planner_that_gives_no_sign_of_life_is_given_up(start):
+    run = start("silent", "-p", "planner_silence:=2.0")
+    code, printed = run.end()
+    assert code == ExitCode.TASK_FAILED
+    assert "nothing heard from the planner for 2 s" in printed
+    assert (run.summary()["error"]["code"], run.summary()["error"]["name"]) == (163, "PLANNER_SILENT")
+    assert run.frames() == run.summary()["video"]["frames"] > 0
+
+
+def test_a_second_graph_in_the_same_domain_is_refused_and_does_not_disturb_the_first(start):
+    first = start("standstill")
+    first.wait_for("substep 1/2")
+    second = start("none", "-p", "starts_graph:=true")
+    code, printed = second.end()
+    assert code == ExitCode.BRINGUP_FAILED
+    assert "there is already a graph in ROS domain" in printed and "choose another ROS_DOMAIN_ID" in printed
+    assert "there is already a graph" in second.summary()["error"]["message"]
+    assert first.process.poll() is None
+    first.process.send_signal(signal.SIGINT)
+    assert first.end()[0] == ExitCode.INTERRUPTED
+
+
+def test_a_frozen_session_is_given_up(start):
+    run = start("standstill")
+    run.wait_for("substep 1/2")
+    session = next(
+        child for child in psutil.Process(run.process.pid).children() if "session.main" in str(child.cmdline())
+    )
+    session.send_signal(signal.SIGSTOP)
+    code, printed = run.end()
+    assert code == ExitCode.NODE_DIED
+    assert "the session has given no sign of life for 10 s" in printed
+    assert run.frames() > 0
 
 
 def test_an_interrupted_run_keeps_its_video_and_summary(start):
@@ -180,7 +239,16 @@ def test_a_node_that_dies_is_named_in_the_summary(start):
     assert run.frames() > 0
 
 
-def test_a_killed_runner_leaves_a_readable_video_and_no_process(start):
+def test_output_that_nobody_reads_any_more_ends_no_run(start):
+    """``./substep sim | head -1``"""
+    run = start()
+    run.process.stdout.readline()
+    run.process.stdout.close()
+    assert run.process.wait(PATIENCE) == ExitCode.SUCCESS
+    assert run.summary()["success"] and run.frames() > 20
+
+
+def test_a_killed_runner_leaves_summary_and_video_and_no_process(start):
     run = start("standstill")
     run.wait_for("substep 1/2")
     family = psutil.Process(run.process.pid).children(recursive=True)
@@ -192,10 +260,24 @@ def test_a_killed_runner_leaves_a_readable_video_and_no_process(start):
     _, alive = psutil.wait_procs(family, PATIENCE)
     assert alive == []
     assert run.frames() > 0
+    summary = run.summary()
+    assert (summary["verdict"], summary["task"]["instruction"]) == ("interrupted", "move the mug")
+    assert summary["error"]["message"] == "the program that started the run has ended, and the nodes with it"
 
 
-def test_a_bad_parameter_of_the_session_is_named(start):
-    run = start("none", "-p", "video_rate:=0")
+@pytest.mark.parametrize(
+    ("parameter", "message"),
+    [
+        ("video_rate:=-1", "parameter video_rate must be from 0 to 1000"),
+        ("run_folder:=/dev/null/run", "parameter run_folder is '/dev/null/run': Not a directory"),
+    ],
+)
+def test_a_bad_parameter_of_the_session_is_named_before_anything_is_done(start, parameter, message):
+    run = start("none", "-p", parameter)
     code, printed = run.end()
     assert code == ExitCode.BAD_ARGUMENTS
-    assert "parameter video_rate must be from 1 to 60" in printed
+    assert message in printed and "configuring" not in printed
+
+
+def test_a_run_folder_that_is_not_there_is_made(tmp_path):
+    assert run_folder_at(str(tmp_path / "new" / "run")).logs.is_dir()

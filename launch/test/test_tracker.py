@@ -14,8 +14,9 @@ from substep_interfaces.msg import ActionChunk, ChunkReport, EpisodeStatus, Subs
 from substep_bringup.exit_codes import ExitCode
 from substep_bringup.session.complaints import Complaints
 from substep_bringup.session.display import progress_text
-from substep_bringup.session.summary import Outcome, latency, summarise, write_summary
+from substep_bringup.session.summary import SessionOutcome, latency, summarise, write_summary
 from substep_bringup.session.tracker import Progress, RunTracker
+from substep_core.protocol import Cause, TaskEvent
 
 PLAN = [Substep(instruction="pick up the mug"), Substep(instruction="place the mug")]
 
@@ -38,8 +39,14 @@ def tracker(clock) -> RunTracker:
 
 
 def feedback(
-    index: int, event: str, plan_id: str = "a", attempt: int = 0, done: int | None = None
+    index: int,
+    event: TaskEvent,
+    cause: Cause = Cause.NONE,
+    plan_id: str = "a",
+    attempt: int = 0,
+    done: int | None = None,
 ) -> ExecuteTask.Feedback:
+    """Without a text: it is for people alone."""
     return ExecuteTask.Feedback(
         plan_id=plan_id,
         plan_source="library",
@@ -48,6 +55,7 @@ def feedback(
         substeps_done=index if done is None else done,
         attempt=attempt,
         event=event,
+        cause=cause,
     )
 
 
@@ -60,20 +68,20 @@ def ended(tracker: RunTracker) -> list[tuple[str, int, str]]:
 
 
 def test_substeps_are_counted_by_what_was_played_for_them(tracker):
-    tracker.hear_feedback(feedback(0, "started"))
+    tracker.hear_feedback(feedback(0, TaskEvent.STARTED))
     tracker.hear_report(report(0, 8))
     tracker.hear_report(report(0, 3, ChunkReport.PLAYED_EOS))
-    tracker.hear_feedback(feedback(1, "advanced: eos"))
+    tracker.hear_feedback(feedback(1, TaskEvent.ADVANCED, Cause.EOS))
     tracker.hear_report(report(1, 5, ChunkReport.SUPERSEDED))
-    tracker.hear_feedback(feedback(1, "advanced: vision"))
+    tracker.hear_feedback(feedback(1, TaskEvent.ADVANCED, Cause.VISION))
     tracker.finish("goal reached")
     assert ended(tracker) == [("pick up the mug", 11, "eos"), ("place the mug", 5, "vision")]
     assert tracker.history().chunks == {"played": 1, "played_eos": 1, "superseded": 1}
 
 
 def test_a_report_that_comes_after_the_switch_still_counts(tracker):
-    tracker.hear_feedback(feedback(0, "started"))
-    tracker.hear_feedback(feedback(1, "advanced: eos"))
+    tracker.hear_feedback(feedback(0, TaskEvent.STARTED))
+    tracker.hear_feedback(feedback(1, TaskEvent.ADVANCED, Cause.EOS))
     assert tracker.take_ended() == []  # its steps are not known yet
     tracker.hear_report(report(0, 8, ChunkReport.PLAYED_EOS))
     assert [record.steps for record in tracker.take_ended()] == [8]
@@ -85,7 +93,7 @@ def test_a_report_that_comes_after_the_switch_still_counts(tracker):
 def test_the_last_steps_are_waited_for(tracker):
     tracker.hear_status(EpisodeStatus(episode=1, step=8))
     assert tracker.is_settled()  # nothing is under way
-    tracker.hear_feedback(feedback(0, "started"))
+    tracker.hear_feedback(feedback(0, TaskEvent.STARTED))
     tracker.hear_report(report(0, 6))
     assert not tracker.is_settled()
     tracker.hear_report(report(0, 2))
@@ -98,36 +106,36 @@ def test_the_last_steps_are_waited_for(tracker):
 def test_a_result_that_overtakes_the_feedback_is_noticed(tracker):
     assert tracker.has_heard(0, 0)  # there was no plan
     assert not tracker.has_heard(0, 2)
-    tracker.hear_feedback(feedback(0, "started"))
+    tracker.hear_feedback(feedback(0, TaskEvent.STARTED))
     assert tracker.has_heard(0, 2)
     assert not tracker.has_heard(1, 2)  # the second began
     assert not tracker.has_heard(2, 2)  # all are done
-    tracker.hear_feedback(feedback(1, "advanced: eos"))
+    tracker.hear_feedback(feedback(1, TaskEvent.ADVANCED, Cause.EOS))
     assert tracker.has_heard(1, 2)
     assert tracker.has_heard(2, 2)
-    tracker.hear_feedback(feedback(0, "replanned by rules", plan_id="a.1", done=1))
+    tracker.hear_feedback(feedback(0, TaskEvent.REPLANNED, plan_id="a.1", done=1))
     assert not tracker.has_heard(2, 3)  # the new plan's first substep is the task's second
 
 
 def test_retries_are_attempts_of_one_substep_and_a_new_plan_begins_anew(tracker):
-    tracker.hear_feedback(feedback(0, "started"))
-    tracker.hear_feedback(feedback(0, "retry: timeout", attempt=1))
-    tracker.hear_feedback(feedback(0, "replanning: timeout", attempt=1))
-    tracker.hear_feedback(feedback(0, "replanned by rules", plan_id="a.1"))
+    tracker.hear_feedback(feedback(0, TaskEvent.STARTED))
+    tracker.hear_feedback(feedback(0, TaskEvent.RETRIED, Cause.TIMEOUT, attempt=1))
+    tracker.hear_feedback(feedback(0, TaskEvent.REPLANNING, Cause.TIMEOUT, attempt=1))
+    tracker.hear_feedback(feedback(0, TaskEvent.REPLANNED, plan_id="a.1"))
     records = tracker.history().substeps
     kept = [(record.plan_id, record.attempts, record.ended) for record in records]
     assert kept == [("a", 2, "replanned"), ("a.1", 1, "")]
-    assert [event.text for event in tracker.history().events] == [
-        "started", "retry: timeout", "replanning: timeout", "replanned by rules",
+    assert [(event.event, event.cause) for event in tracker.history().events] == [
+        ("started", "none"), ("retried", "timeout"), ("replanning", "timeout"), ("replanned", "none"),
     ]  # fmt: skip
 
 
 def test_what_is_begun_again_is_not_done(tracker):
-    tracker.hear_feedback(feedback(0, "started"))
-    tracker.hear_feedback(feedback(1, "advanced: eos"))
-    tracker.hear_feedback(feedback(0, "retry from picking up: timeout", plan_id="a.1"))
+    tracker.hear_feedback(feedback(0, TaskEvent.STARTED))
+    tracker.hear_feedback(feedback(1, TaskEvent.ADVANCED, Cause.EOS))
+    tracker.hear_feedback(feedback(0, TaskEvent.RETRIED_FROM_PICK_UP, Cause.TIMEOUT, plan_id="a.1"))
     assert not tracker.has_heard(1, 2)
-    tracker.hear_feedback(feedback(1, "advanced: eos", plan_id="a.1"))
+    tracker.hear_feedback(feedback(1, TaskEvent.ADVANCED, Cause.EOS, plan_id="a.1"))
     assert tracker.has_heard(1, 2)
     records = tracker.history().substeps
     assert [(record.place, record.attempts, record.ended, record.undone) for record in records] == [
@@ -137,9 +145,9 @@ def test_what_is_begun_again_is_not_done(tracker):
 
 def test_progress_counts_steps_within_the_substep(tracker, clock):
     tracker.hear_status(EpisodeStatus(episode=1, step=0))
-    tracker.hear_feedback(feedback(0, "started"))
+    tracker.hear_feedback(feedback(0, TaskEvent.STARTED))
     tracker.hear_status(EpisodeStatus(episode=1, step=10))
-    tracker.hear_feedback(feedback(1, "advanced: eos"))
+    tracker.hear_feedback(feedback(1, TaskEvent.ADVANCED, Cause.EOS))
     clock.now = 2.0
     tracker.hear_status(EpisodeStatus(episode=1, step=14))
     progress = tracker.progress()
@@ -170,7 +178,7 @@ def test_a_reset_starts_the_rate_anew(tracker, clock):
     ],
 )
 def test_the_eos_shown_is_that_of_the_newest_chunk(tracker, chunk, shown):
-    tracker.hear_feedback(feedback(0, "started"))
+    tracker.hear_feedback(feedback(0, TaskEvent.STARTED))
     tracker.hear_chunk(chunk)
     assert shown in progress_text(tracker.progress())
 
@@ -187,7 +195,9 @@ def log(level: int, text: str, name: str = "arm.policy") -> Log:
 
 
 def diagnostics(level: bytes, text: str) -> DiagnosticArray:
-    return DiagnosticArray(status=[DiagnosticStatus(level=level, name="arm/policy: inference", message=text)])
+    return DiagnosticArray(
+        status=[DiagnosticStatus(level=level, name="arm/policy: inference", hardware_id="arm/policy", message=text)]
+    )
 
 
 def test_an_error_in_the_diagnostics_comes_before_the_log_and_errors_before_warnings():
@@ -217,12 +227,13 @@ def test_warnings_are_passed_on_once_and_chatter_never():
 
 def test_the_summary_of_a_run(tracker, tmp_path):
     tracker.hear_status(EpisodeStatus(suite="libero_10", task_index=3, instruction="move the mug", episode=2, step=8))
-    tracker.hear_feedback(feedback(0, "started"))
+    tracker.hear_feedback(feedback(0, TaskEvent.STARTED))
     tracker.hear_chunk(ActionChunk(model="demonstrator", eos_index=-1))
     tracker.hear_report(report(0, 8, inference_time=0.5))
-    tracker.hear_report(report(0, 0, ChunkReport.REJECTED, reason="not finite", inference_time=0.1))
+    why = ChunkReport.REASON_NOT_FINITE
+    tracker.hear_report(report(0, 0, ChunkReport.REJECTED, reason_kind=why, inference_time=0.1))
     tracker.finish("policy_silent")
-    outcome = Outcome(ExitCode.TASK_FAILED, "aborted", error_code=160, error="POLICY_SILENT", message="no chunk")
+    outcome = SessionOutcome(ExitCode.TASK_FAILED, "aborted", error_code=160, error="POLICY_SILENT", message="no chunk")
     summary = summarise(outcome, tracker.history(), None, {"seed": 4}, "", datetime(2030, 1, 2), 12.5)
     write_summary(tmp_path / "summary.json", summary)
     read = json.loads((tmp_path / "summary.json").read_text())
@@ -236,7 +247,7 @@ def test_the_summary_of_a_run(tracker, tmp_path):
 
 
 def test_a_run_that_never_began_has_a_summary_too(tracker):
-    outcome = Outcome(ExitCode.BRINGUP_FAILED, "bring-up failed", message="node bridge …")
+    outcome = SessionOutcome(ExitCode.BRINGUP_FAILED, "bring-up failed", message="node bridge …")
     summary = summarise(outcome, tracker.history(), None, {}, "stack the mugs", datetime(2030, 1, 2), 0.5)
     assert summary["task"]["told"] == "stack the mugs"
     assert summary["chunk_latency_s"] == {"count": 0, "median": None, "p99": None, "max": None}

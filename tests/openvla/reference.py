@@ -7,8 +7,9 @@ Kim, Finn, Liang 2025 (OpenVLA-OFT), and the published files' names.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm, linear, relu
@@ -38,6 +39,13 @@ def norm_weights(name: str, width: int) -> dict[str, Tensor]:
 
 
 # --- vision ---
+
+
+def pixels(prepared: Sequence[np.ndarray]) -> Tensor:
+    """Cameras' images (S, S, 3) uint8 -> (1, cameras, 6, S, S), normalised for DINOv2 and for SigLIP."""
+    unit = torch.from_numpy(np.stack(prepared)).double().permute(0, 3, 1, 2) / 255
+    mean, std = (torch.tensor(values).double()[:, None, None] for values in (DINOV2.mean, DINOV2.std))
+    return torch.cat([(unit - mean) / std, (unit - 0.5) / 0.5], dim=1)[None]
 
 
 def dinov2() -> Dinov2WithRegistersModel:

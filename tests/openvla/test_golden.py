@@ -9,14 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from substep_policy.backbones.openvla import backbone as backbone_module
-from substep_policy.chunk_decoder import ChunkDecoder
+from substep_core.contract import LIBERO_PANDA, load_robot
 from substep_policy.eos import EosSource
-from substep_policy.heads import EOSHeadConfig, InSequenceDiffusionConfig, L1HeadConfig
-from substep_policy.model import EosDetection, SubstepModel
-from substep_policy.normalization import GripperConvention, Statistics
-from substep_policy.openvla_model import LanguageModelTokensConfig
+from substep_policy.heads import EOSHeadConfig, InSequenceDiffusionConfig, L1HeadConfig, TokenHeadConfig
+from substep_policy.models.chunk_builder import ChunkBuilder
+from substep_policy.models.model import EosDetection, SubstepModel
+from substep_policy.models.normalization import ActionNormalizer, GripperConvention, Statistics
+from substep_policy.models.openvla import backbone as backbone_module
+from substep_policy.models.openvla.images import ImagePipeline
+from tests.openvla import make_image_golden
 from tests.openvla.make_golden import FILE, SAMPLING_STEPS, TRAIN_STEPS, quantiles
+from tests.openvla.reference import libero_actions
 from tests.openvla.toy import WIDTH, drawn, drawn_model, inputs, toy_config
 
 TOLERANCE = {"rtol": 0.0, "atol": 1e-5}
@@ -83,10 +86,21 @@ def test_a_whole_chunk(golden, batch, model):
     """From pixels to actions in LIBERO's convention; beyond ±1 the arm takes nothing, and the reference clips later."""
     q01, q99 = (part.numpy() for part in quantiles())
     statistics = Statistics(q01, q99, q01, q99, q01, q99, np.array([True] * 6 + [False]))
+    normalizer = ActionNormalizer(load_robot(LIBERO_PANDA), GripperConvention.OPEN_IS_ONE, statistics)
     eos = EosDetection(source=EosSource.NONE, threshold=None)
-    decoder = ChunkDecoder(model.action_head, None, eos, statistics, GripperConvention.OPEN_IS_ONE)
-    chunk = decoder.chunk(*model.act(batch))
+    chunks = ChunkBuilder(model.decoder, None, eos, normalizer)
+    chunk = chunks.chunk(*model.act(batch))
     np.testing.assert_allclose(chunk.actions, golden["predict_action"].clamp(-1, 1), rtol=0, atol=1e-5)
+
+
+def test_from_camera_images_to_actions(golden, batch, model):
+    """The published pipeline's own images into the reference network, against the project's from the cameras on."""
+    images = {camera: image[:, ::-1] for camera, image in make_image_golden.images().items()}
+    pixels = torch.from_numpy(ImagePipeline(toy_config(L1))(images)[None]).double()
+    normalized, _ = model.act(batch | {"pixel_values": pixels})
+    q01, q99 = quantiles()
+    difference = libero_actions(normalized, q01, q99) - golden["image_to_action"]
+    assert difference.abs().max() < 0.02
 
 
 def test_film(golden, batch, model):
@@ -101,7 +115,7 @@ def test_film(golden, batch, model):
 
 def test_discrete_tokens(golden, batch):
     """Reading the last 256 ids before the padding, by the language model's own output layer."""
-    model = drawn_model(toy_config(LanguageModelTokensConfig()))
+    model = drawn_model(toy_config(TokenHeadConfig()))
     actions, hidden = model.act(batch)
     torch.testing.assert_close(model.action_head.logits(hidden), golden["token_logits"], **TOLERANCE)
     torch.testing.assert_close(actions.double(), golden["token_actions"], **TOLERANCE)

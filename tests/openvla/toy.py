@@ -8,15 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from substep_policy.backbones.openvla.config import (
+from substep_core.contract import LIBERO_PANDA, load_robot
+from substep_policy.heads import DecoderConfig, L1HeadConfig
+from substep_policy.models.model import SubstepModel
+from substep_policy.models.openvla.config import (
     LanguageModelConfig,
     OpenVLAConfig,
     SpecialTokens,
     VisionTransformerConfig,
 )
-from substep_policy.backbones.openvla.published_keys import film_key, is_film, shard_key
-from substep_policy.model import SubstepModel
-from substep_policy.openvla_model import OpenVLAHeadConfig, OpenVLAModelConfig, build_openvla
+from substep_policy.models.openvla.model import OpenVLAModelConfig, build_openvla
+from substep_policy.models.openvla.published_keys import film_key, is_film, shard_key
 
 WIDTH = 32  # of the language model
 ACTION_IDS = 256  # after the words
@@ -60,8 +62,10 @@ def toy_backbone(film: bool = False) -> OpenVLAConfig:
     )
 
 
-def toy_config(action_head: OpenVLAHeadConfig, film: bool = False, **more: object) -> OpenVLAModelConfig:
-    return OpenVLAModelConfig(backbone=toy_backbone(film), action_head=action_head, **more)
+def toy_config(action_head: DecoderConfig, film: bool = False, **more: object) -> OpenVLAModelConfig:
+    return OpenVLAModelConfig(
+        robot=load_robot(LIBERO_PANDA), backbone=toy_backbone(film), action_head=action_head, **more
+    )
 
 
 def drawn(name: str, shape: tuple[int, ...]) -> Tensor:
@@ -73,9 +77,9 @@ def drawn(name: str, shape: tuple[int, ...]) -> Tensor:
 
 def inputs() -> dict[str, Tensor]:
     """One sample: two images, proprioception, a prompt with its slots and ``</s>``."""
-    config = toy_backbone()
-    ids = [*PROMPT, *[0] * config.action_slots, config.tokens.eos]
-    size = config.image_size
+    config = toy_config(L1HeadConfig())
+    ids = [*PROMPT, *[0] * config.action_slots, config.backbone.tokens.eos]
+    size = config.backbone.image_size
     return {
         "pixel_values": 3 * drawn("pixel_values", (1, len(config.cameras), 6, size, size)),
         "proprio": drawn("proprio", (1, 8)),

@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from substep_policy.backbones.openvla.published import save_model
 from substep_policy.benchmarks.random_models import tokenizer_of_words
 from substep_policy.heads import EOSHeadConfig, L1HeadConfig
-from substep_policy.instruction_tokens import TOKENIZER_FILE
-from substep_policy.model import EosDetection
-from substep_policy.normalization import (
+from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE
+from substep_policy.models.model import EosDetection
+from substep_policy.models.normalization import (
     DatasetStatistics,
     GripperConvention,
     Statistics,
     action_statistics,
     save_statistics,
 )
+from substep_policy.models.openvla.published import save_model
 from tests.openvla.toy import WIDTH, WORDS, drawn_model, toy_config
 
 
@@ -35,7 +35,7 @@ def write_toy_checkpoint(folder: Path, dataset: str, eos_probability: float) -> 
     save_model(folder, config, model, step=7, shard_size=100_000)
     tokenizer_of_words({word: i for i, word in enumerate(WORDS)}).save(str(folder / TOKENIZER_FILE))
     random = np.random.default_rng(0)
-    action = action_statistics(random.uniform(-0.05, 0.05, (100, 7)), GripperConvention.OPEN_IS_ONE)
+    action = action_statistics(random.uniform(-0.05, 0.05, (100, 7)), GripperConvention.OPEN_IS_ONE, config.robot)
     proprio = Statistics.of(random.normal(size=(100, 8)))
     save_statistics(folder, dataset, DatasetStatistics(action, proprio, 100, 2))
     return folder

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
+import yaml
 from accelerate.state import AcceleratorState
 
-from tests.training.toy import DEMOS, FORMAT, ToyDemo, true_labels, write_hdf5
-from training.config import FinetuneConfig, read_config
-from training.demonstrations import LiberoHdf5Source, ReadReport, read_demonstrations
-from training.store import DemonstrationStore
+from tests.training.toy import DEMOS, FORMAT, ROBOT, ToyDemo, true_labels, write_hdf5
+from training.data.frame_cache import DemonstrationStore
+from training.data.readers import LiberoHdf5Source, ReadReport, read_demonstrations
+from training.train.config import FinetuneConfig, read_config
 
 TOY_MODEL = {
     "chunk_length": 4,
@@ -28,7 +31,7 @@ TOY_MODEL = {
     },
     "action_head": {"type": "l1", "hidden_dim": 16, "blocks": 1},
     "eos_head": {"hidden_dim": 16},
-    "preprocessing": {"image_size": 16, "max_instruction_tokens": 10},
+    "preprocessing": {"image_size": 16, "max_instruction_tokens": 48},
 }
 
 
@@ -46,8 +49,40 @@ def store(tmp_path_factory) -> DemonstrationStore:
     write_hdf5(folder / "demos/libero_goal", DEMOS)
     store = DemonstrationStore(folder / "cache", FORMAT)
     report = ReadReport()
-    store.extend(read_demonstrations([LiberoHdf5Source(path=folder / "demos")], report), report)
+    store.extend(read_demonstrations([LiberoHdf5Source(path=folder / "demos")], ROBOT, report), report)
     return store
+
+
+@pytest.fixture
+def large_run(tmp_path: Path) -> Callable[..., Callable[..., FinetuneConfig]]:
+    """``large_run(model, steps=2, …)``: as ``toy_run``, a run of a large model on four short demonstrations."""
+
+    def run(model: dict[str, Any], data: Mapping[str, Any] = MappingProxyType({}), **settings: Any):
+        demos = [ToyDemo(12, seed) for seed in range(4)]
+        write_hdf5(tmp_path / "demos/libero_goal", demos)
+        true_labels(demos).save(tmp_path / "substep_labels.json")
+        content = {
+            "out": str(tmp_path / "run"),
+            "data": {
+                "sources": [{"type": "libero_hdf5", "path": str(tmp_path / "demos")}],
+                "labels": str(tmp_path / "substep_labels.json"),
+                "cache": str(tmp_path / "cache"),
+                "held_out_every": 0,
+                "workers": 0,
+                "augmentation": {"type": "crop_and_colour"},
+                **data,
+            },
+            "model": model,
+            "optimizer": {"batch_size": 4, "warmup_steps": 1, "learning_rate": 0.01},
+            "gradient_checkpointing": True,
+            "distribution_batches": 0,
+            **settings,
+        }
+        path = tmp_path / "large.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return lambda *overrides: read_config(path, overrides)
+
+    return run
 
 
 @pytest.fixture
@@ -58,8 +93,6 @@ def toy_run(tmp_path: Path) -> Callable[..., FinetuneConfig]:
     true_labels(demos).save(tmp_path / "substep_labels.json")
 
     def configure(*overrides: str) -> FinetuneConfig:
-        import yaml
-
         content = {
             "out": str(tmp_path / "run"),
             "data": {

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from training import finetune_substep
-from training.config import read_config
-from training.transform import Batch, BatchStream
+from training.data.transform import Batch, BatchStream
+from training.train import finetune_substep
+from training.train.config import read_config
 
 POISONED_BATCHES = (1, 4)
 stream_batch = BatchStream.batch

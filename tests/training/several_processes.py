@@ -16,10 +16,10 @@ import yaml
 from accelerate import Accelerator, DistributedType, FullyShardedDataParallelPlugin, PartialState
 from accelerate.state import AcceleratorState
 
-from training import finetune_substep
-from training.config import FinetuneConfig, read_config
+from training.train import finetune_substep
+from training.train.config import FinetuneConfig, read_config
 
-CONFIGS = Path(finetune_substep.__file__).parent / "configs"
+CONFIGS = Path(finetune_substep.__file__).parents[1] / "configs"
 make_accelerator = finetune_substep.make_accelerator
 
 

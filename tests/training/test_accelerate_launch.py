@@ -16,10 +16,10 @@ import torch
 from safetensors.torch import load_file
 
 from substep_policy.registry import POLICIES, PolicySettings
-from training import finetune_substep, run_state
-from training.finetune_substep import finetune, start
+from training.train import finetune_substep, run_state
+from training.train.finetune_substep import finetune, start
 
-DDP = Path(finetune_substep.__file__).parent / "configs/accelerate/ddp.yaml"
+DDP = Path(finetune_substep.__file__).parents[1] / "configs/accelerate/ddp.yaml"
 TESTS = Path(__file__).parent
 ACCUMULATION = "optimizer.gradient_accumulation=2"
 # What is drawn at random differs between one process and two; of a chunk of one action every action counts, so that
@@ -80,7 +80,7 @@ def test_two_processes_make_the_steps_of_one_with_batches_twice_as_large(toy_run
     alone = weights(finetune(one))
 
     two = toy_run(*overrides)
-    launch("-m", "training.finetune_substep", str(tmp_path / "config.yaml"), *overrides)
+    launch("-m", "substep_cli", "train", "policy", str(tmp_path / "config.yaml"), *(f"--{text}" for text in overrides))
     folder = run_state.checkpoint_folder(two.out, 3)
     together, names = weights(folder), sorted(alone)
     moved = (flat(alone, names) - flat(before, names)).norm()

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from substep_policy.checkpoint import load_model, read_config
+from substep_cli.grammar import main
+from substep_policy.models.compact.checkpoint import load_model, read_config
 from substep_policy.registry import POLICIES, PolicySettings
-from training.average import average, main
-from training.calibrate import main as calibrate
-from training.finetune_substep import finetune
+from training.checkpoints.average import average
+from training.train.finetune_substep import finetune
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def checkpoints(toy_run) -> list[Path]:
 
 def test_the_mean_of_two_is_a_policy_whose_threshold_can_be_calibrated(checkpoints, tmp_path: Path, capsys):
     out = tmp_path / "mean"
-    assert main([str(out), *map(str, checkpoints)]) == 0
+    assert main(["checkpoint", "average", *map(str, checkpoints), "--out", str(out)]) == 0
     assert "calibrate" in capsys.readouterr().out
     one, other, mean = (load_model(folder)[1].state_dict() for folder in [*checkpoints, out])
     assert any(not torch.equal(one[name], other[name]) for name in mean)
@@ -31,7 +31,7 @@ def test_the_mean_of_two_is_a_policy_whose_threshold_can_be_calibrated(checkpoin
         torch.testing.assert_close(tensor, (one[name] + other[name]) / 2, rtol=1e-3, atol=1e-5, msg=name)
     assert not read_config(out).eos.calibrated, "the threshold was chosen for other weights"
     POLICIES.load(str(out), PolicySettings(device="cpu")).start_substep("pick up the bowl", "")
-    assert calibrate([str(out)]) == 0
+    assert main(["checkpoint", "calibrate", str(out)]) == 0
     assert read_config(out).eos.calibrated
 
 
@@ -49,6 +49,6 @@ def test_weights_that_do_not_mean_the_same_have_no_mean(checkpoints, toy_run, tm
         average([first, second], second)
     statistics = second / "dataset_statistics.json"
     statistics.write_text(statistics.read_text().replace("0", "1"))
-    assert main([str(out), str(first), str(second)]) == 1
+    assert main(["checkpoint", "average", str(first), str(second), "--out", str(out)]) == 1
     assert "dataset_statistics.json" in capsys.readouterr().err
     assert not out.exists(), "nothing is written before everything fits"

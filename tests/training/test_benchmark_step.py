@@ -8,19 +8,37 @@ from types import SimpleNamespace
 
 import pytest
 
-from training.benchmark_step import main
+from substep_cli.grammar import main
 
 
 def test_without_a_gpu_the_toy_size_is_timed_and_said(tmp_path: Path, capsys):
     out = tmp_path / "step.json"
-    assert main(["--size", "toy", "--batch", "2", "--rank", "4", "--repeats", "1", "--json", str(out)]) == 0
+    assert (
+        main(
+            [
+                "bench",
+                "training",
+                "--model",
+                "random-toy",
+                "--batch",
+                "2",
+                "--rank",
+                "4",
+                "--repeats",
+                "1",
+                "--json",
+                str(out),
+            ]
+        )
+        == 0
+    )
     report = json.loads(out.read_text())
-    assert report["size"] == "toy" and report["batch"] == 2 and report["trained_parameters"] > 0
+    assert report["size"] == "random-toy" and report["batch"] == 2 and report["trained_parameters"] > 0
     assert report["samples_per_second"] * report["step_ms"] / 1e3 == pytest.approx(2)
     assert "samples/s" in capsys.readouterr().out
 
 
 def test_too_little_memory_ends_with_the_reason(monkeypatch: pytest.MonkeyPatch, capsys):
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
-    assert main(["--size", "toy", "--repeats", "1"]) == 1
-    assert "bench lora: a model with random weights: the weights take" in capsys.readouterr().err
+    assert main(["bench", "training", "--model", "random-toy", "--repeats", "1"]) == 1
+    assert "substep bench training: a model with random weights: the weights take" in capsys.readouterr().err

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from substep_policy.chunk import NO_EOS
+from substep_core.chunk import NO_EOS
 from substep_policy.eos import EosChoice
-from training.calibrate import SubstepProbabilities, choose_threshold, score
-from training.eos_score import predicted_end
+from training.checkpoints.calibrate import SubstepProbabilities, choose_threshold, score
+from training.checkpoints.eos_score import predicted_end
 
 C = 8
 

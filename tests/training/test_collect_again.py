@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from tests.processes import ProcessUnderTest
-from training.collect import main
+from substep_cli.grammar import main
+from tests.processes import ProcessUnderTest, wait_until
 
 TASKS = {"0": "open_the_middle_drawer_of_the_cabinet", "7": "turn_on_the_stove"}  # the shortest ones
 OPTIONS = ["--suites", "libero_goal", "--tasks", *TASKS, "--per-task", "1"]
@@ -24,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("collect again")  # one worker builds the c
 def undisturbed(tmp_path_factory) -> dict[str, object]:
     """What one worker collects."""
     out = tmp_path_factory.mktemp("undisturbed")
-    assert main(["--out", str(out), *OPTIONS, "--workers", "1"]) == 0
+    assert main(["data", "collect", "--out", str(out), *OPTIONS, "--workers", "1"]) == 0
     return content(out)
 
 
@@ -48,26 +46,19 @@ def assert_same(found: dict[str, object], expected: dict[str, object]) -> None:
     assert [name for name in expected if found[name] != expected[name]] == []
 
 
-def wait_until(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 240.0
-    while not is_so():
-        assert time.monotonic() < deadline, f"{what} did not come"
-        time.sleep(0.02)
-
-
 def test_every_task_has_its_demonstration(undisturbed: dict[str, object]):
     names = [f"{task}_demo/data/demo_0/actions" for task in TASKS.values()]
     assert {"substep_labels.json", "APD_plans.json", "collection.json", *names} <= undisturbed.keys()
 
 
 def test_two_workers_write_what_one_writes(undisturbed: dict[str, object], tmp_path: Path):
-    assert main(["--out", str(tmp_path), *OPTIONS, "--workers", "2"]) == 0
+    assert main(["data", "collect", "--out", str(tmp_path), *OPTIONS, "--workers", "2"]) == 0
     assert_same(content(tmp_path), undisturbed)
 
 
 def test_a_killed_collection_ends_in_the_same_files_when_the_command_is_given_again(undisturbed, tmp_path: Path):
     out = tmp_path / "data"
-    command = [sys.executable, "-m", "training.collect", "--out", str(out), *OPTIONS, "--workers", "1"]
+    command = [sys.executable, "-m", "substep_cli", "data", "collect", "--out", str(out), *OPTIONS, "--workers", "1"]
     process = ProcessUnderTest(command, tmp_path / "collect.log")
     try:
         wait_until(lambda: any(out.rglob("[0-9]*.npz")), "a demonstration")

@@ -11,27 +11,26 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from substep_cli.grammar import main
+from substep_core.plan import Substep, steps_to_json
 from substep_planner.completion.compact_model import CompletionConfig, load_completion_model
 from substep_planner.completion.registry import CompletionSettings, load_scorer
-from substep_planner.plan import Substep, steps_to_json
-from training.augmentation import Augmentation
+from tests.training.toy import ROBOT
 from training.completion.calibrate import calibrate, choose_threshold
-from training.completion.evaluate import main as evaluate_main
-from training.completion.frames import read_shown
-from training.completion.moments import (
+from training.completion.frame_selection import (
     AFTER,
     EpisodeOutline,
     cut,
     failing_actions,
     frames_to_show,
-    gripper_before,
-    hold,
     substep_to_fail,
 )
+from training.completion.frames import read_shown
 from training.completion.pairs import PairTable, foreign_substeps, is_other
 from training.completion.scores import RIGHT, SubstepScores, auroc, end_scores
 from training.completion.train import CompletionTraining, train
-from training.config import OptimizerConfig
+from training.data.augmentation import Augmentation
+from training.train.config import OptimizerConfig
 
 PICK = Substep("pick up the milk", "the gripper holds the milk in the air")
 PLACE = Substep("place the milk in the basket", "the milk is in the basket and the open gripper has moved away")
@@ -67,13 +66,11 @@ def test_frames_lie_in_the_episode_and_close_around_every_end(lengths):
 def test_a_failing_substep_leaves_the_gripper_as_it_was():
     actions = np.zeros((60, 7), np.float32)
     actions[:, -1] = np.r_[-np.ones(20), np.ones(30), -np.ones(10)]
-    assert [substep_to_fail(OUTLINE, actions, draw) for draw in range(3)] == [0, 1, 0]
-    assert (failing_actions(OUTLINE, actions, 0)[:, -1] == -1).all()
-    assert (failing_actions(OUTLINE, actions, 1)[20:, -1] == 1).all()
-    assert gripper_before(actions, 0) == -1 and gripper_before(actions, 30) == 1
-    assert hold(actions).tolist() == [0, 0, 0, 0, 0, 0, -1]
+    assert [substep_to_fail(ROBOT, OUTLINE, actions, draw) for draw in range(3)] == [0, 1, 0]
+    assert (failing_actions(ROBOT, OUTLINE, actions, 0)[:, -1] == -1).all()
+    assert (failing_actions(ROBOT, OUTLINE, actions, 1)[20:, -1] == 1).all()
     push = EpisodeOutline("s", "t", "e", (Substep("push the plate to the front of the stove", "it is there"),), (59,))
-    assert substep_to_fail(push, actions, 0) is None
+    assert substep_to_fail(ROBOT, push, actions, 0) is None
 
 
 def test_negatives_with_other_words_are_surely_negative():
@@ -142,7 +139,7 @@ def write_toy(folder: Path, count: int, density: str = "sparse") -> Path:
 TINY = CompletionTraining(
     model=CompletionConfig(
         image_size=16,
-        max_tokens=32,
+        max_tokens=48,
         vision_widths=(8, 8, 8),
         vision_blocks=(1, 1),
         vocabulary_size=600,
@@ -180,7 +177,7 @@ def test_it_learns_what_the_cameras_show_and_is_calibrated(toy, capsys):
     assert config.calibrated
     scorer = load_scorer("compact", CompletionSettings(str(model), "cpu"))
     assert (scorer.cameras, scorer.threshold) == (("agentview", "eye_in_hand"), config.threshold)
-    assert evaluate_main([str(dense), "--model", str(model), "--json", str(model / "figures.json")]) == 0
+    assert main(["bench", "completion", str(dense), "--model", str(model), "--json", str(model / "figures.json")]) == 0
     suite, everything = json.loads((model / "figures.json").read_text())["compact"]
     assert suite["suite"] == "libero_object" and everything["suite"] == "all"
     assert suite["auroc"] > 0.95 and abs(suite["ends"]["median_delay"]) <= RIGHT

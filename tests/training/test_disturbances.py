@@ -1,19 +1,21 @@
-"""What is done to a demonstrator, so that it shows what to do about it."""
+"""Collection variations: disturbances, a novice, missed grasps."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from substep_policy.chunk import Chunk
-from substep_policy.observation import Observation
-from training.disturbances import DisturbedPolicy, Variation
+from substep_core.chunk import Chunk
+from substep_core.contract import load_robot
+from substep_core.observation import Observation
+from training.collect.settings import Variation
+from training.collect.variations import DisturbedPolicy
 
 
 class Still:
     """A policy that stands still with the gripper closed."""
 
-    name = "still"
+    name, robot = "still", load_robot("libero_panda")
 
     def start_substep(self, instruction: str, task: str) -> None:
         pass

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from substep_policy.chunk import NO_EOS
-from training.eos_score import TOLERANCE, EndCounts, count_ends
+from substep_core.chunk import NO_EOS
+from training.checkpoints.eos_score import TOLERANCE, EndCounts, count_ends
 
 lengths = st.integers(1, 40)
 chunk_lengths = st.integers(1, 16)

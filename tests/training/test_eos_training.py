@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 from torch.nn import functional
 from torchvision.ops import sigmoid_focal_loss
 
-from substep_policy.configuration import parse
+from substep_core.configuration import parse
+from substep_core.contract import LIBERO_PANDA
 from substep_policy.heads import EOSClassificationHead, EOSHeadConfig
-from substep_policy.model import ModelConfig, build_model
+from substep_policy.models.compact.model import CompactModelConfig, build_compact
 from tests.training.conftest import TOY_MODEL
-from training.config import BufferEos, DirectEos, NoEosHead
-from training.eos_buffer import EOSBuffer, EOSBufferConfig
-from training.losses import BatchRatioBCE, FocalLoss, WeightedBCE, eos_loss
-from training.objective import Objective, eos_distribution, gradient_norm
+from training.train.config import BufferEos, DirectEos, NoEosHead
+from training.train.eos_buffer import EOSBuffer, EOSBufferConfig
+from training.train.losses import BatchRatioBCE, FocalLoss, WeightedBCE, eos_loss
+from training.train.objective import Objective, eos_distribution, gradient_norm
 
 B, C, A, D = 8, 4, 7, 5
 
@@ -70,8 +71,8 @@ def test_defaults_are_those_of_the_method():
     assert (config.capacity, config.sample_negative, config.sample_positive) == (50, 20, 15)
     assert (config.min_negative, config.min_positive) == (20, 15)
     assert (EOSHeadConfig().hidden_dim, EOSHeadConfig().dropout) == (1024, 0.1)
-    assert (BufferEos().lambda_eos, BufferEos().threshold) == (2.0, 0.5)
-    assert (DirectEos().lambda_eos, DirectEos().threshold, DirectEos().loss) == (1.0, 0.03, FocalLoss())
+    assert (BufferEos().lambda_eos, BufferEos.default_threshold) == (2.0, 0.5)
+    assert (DirectEos().lambda_eos, DirectEos.default_threshold, DirectEos().loss) == (1.0, 0.03, FocalLoss())
     assert (FocalLoss().alpha, FocalLoss().gamma, WeightedBCE().pos_weight) == (0.25, 2.0, 20.0)
 
 
@@ -138,7 +139,7 @@ def test_impossible_buffer_sizes_are_refused():
 
 def test_the_head_learns_from_the_buffer():
     torch.manual_seed(0)
-    head = EOSClassificationHead(EOSHeadConfig(hidden_dim=32), D)
+    head = EOSClassificationHead(EOSHeadConfig(hidden_dim=32), D, A)
     buffer = EOSBuffer(EOSBufferConfig())
     optimizer = torch.optim.Adam(head.parameters(), 1e-2)
     for _ in range(60):
@@ -159,17 +160,17 @@ def make_objective(eos) -> tuple[Objective, dict[str, torch.Tensor]]:
     torch.manual_seed(0)
     head = None if isinstance(eos, NoEosHead) else TOY_MODEL["eos_head"]
     source = {"source": "none"} if head is None else {"source": "head"}
-    config = parse(ModelConfig, {**TOY_MODEL, "eos_head": head, "eos": source}, "test")
+    config = parse(CompactModelConfig, {**TOY_MODEL, "robot": LIBERO_PANDA, "eos_head": head, "eos": source}, "test")
     batch = {
         "images": torch.randint(0, 255, (B, 2, 16, 16, 3), dtype=torch.uint8),
         "proprio": torch.randn(B, 11),
-        "input_ids": torch.randint(0, 600, (B, 10)),
-        "attention_mask": torch.ones(B, 10, dtype=torch.bool),
+        "input_ids": torch.randint(0, 600, (B, 48)),
+        "attention_mask": torch.ones(B, 48, dtype=torch.bool),
         "actions": torch.rand(B, C, 7) * 2 - 1,
         "action_mask": torch.ones(B, C, dtype=torch.bool),
         "eos_labels": labels_with(3),
     }
-    return Objective(build_model(config), eos).train(), batch
+    return Objective(build_compact(config), eos).train(), batch
 
 
 SMALL_BUFFER = EOSBufferConfig(min_negative=4, sample_negative=4, min_positive=2, sample_positive=2)

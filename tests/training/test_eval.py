@@ -14,18 +14,22 @@ from typing import Any
 import imageio.v3 as imageio
 import pytest
 
+from libero_bridge.tasks import LiberoSource
+from substep_cli.grammar import main
+from substep_core.configuration import parse
+from substep_core.contract import LIBERO_PANDA
 from substep_policy.benchmarks.random_models import write_random_compact
-from substep_policy.configuration import parse
-from substep_policy.model import ModelConfig
+from substep_policy.checkpoints.fingerprint import fingerprint
+from substep_policy.models.compact.model import CompactModelConfig
 from substep_policy.registry import POLICIES
 from tests.training.conftest import TOY_MODEL
 from training.evaluation import evaluate, workers
 from training.evaluation.episodes import EpisodeKey, Job
 from training.evaluation.figures import figures
-from training.evaluation.settings import EpisodeSettings, fingerprint
+from training.evaluation.settings import EpisodeSettings
 from training.evaluation.workers import Line, play_job
 from training.folder_lock import alone_in
-from training.splits import TRAINING_INIT_STATES, TRAINING_SEEDS
+from training.workers import waiting_in
 
 pytestmark = pytest.mark.xdist_group("eval")  # one worker plays the episodes once
 SUITE, TASK, INSTRUCTION = "libero_goal", 8, "put the bowl on the plate"
@@ -34,11 +38,19 @@ HORIZON = "100"
 FINGERS = "--empty-width", "0"
 
 
+def replaced(command: list[str], option: str, value: str) -> list[str]:
+    """The command with another value of an option."""
+    place = command.index(option) + 1
+    return [*command[:place], value, *command[place + 1 :]]
+
+
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
     """A tiny compact policy that nobody trained, and to which every action looks like the last of its substep."""
     folder = tmp_path_factory.mktemp("checkpoint")
-    write_random_compact(folder, parse(ModelConfig, {**TOY_MODEL, "eos": {"threshold": 0.0}}, "test"))
+    write_random_compact(
+        folder, parse(CompactModelConfig, {**TOY_MODEL, "robot": LIBERO_PANDA, "eos": {"threshold": 0.0}}, "test")
+    )
     return folder
 
 
@@ -46,14 +58,26 @@ def checkpoint(tmp_path_factory) -> Path:
 def command(checkpoint: Path) -> list[str]:
     """All but --out. Nobody heeds the fingers: a policy that ends every substep at once lets go of nothing."""
     what = [*FINGERS, "--suites", SUITE, "--tasks", str(TASK), "--probes", *PROBES, "--placements", "benchmark"]
-    return [str(checkpoint), *what, "--episodes", "1", "--horizon", HORIZON, "--workers", "1", "--videos", "1"]
+    return [
+        "--policy",
+        str(checkpoint),
+        *what,
+        "--episodes",
+        "1",
+        "--horizon",
+        HORIZON,
+        "--workers",
+        "1",
+        "--videos",
+        "1",
+    ]
 
 
 @pytest.fixture(scope="module")
 def out(command: list[str], tmp_path_factory) -> Path:
     """The results of the command."""
     folder = tmp_path_factory.mktemp("eval") / "results"
-    assert evaluate.main([*command, "--out", str(folder)]) == 0
+    assert main(["eval", *command, "--out", str(folder)]) == 0
     return folder
 
 
@@ -106,17 +130,18 @@ def test_the_page_needs_nothing_else_and_lists_every_task(out: Path):
 def test_a_probe_alone_has_its_page_and_trainings_starts_are_pointed_out(checkpoint: Path, tmp_path: Path):
     what = [*FINGERS, "--suites", SUITE, "--tasks", str(TASK), "--probes", "other_task", "--placements", "benchmark"]
     limits = ["--probe-episodes", "1", "--horizon", HORIZON, "--workers", "1", "--split", "training"]
-    assert evaluate.main([str(checkpoint), *what, *limits, "--out", str(tmp_path / "results")]) == 0
+    assert main(["eval", "--policy", str(checkpoint), *what, *limits, "--out", str(tmp_path / "results")]) == 0
     page, (record,) = (tmp_path / "results/index.html").read_text(), records(tmp_path / "results").values()
     assert "other_task" in page and "Played from the training part" in page
-    assert record["init_state"] in TRAINING_INIT_STATES and record["seed"] in TRAINING_SEEDS
+    split = LiberoSource().splits["training"]
+    assert record["init_state"] in split.init_states and record["seed"] in split.seeds
 
 
 def test_eos_is_not_compared_with_itself(tmp_path: Path):
     key = EpisodeKey(SUITE, TASK, "eos", "", "benchmark", 0)
     (record,) = play_again(Job(EpisodeSettings(policy="demonstrator"), SUITE, TASK, (key,)), tmp_path)
     assert record["ends"] == [] and "demonstrator sees the truth" in record["excluded"]
-    (row, *_) = figures([record])["eos"]
+    (row, *_) = figures([record], LiberoSource())["eos"]
     assert row["f1"] is None and row["excluded"] == {record["excluded"]: 1}
 
 
@@ -130,7 +155,7 @@ def play_again(job: Job, folder: Path) -> list[dict[str, Any]]:
     """A job in this process."""
     line = Line(queue.Queue(), threading.Event())
     play_job(job, folder, line)
-    return list(line.take())
+    return list(waiting_in(line.records))
 
 
 def test_a_stopped_run_goes_on_with_what_is_missing_and_ends_the_same(
@@ -146,7 +171,7 @@ def test_a_stopped_run_goes_on_with_what_is_missing_and_ends_the_same(
             finished(record) for job in jobs for record in play_again(job, folder)
         ],
     )  # fmt: skip
-    assert evaluate.main([*command, "--out", str(again)]) == 0
+    assert main(["eval", *command, "--out", str(again)]) == 0
     assert len(file.read_text().splitlines()) == len(lines)
     changing = ("wall_s", "chunk_latency_s")
     before, after = records(out), records(again)
@@ -157,7 +182,7 @@ def test_a_stopped_run_goes_on_with_what_is_missing_and_ends_the_same(
 
 
 def test_a_folder_of_other_settings_is_left_alone(out: Path, command: list[str], checkpoint: Path, tmp_path, capsys):
-    assert evaluate.main([*command, "--out", str(out), "--horizon", "90"]) == 1
+    assert main(["eval", *replaced(command, "--horizon", "90"), "--out", str(out)]) == 1
     assert "horizon 100, now 90" in capsys.readouterr().err
     trained_on = tmp_path / "trained_on"
     shutil.copytree(checkpoint, trained_on)
@@ -175,7 +200,7 @@ def test_a_policy_that_is_named_is_known_by_its_files_and_not_by_its_card(checkp
 
 def test_a_second_evaluation_in_the_same_folder_is_refused(command: list[str], tmp_path: Path, capsys):
     with alone_in(tmp_path):
-        assert evaluate.main([*command, "--out", str(tmp_path)]) == 1
+        assert main(["eval", *command, "--out", str(tmp_path)]) == 1
     assert f"another command is at work in {tmp_path}" in capsys.readouterr().err
     assert not (tmp_path / "episodes.jsonl").exists()
 
@@ -185,7 +210,7 @@ def test_an_evaluation_may_grow(out: Path, command: list[str], tmp_path: Path, m
     shutil.copytree(out, again)
     asked: list[Job] = []
     monkeypatch.setattr(evaluate, "play", lambda jobs, *rest: asked.extend(jobs))
-    assert evaluate.main([*command, "--out", str(again), "--episodes", "3", "--switch-rules", "eos"]) == 0
+    assert main(["eval", *replaced(command, "--episodes", "3"), "--out", str(again), "--switch-rules", "eos"]) == 0
     assert [key.number for job in asked for key in job.episodes] == [1, 2]
     assert json.loads((again / "results.json").read_text())["episodes"] == {"planned": 6, "played": 4, "all": 4}
 
@@ -194,7 +219,9 @@ def test_through_the_graph_a_preset_has_what_the_graph_can_play(tmp_path: Path, 
     asked: list[Job] = []
     monkeypatch.setattr(evaluate, "play", lambda jobs, *rest: asked.extend(jobs))
     what = ["--suites", "libero_object", "--tasks", "0", "--placements", "benchmark"]
-    assert evaluate.main(["demonstrator", *what, "--through", "graph", "--out", str(tmp_path / "results")]) == 0
+    assert (
+        main(["eval", "--policy", "demonstrator", *what, "--through", "graph", "--out", str(tmp_path / "results")]) == 0
+    )
     assert [key.probe for job in asked for key in job.episodes] == [
         "policy", "policy", "oracle", "whole_task", "other_task",
     ]  # fmt: skip
@@ -206,7 +233,7 @@ def test_the_graph_plays_an_episode_as_one_process_does(tmp_path: Path):
     for through in ("process", "graph"):
         folder = tmp_path / through
         limits = ["--episodes", "1", "--videos", "1", "--workers", "1", "--through", through, "--out", str(folder)]
-        assert evaluate.main(["demonstrator", *what, *limits]) == 0
+        assert main(["eval", "--policy", "demonstrator", *what, *limits]) == 0
         played.append(records(folder)["policy"])
     process, graph = played
     assert graph["success"] and (graph["steps"], graph["seed"]) == (process["steps"], process["seed"])
@@ -230,7 +257,7 @@ def test_what_is_being_played_when_a_run_is_stopped_is_kept(tmp_path: Path, monk
         if record["job"] == "fast":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(workers, "ProcessPoolExecutor", lambda size, **options: ThreadPoolExecutor(size))
+    monkeypatch.setattr(workers, "process_pool", lambda size, prepare: ThreadPoolExecutor(size))
     monkeypatch.setattr(workers, "play_job", play_slowly)
     kept: list[str] = []
     with pytest.raises(KeyboardInterrupt):

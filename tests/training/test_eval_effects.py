@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import numpy as np
 import pytest
 
 from libero_bridge.simulation import Simulation, SimulationConfig
-from substep_planner.plan import Substep
-from substep_policy.chunk import Chunk
-from substep_policy.demonstrator import Demonstrator
-from substep_policy.observation import Observation
+from substep_core.observation import Observation
+from substep_core.plan import Substep
+from substep_demonstrator import Demonstrator
+from tests.given_plan import carry_out
 from training.evaluation.effects import Effect, EffectFinder
-from training.rollout import EOS, run_episode
+from training.task_observer import ControlCommand
 
 PUSH = "push the plate to the front of the stove"
 OPEN, OPEN_TOP = "open the middle drawer of the cabinet", "open the top drawer of the cabinet"
@@ -48,7 +47,8 @@ class Watcher:
         self.effects: list[Effect] = []
         self.held: list[list[bool]] = []  # for each substep, from before its first step to after its last
 
-    def __call__(self, observation: Observation, action: np.ndarray, index: int, chunk: Chunk) -> None:
+    def __call__(self, observation: Observation, command: ControlCommand) -> None:
+        index = command.substep.index
         if index == len(self.effects):
             self.end(observation)
             self.effects.append(self._finder.find(self._texts[index], observation.scene))
@@ -63,9 +63,8 @@ class Watcher:
 def watch(simulation: Simulation, *texts: str) -> Watcher:
     """The demonstrator carries these substeps out, one after the other."""
     watcher = Watcher(texts)
-    plan = [Substep(text, "") for text in texts]
-    result = run_episode(simulation, Demonstrator(), plan, on_step=watcher)
-    assert [substep.reason for substep in result.substeps] == [EOS] * len(texts)
+    plan = [Substep(text, "it is done") for text in texts]
+    assert carry_out(simulation, Demonstrator(), plan, watcher).finish.success
     watcher.end(simulation.observe())
     return watcher
 

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import SimpleNamespace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pytest
 
-from libero_bridge.chunk_player import REST_STEPS
-from substep_planner.completion.watcher import WatchSettings
+from substep_bridge.chunk_player import REST_TIME
+from substep_core.chunk import NO_EOS, Chunk
+from substep_core.contract import Joints, Pose, Readings, load_robot
+from substep_core.episode import EpisodeEnd
+from substep_core.errors import ErrorCode
+from substep_core.named_substep import TASK_DONE, NamedSubstep
+from substep_core.observation import Observation
+from substep_core.plan import Plan, Substep
+from substep_core.protocol import ChunkReason, Reason
+from substep_core.rotation import conjugate, quaternion_product
+from substep_core.scene import SceneState
+from substep_planner.completion.frame_scorer import FrameScorer, WatchSettings
 from substep_planner.decomposers.base import SourcedPlan
-from substep_planner.errors import ErrorCode
-from substep_planner.plan import Plan, Substep
-from substep_planner.recovery import RecoveryLadder
-from substep_planner.substep_manager import ManagerSettings
-from substep_planner.switch_rules import make_switch_rule
-from substep_policy.chunk import NO_EOS, Chunk
-from substep_policy.observation import Observation
-from substep_policy.policy_session import StuckSettings
-from substep_policy.scene import SceneState
-from training.evaluation.lockstep import LockstepTask, TaskResult, TaskSettings
+from substep_planner.decomposers.own_words import OwnWordsDecomposer
+from substep_planner.manager.events import TaskFeedback
+from substep_planner.manager.recovery import RecoveryLadder
+from substep_planner.manager.substep_manager import ManagerSettings
+from substep_planner.manager.switch_rules import make_switch_rule
+from substep_policy.session.policy_session import StuckSettings
 from training.evaluation.substep_log import MISSED_AFTER, SubstepLog
-from training.evaluation.vision import FrameScorer
+from training.lockstep import LockstepTask, TaskResult, TaskSettings
 
 PLAN = Plan("tidy up", (Substep("pick up the cup", "it is held"), Substep("place the cup", "it stands")))
 PERIOD = 50_000_000
@@ -32,8 +37,7 @@ class World:
     """Counts steps; its goal holds from ``goal`` on."""
 
     suite, instruction, task_index = "toys", "tidy up", 0
-    workspace_origin = np.zeros(3)
-    config = SimpleNamespace(image_size=(16, 16))
+    contract = load_robot("libero_panda")
 
     def __init__(self, goal: int = 10_000, horizon: int = 200, held_from: int = 0) -> None:
         """held_from: step from which there is something between the fingers."""
@@ -43,15 +47,19 @@ class World:
     @property
     def proprio(self) -> np.ndarray:
         finger = 0.04 if self._gripper < 0 else 0.02 if self.step_count >= self._held_from else 0.0005
-        return np.array([0, 0, 0, 0, 0, 0, finger, -finger], np.float32)
+        return np.array([0, 0, 0, np.pi, 0, 0, finger, -finger], np.float32)
 
     @property
     def success(self) -> bool:
         return self.step_count >= self._goal
 
     @property
-    def over(self) -> str:
-        return "success" if self.success else "horizon reached" if self.step_count >= self._horizon else ""
+    def over(self) -> EpisodeEnd | None:
+        return EpisodeEnd.SUCCESS if self.success else self.out_of_time
+
+    @property
+    def out_of_time(self) -> EpisodeEnd | None:
+        return EpisodeEnd.HORIZON if self.step_count >= self._horizon else None
 
     def step(self, action: np.ndarray) -> Observation:
         self.step_count += 1
@@ -62,17 +70,23 @@ class World:
         scene = SceneState({}, {}, {}, frozenset(), {"step": self.step_count})
         return Observation({}, self.proprio, self.step_count * PERIOD, scene)
 
-    def eef_pose(self) -> tuple[np.ndarray, np.ndarray]:
-        return np.zeros(3), np.array([0, 0, 0, 1.0])
+    workspace_origin = np.zeros(3)
 
-    def render(self, camera: str, height: int, width: int) -> np.ndarray:
-        return np.full((height, width, 3), min(self.step_count, 255), np.uint8)
+    def readings(self) -> Readings:
+        hand = conjugate(self.contract.rotation.source.turned_by)
+        upright = quaternion_product(np.array([1.0, 0.0, 0.0, 0.0]), hand)
+        fingers = dict(zip(self.contract.state_group("fingers").source.names, self.proprio[-2:], strict=True))
+        arm = {limit.name: (limit.low + limit.high) / 2 for limit in self.contract.joint_limits}
+        return Readings({"eef_pose": Pose(np.zeros(3), upright)}, {"joint_states": Joints(fingers | arm)})
+
+    def images(self, cameras: Iterable[str]) -> dict[str, np.ndarray]:
+        return {camera: np.full((16, 16, 3), min(self.step_count, 255), np.uint8) for camera in cameras}
 
 
 class Puppet:
     """Ends a substep with an EOS once ``length`` steps of it were asked for; ``size`` as large as an action may be."""
 
-    name, requires_scene = "puppet", False
+    name, requires_scene, cameras = "puppet", False, ("eye",)
 
     def __init__(self, length: int = 12, chunk: int = 5, size: float = 0.0) -> None:
         self._length, self._chunk, self._size = length, chunk, size
@@ -104,6 +118,16 @@ class NeverPlacing(Puppet):
 class Refusing(Puppet):
     def start_substep(self, instruction: str, task: str) -> None:
         raise ValueError("I do not know how")
+
+
+class Naming(Puppet):
+    """Names the next of some words every time that a substep of its own is over."""
+
+    words = ("pick up the milk", "place the milk on the plate", TASK_DONE)
+
+    def next_substep(self, observation: Observation, task: str) -> NamedSubstep:
+        assert task == "tidy up" and tuple(observation.images) == self.cameras
+        return NamedSubstep(self.words[len(self.told)], 0.9, True)
 
 
 class Steps:
@@ -154,12 +178,17 @@ def carry_out(
     scorer = FrameScorer(Steps(done), WatchSettings(frames=1, rate=20.0)) if done else None
     recovery = RecoveryLadder(limits.pop("retries", 0), limits.pop("replans", 0))
     stuck = StuckSettings(back_off_steps=limits.pop("back_off_steps", 6))
+    decomposer = limits.pop("decomposer", Shelf())
     manager = ManagerSettings(recovery=recovery, **limits)
-    settings = TaskSettings((Shelf(),), manager=manager, cameras=("eye",), stuck=stuck)
+    settings = TaskSettings((decomposer,), manager=manager, stuck=stuck)
     task = LockstepTask(world, world.observe(), policy, make_switch_rule(rule), settings, scorer, (log,))
     result = task.run()
     log.finish("goal reached" if result.success else result.finish.code.name.lower(), result.success)
     return result, log
+
+
+def told(log: SubstepLog) -> list[tuple[str, str]]:
+    return [(event.event, event.cause) for event in log.events]
 
 
 def ended(log: SubstepLog) -> list[tuple[str, int]]:
@@ -171,9 +200,19 @@ def test_substeps_follow_each_other_by_eos_and_the_policy_sees_pictures_only_whe
     result, log = carry_out(policy)
     assert policy.told == [("pick up the cup", "tidy up"), ("place the cup", "tidy up")]
     assert ended(log) == [("eos", 12), ("eos", 12)] and log.completed(False) == 2
-    assert not result.success and result.finish.code is ErrorCode.NONE and result.steps == 24 + REST_STEPS
+    assert not result.success and result.finish.code is ErrorCode.NONE and result.steps == 24 + round(REST_TIME * 20)
     assert [outcome.name for outcome in result.outcomes] == ["PLAYED", "PLAYED", "PLAYED_EOS"] * 2
     assert policy.shown == [("eye",)] * 6 and len(result.inference_times) == 6
+
+
+def test_a_policy_carries_out_what_it_names_itself():
+    policy = Naming(length=12)
+    result, log = carry_out(policy, decomposer=OwnWordsDecomposer())
+    assert [instruction for instruction, _ in policy.told] == list(Naming.words[:2])
+    assert ended(log) == [("eos", 12), ("eos", 12)] and log.plan_source == "policy"
+    assert result.finish.message == "policy says that the task is done" and log.plan_length == 2
+    result, _ = carry_out(Puppet(length=12), decomposer=OwnWordsDecomposer())
+    assert result.finish.code is ErrorCode.BACKEND_FAILED and "policy puppet names no substeps" in result.finish.message
 
 
 def test_the_worlds_success_ends_the_task_in_mid_chunk():
@@ -188,13 +227,13 @@ def test_an_eos_that_vision_denies_leads_to_another_attempt():
         Puppet(length=12), rule="eos_unless_denied", done=lambda step, index: step >= seen_at[index], retries=2
     )
     assert ended(log) == [("eos", 30), ("tried again", 12), ("eos", 18), ("eos", 12)]
-    assert [event.text for event in log.events] == [
-        "started",
-        "retry: eos denied by vision",
-        "advanced: eos",
-        "retry from picking up: eos denied by vision",
-        "advanced: eos",
-        "advanced: eos",
+    assert told(log) == [
+        ("started", "none"),
+        ("retried", "eos denied by vision"),
+        ("advanced", "eos"),
+        ("retried from pick up", "eos denied by vision"),
+        ("advanced", "eos"),
+        ("advanced", "eos"),
     ]
 
 
@@ -205,11 +244,11 @@ def test_what_was_just_let_go_comes_to_rest_before_the_world_is_asked():
 
 def test_a_grasp_that_missed_is_tried_again():
     _, log = carry_out(Puppet(length=12), World(held_from=20), retries=1)
-    assert [event.text for event in log.events] == [
-        "started",
-        "retry: nothing grasped: the fingers are 1.0 mm apart",
-        "advanced: eos",
-        "advanced: eos",
+    assert told(log) == [
+        ("started", "none"),
+        ("retried", "nothing grasped"),
+        ("advanced", "eos"),
+        ("advanced", "eos"),
     ]
     assert [(record.attempts, record.steps) for record in log.records] == [(2, 30), (1, 12)]
 
@@ -232,7 +271,7 @@ def test_a_substep_that_is_begun_again_from_picking_up_counts_once():
         ("vision", 7, [("vision", 7), ("vision", 23)]),
         ("either", 7, [("vision", 7), ("eos", 12)]),
         ("either", 30, [("eos", 12), ("eos", 12)]),
-        ("eos_unless_denied", 7, [("eos", 12), ("eos denied by vision, and no retry left", 12)]),
+        ("eos_unless_denied", 7, [("eos", 12), ("eos denied by vision", 12)]),
         ("eos_then_vision", 7, [("eos confirmed by vision", 12), ("eos confirmed by vision", 18)]),
     ],
 )
@@ -248,12 +287,12 @@ def test_rules_that_look(rule: str, seen_at: int, expected: list[tuple[str, int]
 def test_a_substep_without_end_is_tried_again_then_planned_again_then_given_up():
     result, log = carry_out(Puppet(length=1000), substep_timeout=20, retries=1, replans=1)
     assert result.finish.code is ErrorCode.SUBSTEP_TIMEOUT
-    assert [event.text for event in log.events] == [
-        "started",
-        "retry: timeout",
-        "replanning: timeout",
-        "replanned by shelf",
-        "retry: timeout",
+    assert told(log) == [
+        ("started", "none"),
+        ("retried", "timeout"),
+        ("replanning", "timeout"),
+        ("replanned", "none"),
+        ("retried", "timeout"),
     ]
     assert [(record.plan_id, record.attempts) for record in log.records] == [("task", 2), ("task.1", 2)]
     assert log.completed(False) == 0
@@ -267,14 +306,31 @@ def test_the_horizon_ends_the_episode():
 
 def test_a_policy_that_refuses_ends_the_task_with_its_reason():
     result, log = carry_out(Refusing())
-    assert result.finish.code.name.startswith("POLICY") and "I do not know how" in result.finish.message
+    assert result.finish.code is ErrorCode.POLICY_FAILED and "I do not know how" in result.finish.message
     assert (result.steps, ended(log)) == (0, [(result.finish.code.name.lower(), 0)])
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [lambda: Puppet(length=12), lambda: Puppet(length=1000), lambda: Puppet(length=1000, size=3.0), lambda: Refusing()],
+    ids=["to its end", "without an end", "unsafe", "refused"],
+)
+def test_no_sentence_is_needed(policy: Callable[[], Puppet], monkeypatch: pytest.MonkeyPatch):
+    limits = {"substep_timeout": 20, "retries": 1, "replans": 1}
+    spoken, log = carry_out(policy(), **limits)
+    monkeypatch.setattr(Reason, "text", "")
+    monkeypatch.setattr(Reason, "detail", property(lambda reason: "", lambda reason, detail: None), raising=False)
+    monkeypatch.setattr(TaskFeedback, "event_text", "")
+    silent, silent_log = carry_out(policy(), **limits)
+    assert {event.text for event in silent_log.events} == {""}
+    assert (silent.steps, silent.finish.code, silent.outcomes) == (spoken.steps, spoken.finish.code, spoken.outcomes)
+    assert (told(silent_log), ended(silent_log)) == (told(log), ended(log))
 
 
 def test_chunks_that_the_guard_rejects_are_not_played_and_latch_it():
     result, log = carry_out(Puppet(length=1000, size=3.0))
     assert result.finish.code is ErrorCode.GUARD_LATCHED
-    assert len(result.rejections) == 3 and all("speed" in reason for reason in result.rejections)
+    assert len(result.rejections) == 3 and {reason.kind for reason in result.rejections} == {ChunkReason.RANGE}
 
 
 def test_an_advance_without_the_effect_is_premature_and_one_with_it_is_not():

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from substep_policy.chunk import Chunk
-from substep_policy.observation import Observation
+from substep_core.chunk import Chunk
+from substep_core.observation import Observation
+from training.data.paraphrases import training_wordings
 from training.evaluation import in_process
 from training.evaluation.episodes import EpisodeKey
 from training.evaluation.in_process import InProcessPlayer
 from training.evaluation.settings import EpisodeSettings
-from training.paraphrases import training_wordings
 
 SUITE, TASK, INSTRUCTION = "libero_goal", 8, "put the bowl on the plate"
 PLAN = ["pick up the bowl", "place the bowl on the plate"]
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("eval")
 class Listener:
     """Keeps what it is told, and ends every substep at once."""
 
-    name, requires_scene, device, dtype = "listener", False, "cpu", "float32"
+    name, requires_scene, cameras, device, dtype = "listener", False, (), "cpu", "float32"
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
@@ -49,7 +49,7 @@ def told(player: InProcessPlayer, monkeypatch) -> Callable[..., tuple[list[tuple
 
     def play(probe: str, number: int = 0) -> tuple[list[tuple[str, str]], list[str]]:
         listener = Listener()
-        monkeypatch.setattr(in_process, "_load_policy", lambda settings: listener)
+        monkeypatch.setattr(in_process, "_load_policy", lambda policy, settings: listener)
         record = player.play(EpisodeKey(SUITE, TASK, probe, "eos", "benchmark", number), filmed=False)
         assert record["steps"] > 0
         return listener.told, [substep["instruction"] for substep in record["substeps"]]

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from libero_bridge.placement import Placement
-from training import evaluate_demonstrator
+from libero_bridge.tasks import LiberoSource
+from substep_cli.grammar import main
+from substep_core.episode import Placement
 from training.evaluation import evaluate
 from training.evaluation.episodes import EpisodeKey, planned
 from training.evaluation.figures import figures, latencies
@@ -22,7 +23,7 @@ from training.evaluation.records import ResultFolder, record_of
 from training.evaluation.report import write_report
 from training.evaluation.settings import EpisodeSettings, Selection
 
-Report = tuple[dict[str, Any], str]  # results.json and the page
+WrittenReport = tuple[dict[str, Any], str]  # results.json and the page
 SETTINGS = EpisodeSettings(policy="demonstrator")
 BOTH = (Placement.BENCHMARK, Placement.WIDENED)
 NO_LATENCY = {"count": 0, "median": None, "p99": None, "max": None}
@@ -66,16 +67,16 @@ def episode(key: EpisodeKey, success: bool = True, endings: Sequence[str] = ("eo
     return record_of(key, (3, 7), **content | more)
 
 
-def keep(folder: Path, chosen: Selection, made: dict[str, Any], settings: EpisodeSettings = SETTINGS) -> Report:
+def keep(folder: Path, chosen: Selection, made: dict[str, Any], settings: EpisodeSettings = SETTINGS) -> WrittenReport:
     """What a command leaves that plays all of its selection which is not there yet."""
     results = ResultFolder(folder, settings)
-    for key in planned(chosen):
+    for key in planned(chosen, results.source):
         if key not in results.keys():
             results.add(episode(key), made)
     return report(results, chosen, made, settings)
 
 
-def report(folder: ResultFolder, chosen: Selection, made: dict[str, Any], settings=SETTINGS) -> Report:
+def report(folder: ResultFolder, chosen: Selection, made: dict[str, Any], settings=SETTINGS) -> WrittenReport:
     write_report(folder, settings, chosen, made)
     return json.loads((folder.path / "results.json").read_text()), (folder.path / "index.html").read_text()
 
@@ -101,9 +102,9 @@ def test_all_that_the_folder_holds_is_shown_whatever_was_asked_for_last(tmp_path
     last = selection("policy", tasks=(8,), placements=[Placement.BENCHMARK], switch_rules=("either", "eos"))
     results, page = keep(tmp_path, last, commands[2])
     assert groups(results) == [
+        ("policy", "either", "benchmark"),
         ("policy", "eos", "benchmark"),
         ("policy", "eos", "widened"),
-        ("policy", "either", "benchmark"),
         ("replay", "eos", "widened"),
     ]
     assert groups(results, "eos") == [("eos", "", "widened")]
@@ -136,14 +137,14 @@ def test_the_demonstrators_table_is_of_what_was_asked_for_and_its_report_of_ever
         ],
     )  # fmt: skip
     for task in ("7", "8"):
-        options = ["--suite", "libero_goal", "--task", task, "--episodes", "2", "--out", str(tmp_path)]
-        assert evaluate_demonstrator.main(options) == 0
+        options = ["--suites", "libero_goal", "--tasks", task, "--episodes", "2", "--out", str(tmp_path)]
+        assert main(["eval", "--preset", "demonstrator", *options]) == 0
     last = capsys.readouterr().out.rpartition("| suite |")[2]
     assert "| libero_goal | 8 | put the bowl on the plate | 2/2 |" in last and "| libero_goal | 7 |" not in last
     results = json.loads((tmp_path / "results.json").read_text())
     assert [row["task"] for row in results["success"]] == [7, 8, "all", "all"]
     assert [made["command"].partition(" --episodes")[0] for made in results["commands"]] == [
-        f"./substep demonstrator --suite libero_goal --task {task}" for task in (7, 8)
+        f"./substep eval --preset demonstrator --suites libero_goal --tasks {task}" for task in (7, 8)
     ]
 
 
@@ -241,10 +242,10 @@ def test_what_the_graph_cannot_play_is_to_be_played_in_another_folder(tmp_path: 
 
 
 @pytest.fixture
-def four(tmp_path: Path) -> Callable[[Sequence[dict]], Report]:
+def four(tmp_path: Path) -> Callable[[Sequence[dict]], WrittenReport]:
     """The report of four episodes of one task, of which these are the parts that matter."""
 
-    def write(parts: Sequence[dict[str, Any]]) -> Report:
+    def write(parts: Sequence[dict[str, Any]]) -> WrittenReport:
         made, folder = made_by("./substep eval X"), ResultFolder(tmp_path, SETTINGS)
         for number, part in enumerate(parts):
             folder.add(episode(EpisodeKey("libero_goal", 8, "policy", "eos", "benchmark", number), **part), made)
@@ -308,5 +309,5 @@ def test_each_group_has_figures_of_its_own_records_alone():
         episode(EpisodeKey("libero_goal", 8, probe, "eos", placement, 0), **latency(1, median, median, median))
         for probe, placement, median in places
     ]
-    rows = [row for row in figures(records)["latency"] if row["suite"] == "all"]
+    rows = [row for row in figures(records, LiberoSource())["latency"] if row["suite"] == "all"]
     assert [(row["probe"], row["placement"], row["median"]) for row in rows] == places

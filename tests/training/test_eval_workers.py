@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import threading
 from collections.abc import Iterable
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from libero_bridge.placement import Placement
-from training import evaluate_demonstrator
-from training.evaluation import evaluate
+from libero_bridge.placement import NoRoomError
+from substep_cli.grammar import main
+from substep_core.episode import Placement
+from training.evaluation import evaluate, in_process
 from training.evaluation.episodes import EpisodeKey, Job, jobs
+from training.evaluation.markdown import markdown_tables
 from training.evaluation.records import key_of
 from training.evaluation.settings import EpisodeSettings, Selection
 from training.evaluation.workers import Line, play, play_job
+from training.workers import waiting_in
 
-WHAT = ["demonstrator", "--suites", "libero_goal", "--probes", "policy"]
+WHAT = ["--policy", "demonstrator", "--suites", "libero_goal", "--probes", "policy"]
 TIMES = ("wall_s", "chunk_latency_s")
 pytestmark = pytest.mark.xdist_group("eval")
 
@@ -44,18 +45,18 @@ def test_two_processes_play_the_same_episodes_as_one(tmp_path: Path):
         play_job(job, tmp_path, line)
     two: list[dict[str, Any]] = []
     play(todo, tmp_path, 2, two.append)
-    one = untimed(line.take())
+    one = untimed(waiting_in(line.records))
     assert len(two) == len(one) == 2 and untimed(two) == one
     assert len({record["steps"] for record in one.values()}) == 2, "they are different episodes"
 
 
 class Deadly:
-    """Stands in for a job; whatever process receives it ends at once."""
+    """Stands in for a job; whatever process receives it is killed, as the kernel does where memory runs out."""
 
     episodes = ()
 
     def __reduce__(self):
-        return os._exit, (9,)
+        return eval, ("__import__('signal').raise_signal(9)",)
 
 
 def test_a_process_that_dies_is_an_error_and_what_was_played_is_kept(tmp_path: Path, monkeypatch, capsys):
@@ -63,17 +64,49 @@ def test_a_process_that_dies_is_an_error_and_what_was_played_is_kept(tmp_path: P
     before = Job(EpisodeSettings(policy="demonstrator", horizon=3), "libero_goal", 7, (key,))
     monkeypatch.setattr(evaluate, "jobs", lambda *rest: [before, Deadly()])
     limits = ["--tasks", "7", "--placements", "benchmark", "--episodes", "2", "--horizon", "3", "--workers", "1"]
-    assert evaluate.main([*WHAT, *limits, "--out", str(tmp_path)]) == 1
-    assert "eval: A process in the process pool was terminated abruptly" in capsys.readouterr().err
+    assert main(["eval", *WHAT, *limits, "--out", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert "eval: a worker process died: was it killed, or is there too little memory for so many (--workers)?" in told
+    assert "The same command goes on from here" in told
     (record,) = records(tmp_path)
     assert (record["task"], record["number"], record["steps"]) == (7, 0, 3)
     assert json.loads((tmp_path / "results.json").read_text())["episodes"]["played"] == 1
 
 
+class FullWorld:
+    """Stands in for a simulation that finds no room for its objects."""
+
+    def __init__(self, config) -> None:
+        self.suite = config.suite
+
+    def reset(self, *start) -> None:
+        raise NoRoomError("no room for the plate in 20 draws")
+
+
+def test_an_episode_that_cannot_begin_counts_as_failed_and_says_why(tmp_path: Path, monkeypatch):
+    def play_here(todo, folder: Path, workers: int, finished) -> None:
+        for job in todo:
+            player = in_process.InProcessPlayer(job.settings, job.suite, job.task, folder)
+            for key in job.episodes:
+                finished(player.play(key, False))
+
+    monkeypatch.setattr(in_process, "Simulation", FullWorld)
+    monkeypatch.setattr(evaluate, "play", play_here)
+    limits = ["--tasks", "7", "--placements", "benchmark", "--episodes", "2"]
+    assert main(["eval", *WHAT, *limits, "--out", str(tmp_path)]) == 0
+    for record in records(tmp_path):
+        assert (record["success"], record["error"], record["steps"]) == (False, in_process.NO_ROOM, 0)
+        assert record["message"] == "the episode cannot begin: no room for the plate in 20 draws"
+    assert "0/2 | 0% to 66% | - | 2 no room" in markdown_tables(records(tmp_path), EpisodeSettings().source)
+
+
 def test_the_demonstrators_command_reports_a_process_that_died_too(tmp_path: Path, monkeypatch, capsys):
     def die(*rest) -> None:
-        raise BrokenProcessPool("it died")
+        raise ChildProcessError("it died")
 
     monkeypatch.setattr(evaluate, "play", die)
-    assert evaluate_demonstrator.main(["--suite", "libero_goal", "--task", "7", "--out", str(tmp_path)]) == 1
-    assert "demonstrator: it died" in capsys.readouterr().err
+    assert (
+        main(["eval", "--preset", "demonstrator", "--suites", "libero_goal", "--tasks", "7", "--out", str(tmp_path)])
+        == 1
+    )
+    assert "substep eval: it died" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,42 +17,30 @@ import yaml
 from accelerate.optimizer import AcceleratedOptimizer
 from safetensors.torch import load_file
 
-from substep_policy.checkpoint import read_config as read_model_config
+from substep_cli.grammar import main
 from substep_policy.eos import EosSource
+from substep_policy.heads.decoder import OnePassDecoder
+from substep_policy.models.compact.checkpoint import read_config as read_model_config
 from substep_policy.registry import POLICIES, PolicySettings
-from training import finetune_substep, folder_lock, run_state
-from training.config import FinetuneConfig, OptimizerConfig, read_config
-from training.data import open_store
-from training.export import main as export
-from training.finetune_substep import (
+from tests.training.checkpoints import assert_same, weights
+from training import folder_lock
+from training.checkpoints.load_run import load_trained
+from training.data.build import open_store
+from training.data.prefetch import prefetch
+from training.folder_lock import alone_in
+from training.train import finetune_substep, run_state
+from training.train.config import FinetuneConfig, OptimizerConfig, read_config
+from training.train.finetune_substep import (
     finetune,
     keep_meaning,
     learning_rate,
-    main,
     make_optimizer,
     start,
     train,
     train_step,
     update,
 )
-from training.folder_lock import alone_in
-from training.inspect_eos import main as inspect_eos
-from training.models import model_kind
-from training.prefetch import prefetch
-from training.trained import load_trained
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Every tensor of a checkpoint's model."""
-    state = dict(load_file(folder / "model.safetensors"))
-    for path in folder.glob("*_checkpoint.pt"):
-        state |= {f"{path.name}:{key}": value for key, value in torch.load(path, weights_only=True).items()}
-    return state
-
-
-def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
-    assert one.keys() == other.keys()
-    assert [key for key in one if not torch.equal(one[key], other[key])] == []
+from training.train.models import model_training
 
 
 def test_a_run_leaves_a_checkpoint_that_is_a_policy(toy_run):
@@ -106,9 +95,8 @@ def test_two_steps_stopped_and_resumed_equal_four(toy_run, mode: str):
     train(run)  # stops after two steps, under the schedule of four
     first = weights(run_state.checkpoint_folder(config.out, 2))
     resumed = weights(finetune(config))
-    by_part = {key.split(":")[-1]: value for key, value in resumed.items()}
-    assert_same({key.split(":")[-1]: value for key, value in whole.items()}, by_part)
-    assert any(not torch.equal(first[key], resumed[key]) for key in first if key in resumed)
+    assert_same(whole, resumed)
+    assert any(not torch.equal(first[key], resumed[key]) for key in first)
 
 
 def test_eos_is_calibrated_and_shown_as_the_head_was_trained_in_single_precision(toy_run):
@@ -165,6 +153,43 @@ def test_resuming_from_an_earlier_checkpoint_gives_the_same_end(toy_run):
         if step > 1:
             shutil.rmtree(folder)
     assert_same(whole, weights(finetune(config)))
+
+
+@pytest.mark.parametrize("kind", ["*.pt", "model.safetensors"])
+def test_a_checkpoint_that_is_cut_short_is_passed_over_for_the_one_before(toy_run, kind: str):
+    config = toy_run("data.held_out_every=0", "save_every=2", "keep=10")
+    whole = weights(finetune(config))
+    file = min(run_state.checkpoint_folder(config.out, 4).glob(kind))
+    content = file.read_bytes()
+    file.unlink()  # another file in its place: the weights above are mapped from this one
+    file.write_bytes(content[: len(content) // 2])
+    assert_same(whole, weights(finetune(config)))
+    text = (config.out / "train.log").read_text()
+    assert "step_0000004 is passed over: " in text and f"{file.name} is cut short" in text
+
+
+def test_a_disk_that_is_full_is_called_that(toy_run, monkeypatch, capsys):
+    config = toy_run("data.held_out_every=0")
+
+    def fail(state, path) -> None:
+        raise RuntimeError("[enforce fail at inline_container.cc:783] . PytorchStreamWriter failed writing file")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match=r"step_0000002.unfinished could not be written, \d+ MB are free there"):
+        finetune(config)
+    assert run_state.checkpoints(config.out) == []
+
+
+@pytest.mark.parametrize(("free", "what"), [(100_000, "checkpoints take"), (0, "frames of 6 episodes take")])
+def test_a_disk_without_room_is_found_before_the_work(toy_run, tmp_path, monkeypatch, free, what):
+    config = toy_run()
+    if free == 0:  # the checkpoints' disk is another one
+        monkeypatch.setattr(run_state, "check_room_for_checkpoints", lambda *of: None)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free))
+    with pytest.raises(OSError, match=rf"{what} .* GB, and {free / 1e9:.3g} GB are free on its disk"):
+        finetune(config)
+    cache = tmp_path / "cache/frames.bin"
+    assert not cache.exists() or cache.stat().st_size == 0
 
 
 def test_resuming_says_what_has_changed(toy_run):
@@ -258,7 +283,7 @@ def test_accumulated_batches_make_the_update_of_all_of_them_in_one(toy_run):
 
 def test_fifty_batches_are_looked_at_before_training(toy_run):
     config = toy_run()
-    assert FinetuneConfig(out=config.out, data=config.data).distribution_batches == 50
+    assert FinetuneConfig(out=config.out, data=config.data, model=config.model).distribution_batches == 50
 
 
 def test_the_log_tells_distribution_updates_and_threshold(toy_run):
@@ -284,6 +309,17 @@ def test_default_thresholds_follow_the_mode_and_calibration_overrides_them(toy_r
     assert (eos.threshold, eos.calibrated) == (0.5, False)
 
 
+def test_a_chosen_threshold_is_kept_where_nothing_is_held_out(toy_run, tmp_path: Path):
+    first = finetune(toy_run("steps=1"))
+    chosen = read_model_config(first).eos
+    assert chosen.calibrated and chosen.threshold != 0.03
+    on = (f"initial_checkpoint={first}", "data.held_out_every=0", "steps=1", "save_every=1")
+    second = finetune(toy_run(f"out={tmp_path / 'second'}", *on))
+    assert read_model_config(second).eos == chosen
+    third = finetune(toy_run(f"out={tmp_path / 'third'}", *on, "eos={mode: direct, threshold: 0.2}"))
+    assert (read_model_config(third).eos.threshold, read_model_config(third).eos.calibrated) == (0.2, False)
+
+
 def test_a_run_starts_from_the_weights_and_tokenizer_of_another(toy_run, tmp_path: Path):
     first = finetune(toy_run("steps=2", "data.held_out_every=0"))
     second = toy_run(f"out={tmp_path / 'second'}", f"initial_checkpoint={first}", "data.held_out_every=0")
@@ -294,7 +330,7 @@ def test_a_run_starts_from_the_weights_and_tokenizer_of_another(toy_run, tmp_pat
 
 def test_a_checkpoint_says_the_same_with_other_action_bounds(toy_run, tmp_path: Path):
     first = finetune(toy_run("steps=2", "data.held_out_every=0"))
-    bounds = f"initial_checkpoint={first}", "data.held_out_every=0", "data.action_bounds=unit"
+    bounds = f"initial_checkpoint={first}", "data.held_out_every=0", "data.action_bounds=limits"
     run, before = start(toy_run(f"out={tmp_path / 'second'}", *bounds)), start(toy_run("data.held_out_every=0"))
     batch = run.stream.batch(0)
     actions = [
@@ -303,8 +339,8 @@ def test_a_checkpoint_says_the_same_with_other_action_bounds(toy_run, tmp_path: 
     ]
     assert np.abs(before.data.statistics.action.q99[:6]).max() < 1.0 == run.data.statistics.action.q99[0]
     np.testing.assert_allclose(actions[1], actions[0], atol=1e-5)
-    with pytest.raises(ValueError, match="data.action_bounds is 'unit'.* its Linear cannot be rescaled"):
-        keep_meaning(torch.nn.Linear(1, 1), before.data.statistics.action, run.data.statistics.action)
+    with pytest.raises(ValueError, match="data.action_bounds is 'limits'.* a OnePassDecoder cannot be rescaled"):
+        keep_meaning(OnePassDecoder(torch.nn.Linear(1, 1)), before.data.statistics.action, run.data.statistics.action)
 
 
 def test_learning_rate_warms_up_and_decays_to_what_is_said():
@@ -316,14 +352,14 @@ def test_learning_rate_warms_up_and_decays_to_what_is_said():
 
 def test_the_command_trains_and_prints_the_checkpoint(toy_run, tmp_path: Path, capsys):
     toy_run()
-    assert main([str(tmp_path / "config.yaml"), "steps=1", "data.held_out_every=0"]) == 0
+    assert main(["train", "policy", str(tmp_path / "config.yaml"), "--steps", "1", "--data.held-out-every=0"]) == 0
     assert capsys.readouterr().out.strip().endswith("step_0000001")
 
 
 def test_a_second_run_in_the_same_folder_is_refused(toy_run, tmp_path: Path, capsys):
     out = toy_run().out
     with alone_in(out):
-        assert main([str(tmp_path / "config.yaml")]) == 1
+        assert main(["train", "policy", str(tmp_path / "config.yaml")]) == 1
     assert f"another command is at work in {out}" in capsys.readouterr().err
     assert not run_state.checkpoints(out) and not (out / "train.log").exists()
 
@@ -333,7 +369,7 @@ def test_runs_add_to_one_cache_in_turn(toy_run, monkeypatch):
     monkeypatch.setattr(folder_lock.log, "warning", lambda *message: waits.set())
     with ThreadPoolExecutor(1) as pool:
         with folder_lock.in_turn(config.data.cache):
-            opened = pool.submit(open_store, config.data, model_kind(config).store_format)
+            opened = pool.submit(open_store, config.data, model_training(config).store_format)
             assert waits.wait(60) and not any(config.data.cache.glob("*.bin"))
         assert len(opened.result(60)[1]) == 6
 
@@ -347,28 +383,33 @@ def test_a_run_may_keep_its_cache_in_its_own_folder(toy_run, tmp_path: Path):
     [
         ("optimizer.lerning_rate=1", "optimizer.lerning_rate is not a known key"),
         ("optimizer.batch_size=0", "optimizer.batch_size is 0"),
-        ("model.eos={source: token}", "emits continuous actions and no tokens"),
+        ("model.eos={source: token}", "EOS as a token needs a head that emits tokens"),
         ("model.eos_head=null", "needs an eos_head"),
         ("data.sources=[{type: parquet, path: x}]", "data.sources.0 is {"),
-        ("data.labels=/nowhere.json", "/nowhere.json"),
         ("steps=", "steps is None"),
-        ("model.action_head={type: tokens, hidden_dim: 3}", "action_head.tokens.hidden_dim is not a known key"),
+        ("model.action_head={type: tokens, hidden_dim: 3}", "action_head.hidden_dim is not a known key"),
     ],
 )
 def test_a_wrong_configuration_ends_with_key_and_value(toy_run, tmp_path: Path, capsys, override: str, message: str):
     toy_run()
-    assert main([str(tmp_path / "config.yaml"), override]) == 1
+    assert main(["train", "policy", str(tmp_path / "config.yaml"), f"--{override}"]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_labels_that_are_missing_are_named(toy_run, tmp_path: Path, capsys):
+    toy_run()
+    assert main(["train", "policy", str(tmp_path / "config.yaml"), "--data.labels=/nowhere.json"]) == 1
+    assert "/nowhere.json" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_yaml_is_named(tmp_path: Path, capsys):
     (tmp_path / "config.yaml").write_text("a: [")
-    assert main([str(tmp_path / "config.yaml")]) == 1
+    assert main(["train", "policy", str(tmp_path / "config.yaml")]) == 2
     assert "config.yaml" in capsys.readouterr().err
 
 
 def test_shipped_configurations_are_valid():
-    folder = Path(finetune_substep.__file__).parent / "configs"
+    folder = Path(finetune_substep.__file__).parents[1] / "configs"
     paths = sorted(folder.glob("*.yaml"))
     assert paths
     for path in paths:
@@ -378,26 +419,26 @@ def test_shipped_configurations_are_valid():
 
 def test_the_exported_folder_is_small_holds_no_pickles_and_is_the_same_policy(toy_run, tmp_path: Path, capsys):
     checkpoint, out = finetune(toy_run()), tmp_path / "shipped"
-    assert export([str(checkpoint), str(out)]) == 0
+    assert main(["checkpoint", "export", str(checkpoint), "--out", str(out)]) == 0
     assert "MB" in capsys.readouterr().out
     suffixes = {path.suffix for path in out.iterdir()}
     assert suffixes == {".json", ".yaml", ".safetensors"}
     assert read_model_config(out) == read_model_config(checkpoint)
     POLICIES.load(str(out), PolicySettings(device="cpu")).start_substep("pick up the bowl", "")
-    assert export([str(tmp_path / "nowhere"), str(out)]) == 1
+    assert main(["checkpoint", "export", str(tmp_path / "nowhere"), "--out", str(out)]) == 1
     assert "nowhere" in capsys.readouterr().err
 
 
 def test_eos_can_be_inspected_from_the_command_line(toy_run, capsys):
     tokens = finetune(toy_run(*MODES["tokens"]))
     capsys.readouterr()
-    assert inspect_eos([str(tokens)]) == 0
+    assert main(["checkpoint", "eos", str(tokens)]) == 0
     printed = capsys.readouterr().out
     assert "EOS from token" in printed and "EOS token id 0 of 257 tokens" in printed and "(calibrated)" in printed
     lines = [line for line in printed.splitlines() if line.strip()[:1].isdigit()]
     assert len(lines) == 18 and "<- true end" in lines[9] and "<- true end" in lines[17]
     assert "pick up the bowl" in lines[0] and "place the bowl on the plate" in lines[10]
-    assert inspect_eos([str(tokens), "--episode", "no/such/episode_0"]) == 1
+    assert main(["checkpoint", "eos", str(tokens), "--episode", "no/such/episode_0"]) == 1
     assert "no episode 'no/such/episode_0'" in capsys.readouterr().err
 
 

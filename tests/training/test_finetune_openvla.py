@@ -20,23 +20,22 @@ import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from safetensors.torch import load_file
 
-from substep_policy import hub
-from substep_policy.backbones.openvla.published import load_model
-from substep_policy.backbones.openvla.published_config import read_config as read_openvla_config
-from substep_policy.benchmarks.random_models import TOY_MODEL, random_observation, write_random_openvla
-from substep_policy.checkpoint import CheckpointError
-from substep_policy.configuration import dump
+from substep_cli.grammar import main
+from substep_core.configuration import dump
+from substep_policy.benchmarks.random_models import random_observation, toy_model, write_random_openvla
+from substep_policy.checkpoints import hub
+from substep_policy.checkpoints.folder import CheckpointError
 from substep_policy.eos import EosSource
-from substep_policy.model import EosDetection
-from substep_policy.openvla_model import NO_EOS_DETECTION
+from substep_policy.models.model import EosDetection
+from substep_policy.models.openvla.model import NO_EOS_DETECTION
+from substep_policy.models.openvla.published import load_model
+from substep_policy.models.openvla.published_config import read_config as read_openvla_config
 from substep_policy.registry import POLICIES, PolicySettings
-from tests.training.toy import SIZE, ToyDemo, true_labels, write_hdf5
-from training import finetune_substep, run_state
-from training.calibrate import main as calibrate
-from training.config import FinetuneConfig, read_config
-from training.export import main as export
-from training.finetune_substep import finetune, main, start, train, train_step
-from training.inspect_eos import main as inspect_eos
+from tests.training.checkpoints import assert_same, weights
+from tests.training.toy import SIZE
+from training.train import finetune_substep, run_state
+from training.train.config import FinetuneConfig
+from training.train.finetune_substep import finetune, start, train, train_step
 
 LORA = "lora={rank: 4, base_dtype: float32}"
 BUFFER = "eos={mode: buffer, buffer: {min_negative: 4, sample_negative: 4, min_positive: 1, sample_positive: 1}}"
@@ -56,58 +55,21 @@ def base(tmp_path: Path) -> Path:
     """A checkpoint as the published ones are: an L1 head, and no EOS head."""
     folder = tmp_path / "base"
     folder.mkdir()
-    write_random_openvla(folder, dataclasses.replace(TOY_MODEL, eos_head=None, eos=NO_EOS_DETECTION))
+    write_random_openvla(folder, dataclasses.replace(toy_model(), eos_head=None, eos=NO_EOS_DETECTION))
     return folder
 
 
 @pytest.fixture
-def openvla_run(tmp_path: Path, base: Path) -> Callable[..., FinetuneConfig]:
+def openvla_run(large_run, base: Path) -> Callable[..., FinetuneConfig]:
     """``openvla_run("steps=3", …)``: the configuration of a run on four short demonstrations."""
-    demos = [ToyDemo(12, seed) for seed in range(4)]
-    write_hdf5(tmp_path / "demos/libero_goal", demos)
-    true_labels(demos).save(tmp_path / "substep_labels.json")
-    content = {
-        "out": str(tmp_path / "run"),
-        "data": {
-            "sources": [{"type": "libero_hdf5", "path": str(tmp_path / "demos")}],
-            "labels": str(tmp_path / "substep_labels.json"),
-            "cache": str(tmp_path / "cache"),
-            "held_out_every": 0,
-            "workers": 0,
-            "augmentation": {"type": "crop_and_colour"},
-        },
-        "model": dump(TOY_MODEL),
-        "initial_checkpoint": str(base),
-        "gradient_checkpointing": True,
-        "optimizer": {"batch_size": 4, "warmup_steps": 1, "learning_rate": 0.01},
-        "steps": 4,
-        "save_every": 2,
-        "distribution_batches": 0,
-    }
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return lambda *overrides: read_config(path, overrides)
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Every tensor that a checkpoint keeps of the model, by part."""
-    state = {}
-    for path in [*folder.rglob("*.safetensors"), *folder.glob("*_checkpoint.pt")]:
-        part = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
-        state |= {f"{path.name.partition('--')[0]}:{key}": value for key, value in part.items()}
-    return state
-
-
-def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
-    assert one.keys() == other.keys()
-    assert [key for key in one if not torch.equal(one[key], other[key])] == []
+    return large_run(dump(toy_model()), initial_checkpoint=str(base), steps=4, save_every=2)
 
 
 def first_action(folder: Path) -> np.ndarray:
     """(7,) the first of the chunk, which EOS never cuts off."""
     policy = POLICIES.load(str(folder), PolicySettings(device="cpu"))
     policy.start_substep("pick up the bowl", "")
-    return policy.predict(random_observation(("agentview", "eye_in_hand"), SIZE)).actions[0]
+    return policy.predict(random_observation(policy.robot, policy.cameras, SIZE)).actions[0]
 
 
 def test_lora_leaves_adapters_and_heads_that_merge_into_the_same_policy(
@@ -124,7 +86,7 @@ def test_lora_leaves_adapters_and_heads_that_merge_into_the_same_policy(
     assert (settings["r"], settings["base_model_name_or_path"]) == (4, str(base))
 
     merged = tmp_path / "merged"
-    assert export([str(checkpoint), str(merged)]) == 0
+    assert main(["checkpoint", "export", str(checkpoint), "--out", str(merged)]) == 0
     assert not (merged / "lora_adapter").exists() and (merged / "model.safetensors").exists()
     before, after = load_model(base, *CPU)[1].state_dict(), load_model(merged, *CPU)[1].state_dict()
     changed = {key for key in before if not torch.allclose(before[key].bfloat16().float(), after[key].float())}
@@ -137,6 +99,20 @@ def test_lora_leaves_adapters_and_heads_that_merge_into_the_same_policy(
 
 
 CPU = (torch.device("cpu"), torch.float32)
+
+
+def test_a_head_of_codes_begins_on_a_published_backbone_and_its_tokenizer_stays_exact(openvla_run, tmp_path: Path):
+    openvla_run()
+    tokenizer = tmp_path / "action_tokenizer"
+    sizes = ["--steps", "2", "--network.width", "8", "--network.latents", "4", "--optimizer.batch-size", "4"]
+    command = ["train", "action-tokenizer", str(tmp_path / "large.yaml"), "--type", "rfsq", "--out", str(tokenizer)]
+    assert main([*command, *sizes]) == 0
+    fields = f"type: rfsq_coarse_to_fine, action_tokenizer: {tokenizer}, hidden_dim: 16, chain_dim: 8, draft: {{}}"
+    checkpoint = finetune(openvla_run(LORA, f"model.action_head={{{fields}}}", "steps=1"))
+    assert np.isfinite(first_action(checkpoint)).all()
+    _, model = load_model(checkpoint, torch.device("cpu"), torch.bfloat16)
+    assert model.token_head.eos.weight.dtype is torch.bfloat16
+    assert_same(load_file(tokenizer / "model.safetensors"), model.action_tokenizer.state_dict())
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -163,7 +139,7 @@ def test_film_layers_are_trained_beside_the_adapters_and_merge_into_the_same_pol
     assert film["featurizer.0.scale.weight"].abs().max() > 0 and not any("lora" in key for key in film)
     assert not list(checkpoint.glob("vision_backbone*")), "the trunk is the base's and is not written again"
     merged = tmp_path / "merged"
-    assert export([str(checkpoint), str(merged)]) == 0
+    assert main(["checkpoint", "export", str(checkpoint), "--out", str(merged)]) == 0
     assert list(merged.glob("vision_backbone--*")) and not list(merged.glob("film--*"))
     np.testing.assert_allclose(first_action(merged), first_action(checkpoint), atol=0.03)  # exported in bfloat16
     # A second run goes on from these layers, and its checkpoint finds them through its base.
@@ -201,10 +177,10 @@ def test_a_checkpoint_with_a_bfloat16_base_can_be_calibrated_again_and_inspected
     calibration = checkpoint / "calibration.json"
     trained = calibration.read_text()
     calibration.unlink()
-    assert calibrate([str(checkpoint)]) == 0
+    assert main(["checkpoint", "calibrate", str(checkpoint)]) == 0
     assert calibration.read_text() == trained, "in the same precision as training"
     capsys.readouterr()
-    assert inspect_eos([str(checkpoint)]) == 0
+    assert main(["checkpoint", "eos", str(checkpoint)]) == 0
     assert capsys.readouterr().out.count("<- true end") == 2
 
 
@@ -263,52 +239,53 @@ def test_a_run_goes_on_from_adapters_of_another(openvla_run, tmp_path: Path):
 
 
 def test_without_a_model_in_the_file_the_checkpoint_says_what_is_trained(openvla_run, base: Path, tmp_path: Path):
-    content = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    content = yaml.safe_load((tmp_path / "large.yaml").read_text())
     del content["model"]
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
+    (tmp_path / "large.yaml").write_text(yaml.safe_dump(content))
     config = openvla_run("eos={mode: none}", LORA)
     assert config.model == read_openvla_config(base)
     assert openvla_run("eos={mode: none}", "model={backbone: {type: openvla}}").model.model_type == "openvla"
-    # As docs/training.md has it: the head that is trained is the one that EOS is read from.
+    # As docs/how-to/train_openvla.md has it: the head that is trained is the one that EOS is read from.
     documented = openvla_run("model={backbone: {type: openvla}, eos_head: {}}")
     assert documented.checkpoint_model().eos == EosDetection(source=EosSource.HEAD, threshold=0.03)
 
 
 @pytest.mark.parametrize(
-    ("overrides", "message"),
+    ("exit_code", "overrides", "message"),
     [
-        (["initial_checkpoint=null", LORA], "no initial_checkpoint"),
-        (["lora={rank: 4}"], "mixed_precision must be bf16 and is 'no'"),
-        (["lora={rank: 4, base_dtype: float32, target_modules: [w_proj]}"], "w_proj"),
-        (["lora={rank: 0}"], "lora.rank is 0"),
-        (["model.backbone.language_model.layers=3"], "layers.2"),
-        (["initial_checkpoint=/nowhere", LORA], "/nowhere"),
-        (["data.augmentation={type: crop_and_colour, hue: 2}"], "hue is 2"),
+        (2, ["initial_checkpoint=null", LORA], "no initial_checkpoint"),
+        (2, ["lora={rank: 4}"], "mixed_precision must be bf16 and is 'no'"),
+        (1, ["lora={rank: 4, base_dtype: float32, target_modules: [w_proj]}"], "w_proj"),
+        (2, ["lora={rank: 0}"], "lora.rank is 0"),
+        (1, ["model.backbone.language_model.layers=3"], "num_hidden_layers is 3, the weights have 2"),
+        (1, ["initial_checkpoint=/nowhere", LORA], "/nowhere"),
+        (2, ["data.augmentation={type: crop_and_colour, hue: 2}"], "hue is 2"),
     ],
 )
-def test_what_does_not_fit_is_said(openvla_run, tmp_path: Path, capsys, overrides: list[str], message: str):
+def test_what_does_not_fit_is_said(openvla_run, tmp_path: Path, capsys, exit_code, overrides: list[str], message: str):
     openvla_run()
-    assert main([str(tmp_path / "config.yaml"), *overrides]) == 1
+    arguments = ["train", "policy", str(tmp_path / "large.yaml"), *(f"--{text}" for text in overrides)]
+    assert main(arguments) == exit_code
     assert message in capsys.readouterr().err
 
 
 def test_too_little_memory_names_checkpoint_and_remedy(openvla_run, base: Path, tmp_path: Path, capsys, monkeypatch):
     openvla_run()
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
-    assert main([str(tmp_path / "config.yaml"), LORA]) == 1
-    assert re.search(rf"train: {base}: the weights take .*: take a smaller number type", capsys.readouterr().err)
+    assert main(["train", "policy", str(tmp_path / "large.yaml"), f"--{LORA}"]) == 1
+    assert re.search(rf"train policy: {base}: the weights take .*: take a smaller number type", capsys.readouterr().err)
 
 
 def test_heads_of_different_steps_are_no_start(openvla_run, base: Path, tmp_path: Path, capsys):
     openvla_run()
     (base / "action_head--0_checkpoint.pt").rename(base / "action_head--7_checkpoint.pt")
-    assert main([str(tmp_path / "config.yaml"), LORA]) == 1
+    assert main(["train", "policy", str(tmp_path / "large.yaml"), f"--{LORA}"]) == 1
     files = "action_head--7_checkpoint.pt, proprio_projector--0_checkpoint.pt"
     assert f"{base} would be loaded from files of different steps: {files}" in capsys.readouterr().err
 
 
 def test_accelerate_takes_the_shipped_files():
-    folder = Path(finetune_substep.__file__).parent / "configs/accelerate"
+    folder = Path(finetune_substep.__file__).parents[1] / "configs/accelerate"
     kinds = {path.stem: load_config_from_file(str(path)).distributed_type for path in folder.glob("*.yaml")}
     assert kinds == {"ddp": "MULTI_GPU", "fsdp": "FSDP"}
 
@@ -326,7 +303,7 @@ def test_two_processes_train_one_model_copied_or_sharded_and_resume(openvla_run,
     jobs.append({"sharded": True, "overrides": in_bf16, "stop_after": None})
     (tmp_path / "jobs.json").write_text(json.dumps(jobs))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    script = [Path(__file__).with_name("several_processes.py"), tmp_path / "config.yaml", tmp_path / "jobs.json"]
+    script = [Path(__file__).with_name("several_processes.py"), tmp_path / "large.yaml", tmp_path / "jobs.json"]
     root = Path(__file__).parents[2]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{root}:{os.environ.get('PYTHONPATH', '')}"}
     done = subprocess.run([*command, *map(str, script)], env=environment, capture_output=True, text=True, timeout=400)

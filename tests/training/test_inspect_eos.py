@@ -11,14 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from substep_cli.grammar import main
 from substep_policy.benchmarks.random_models import random_observation
 from substep_policy.registry import POLICIES, PolicySettings
 from tests.training.toy import TASK
-from training.calibrate import main as calibrate
-from training.collect import main as collect
-from training.finetune_substep import finetune
-from training.inspect_eos import main
-from training.labels import SubstepLabels
+from training.labels.file import SubstepLabels
+from training.train.finetune_substep import finetune
 
 TOKENS = (
     "data.held_out_every=0",  # nothing to calibrate on
@@ -39,21 +37,21 @@ def test_without_a_threshold_eos_is_the_likeliest_token(toy_run, capsys, likelih
     torch.save(head, path)
     policy = POLICIES.load(str(checkpoint), PolicySettings(device="cpu"))
     policy.start_substep("pick up the bowl", "")
-    assert policy.predict(random_observation(("agentview", "eye_in_hand"), 32)).eos_index == eos_index
+    assert policy.predict(random_observation(policy.robot, policy.cameras, 32)).eos_index == eos_index
     capsys.readouterr()
-    assert main([str(checkpoint)]) == 0
+    assert main(["checkpoint", "eos", str(checkpoint)]) == 0
     head_line, _, *lines = capsys.readouterr().out.splitlines()
     assert "EOS from token, where it is the likeliest (the default)" in head_line
     found = [int(match[1]) if (match := re.search(r"EOS at (\d+)", line)) else -1 for line in lines]
     assert found == [timestep if eos_index == 0 else -1 for timestep in range(len(lines))]
 
 
-@pytest.mark.parametrize("command", [main, calibrate])
+@pytest.mark.parametrize("command", ["eos", "calibrate"])
 def test_a_policy_without_eos_is_refused(toy_run, capsys, command):
     without = ("data.held_out_every=0", "model.eos_head=null", "model.eos={source: none, threshold: null}")
     checkpoint = finetune(toy_run(*without, "eos={mode: none}", "steps=1"))
     capsys.readouterr()
-    assert command([str(checkpoint)]) == 1
+    assert main(["checkpoint", command, str(checkpoint)]) == 1
     printed = capsys.readouterr()
     assert f"{checkpoint} has eos.source 'none': it was trained without EOS" in printed.err and printed.out == ""
 
@@ -63,13 +61,16 @@ def collected(tmp_path_factory) -> Path:
     """One demonstration that nothing disturbs."""
     out = tmp_path_factory.mktemp("collected")
     options = ["--suites", "libero_object", "--tasks", "4", "--per-task", "1", "--workers", "1", "--seed", "5"]
-    assert collect(["--out", str(out), *options, "--disturbance", "0", "--noise", "0", "--widened", "0"]) == 0
+    assert (
+        main(["data", "collect", "--out", str(out), *options, "--disturbance", "0", "--noise", "0", "--widened", "0"])
+        == 0
+    )
     return out
 
 
 def test_a_shipped_policy_is_looked_at_along_any_demonstration(collected: Path, capsys):
     """It finds EOS where the demonstrator ended its substeps, give or take, and is told the substep it is in."""
-    assert main(["compact", "--demonstrations", str(collected)]) == 0
+    assert main(["checkpoint", "eos", "compact", "--demonstrations", str(collected)]) == 0
     rule, key, *lines = capsys.readouterr().out.splitlines()
     labels = SubstepLabels.load(collected / "substep_labels.json").find(*key.split("/"))
     assert rule.startswith("EOS from head, threshold 0.") and "(calibrated)" in rule
@@ -90,30 +91,30 @@ def test_what_is_shown_along_given_demonstrations_is_what_is_shown_along_those_o
     shutil.copy(tmp_path / "substep_labels.json", tmp_path / "demos/substep_labels.json")
     episode = ["--episode", f"libero_goal/{TASK}/episode_2"]
     capsys.readouterr()
-    assert main([str(checkpoint), *episode]) == 0
+    assert main(["checkpoint", "eos", str(checkpoint), *episode]) == 0
     expected = capsys.readouterr().out
     shutil.rmtree(tmp_path / "cache")
     (checkpoint / "training_config.yaml").unlink()
-    assert main([str(checkpoint), "--demonstrations", str(tmp_path / "demos"), *episode]) == 0
+    assert main(["checkpoint", "eos", str(checkpoint), "--demonstrations", str(tmp_path / "demos"), *episode]) == 0
     assert capsys.readouterr().out == expected and len(expected.splitlines()) == 20
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["compact"], "--demonstrations FOLDER shows EOS along others"),
+        (["compact"], "substep_labels.json is missing: ./substep data label makes it"),
         (["nobody", "--demonstrations", "{demos}"], "unknown policy 'nobody'"),
         (["demonstrator", "--demonstrations", "{demos}"], "has no checkpoint, it is a program"),
         (["compact", "--demonstrations", "{demos}", "--episode", "a/b/c"], "there is no episode 'a/b/c'"),
         (["compact", "--demonstrations", "{demos}/libero_object"], "substep_labels.json"),
-        (["compact", "steps=3", "--demonstrations", "{demos}"], "leave the overrides out"),
+        (["compact", "--steps=3", "--demonstrations", "{demos}"], "leave the other options out"),
     ],
 )
 def test_what_cannot_be_looked_at_is_refused_with_the_reason(
     collected: Path, tmp_path: Path, monkeypatch, capsys, arguments, message
 ):
     monkeypatch.chdir(tmp_path)  # where the data of the training are not
-    assert main([argument.format(demos=collected) for argument in arguments]) == 1
+    assert main(["checkpoint", "eos", *(argument.format(demos=collected) for argument in arguments)]) == 1
     printed = capsys.readouterr()
     assert message in printed.err and printed.out == ""
 
@@ -121,5 +122,5 @@ def test_what_cannot_be_looked_at_is_refused_with_the_reason(
 def test_demonstrations_without_their_labels_are_refused(collected: Path, tmp_path: Path, capsys):
     shutil.copytree(collected, tmp_path / "demos")
     SubstepLabels().save(tmp_path / "demos/substep_labels.json")
-    assert main(["compact", "--demonstrations", str(tmp_path / "demos")]) == 1
+    assert main(["checkpoint", "eos", "compact", "--demonstrations", str(tmp_path / "demos")]) == 1
     assert "substep_labels.json has no labels of libero_object/" in capsys.readouterr().err

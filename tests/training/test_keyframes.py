@@ -9,29 +9,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.training.test_eos_training import make_objective
-from training.config import DirectEos
-from training.dataset import SubstepDataset
-from training.finetune_substep import start
-from training.keyframes import UNIT, KeyframeHead, is_shown, keyframe_of
-from training.objective import Objective, gradient_norm
+from training.data.dataset import SubstepDataset
+from training.data.keyframes import is_shown, keyframe_of
+from training.train.config import DirectEos
+from training.train.finetune_substep import start
+from training.train.keyframe_head import UNIT, KeyframeHead
+from training.train.objective import Objective, gradient_norm
 
 
 def test_keyframes_are_where_the_gripper_is_about_to_change_or_a_substep_ends():
-    gripper = np.array([-1, -1, 1, 1, 1, 1, -1, -1])
+    gripper = np.array([[-1, -1, 1, 1, 1, 1, -1, -1]]).T
     is_end = np.array([0, 0, 0, 0, 1, 0, 0, 0], bool)
     assert keyframe_of(gripper, is_end).tolist() == [1, 1, 4, 4, 4, 5, 7, 7]
+    other = np.where(np.arange(8) < 3, -1, 1)[:, None]
+    assert keyframe_of(np.hstack([gripper, other]), is_end).tolist() == [1, 1, 2, 4, 4, 5, 7, 7], "of any gripper"
 
 
 @given(st.lists(st.tuples(st.sampled_from([-1.0, 1.0]), st.booleans()), min_size=1, max_size=40))
 def test_every_timestep_has_the_next_keyframe_and_a_keyframe_is_its_own(steps):
     gripper, is_end = (np.array(part) for part in zip(*steps, strict=True))
-    found = keyframe_of(gripper, is_end)
+    found = keyframe_of(gripper[:, None], is_end)
     assert (found >= np.arange(len(steps))).all() and (np.diff(found) >= 0).all()
     assert (found[found] == found).all() and (found[is_end] == np.flatnonzero(is_end)).all()
 
 
 def test_a_way_that_a_disturbance_interrupts_is_not_shown():
-    gripper, is_end = np.array([-1, -1, -1, 1, -1, -1, 1, 1]), np.zeros(8, bool)
+    gripper, is_end = np.array([[-1, -1, -1, 1, -1, -1, 1, 1]]).T, np.zeros(8, bool)
     taught = np.array([1, 1, 0, 0, 1, 1, 1, 1], bool)  # a novice closes the gripper too soon
     found = keyframe_of(gripper, is_end)
     assert is_shown(found, taught).tolist() == [False, False, False, False, True, True, True, True]

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from substep_planner.plan import Substep
-from tests.training.toy import INSTRUCTION, SUBSTEPS, TASK, ToyDemo, true_labels, write_hdf5
-from training.demonstrations import LiberoHdf5Source, ReadReport, read_demonstrations
-from training.label_substeps import compare, main
-from training.labels import UNLABELLED, LabelError, SubstepLabels, labels_from_boundaries
-from training.segmentation import SegmentationError, gripper_closed, segment
+from substep_cli.grammar import main
+from substep_core.plan import Substep
+from tests.training.toy import INSTRUCTION, ROBOT, SUBSTEPS, TASK, ToyDemo, true_labels, write_hdf5
+from training.labels.command import compare
+from training.labels.file import UNLABELLED, LabelError, SubstepLabels, labels_from_boundaries
+from training.labels.segmentation import SegmentationError, gripper_closed, segment
 
 texts = st.text("abcdefgh ", min_size=3, max_size=12).map(str.strip).filter(lambda text: len(text) >= 3)
 
@@ -102,6 +102,11 @@ def test_the_same_substep_twice_in_a_row_stays_two_substeps(tmp_path: Path):
     [
         ("{", "not JSON"),
         ("[]", "expected an object, got list"),
+        ("[" * 100_000, "not JSON"),
+        (
+            '{"s": {"t": {"episode_0": {"total_timesteps": 1099511627776, "timestep_labels": []}}}}',
+            "total_timesteps is 1099511627776, expected 1 to 1000000",
+        ),
         ('{"s": {"t": {"episode_0": {}}}}', "s/t/episode_0: 'total_timesteps' is missing"),
         (
             '{"s": {"t": {"episode_0": {"total_timesteps": 1, "original_instruction": "t", "timestep_labels": '
@@ -130,7 +135,7 @@ def test_chatter_of_the_gripper_is_ignored():
 
 def test_a_pick_ends_when_the_hand_has_lifted_and_a_place_with_the_episode():
     demo = ToyDemo(60)
-    labels = segment(demo.actions, demo.proprio, INSTRUCTION, SUBSTEPS)
+    labels = segment(ROBOT, demo.actions, demo.proprio, INSTRUCTION, SUBSTEPS)
     pick_end, place_end = labels.boundaries
     height = demo.proprio[:, 2]
     assert 20 < pick_end < 40 and place_end == 59
@@ -142,7 +147,7 @@ def test_blocks_cover_every_timestep_once_for_several_cycles():
     demos = [ToyDemo(45, seed) for seed in range(3)]
     actions = np.concatenate([demo.actions for demo in demos])
     proprio = np.concatenate([demo.proprio for demo in demos])
-    labels = segment(actions, proprio, "three times", SUBSTEPS * 3)
+    labels = segment(ROBOT, actions, proprio, "three times", SUBSTEPS * 3)
     assert np.all(np.diff(labels.substep_index) >= 0) and set(labels.substep_index) == set(range(6))
     for number, end in enumerate(labels.boundaries[1:-1:2]):
         assert number * 45 + 30 <= end <= number * 45 + 50, "a place ends after its own release, before the next grasp"
@@ -152,14 +157,14 @@ def test_a_manipulation_before_a_pick_takes_a_grasp_of_its_own_if_there_is_one()
     opening = (Substep("open the top drawer", "it is open"), *SUBSTEPS)
     two, one = [ToyDemo(45), ToyDemo(45, 1)], ToyDemo(60)
     actions, proprio = np.concatenate([d.actions for d in two]), np.concatenate([d.proprio for d in two])
-    assert 30 <= segment(actions, proprio, "x", opening).boundaries[0] <= 50
-    assert segment(one.actions, one.proprio, "x", opening).boundaries[0] < 20, "before the only grasp"
+    assert 30 <= segment(ROBOT, actions, proprio, "x", opening).boundaries[0] <= 50
+    assert segment(ROBOT, one.actions, one.proprio, "x", opening).boundaries[0] < 20, "before the only grasp"
 
 
 def test_a_demonstration_unlike_its_plan_is_refused():
     demo = ToyDemo(30)
     with pytest.raises(SegmentationError, match="no grasp after timestep"):
-        segment(demo.actions, demo.proprio, "x", SUBSTEPS * 2)
+        segment(ROBOT, demo.actions, demo.proprio, "x", SUBSTEPS * 2)
 
 
 def test_label_command_writes_labels_and_reports_the_agreement(tmp_path: Path, capsys):
@@ -167,7 +172,20 @@ def test_label_command_writes_labels_and_reports_the_agreement(tmp_path: Path, c
     write_hdf5(tmp_path / "libero_goal", demos)
     write_hdf5(tmp_path / "libero_goal", demos[:1], task="juggle", instruction="juggle three oranges")
     true_labels(demos).save(tmp_path / "truth.json")
-    assert main([str(tmp_path), "--out", str(tmp_path / "made.json"), "--compare", str(tmp_path / "truth.json")]) == 0
+    assert (
+        main(
+            [
+                "data",
+                "label",
+                str(tmp_path),
+                "--out",
+                str(tmp_path / "made.json"),
+                "--compare",
+                str(tmp_path / "truth.json"),
+            ]
+        )
+        == 0
+    )
     printed = capsys.readouterr()
     assert "3 demonstrations labelled" in printed.out and "1 without a plan" in printed.out
     assert "3 inner boundaries of 3 episodes" in printed.out
@@ -182,9 +200,9 @@ def test_a_grasp_that_misses_is_not_the_end_of_a_pick():
     actions, proprio = miss.actions.copy(), still.copy()
     actions[:, -1] = [-1] * 3 + [1] * 6 + [-1] * 3
     proprio[4:9, 2] += 0.04
-    once = segment(demo.actions, demo.proprio, INSTRUCTION, SUBSTEPS).boundaries
+    once = segment(ROBOT, demo.actions, demo.proprio, INSTRUCTION, SUBSTEPS).boundaries
     twice = segment(
-        np.concatenate([actions, demo.actions]), np.concatenate([proprio, demo.proprio]), INSTRUCTION, SUBSTEPS
+        ROBOT, np.concatenate([actions, demo.actions]), np.concatenate([proprio, demo.proprio]), INSTRUCTION, SUBSTEPS
     )
     assert twice.boundaries == [end + 12 for end in once]
 
@@ -195,28 +213,37 @@ def test_a_pick_that_rises_less_than_a_lift_ends_where_it_is_as_high_as_it_gets(
     proprio[20:40, 2] = proprio[20, 2] + np.minimum(np.arange(20) * 0.006, 0.06)  # and then carries on the level
     proprio[40:, 2] = proprio[39, 2]
     proprio[:, 0] = np.linspace(0, 0.5, 60)
-    (pick_end, _) = segment(demo.actions, proprio, INSTRUCTION, SUBSTEPS).boundaries
+    (pick_end, _) = segment(ROBOT, demo.actions, proprio, INSTRUCTION, SUBSTEPS).boundaries
     assert pick_end == 30
 
 
-def test_episodes_with_other_numbers_of_substeps_are_counted_and_not_compared(tmp_path: Path):
+def test_episodes_with_other_numbers_of_substeps_are_counted_and_not_compared():
     demos = [ToyDemo(60, seed) for seed in range(3)]
-    write_hdf5(tmp_path / "libero_goal", demos)
-    read = list(read_demonstrations([LiberoHdf5Source(path=tmp_path)], ReadReport()))
     truth, other = true_labels(demos), true_labels(demos)
     three = (*SUBSTEPS, Substep("close the drawer", ""))
     other.add("libero_goal", TASK, "episode_1", labels_from_boundaries("x", three, [10, 40, 59], np.zeros(60, int)))
     other.add("libero_goal", TASK, "episode_2", labels_from_boundaries("x", SUBSTEPS, [10, 49], np.zeros(50, int)))
-    agreement = compare(read, other, truth, (3,))
+    agreement = compare(other, truth, (3,))
     assert (agreement.episodes, agreement.left_out, agreement.boundaries, agreement.within) == (1, 2, 1, {3: 1.0})
     assert "2 episodes left out" in str(agreement)
 
 
 def test_label_command_fails_with_the_reason(tmp_path: Path, capsys):
-    assert main([str(tmp_path / "nowhere")]) == 1
+    assert main(["data", "label", str(tmp_path / "nowhere")]) == 1
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_labels_that_are_there_are_not_overwritten_unasked(tmp_path: Path, capsys):
+    demos = [ToyDemo(12, 0)]
+    write_hdf5(tmp_path / "libero_goal", demos)
+    true = tmp_path / "substep_labels.json"
+    true_labels(demos).save(true)
+    before = true.read_bytes()
+    assert main(["data", "label", str(tmp_path)]) == 1
+    assert f"{true} is there already: --out names the file to write" in capsys.readouterr().err
+    assert true.read_bytes() == before
 
 
 def test_agreement_needs_something_in_common():
     with pytest.raises(ValueError, match="in common"):
-        compare([], SubstepLabels(), SubstepLabels(), (3,))
+        compare(SubstepLabels(), SubstepLabels(), (3,))

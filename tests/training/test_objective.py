@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.finetune_substep import start
-from training.transform import Batch
+from training.data.transform import Batch
+from training.train.finetune_substep import start
 
 TOKENS = [
     "model.action_head={type: tokens}",

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import subprocess
+import timeit
 from pathlib import Path
 
 import cv2
 import h5py
+import imageio.v3 as iio
 import numpy as np
-import pyarrow
-import pyarrow.parquet as parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from imageio_ffmpeg import get_ffmpeg_exe
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from tests.training.toy import FORMAT, INSTRUCTION, TASK, ToyDemo, write_hdf5, write_lerobot, write_rlds
-from training.demonstrations import (
+from tests.training.data_sets import edit_lerobot, edit_rlds, record, serialize_example
+from tests.training.toy import FORMAT, INSTRUCTION, ROBOT, TASK, ToyDemo, write_hdf5, write_lerobot, write_rlds
+from training.data.frame_cache import DemonstrationStore
+from training.data.readers import (
     Demonstration,
     DemonstrationError,
     LeRobotSource,
@@ -26,10 +29,13 @@ from training.demonstrations import (
     ReadReport,
     RldsSource,
     read_demonstrations,
-    read_source,
 )
-from training.demonstrations.tfrecord import TFRecordError, parse_example, read_records, record, serialize_example
-from training.store import DemonstrationStore
+from training.data.readers.tfrecord import (
+    TFRecordError,
+    parse_example,
+    read_record,
+    read_records,
+)
 
 DEMOS = [ToyDemo(12, seed=1), ToyDemo(9, seed=2)]
 
@@ -51,7 +57,7 @@ def sources(folder: Path) -> dict[str, object]:
 
 @pytest.mark.parametrize("name", ["hdf5", "rlds", "lerobot", "lerobot-video"])
 def test_every_format_gives_the_same_demonstrations(tmp_path: Path, name: str):
-    found = list(read_demonstrations([sources(tmp_path)[name]], ReadReport(), skip_damaged=False))
+    found = list(read_demonstrations([sources(tmp_path)[name]], ROBOT, ReadReport(), skip_damaged=False))
     assert [demo.key for demo in found] == [f"libero_goal/{TASK}/episode_0", f"libero_goal/{TASK}/episode_1"]
     for demo, expected in zip(found, DEMOS, strict=True):
         assert demo.instruction == INSTRUCTION and demo.taught.all()
@@ -69,10 +75,10 @@ def test_a_damaged_demonstration_is_skipped_and_counted_or_raised(tmp_path: Path
         del file["data/demo_0/obs/ee_ori"]
     report = ReadReport()
     source = LiberoHdf5Source(path=tmp_path)
-    assert [demo.episode for demo in read_demonstrations([source], report)] == ["episode_1"]
+    assert [demo.episode for demo in read_demonstrations([source], ROBOT, report)] == ["episode_1"]
     assert report.read == 1 and len(report.skipped) == 1 and "data/demo_0" in report.skipped[0]
     with pytest.raises(DemonstrationError, match="demo_0.*ee_ori"):
-        list(read_demonstrations([source], ReadReport(), skip_damaged=False))
+        list(read_demonstrations([source], ROBOT, ReadReport(), skip_damaged=False))
 
 
 def test_unequal_lengths_are_named(tmp_path: Path):
@@ -80,9 +86,9 @@ def test_unequal_lengths_are_named(tmp_path: Path):
     with h5py.File(path, "a") as file:
         del file["data/demo_0/actions"]
         file["data/demo_0/actions"] = np.zeros((5, 7))
-    (broken, _) = read_source(LiberoHdf5Source(path=tmp_path))
+    (broken, _) = LiberoHdf5Source(path=tmp_path).read(ROBOT)
     assert isinstance(broken, DemonstrationError)
-    assert "unequal lengths: 5 actions, {'ee_pos': 12" in str(broken)
+    assert "unequal lengths: 5 actions, 12 states" in str(broken)
 
 
 def test_frames_of_another_number_are_named(tmp_path: Path):
@@ -90,7 +96,7 @@ def test_frames_of_another_number_are_named(tmp_path: Path):
     with h5py.File(path, "a") as file:
         del file["data/demo_0/obs/agentview_rgb"]
         file["data/demo_0/obs/agentview_rgb"] = np.zeros((3, 16, 16, 3), np.uint8)
-    demo = next(iter(read_source(LiberoHdf5Source(path=tmp_path))))
+    demo = next(iter(LiberoHdf5Source(path=tmp_path).read(ROBOT)))
     with pytest.raises(DemonstrationError, match="agentview has 3 frames for 12 actions"):
         demo.frames()
 
@@ -101,7 +107,7 @@ def test_nan_and_wrong_width_are_named(tmp_path: Path):
     demos[1].actions = np.zeros((6, 6))
     demos[1].actions[:, -1] = [0, 0, 1, 1, 0, 0]
     write_hdf5(tmp_path / "libero_goal", demos)
-    messages = [str(item) for item in read_source(LiberoHdf5Source(path=tmp_path))]
+    messages = [str(item) for item in LiberoHdf5Source(path=tmp_path).read(ROBOT)]
     assert "actions holds NaN or infinity" in messages[0]
     assert "actions has shape (6, 6), expected (6, 7)" in messages[1]
 
@@ -110,7 +116,7 @@ def test_nan_and_wrong_width_are_named(tmp_path: Path):
 def test_a_cut_off_hdf5_file_is_named(tmp_path: Path, size: int):
     path = write_hdf5(tmp_path / "libero_goal", DEMOS)
     path.write_bytes(path.read_bytes()[:size])
-    (error,) = read_source(LiberoHdf5Source(path=tmp_path))
+    (error,) = LiberoHdf5Source(path=tmp_path).read(ROBOT)
     assert isinstance(error, DemonstrationError) and str(path) in str(error)
 
 
@@ -118,49 +124,30 @@ def test_scene_names_of_libero_90_stay_in_the_task_and_not_in_the_instruction(tm
     path = write_hdf5(tmp_path / "libero_90", DEMOS[:1], task="KITCHEN_SCENE1_open_the_drawer")
     with h5py.File(path, "a") as file:
         del file["data"].attrs["problem_info"]
-    (demo,) = read_source(LiberoHdf5Source(path=tmp_path))
+    (demo,) = LiberoHdf5Source(path=tmp_path).read(ROBOT)
     assert isinstance(demo, Demonstration)
     assert (demo.task, demo.instruction) == ("KITCHEN_SCENE1_open_the_drawer", "open the drawer")
 
 
 def test_an_empty_folder_says_what_was_expected(tmp_path: Path):
     with pytest.raises(DemonstrationError, match="has no"):
-        list(read_source(LiberoHdf5Source(path=tmp_path)))
+        list(LiberoHdf5Source(path=tmp_path).read(ROBOT))
     with pytest.raises(DemonstrationError, match="features.json"):
-        list(read_source(RldsSource(path=tmp_path)))
+        list(RldsSource(path=tmp_path).read(ROBOT))
     with pytest.raises(DemonstrationError, match="info.json"):
-        list(read_source(LeRobotSource(path=tmp_path)))
+        list(LeRobotSource(path=tmp_path).read(ROBOT))
 
 
 def test_episodes_of_rlds_count_within_the_task_or_the_data_set(tmp_path: Path):
     demos = [ToyDemo(4, seed) for seed in range(4)]
     path = write_rlds(tmp_path, demos, ["open the drawer", "close it", "open the drawer", "close it"])
     keys = {
-        numbering: [demo.key for demo in read_source(RldsSource(path=path, numbering=numbering))]
+        numbering: [demo.key for demo in RldsSource(path=path, numbering=numbering).read(ROBOT)]
         for numbering in ("task", "dataset")
     }
     assert keys["task"][0] == "libero_goal_no_noops/open_the_drawer/episode_0"
     assert keys["task"][2] == "libero_goal_no_noops/close_it/episode_0"
     assert keys["dataset"][2] == "libero_goal_no_noops/close_it/episode_2"
-
-
-def edit_rlds(folder: Path, shard: int, place: int, **features: list) -> None:
-    """Replace features of an episode, named by the end of their path."""
-    path = sorted(folder.glob("*/*.tfrecord-*"))[shard]
-    examples = [parse_example(data) for data in read_records(path)]
-    for name, values in features.items():
-        examples[place][next(key for key in examples[place] if key.endswith(f"/{name}"))] = values
-    path.write_bytes(b"".join(record(serialize_example(example)) for example in examples))
-
-
-def edit_lerobot(folder: Path, table: str, **columns: Callable[[list], list]) -> None:
-    """Replace columns of a table; of images, the camera's name will do."""
-    (path,) = folder.glob(f"{table}/*/*.parquet")
-    content = parquet.read_table(path).to_pydict()
-    for name, edit in columns.items():
-        key = next(key for key in content if key.split(".")[-1] == name)
-        content[key] = edit(content[key])
-    parquet.write_table(pyarrow.table(content), path)
 
 
 def damage_shard(folder: Path, shard: int) -> Path:
@@ -174,7 +161,7 @@ def damage_shard(folder: Path, shard: int) -> Path:
 
 def episodes(source: object) -> list[tuple[str, str] | None]:
     """Task and number of every demonstration, None in place of a damaged one."""
-    found = read_source(source)
+    found = source.read(ROBOT)
     return [(item.task, item.episode) if isinstance(item, Demonstration) else None for item in found]
 
 
@@ -200,7 +187,7 @@ def test_a_shard_that_is_shorter_than_the_data_set_says_is_noticed(tmp_path: Pat
     (folder / "1.0.0/dataset_info.json").write_text(json.dumps(info))
     assert None not in episodes(RldsSource(path=folder))
     sorted(folder.glob("*/*.tfrecord-*"))[shard].write_bytes(b"")
-    found = read_source(RldsSource(path=folder))
+    found = RldsSource(path=folder).read(ROBOT)
     whole = [next(found) for _ in range(2 * shard)]
     assert all(isinstance(demo, Demonstration) for demo in whole)
     assert "has 0 episodes, dataset_info.json says 2" in str(next(found))
@@ -224,7 +211,7 @@ def test_no_episode_is_numbered_after_one_whose_task_cannot_be_read(tmp_path: Pa
         (RldsSource(path=rlds), "00001-of-00002: episode 0: .*after this damage: .*00000-of-00002: episode 1: .*utf-8"),
         (LeRobotSource(path=lerobot), "episode 2: .*after this damage: .*episode 1: meta/episodes names no task"),
     ):
-        items = read_source(source)
+        items = source.read(ROBOT)
         assert isinstance(next(items), Demonstration)
         assert isinstance(next(items), DemonstrationError)
         with pytest.raises(DemonstrationError, match=damage):
@@ -237,7 +224,7 @@ def test_a_damaged_shard_gives_what_comes_before_the_damage(tmp_path: Path):
     folder = write_rlds(tmp_path, FOUR, [INSTRUCTION] * 4)
     shard = damage_shard(folder, 1)
     report = ReadReport()
-    assert len(list(read_demonstrations([RldsSource(path=folder)], report))) == 3
+    assert len(list(read_demonstrations([RldsSource(path=folder)], ROBOT, report))) == 3
     assert len(report.skipped) == 1 and "checksum" in report.skipped[0] and str(shard) in report.skipped[0]
 
 
@@ -246,7 +233,7 @@ def test_no_episode_is_numbered_after_a_damaged_shard(tmp_path: Path, numbering:
     folder = write_rlds(tmp_path, FOUR, TASKS)
     damage_shard(folder, 0)
     with pytest.raises(DemonstrationError, match="00001-of-00002: episode 0: .*00000-of-00002: a checksum.*Restore"):
-        list(read_demonstrations([RldsSource(path=folder, numbering=numbering)], ReadReport()))
+        list(read_demonstrations([RldsSource(path=folder, numbering=numbering)], ROBOT, ReadReport()))
 
 
 @pytest.mark.parametrize("name", ["language_instruction", "wrist_image"])
@@ -254,7 +241,7 @@ def test_numbers_where_rlds_must_hold_bytes_are_a_counted_skip(tmp_path: Path, n
     folder = write_rlds(tmp_path, FOUR, TASKS)
     edit_rlds(folder, 0, 1, **{name: [3] * 4})
     report = ReadReport()
-    assert len(list(read_demonstrations([RldsSource(path=folder, numbering="dataset")], report))) == 3
+    assert len(list(read_demonstrations([RldsSource(path=folder, numbering="dataset")], ROBOT, report))) == 3
     (skipped,) = report.skipped
     assert re.search(f"episode 1: .*/{name} holds numbers such as 3, must hold bytes", skipped)
 
@@ -280,7 +267,7 @@ def test_no_frames_and_frames_of_different_sizes_are_a_counted_skip(tmp_path: Pa
         cells = [{"bytes": png(size), "path": None} for size in sizes]
         edit_lerobot(source.path, "data", wrist_image=lambda whole: [*whole[:4], *cells, *whole[8:]])
     report, store = ReadReport(), DemonstrationStore(tmp_path / "cache", FORMAT)
-    assert len(store.extend(read_demonstrations([source], report), report)) == 3
+    assert len(store.extend(read_demonstrations([source], ROBOT, report), report)) == 3
     (skipped,) = report.skipped
     assert re.search(f"episode 1: .*{message}", skipped)
 
@@ -292,7 +279,7 @@ def test_an_empty_cell_of_lerobot_is_a_counted_skip(tmp_path: Path, column: str,
     source = LeRobotSource(path=write_lerobot(tmp_path / "set", FOUR, video=False))
     edit_lerobot(source.path, "data", **{column: lambda whole: [*whole[:9], None, *whole[10:]]})
     report, store = ReadReport(), DemonstrationStore(tmp_path / "cache", FORMAT)
-    assert len(store.extend(read_demonstrations([source], report), report)) == 3
+    assert len(store.extend(read_demonstrations([source], ROBOT, report), report)) == 3
     (skipped,) = report.skipped
     assert re.search(f"episode 2: .*{message}", skipped)
 
@@ -302,7 +289,7 @@ def test_frames_that_are_no_images_are_named(tmp_path: Path):
     with h5py.File(path, "a") as file:
         del file["data/demo_0/obs/agentview_rgb"]
         file["data/demo_0/obs/agentview_rgb"] = np.zeros(0, np.uint8)
-    demo = next(iter(read_source(LiberoHdf5Source(path=tmp_path))))
+    demo = next(iter(LiberoHdf5Source(path=tmp_path).read(ROBOT)))
     with pytest.raises(DemonstrationError, match=r"data/demo_0: .*shape \(0,\), expected"):
         demo.frames()
 
@@ -312,7 +299,7 @@ def test_an_older_lerobot_version_is_refused(tmp_path: Path):
     info = json.loads((folder / "meta/info.json").read_text()) | {"codebase_version": "v2.1"}
     (folder / "meta/info.json").write_text(json.dumps(info))
     with pytest.raises(DemonstrationError, match="v2.1.*v3"):
-        list(read_source(LeRobotSource(path=folder)))
+        list(LeRobotSource(path=folder).read(ROBOT))
 
 
 def test_a_video_that_ends_early_is_named(tmp_path: Path):
@@ -321,17 +308,45 @@ def test_a_video_that_ends_early_is_named(tmp_path: Path):
     other = write_lerobot(tmp_path / "short/set", DEMOS[:1])
     for video in folder.glob("videos/*/*/*.mp4"):
         video.write_bytes((other / video.relative_to(folder)).read_bytes())
-    first, second = read_source(LeRobotSource(path=folder, orientation="upright"))
+    first, second = LeRobotSource(path=folder, orientation="upright").read(ROBOT)
     assert len(first.frames()["agentview"]) == 12
     with pytest.raises(DemonstrationError, match="has 0 frames, expected 9 from frame 12 on"):
         second.frames()
+
+
+def test_an_episode_of_a_shared_video_is_to_the_bit_what_counting_its_frames_gives(tmp_path: Path):
+    open_groups = ["-x264-params", "open-gop=1:bframes=4:keyint=30"]  # frames refer back over key frames
+    demos = [ToyDemo(length, seed=length) for length in (29, 31, 52)]
+    folder = write_lerobot(tmp_path / "set", demos, encoder=open_groups)
+    (video,) = folder.glob("videos/observation.images.image/*/*.mp4")
+    counted, first = np.stack(list(iio.imiter(video, plugin="FFMPEG"))), 0
+    for demo in LeRobotSource(path=folder, orientation="upright").read(ROBOT):
+        np.testing.assert_array_equal(demo.frames()["agentview"], counted[first : first + len(demo)])
+        first += len(demo)
+    assert first == len(counted) == 112
+
+
+def test_the_last_episode_of_a_long_video_takes_no_longer_than_the_first(tmp_path: Path):
+    folder, repeats = write_lerobot(tmp_path / "set", [ToyDemo(60)]), 400
+    for video in folder.glob("videos/*/*/*.mp4"):
+        once = video.rename(video.with_name("once.mp4"))
+        command = [get_ffmpeg_exe(), "-stream_loop", str(repeats - 1), "-i", once, "-c", "copy", video]
+        subprocess.run(command, check=True, capture_output=True)
+    (first,) = LeRobotSource(path=folder).read(ROBOT)
+    at_the_end = {f"{key}/from_timestamp": lambda _: [3.0 * (repeats - 1)] for key in ("image", "wrist_image")}
+    edit_lerobot(folder, "meta/episodes", **at_the_end)
+    (last,) = LeRobotSource(path=folder).read(ROBOT)
+    assert min(timeit.repeat(last.frames, number=1, repeat=3)) < 3 * min(
+        timeit.repeat(first.frames, number=1, repeat=3)
+    )
 
 
 @given(st.lists(st.binary(max_size=200), max_size=5))
 def test_records_survive_their_file(tmp_path_factory, blobs):
     path = tmp_path_factory.mktemp("records") / "file"
     path.write_bytes(b"".join(map(record, blobs)))
-    assert list(read_records(path)) == blobs
+    assert [data for _, data in read_records(path)] == blobs
+    assert [read_record(path, begin) for begin, _ in read_records(path)] == blobs
 
 
 @given(st.binary(min_size=1, max_size=60), st.integers(0, 10_000), st.integers(1, 255))
@@ -363,7 +378,7 @@ def test_the_record_format_is_tensorflows(tmp_path: Path):
         for blob in (b"foo", b"", bytes(1000)):
             writer.write(blob)
         writer.flush()
-        assert list(read_records(tmp_path / "file")) == [b"foo", b"", bytes(1000)]
+        assert [data for _, data in read_records(tmp_path / "file")] == [b"foo", b"", bytes(1000)]
 
 
 def test_examples_have_tensorflows_field_numbers():

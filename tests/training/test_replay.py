@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 
 from libero_bridge.simulation import Simulation, SimulationConfig
-from libero_bridge.tasks import load_task
-from substep_policy.demonstrator import Demonstrator
-from substep_policy.observation import quaternion_to_axis_angle
-from training.collect import plan_of
-from training.demonstrations import LiberoHdf5Source, ReadReport, read_demonstrations
-from training.disturbances import Variation
-from training.recording import Recording, draw_start, record_episode
-from training.recording_files import task_file, write_task_file
-from training.rerender import main as rerender_main
+from libero_bridge.tasks import LIBERO, LiberoSource
+from substep_core.rotation import quaternion_to_axis_angle
+from substep_demonstrator import Demonstrator
+from tests.training.toy import ROBOT
+from training.collect.recording import Recording, draw_start, record_episode
+from training.collect.recording_files import task_file, write_task_file
+from training.collect.replay import ReplayConfig
+from training.collect.rerender import rerender
+from training.collect.settings import Variation
+from training.data.readers import LiberoHdf5Source, ReadReport, read_demonstrations
 
-TASK = load_task("libero_object", 4)
+TASK = LiberoSource().task("libero_object", 4)
 SIZE, OTHER_SIZE = 64, 48
 CAMERAS = {"agentview": "agentview_rgb", "eye_in_hand": "eye_in_hand_rgb"}
 pytestmark = pytest.mark.xdist_group("replay")  # one worker plays the episode once
@@ -59,13 +60,13 @@ def played(tmp_path_factory) -> Played:
     """One demonstration with images, from a widened start with noise and a disturbance."""
     simulation = Watched()
     variation = Variation(widened=1.0, noise=0.15, disturbance=0.05)
-    start = draw_start(variation, (3,))
+    start = draw_start(variation, LiberoSource().splits["training"], (3,))
     assert start.noise > 0
-    recording, result = record_episode(simulation, Demonstrator(), plan_of(TASK).substeps, start, variation)
+    recording, result = record_episode(simulation, Demonstrator(), start, variation)
     assert recording is not None, result
     simulation.close()
     folder, length = tmp_path_factory.mktemp("played"), len(recording.actions)
-    write_task_file(task_file(folder, TASK.suite, TASK.name), TASK, [recording])
+    write_task_file(task_file(folder, TASK.suite, TASK.name), LIBERO, TASK, [recording])
     frames = {
         size: {camera: np.stack([images[camera] for images in seen[:length]]) for camera in CAMERAS}
         for size, seen in ((SIZE, simulation.seen), (OTHER_SIZE, simulation.seen_otherwise))
@@ -75,16 +76,16 @@ def played(tmp_path_factory) -> Played:
 
 @pytest.fixture(scope="module")
 def full(played: Played, tmp_path_factory) -> Path:
-    """The file of ``python -m training.rerender``."""
+    """The file of ``./substep data rerender``."""
     out = tmp_path_factory.mktemp("full")
-    assert rerender_main([str(played.folder), "--out", str(out), "--size", str(SIZE), "--workers", "0"]) == 0
+    rerender(played.folder, out, ReplayConfig(SIZE), workers=0)
     return task_file(out, TASK.suite, TASK.name)
 
 
 @pytest.mark.parametrize("size", [SIZE, OTHER_SIZE])
 def test_frames_come_back_to_the_pixel_as_they_were_when_it_was_played(played: Played, size: int):
     source = LiberoHdf5Source(path=played.folder, render_size=size)
-    (demo,) = read_demonstrations([source], ReadReport(), skip_damaged=False)
+    (demo,) = read_demonstrations([source], ROBOT, ReadReport(), skip_damaged=False)
     again = demo.frames()
     for camera, frames in played.frames[size].items():
         assert np.array_equal(again[camera], frames), camera
@@ -154,7 +155,7 @@ def test_a_state_puts_liberos_world_where_the_demonstration_was(full: Path):
     for step in (0, 50):
         simulation._env.sim.set_state_from_flattened(states[step])
         simulation._env.sim.forward()
-        assert np.allclose(simulation.eef_pose()[0], position[step], atol=1e-3)
+        assert np.allclose(simulation.grip_site_pose().position, position[step], atol=1e-3)
     simulation.close()
 
 
@@ -168,8 +169,7 @@ def test_a_file_without_the_later_names_is_read_and_rendered_the_same(played: Pl
         del demo["rewards"], demo["dones"], demo.attrs["init_state_index"], data.attrs["bddl_file_name"]
         demo.attrs["init_state"] = played.recording.start.init_state
         data.attrs["problem_info"] = json.dumps({"language_instruction": TASK.instruction})
-    options = [str(tmp_path / "old"), "--out", str(tmp_path / "full"), "--size", str(SIZE), "--workers", "0"]
-    assert rerender_main(options) == 0
+    rerender(tmp_path / "old", tmp_path / "full", ReplayConfig(SIZE), workers=0)
     with h5py.File(task_file(tmp_path / "full", TASK.suite, TASK.name)) as again, h5py.File(full) as expected:
         names: list[str] = []
         expected.visit(names.append)

@@ -1,4 +1,4 @@
-"""Going on from any checkpoint of a run (S9), in a folder of its own, and after a kill."""
+"""Going on from any checkpoint of a run, in a folder of its own, and after a kill."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training import run_state
-from training.config import FinetuneConfig
-from training.finetune_substep import finetune, main, start, train
+from substep_cli.grammar import main
+from training.train import run_state
+from training.train.config import FinetuneConfig
+from training.train.finetune_substep import finetune, start, train
 
 BUFFER = "eos={mode: buffer, buffer: {min_negative: 4, sample_negative: 4, min_positive: 1, sample_positive: 1}}"
 MODES = {"direct": [], "buffer": [BUFFER]}
@@ -123,7 +124,20 @@ def test_a_checkpoint_that_is_not_there_is_an_error_that_names_those_that_are(fi
     config = finished()
     shutil.rmtree(run_state.checkpoint_folder(config.out, 3))
     wanted = run_state.checkpoint_folder(config.out, 3)
-    assert main([str(tmp_path / "config.yaml"), f"resume_from={wanted}", f"out={tmp_path / 'again'}"]) == 1
+    assert (
+        main(
+            [
+                "train",
+                "policy",
+                str(tmp_path / "config.yaml"),
+                "--resume-from",
+                str(wanted),
+                "--out",
+                str(tmp_path / "again"),
+            ]
+        )
+        == 1
+    )
     there = "step_0000001, step_0000002, step_0000004"
     assert f"{wanted} is no checkpoint of a run; in {wanted.parent} are: {there}" in capsys.readouterr().err
     with pytest.raises(ValueError, match="step_0000004 is not before the last step, steps is 4"):
@@ -140,14 +154,19 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen) -> None
 
 @pytest.mark.timeout(900)
 def test_a_run_that_is_killed_goes_on_by_the_same_command_and_ends_the_same(toy_run, tmp_path: Path):
-    command = [str(tmp_path / "config.yaml"), "data.held_out_every=0", "steps=60", "save_every=10", BUFFER]
-    whole = finetune(toy_run(*command[1:], f"out={tmp_path / 'whole'}"))
+    overrides = ["data.held_out_every=0", "steps=60", "save_every=10", BUFFER]
+    command = ["train", "policy", str(tmp_path / "config.yaml"), *(f"--{text}" for text in overrides)]
+    whole = finetune(toy_run(*overrides, f"out={tmp_path / 'whole'}"))
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": f"{root}:{os.environ.get('PYTHONPATH', '')}"}
+    environment["OMP_NUM_THREADS"] = str(torch.get_num_threads())  # another number of threads adds in another order
     output = tmp_path / "output"
     with output.open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "training.finetune_substep", *command], env=environment, stdout=file, stderr=file
+            [sys.executable, "-m", "substep_cli", *command],
+            env=environment,
+            stdout=file,
+            stderr=file,
         )
     try:
         wait_for(lambda: run_state.checkpoints(tmp_path / "run"), process)

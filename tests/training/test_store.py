@@ -10,11 +10,11 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.training.toy import DEMOS, FORMAT, ToyDemo, write_hdf5
-from training.demonstrations import LiberoHdf5Source, ReadReport, libero_hdf5, read_demonstrations
-from training.demonstrations.orientation import ImageOrientation
-from training.frame_file import FrameFile
-from training.store import DemonstrationStore, StoreError, StoreFormat
+from tests.training.toy import DEMOS, FORMAT, ROBOT, ToyDemo, write_hdf5
+from training.data.frame_cache import DemonstrationStore, StoreError, StoreFormat
+from training.data.frame_file import FrameFile
+from training.data.readers import LiberoHdf5Source, ReadReport, libero_hdf5, read_demonstrations
+from training.data.readers.orientation import ImageOrientation
 
 
 def test_the_store_holds_what_the_demonstrations_hold(store):
@@ -41,7 +41,7 @@ def test_a_store_is_extended_and_not_built_again(store):
     before = store.length
     report = ReadReport()
     again = DemonstrationStore(store.folder, FORMAT)
-    again.extend(read_demonstrations([LiberoHdf5Source(path=store.folder.parent / "demos")], report), report)
+    again.extend(read_demonstrations([LiberoHdf5Source(path=store.folder.parent / "demos")], ROBOT, report), report)
     assert again.length == before
 
 
@@ -51,7 +51,7 @@ def test_an_interrupted_store_goes_on_after_the_last_whole_demonstration(tmp_pat
 
     def build() -> DemonstrationStore:
         opened, report = DemonstrationStore(tmp_path / "cache", FORMAT), ReadReport()
-        opened.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path / "demos")], report), report)
+        opened.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path / "demos")], ROBOT, report), report)
         return opened
 
     whole = build()
@@ -66,7 +66,7 @@ def test_a_cache_of_other_demonstrations_of_the_same_names_is_refused(store, tmp
     write_hdf5(tmp_path / "libero_goal", [ToyDemo(20, seed=7)])
     report = ReadReport()
     with pytest.raises(StoreError, match="holds another libero_goal/.*/episode_0 than .*data/demo_0, with .*: delete"):
-        store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path)], report), report)
+        store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path)], ROBOT, report), report)
 
 
 @pytest.mark.parametrize(
@@ -86,16 +86,16 @@ def test_a_cache_of_demonstrations_that_differ_in_more_than_actions_is_refused(
             file["data/demo_0/taught"] = np.arange(20) != 3
     report = ReadReport()
     with pytest.raises(StoreError, match=f"holds another .*, with .*{named}.*: delete"):
-        store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path)], report), report)
+        store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path)], ROBOT, report), report)
 
 
 def test_frames_of_another_orientation_are_not_taken_for_these(store):
     demos, report = store.folder.parent / "demos", ReadReport()
     source = LiberoHdf5Source(path=demos, orientation=ImageOrientation.UPRIGHT)
     with pytest.raises(StoreError, match="frames of orientation opengl, there they are of orientation upright: "):
-        store.extend(read_demonstrations([source], report), report)
+        store.extend(read_demonstrations([source], ROBOT, report), report)
     # They are in the file and not rendered, so at which size they would be changes nothing.
-    store.extend(read_demonstrations([LiberoHdf5Source(path=demos, render_size=64)], report), report)
+    store.extend(read_demonstrations([LiberoHdf5Source(path=demos, render_size=64)], ROBOT, report), report)
 
 
 def test_frames_rendered_at_another_size_are_not_taken_for_these(tmp_path: Path, monkeypatch):
@@ -105,9 +105,13 @@ def test_frames_rendered_at_another_size_are_not_taken_for_these(tmp_path: Path,
     monkeypatch.setattr(libero_hdf5, "_render_frames", lambda *call: DEMOS[0].frames)
     store, report = DemonstrationStore(tmp_path / "cache", FORMAT), ReadReport()
     for size in (16, 16):  # the second time from the cache
-        store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path / "demos", render_size=size)], report), report)
+        store.extend(
+            read_demonstrations([LiberoHdf5Source(path=tmp_path / "demos", render_size=size)], ROBOT, report), report
+        )
     with pytest.raises(StoreError, match="frames of render_size 16, there they are of render_size 32: "):
-        store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path / "demos", render_size=32)], report), report)
+        store.extend(
+            read_demonstrations([LiberoHdf5Source(path=tmp_path / "demos", render_size=32)], ROBOT, report), report
+        )
 
 
 def test_an_index_that_says_nothing_of_the_frames_is_still_read(store, tmp_path: Path):
@@ -118,12 +122,12 @@ def test_an_index_that_says_nothing_of_the_frames_is_still_read(store, tmp_path:
     (cache / "index.jsonl").write_text("".join(json.dumps(line) + "\n" for line in (header, *lines)))
     source = LiberoHdf5Source(path=store.folder.parent / "demos", orientation=ImageOrientation.UPRIGHT)
     opened, report = DemonstrationStore(cache, FORMAT), ReadReport()
-    assert len(opened.extend(read_demonstrations([source], report), report)) == len(DEMOS)
+    assert len(opened.extend(read_demonstrations([source], ROBOT, report), report)) == len(DEMOS)
 
 
 def test_a_store_of_another_size_is_refused(store):
     with pytest.raises(StoreError, match='built with.*"image_size": 16.*"image_size": 32'):
-        DemonstrationStore(store.folder, StoreFormat(FORMAT.cameras, 32))
+        DemonstrationStore(store.folder, StoreFormat(ROBOT, FORMAT.cameras, 32))
 
 
 def test_damaged_frames_are_counted(tmp_path: Path):
@@ -131,7 +135,7 @@ def test_damaged_frames_are_counted(tmp_path: Path):
     broken.frames = {"agentview": broken.frames["agentview"][:3], "eye_in_hand": broken.frames["eye_in_hand"]}
     write_hdf5(tmp_path / "demos/libero_goal", [broken, DEMOS[1]])
     store, report = DemonstrationStore(tmp_path / "cache", FORMAT), ReadReport()
-    store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path / "demos")], report), report)
+    store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path / "demos")], ROBOT, report), report)
     assert [episode.episode for episode in store.episodes] == ["episode_1"]
     assert "3 frames for 6 actions" in report.skipped[0]
 
@@ -139,7 +143,7 @@ def test_damaged_frames_are_counted(tmp_path: Path):
 def test_a_store_that_is_read_does_not_see_what_another_command_adds(tmp_path: Path):
     def opened(demos: str) -> DemonstrationStore:
         store, report = DemonstrationStore(tmp_path / "cache", FORMAT), ReadReport()
-        store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path / demos)], report), report)
+        store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path / demos)], ROBOT, report), report)
         return store
 
     write_hdf5(tmp_path / "few/libero_goal", DEMOS[:1])

@@ -1,4 +1,4 @@
-"""EOS among the action tokens (S5): taught where the configuration says so, refused where it was not taught."""
+"""EOS among the action tokens: taught where the configuration says so, refused where it was not taught."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from substep_policy.checkpoint import CheckpointError
-from substep_policy.checkpoint import read_config as read_model_config
-from training.finetune_substep import finetune, main, start
+from substep_cli.grammar import main
+from substep_policy.checkpoints.folder import CheckpointError
+from substep_policy.models.compact.checkpoint import read_config as read_model_config
+from training.train.finetune_substep import finetune, start
 
 TOKENS = ["model.action_head={type: tokens}", "model.eos_head=null", "eos={mode: none}"]
 WITHOUT_EOS = "model.action_head.use_substep_eos=false"
@@ -35,8 +36,8 @@ def test_a_boundary_teaches_the_token_head_eos_where_it_is_configured(toy_run, o
 def test_token_eos_is_refused_of_a_model_that_is_not_taught_it(toy_run, tmp_path: Path, capsys):
     toy_run()
     overrides = [*TOKENS, WITHOUT_EOS, "model.eos.source=token"]
-    assert main([str(tmp_path / "config.yaml"), *overrides]) == 1
-    assert "EOS as a token needs an action head that is trained to say it" in capsys.readouterr().err
+    assert main(["train", "policy", str(tmp_path / "config.yaml"), *(f"--{override}" for override in overrides)]) == 2
+    assert "EOS as a token needs a head that emits tokens and is trained to say it" in capsys.readouterr().err
 
 
 def test_a_checkpoint_says_whether_it_was_taught_eos_and_does_not_take_it_for_granted(toy_run):
@@ -45,5 +46,5 @@ def test_a_checkpoint_says_whether_it_was_taught_eos_and_does_not_take_it_for_gr
     config = (folder / "config.json").read_text()
     assert config.count('"source": "none"') == 1
     (folder / "config.json").write_text(config.replace('"source": "none"', '"source": "token"'))
-    with pytest.raises(CheckpointError, match="use_substep_eos is false"):
+    with pytest.raises(CheckpointError, match="'tokens' offers only head, none: .*as 'tokens' with use_substep_eos is"):
         read_model_config(folder)

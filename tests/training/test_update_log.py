@@ -1,4 +1,4 @@
-"""What a run says of its updates (E2): a line for each of the EOS head, and TensorBoard's curves."""
+"""The log's line for each update of the EOS head, and TensorBoard's curves."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from training.config import BufferEos, FinetuneConfig
-from training.finetune_substep import finetune, start, train_step
+from training.train.config import BufferEos, FinetuneConfig
+from training.train.finetune_substep import finetune, start, train_step
 
 UPDATE = re.compile(r"step (\d+): EOS loss (\S+) on (\d+) negatives and (\d+) positives, gradient norm (\S+)")
 HELD_OUT = re.compile(r"step (\d+): held_out/action (\S+), held_out/eos (\S+)")

@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet as parquet
 
-from substep_planner.plan import Substep
-from training.demonstrations.tfrecord import record, serialize_example
-from training.labels import SubstepLabels, labels_from_boundaries
-from training.store import StoreFormat
+from substep_core.contract import LIBERO_PANDA, load_robot
+from substep_core.plan import Substep
+from tests.training.data_sets import record, serialize_example
+from training.data.frame_cache import StoreFormat
+from training.labels.file import SubstepLabels, labels_from_boundaries
 
 INSTRUCTION = "put the bowl on the plate"
 TASK = "put_the_bowl_on_the_plate"
@@ -25,6 +26,7 @@ SUBSTEPS = (
     Substep("place the bowl on the plate", "the bowl is on the plate"),
 )
 SIZE = 16
+ROBOT = load_robot(LIBERO_PANDA)
 
 
 class ToyDemo:
@@ -53,7 +55,7 @@ class ToyDemo:
 
 
 DEMOS = [ToyDemo(20, seed=1), ToyDemo(12, seed=2)]  # what the fixture ``store`` holds
-FORMAT = StoreFormat(("agentview", "eye_in_hand"), SIZE)
+FORMAT = StoreFormat(ROBOT, ("agentview", "eye_in_hand"), SIZE)
 
 
 def write_hdf5(folder: Path, demos: Sequence[ToyDemo], task: str = TASK, instruction: str = INSTRUCTION) -> Path:
@@ -111,12 +113,23 @@ def _example(demo: ToyDemo, instruction: str) -> bytes:
     )
 
 
-def write_lerobot(folder: Path, demos: Sequence[ToyDemo], instruction: str = INSTRUCTION, video: bool = True) -> Path:
-    """A LeRobot v3 folder: all episodes in one table and one video a camera, frames upright."""
+def write_lerobot(
+    folder: Path,
+    demos: Sequence[ToyDemo],
+    instruction: str = INSTRUCTION,
+    video: bool = True,
+    encoder: Sequence[str] = (),
+) -> Path:
+    """A LeRobot v3 folder: all episodes in one table and one video a camera, frames upright.
+
+    Args:
+        encoder: options of ffmpeg for the videos.
+    """
     keys = {"agentview": "observation.images.image", "eye_in_hand": "observation.images.wrist_image"}
     info = {
         "codebase_version": "v3.0",
         "fps": 20,
+        "total_episodes": len(demos),
         "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
         "video_path": "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
         "features": {key: {"dtype": "video" if video else "image"} for key in keys.values()},
@@ -149,7 +162,8 @@ def write_lerobot(folder: Path, demos: Sequence[ToyDemo], instruction: str = INS
             path = folder / f"videos/{key}/chunk-000/file-000.mp4"
             path.parent.mkdir(parents=True)
             frames = np.concatenate([demo.frames[camera] for demo in demos])
-            iio.imwrite(path, frames, fps=20, plugin="FFMPEG", codec="libx264", quality=10, macro_block_size=None)
+            options = {"codec": "libx264", "quality": 10, "macro_block_size": None, "output_params": list(encoder)}
+            iio.imwrite(path, frames, fps=20, plugin="FFMPEG", **options)
     return folder
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from substep_planner.completion.compact_model import load_completion_model, write_completion_config
 from substep_planner.completion.compact_scorer import CompactScorer
-from training.calibrate import CALIBRATION_FILE, THRESHOLDS
+from training.checkpoints.calibrate import CALIBRATION_FILE, THRESHOLDS
 from training.completion.frames import ShownEpisode
 from training.completion.scores import RIGHT, EndScores, SubstepScores, end_scores, score_episodes
 

@@ -1,22 +1,20 @@
-"""Measures completion scorers: ``python -m training.completion.evaluate FRAMES [--scorer NAME …]``.
+"""Measures completion scorers: ``./substep bench completion FRAMES``.
 
-FRAMES are held-out episodes at every step (``./substep collect --split evaluation --widened 1``, then
-``training.completion.frames --every-step``). One line a suite: AUROC and F1 of frames, and how the ends of substeps are
+FRAMES are held-out episodes at every step (``./substep data collect --split evaluation --widened 1``, then
+``./substep data frames --every-step``). One line a suite: AUROC and F1 of frames, and how the ends of substeps are
 noticed by the planner's default watching (every control step, 3 frames in a row).
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
-from substep_planner.completion.registry import DEFAULT_SCORER, SCORERS, CompletionSettings, load_scorer
+from substep_planner.completion.registry import CompletionSettings, load_scorer
 from substep_planner.completion.scorer import CompletionScorer
 from training.completion.frames import ShownEpisode, read_shown
 from training.completion.scores import EndScores, FrameScores, SubstepScores, auroc, end_scores, f1, score_episodes
@@ -84,33 +82,26 @@ def describe(figures: SuiteFigures) -> str:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0, or 1 with the reason on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m training.completion.evaluate", description=__doc__)
-    parser.add_argument("frames", type=Path)
-    parser.add_argument("--scorer", nargs="+", default=[DEFAULT_SCORER], choices=tuple(SCORERS), metavar="NAME")
-    parser.add_argument("--model", default="", help="of the scorer: hub id, folder or its own name")
-    parser.add_argument("--measure", default="cosine", help="of contrastive scorers: cosine or sigmoid")
-    parser.add_argument("--json", type=Path, help="write the figures there too")
-    options = parser.parse_args(arguments)
-    try:
-        episodes = read_shown(options.frames)
-        if not episodes:
-            raise ValueError(f"there are no episodes in {options.frames}")
-        found = {}
-        for name in options.scorer:
-            scorer = load_scorer(name, CompletionSettings(options.model, "cpu", options.measure))
-            found[name] = measure(scorer, episodes)
-            print(f"{scorer.name}, threshold {scorer.threshold:g}\n{HEADER}")
-            print("\n".join(map(describe, found[name])))
-        if options.json is not None:
-            figures = {name: [asdict(suite) for suite in suites] for name, suites in found.items()}
-            options.json.write_text(json.dumps(figures, indent=1) + "\n")
-    except (ValueError, OSError) as error:
-        print(f"completion figures: {error}", file=sys.stderr)
-        return 1
-    return 0
+def report(folder: Path, scorers: Sequence[str], model: str, measure_name: str, json_file: Path | None) -> None:
+    """Print the figures of every scorer on the episodes of a folder.
 
+    Args:
+        model: of the scorers, as in ``CompletionSettings``.
+        measure_name: of contrastive scorers.
+        json_file: also gets the figures.
 
-if __name__ == "__main__":
-    sys.exit(main())
+    Raises:
+        ValueError: there are no episodes, or no such scorer.
+    """
+    episodes = read_shown(folder)
+    if not episodes:
+        raise ValueError(f"there are no episodes in {folder}")
+    found = {}
+    for name in scorers:
+        scorer = load_scorer(name, CompletionSettings(model, "cpu", measure_name))
+        found[name] = measure(scorer, episodes)
+        print(f"{scorer.name}, threshold {scorer.threshold:g}\n{HEADER}")
+        print("\n".join(map(describe, found[name])))
+    if json_file is not None:
+        figures = {name: [asdict(suite) for suite in suites] for name, suites in found.items()}
+        json_file.write_text(json.dumps(figures, indent=1) + "\n")

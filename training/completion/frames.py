@@ -1,4 +1,4 @@
-"""Frames of recorded demonstrations on disk: ``python -m training.completion.frames DEMONSTRATIONS --out FOLDER``.
+"""Frames of recorded demonstrations on disk: ``./substep data frames DEMONSTRATIONS --out FOLDER``.
 
 One ``<suite>/<task>/<episode>.npy`` with (N, cameras, S, S, 3) uint8 frames an episode, and beside it a ``.json`` with
 its outline and the frames' numbers; ``<episode>_failed`` is the same episode with the gripper kept from doing its part
@@ -8,10 +8,8 @@ demonstrations.
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,33 +17,38 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from substep_planner.plan import plan_from_json, steps_to_json
-from training.completion.moments import (
+from substep_core.contract import RobotContract, hold_action
+from substep_core.plan import plan_from_json, steps_to_json
+from training.collect.replay import Recorded, ReplayConfig, read_recorded
+from training.completion.frame_selection import (
     AFTER,
     Density,
     EpisodeOutline,
     cut,
     failing_actions,
     frames_to_show,
-    hold,
     substep_to_fail,
 )
-from training.demonstrations import DemonstrationError, LiberoHdf5Source, ReadReport, read_demonstrations
-from training.labels import LABELS_FILE, EpisodeLabels, SubstepLabels
-from training.replay import Recorded, ReplayConfig, ReplayError, read_recorded
-from training.store import parallel_map
+from training.data.readers import DemonstrationError, LiberoHdf5Source, ReadReport, read_demonstrations
+from training.labels.file import LABELS_FILE, EpisodeLabels, SubstepLabels
 from training.whole_file import write_whole
+from training.workers import parallel_map
 
 FAILED = "_failed"
 
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """Which frames, how, and whether each episode is also shown with a failure."""
+    """Which frames, how, of which robot, and whether each episode is also shown with a failure."""
 
+    robot: RobotContract
     replay: ReplayConfig = ReplayConfig()
     density: Density = "sparse"
     failures: bool = True
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        return self.replay.cameras or self.robot.camera_names
 
 
 @dataclass(frozen=True)
@@ -88,14 +91,14 @@ def read_shown(folder: Path) -> list[ShownEpisode]:
     return [ShownEpisode(path) for path in sorted(folder.glob("*/*/*.json"), key=lambda path: str(path))]
 
 
-def jobs(demonstrations: Path, out: Path, episodes: range) -> Iterator[RenderJob]:
+def jobs(demonstrations: Path, robot: RobotContract, out: Path, episodes: range) -> Iterator[RenderJob]:
     """Those episodes of each task.
 
     Raises:
         DemonstrationError: a file cannot be read, or has no labels.
     """
-    labels = SubstepLabels.load(demonstrations / LABELS_FILE)
-    for demo in read_demonstrations([LiberoHdf5Source(path=demonstrations)], ReadReport(), skip_damaged=False):
+    labels, source = SubstepLabels.load(demonstrations / LABELS_FILE), LiberoHdf5Source(path=demonstrations)
+    for demo in read_demonstrations([source], robot, ReadReport(), skip_damaged=False):
         number = int(demo.episode.removeprefix("episode_"))
         if number not in episodes:
             continue
@@ -122,10 +125,11 @@ def render(job: RenderJob, settings: RenderSettings) -> None:
         images, frames = _replay(recorded, recorded.actions, job.outline, settings, checked=True)
         _write(job.target, job.outline, images, frames, settings)
     failed = job.target.with_name(job.target.name + FAILED)
-    index = substep_to_fail(job.outline, recorded.actions, job.number) if settings.failures else None
+    robot, actions = settings.robot, recorded.actions
+    index = substep_to_fail(robot, job.outline, actions, job.number) if settings.failures else None
     if index is not None and not failed.with_suffix(".json").exists():
         outline = cut(job.outline, index)
-        actions = failing_actions(job.outline, recorded.actions, index)
+        actions = failing_actions(robot, job.outline, actions, index)
         images, frames = _replay(recorded, actions, outline, settings, checked=False)
         _write(failed, outline, images, frames, settings)
 
@@ -137,13 +141,13 @@ def _replay(
     config, frames = settings.replay, frames_to_show(outline, settings.density)
     wanted, images = set(frames), []
     simulation = recorded.restart(config)
-    still = hold(actions)
+    still = hold_action(settings.robot, actions[-1], None)
     for step in range(min(len(actions) + AFTER, frames[-1]) + 1):
         if checked and step < len(actions):
             recorded.check(step, simulation)
         if step in wanted:
-            views = [simulation.render(camera, config.image_size, config.image_size) for camera in config.cameras]
-            images.append(np.stack(views))
+            names, size = settings.cameras, config.image_size
+            images.append(np.stack([simulation.render(name, size, size) for name in names]))
         simulation.step(actions[step] if step < len(actions) else still)
     return np.stack(images), frames
 
@@ -161,36 +165,21 @@ def _write(
         "substeps": steps_to_json(outline.substeps),
         "ends": list(outline.ends),
         "failed": outline.failed,
-        "cameras": list(settings.replay.cameras),
+        "cameras": list(settings.cameras),
         "density": settings.density,
         "frames": frames,
     }
     write_whole(target.with_suffix(".json"), json.dumps(content))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0, or 1 with the reason on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m training.completion.frames", description=__doc__)
-    parser.add_argument("demonstrations", type=Path, help="folder of ./substep collect")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--first", type=int, default=0, help="episode of each task to begin with")
-    parser.add_argument("--per-task", type=int, default=20, help="episodes of each task")
-    parser.add_argument("--every-step", action="store_true", help="render every step, to measure delays on")
-    parser.add_argument("--workers", type=int, default=1, help="processes; 0 renders in this one")
-    options = parser.parse_args(arguments)
-    settings = RenderSettings(density="every" if options.every_step else "sparse")
-    try:
-        episodes = range(options.first, options.first + options.per_task)
-        found = list(jobs(options.demonstrations, options.out, episodes))
-        results = parallel_map(partial(render, settings=settings), found, options.workers)
-        for _ in tqdm(results, total=len(found), unit="demo"):
-            pass
-    except (DemonstrationError, ReplayError, OSError, ValueError) as error:
-        print(f"completion frames: {error}", file=sys.stderr)
-        return 1
-    print(f"{len(found)} demonstrations in {options.out}")
-    return 0
+def render_all(demonstrations: Path, out: Path, episodes: range, settings: RenderSettings, workers: int) -> int:
+    """Render those episodes of each task in ``workers`` processes (0: in this one); -> how many there are.
 
-
-if __name__ == "__main__":
-    sys.exit(main())
+    Raises:
+        ValueError: a recording cannot be read, has no labels, or went elsewhere when replayed.
+        OSError: a file cannot be read or written.
+    """
+    found = list(jobs(demonstrations, settings.robot, out, episodes))
+    for _ in tqdm(parallel_map(partial(render, settings=settings), found, workers), total=len(found), unit="demo"):
+        pass
+    return len(found)

@@ -14,16 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from substep_planner.completion.compact_model import BETWEEN_TEXTS, CompletionInputs
-from substep_planner.decomposers.rules.phrases import PhraseError
-from substep_planner.decomposers.rules.planner import Motion, single_motion
-from substep_planner.decomposers.rules.sentence import Verb, clauses
-from substep_planner.plan import Substep
-from substep_policy.configuration import configuration
-from training.augmentation import Augmentation
+from substep_core.configuration import configuration
+from substep_core.language.motions import PICK_UP, PLACE, Motion
+from substep_core.language.phrases import PhraseError
+from substep_core.language.reader import parse
+from substep_core.plan import Substep
+from substep_planner.completion.compact_model import BETWEEN_TEXTS, CompletionInputs, substep_text
+from training.completion.frame_selection import NEAR
 from training.completion.frames import ShownEpisode
-from training.completion.moments import NEAR
-from training.paraphrases import training_wordings
+from training.data.augmentation import Augmentation
+from training.data.paraphrases import training_wordings
 
 
 @configuration
@@ -133,11 +133,10 @@ def _pairs(number: int, episode: ShownEpisode) -> Iterator[tuple[str, Shown]]:
                 yield "other", shown
 
 
-@cache
 def motion_of(instruction: str) -> Motion | None:
     """None where the words are not those of the shared vocabulary."""
     try:
-        return single_motion(clauses(instruction))
+        return parse(instruction)
     except PhraseError:
         return None
 
@@ -145,7 +144,7 @@ def motion_of(instruction: str) -> Motion | None:
 def is_other(asked: Substep, active: Substep) -> bool:
     """Whether the end of ``active`` says nothing for ``asked``: another motion, or a thing that is surely another."""
     a, b = motion_of(asked.instruction), motion_of(active.instruction)
-    return a is not None and b is not None and (a.verb != b.verb or not _related(a.thing.name, b.thing.name))
+    return a is not None and b is not None and (a.kind is not b.kind or not _related(a.thing.name, b.thing.name))
 
 
 @cache
@@ -158,7 +157,7 @@ def foreign_substeps(done: Substep, plan: tuple[Substep, ...], choices: tuple[Su
     found = []
     for choice in choices:
         other = motion_of(choice.instruction)
-        if other is None or other.verb != own.verb or other.verb not in (Verb.PICK, Verb.PUT):
+        if other is None or other.kind is not own.kind or other.kind not in (PICK_UP, PLACE):
             continue
         is_another_thing = not any(_related(other.thing.name, name) for name in names)
         if is_another_thing or _is_another_place(own, other):
@@ -173,7 +172,7 @@ def _is_another_place(own: Motion, other: Motion) -> bool:
 
 
 def _related(a: str, b: str) -> bool:
-    """ "white mug" may be said of a "yellow & white mug"."""
+    """ "white mug" may be said of a "yellow and white mug"."""
     return a.endswith(b) or b.endswith(a)
 
 
@@ -196,7 +195,7 @@ class PairStream:
         drawn = [self.table.draw(kinds[kind], random) for kind in random.choice(len(kinds), self.batch_size, p=shares)]
         views = [self.table.episodes[shown.episode].views(shown.position) for shown, _, _ in drawn]
         images = np.stack([self.inputs.images(view) for view in views])
-        ids, mask = self.inputs.texts([wording(substep, self.texts, random) for _, substep, _ in drawn])
+        ids, mask = self.inputs.texts([self._words(substep, random) for _, substep, _ in drawn])
         generator = torch.Generator().manual_seed(int(random.integers(2**62)))
         return {
             "images": self.augmentation.apply(torch.from_numpy(images), generator),
@@ -204,6 +203,11 @@ class PairStream:
             "attention_mask": mask,
             "done": torch.tensor([done for _, _, done in drawn]),
         }
+
+    def _words(self, substep: Substep, random: np.random.Generator) -> str:
+        """A wording; the plan's own where the model could not read that one whole."""
+        words = wording(substep, self.texts, random)
+        return words if self.inputs.tokenizer.fits(words) else substep_text(substep)
 
     def _shares(self) -> tuple[list[str], np.ndarray]:
         found = {kind: share if self.table.kinds[kind] else 0.0 for kind, share in vars(self.shares).items()}

@@ -1,4 +1,4 @@
-"""What a completion scorer makes of episodes that are shown at every step, and figures of it."""
+"""Scores every frame of held-out episodes with a completion scorer, and summarises them as figures."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from scipy.stats import rankdata
 
 from substep_planner.completion.debounce import Debounce
 from substep_planner.completion.scorer import CompletionScorer
-from training.calibrate import TOLERANCE
+from training.checkpoints.calibrate import TOLERANCE
+from training.completion.frame_selection import AFTER, SHOWN_AFTER
 from training.completion.frames import ShownEpisode
-from training.completion.moments import AFTER, SHOWN_AFTER
 from training.completion.pairs import is_other
 
 DEBOUNCE_FRAMES = 3  # in a row, one a control step, as the planner's defaults have it

@@ -1,15 +1,12 @@
-"""Trains the completion model: ``./substep train-completion --frames TRAINING --calibration DENSE --out RUN``.
+"""Trains the completion model: ``./substep train completion --frames TRAINING --calibration DENSE --out RUN``.
 
-The frames come from ``training.completion.frames``. A step is a function of weights, optimizer and its number alone, so
+The frames come from ``./substep data frames``. A step is a function of weights, optimizer and its number alone, so
 a run that is stopped goes on where it was. At the end the threshold is calibrated and the model written to RUN/model.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +16,7 @@ from pydantic import Field
 from torch.nn import functional
 from tqdm import tqdm
 
+from substep_core.configuration import configuration
 from substep_planner.completion.compact_model import (
     CompletionConfig,
     CompletionInputs,
@@ -27,16 +25,16 @@ from substep_planner.completion.compact_model import (
     substep_text,
 )
 from substep_planner.decomposers.library import shipped_library
-from substep_policy.configuration import configuration
-from substep_policy.instruction_tokens import InstructionTokenizer, train_tokenizer
-from training.augmentation import Augmentation
+from substep_policy.models.compact.instruction_tokens import InstructionTokenizer, train_tokenizer
 from training.completion.calibrate import calibrate
 from training.completion.frames import ShownEpisode, read_shown
 from training.completion.pairs import PairShares, PairStream, PairTable, TextVariation
-from training.config import OptimizerConfig
-from training.finetune_substep import learning_rate, set_learning_rate
-from training.paraphrases import training_wordings
-from training.prefetch import prefetch
+from training.data.augmentation import Augmentation
+from training.data.paraphrases import training_wordings
+from training.data.prefetch import prefetch
+from training.train.config import OptimizerConfig
+from training.train.finetune_substep import learning_rate, set_learning_rate
+from training.whole_file import whole_file
 
 STATE_FILE = "training_state.pt"
 
@@ -113,9 +111,8 @@ class CompletionRun:
 
     def _save(self) -> None:
         state = {"step": self.step, "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-        unfinished = self.out / f".{STATE_FILE}"
-        torch.save(state, unfinished)
-        unfinished.rename(self.out / STATE_FILE)
+        with whole_file(self.out / STATE_FILE) as draft:
+            torch.save(state, draft)
 
     def _restore(self) -> None:
         state = torch.load(self.out / STATE_FILE, weights_only=True)
@@ -127,21 +124,29 @@ class CompletionRun:
 def completion_tokenizer(config: CompletionConfig, episodes: Sequence[ShownEpisode]) -> InstructionTokenizer:
     """Fitted to the shipped plans and to what the data say."""
     substeps = {step for suite in shipped_library().values() for plan in suite.values() for step in plan.substeps}
-    substeps |= {step for episode in episodes for step in episode.outline.substeps}
+    shown = {step for episode in episodes for step in episode.outline.substeps}
+    substeps |= shown
     texts = {substep_text(step) for step in substeps}
     texts |= {wording for step in substeps for wording in training_wordings(step.instruction)}
-    return InstructionTokenizer(train_tokenizer(texts, config.vocabulary_size), config.max_tokens)
+    tokenizer = InstructionTokenizer(train_tokenizer(texts, config.vocabulary_size), config.max_tokens)
+    tokenizer.encode(sorted({substep_text(step) for step in shown}))  # refuses one that is too long
+    return tokenizer
 
 
 def train(config: CompletionTraining, frames: Path, calibration: Path, out: Path) -> Path:
     """The folder of the trained, calibrated model.
 
     Raises:
-        ValueError: there is nothing to train or to calibrate on, or the loss is not finite.
+        ValueError: there is nothing to train or to calibrate on, a substep has too many words for the model, or the
+            loss is not finite.
     """
     episodes, held_out = read_shown(frames), read_shown(calibration)
     if not held_out:
         raise ValueError(f"there are no episodes in {calibration} to calibrate the threshold on")
+    if not episodes:
+        raise ValueError(f"there are no episodes in {frames} to train on")
+    if not config.model.cameras:
+        config = replace(config, model=replace(config.model, cameras=episodes[0].cameras))
     out.mkdir(parents=True, exist_ok=True)
     inputs = CompletionInputs(config.model, completion_tokenizer(config.model, episodes))
     table = PairTable(episodes)
@@ -161,34 +166,3 @@ def train(config: CompletionTraining, frames: Path, calibration: Path, out: Path
     save_completion_model(folder, replace(config.model, calibrated=False), run.model, inputs.tokenizer)
     print(calibrate(folder, held_out))
     return folder
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0, or 1 with the reason on stderr."""
-    default = CompletionTraining()
-    parser = argparse.ArgumentParser(prog="substep train-completion", description=__doc__)
-    parser.add_argument("--frames", type=Path, required=True, help="folder of frames to train on")
-    parser.add_argument("--calibration", type=Path, required=True, help="folder of frames at every step")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--steps", type=int, default=default.steps)
-    parser.add_argument("--batch-size", type=int, default=default.optimizer.batch_size)
-    parser.add_argument("--learning-rate", type=float, default=default.optimizer.learning_rate)
-    parser.add_argument("--seed", type=int, default=default.seed)
-    options = parser.parse_args(arguments)
-    try:
-        optimizer = replace(default.optimizer, batch_size=options.batch_size, learning_rate=options.learning_rate)
-        config = replace(default, steps=options.steps, seed=options.seed, optimizer=optimizer)
-        started = time.monotonic()
-        folder = train(config, options.frames, options.calibration, options.out)
-    except (ValueError, OSError) as error:
-        print(f"train-completion: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("train-completion: stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    print(f"{folder} after {time.monotonic() - started:.0f} s")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Policies that only an evaluation needs: recorded actions, and a policy that is told something else."""
+"""Policies for probes: recorded actions played open loop, and a policy with substituted instructions."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from libero_bridge.placement import Placement
 from libero_bridge.simulation import Simulation
-from libero_bridge.tasks import load_task
-from substep_policy.chunk import NO_EOS, Chunk
-from substep_policy.demonstrator import Demonstrator
-from substep_policy.observation import Observation
+from substep_core.chunk import NO_EOS, Chunk
+from substep_core.contract import RobotContract
+from substep_core.episode import Placement
+from substep_core.observation import Observation
+from substep_core.protocol import ChunkRefused, RefusalKind
+from substep_core.tasks import Task, task_source
+from substep_demonstrator import Demonstrator
 from substep_policy.policy import Policy
-from training.collect import plan_of
-from training.disturbances import Variation
+from training.collect.recording import draw_start, record_episode
+from training.collect.settings import Variation
 from training.evaluation.probes import Wording
 from training.evaluation.settings import demonstration_file
-from training.recording import draw_start, record_episode
 
 CHUNK = 8
 ATTEMPTS = 20
@@ -26,13 +27,17 @@ PLAIN = Variation(widened=0.0, noise=0.0, disturbance=0.0)
 
 
 class Replay:
-    """Implements ``Policy``: plays (T, 7) recorded actions whatever it sees, and ends."""
+    """Implements ``Policy``: plays (T, A) recorded actions whatever it sees, and ends."""
 
     name = "replay"
     requires_scene = False
     device, dtype = "cpu", "float32"
 
-    def __init__(self, actions: np.ndarray) -> None:
+    cameras: tuple[str, ...] = ()
+    horizon = CHUNK
+
+    def __init__(self, actions: np.ndarray, robot: RobotContract) -> None:
+        self.robot = robot
         self._actions = np.asarray(actions, np.float32)
         self._next = 0
 
@@ -40,10 +45,10 @@ class Replay:
         self._next = 0
 
     def predict(self, observation: Observation) -> Chunk:
-        """Raises: ValueError: the recording is over."""
+        """Raises: ChunkRefused: the recording is over."""
         actions = self._actions[self._next : self._next + CHUNK]
         if not len(actions):
-            raise ValueError("the recorded demonstration is over")
+            raise ChunkRefused(RefusalKind.OTHER, "the recorded demonstration is over")
         self._next += len(actions)
         is_last = self._next == len(self._actions)
         return Chunk(actions, eos_index=len(actions) - 1 if is_last else NO_EOS)
@@ -67,14 +72,14 @@ class Retold:
         return self._policy.predict(observation)
 
 
-def recorded_actions(demonstrations: Path, suite: str, task: int) -> np.ndarray:
+def recorded_actions(demonstrations: Path, task: Task) -> np.ndarray:
     """(T, 7) actions as carried out in one demonstration of a data set: of those from benchmark states, where there
     are any, the one with the least noise.
 
     Raises:
         ValueError: there is no demonstration of the task.
     """
-    with h5py.File(demonstration_file(demonstrations, suite, task)) as content:
+    with h5py.File(demonstration_file(demonstrations, task)) as content:
         groups = content["data"]
         best = min(groups, key=lambda name: _plainness(name, groups[name].attrs))
         return groups[best]["actions"][:].astype(np.float32)
@@ -86,9 +91,9 @@ def demonstrated_actions(simulation: Simulation) -> np.ndarray:
     Raises:
         ValueError: it has none in ``ATTEMPTS`` episodes.
     """
-    plan = plan_of(load_task(simulation.suite, simulation.task_index))
+    split = task_source(simulation.config.tasks_from).splits[PLAIN.split]
     for attempt in range(ATTEMPTS):
-        recording, _ = record_episode(simulation, Demonstrator(), plan.substeps, draw_start(PLAIN, (attempt,)), PLAIN)
+        recording, _ = record_episode(simulation, Demonstrator(), draw_start(PLAIN, split, (attempt,)), PLAIN)
         if recording is not None:
             return recording.actions
     raise ValueError(f"no demonstration of {simulation.instruction!r} to replay: none of {ATTEMPTS} succeeded")

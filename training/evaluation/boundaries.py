@@ -1,4 +1,4 @@
-"""EOS against the truth: the policy is asked at every control step of the demonstrator's way, and moves nothing."""
+"""Compares EOS with the truth: the policy predicts at every step of a demonstrator's episode and moves nothing."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from libero_bridge.placement import Placement
 from libero_bridge.simulation import Simulation
-from substep_planner.plan import Substep
-from substep_policy.chunk import Chunk
-from substep_policy.demonstrator import Demonstrator
-from substep_policy.observation import Observation
+from substep_core.episode import Placement
+from substep_core.observation import Observation
+from substep_core.plan import Substep
+from substep_demonstrator import Demonstrator
+from substep_planner.manager.events import Activate
 from substep_policy.policy import Policy
-from training.eos_score import TOLERANCE, count_ends
-from training.rollout import EOS, RolloutConfig, run_episode
+from training.checkpoints.eos_score import TOLERANCE, count_ends
+from training.collect.demonstration import demonstrate
+from training.task_observer import ControlCommand, Observer
 
 
 @dataclass(frozen=True)
@@ -32,43 +33,42 @@ class DemonstratedWay:
     substeps: tuple[Substep, ...]
 
 
-def demonstrate(
-    simulation: Simulation,
-    substeps: Sequence[Substep],
-    init_state: int,
-    seed: int,
-    placement: Placement,
-    cameras: Sequence[str],
+class _Witness(Observer):
+    """Keeps what the cameras see before every control step."""
+
+    def __init__(self, simulation: Simulation, cameras: Sequence[str]) -> None:
+        self._simulation, self._cameras = simulation, cameras
+        self.observations: list[Observation] = []
+        self.active: list[int] = []
+        self.substeps: tuple[Substep, ...] = ()
+
+    def on_activate(self, command: Activate, observation: Observation) -> None:
+        self.substeps = command.plan
+
+    def on_command(self, observation: Observation, command: ControlCommand) -> None:
+        images = self._simulation.images(self._cameras)
+        self.observations.append(replace(observation, images=images, scene=None))
+        self.active.append(command.substep.index)
+
+
+def demonstrated_way(
+    simulation: Simulation, init_state: int, seed: int, placement: Placement, cameras: Sequence[str]
 ) -> DemonstratedWay | str:
-    """The demonstrator's way through a plan, or why it did not come to its end."""
-    observations: list[Observation] = []
-    active: list[int] = []
-
-    def keep(observation: Observation, action: np.ndarray, substep: int, chunk: Chunk) -> None:
-        images = {camera: simulation.render(camera, *simulation.config.image_size) for camera in cameras}
-        observations.append(replace(observation, images=images, scene=None))
-        active.append(substep)
-
-    result = run_episode(
-        simulation,
-        Demonstrator(),
-        substeps,
-        RolloutConfig(),
-        init_state=init_state,
-        seed=seed,
-        placement=placement,
-        on_step=keep,
-    )
-    last = result.substeps[-1]
-    if last.reason != EOS or len(result.substeps) < len(substeps):
-        return f"the demonstrator ended {last.instruction!r} with {last.reason} {last.message}".strip()
+    """The demonstrator's way through the task's plan, or why it did not come to its end."""
+    witness = _Witness(simulation, cameras)
+    observation = simulation.reset(init_state, seed, placement)
+    finish = demonstrate(simulation, observation, Demonstrator(), observers=(witness,)).finish
+    if not finish.success:
+        return f"the demonstrator did not come to the end: {finish.message}"
+    active = witness.active
     ends = [step for step in range(len(active)) if step + 1 == len(active) or active[step + 1] != active[step]]
-    return DemonstratedWay(tuple(observations), tuple(ends), tuple(substeps))
+    return DemonstratedWay(tuple(witness.observations), tuple(ends), witness.substeps)
 
 
 def judge_ends(way: DemonstratedWay, policy: Policy, task: str) -> list[dict]:
-    """Right, premature and missed ends of every substep as plain data, see ``training.eos_score``; none for a policy
-    that tells no EOS probabilities.
+    """Right, premature and missed ends of every substep as plain data, see ``training.checkpoints.eos_score``.
+
+    None for a policy that tells no EOS probabilities.
     """
     found, begin = [], 0
     for substep, end in zip(way.substeps, way.ends, strict=True):

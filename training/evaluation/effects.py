@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from substep_policy.demonstrator import vocabulary
-from substep_policy.demonstrator.articulation import limits_of
-from substep_policy.demonstrator.boxes import body_box
-from substep_policy.demonstrator.destinations import find_destination
-from substep_policy.demonstrator.grounding import find_joint, find_object
-from substep_policy.demonstrator.vocabulary import parse_command
-from substep_policy.scene import SceneObject, SceneState
+from substep_core.language.motions import OPEN, PICK_UP, TURN_ON
+from substep_core.language.phrases import Place, Thing
+from substep_core.language.reader import parse
+from substep_core.scene import SceneObject, SceneState
+from substep_demonstrator.articulation import limits_of
+from substep_demonstrator.boxes import body_box
+from substep_demonstrator.destinations import find_destination
+from substep_demonstrator.grounding import find_joint, find_object
 
 LIFTED = 0.03  # m; the demonstrator lifts by 0.07, and three timesteps before that is soon enough
 
@@ -35,31 +36,18 @@ class EffectFinder:
         Raises:
             ValueError: the text or what it names is not understood, so nothing can be said about its effect.
         """
-        match parse_command(instruction):
-            case vocabulary.PickUp(target):
-                thing = find_object(scene, target)
-                self._taken = thing.name
-                return _Lifted(thing)
-            case vocabulary.Place(splits) | vocabulary.Push(splits):
-                return self._arrival(splits, scene)
-            case vocabulary.Open(target) | vocabulary.TurnOn(target):
-                return _joint_effect(scene, target, is_active=True)
-            case vocabulary.Close(target) | vocabulary.TurnOff(target):
-                return _joint_effect(scene, target, is_active=False)
-        raise TypeError(f"{instruction!r}: a motion whose effect is not defined here")
+        motion = parse(instruction)
+        if motion.kind is PICK_UP:
+            thing = find_object(scene, motion.thing)
+            self._taken = thing.name
+            return _Lifted(thing)
+        if motion.place is not None:
+            thing = self._subject(motion.thing, scene)
+            find_destination(scene, motion.place, thing)
+            return _Arrived(thing.name, motion.place)
+        return _joint_effect(scene, motion.thing, is_active=motion.kind in (OPEN, TURN_ON))
 
-    def _arrival(self, splits: tuple[tuple[str, str, str], ...], scene: SceneState) -> Effect:
-        errors = []
-        for subject, preposition, place in splits:
-            try:
-                thing = self._subject(subject, scene)
-                find_destination(scene, preposition, place, thing)
-                return _Arrived(thing.name, preposition, place)
-            except ValueError as error:
-                errors.append(str(error))
-        raise ValueError("; or ".join(dict.fromkeys(errors)))
-
-    def _subject(self, phrase: str, scene: SceneState) -> SceneObject:
+    def _subject(self, phrase: Thing, scene: SceneState) -> SceneObject:
         if self._taken is not None:
             try:
                 return find_object(scene, phrase, exclude=frozenset(scene.objects) - {self._taken})
@@ -84,20 +72,20 @@ class _Lifted:
 class _Arrived:
     """At the place, and let go of. Some places of LIBERO are so tight that the predicate holds only on the way in."""
 
-    def __init__(self, name: str, preposition: str, place: str) -> None:
-        self._name, self._words = name, (preposition, place)
+    def __init__(self, name: str, place: Place) -> None:
+        self._name, self._place = name, place
         self._held_once = False
 
     def __call__(self, scene: SceneState) -> bool:
         thing = scene.objects[self._name]
-        destination = find_destination(scene, *self._words, thing)
+        destination = find_destination(scene, self._place, thing)
         holds = destination.holds(scene, thing)
         self._held_once = self._held_once or holds
         there = holds or self._held_once and destination.surrounds(scene, thing)
         return there and self._name not in scene.grasped
 
 
-def _joint_effect(scene: SceneState, phrase: str, is_active: bool) -> Effect:
+def _joint_effect(scene: SceneState, phrase: Thing, is_active: bool) -> Effect:
     name = find_joint(scene, phrase).name
 
     def holds(scene: SceneState) -> bool:

@@ -1,12 +1,13 @@
-"""The episodes of an evaluation, by name, and how they are shared out."""
+"""Names of an evaluation's episodes, and their distribution over jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from libero_bridge.placement import Placement
-from substep_planner.switch_rules import make_switch_rule
+from substep_core.episode import Placement
+from substep_core.tasks import TaskSource
+from substep_planner.manager.switch_rules import make_switch_rule
 from training.evaluation.probes import PROBES, BoundaryProbe
 from training.evaluation.settings import EpisodeSettings, Selection
 
@@ -33,24 +34,29 @@ class EpisodeKey:
 
 @dataclass(frozen=True)
 class Job:
-    """Episodes of one task, played by one process after the other."""
+    """Episodes of one task, played by one process after the other.
+
+    Attributes:
+        filmed: of them.
+        recorded: each leaves a bag.
+    """
 
     settings: EpisodeSettings
     suite: str
     task: int
     episodes: tuple[EpisodeKey, ...]
     filmed: frozenset[EpisodeKey] = frozenset()
+    recorded: bool = False
 
 
-def planned(selection: Selection) -> Iterator[EpisodeKey]:
+def planned(selection: Selection, source: TaskSource) -> Iterator[EpisodeKey]:
     """Every episode of a selection, task by task."""
-    for suite in selection.suites:
-        for task in selection.tasks_of(suite):
-            for probe in selection.probes:
-                for rule in rules_of(probe, selection):
-                    for placement in selection.placements:
-                        for number in _numbers(probe, selection):
-                            yield EpisodeKey(suite, task, probe, rule, placement.value, number)
+    for task in selection.tasks_of(source):
+        for probe in selection.probes:
+            for rule in rules_of(probe, selection):
+                for placement in selection.placements:
+                    for number in _numbers(probe, selection):
+                        yield EpisodeKey(task.suite, task.index, probe, rule, placement.value, number)
 
 
 def rules_of(probe: str, selection: Selection) -> tuple[str, ...]:
@@ -70,11 +76,11 @@ def jobs(settings: EpisodeSettings, selection: Selection, done: Collection[Episo
         most: episodes of a job; building a world takes as long as a short episode.
     """
     by_task: dict[tuple[str, int], list[EpisodeKey]] = {}
-    for key in planned(selection):
+    for key in planned(selection, settings.source):
         if key not in done:
             by_task.setdefault((key.suite, key.task), []).append(key)
     return [
-        Job(settings, suite, task, part, frozenset(key for key in part if is_filmed(key, selection)))
+        Job(settings, suite, task, part, frozenset(key for key in part if is_filmed(key, selection)), selection.record)
         for (suite, task), keys in by_task.items()
         for part in (tuple(keys[first : first + most]) for first in range(0, len(keys), most))
     ]

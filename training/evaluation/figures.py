@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from libero_bridge.tasks import SUITES, load_task
-from substep_planner.errors import ErrorCode
-from training.eos_score import EndCounts
+from substep_core.errors import ErrorCode
+from substep_core.protocol import SubstepEnd
+from substep_core.tasks import TaskSource
+from training.checkpoints.eos_score import EndCounts
+from training.evaluation.own_words import own_words
 from training.evaluation.probes import PROBES, BoundaryProbe
 from training.intervals import wilson
 
@@ -19,23 +21,24 @@ GROUP = ("probe", "rule", "placement")
 ALL = "all"
 
 
-def figures(records: Sequence[Record]) -> dict[str, list[dict[str, Any]]]:
+def figures(records: Sequence[Record], source: TaskSource) -> dict[str, list[dict[str, Any]]]:
     """Every table of the report."""
     tasks = [record for record in records if not _is_boundaries(record)]
     boundaries = [record for record in records if _is_boundaries(record)]
     return {
-        "success": success_rows(records),
-        "advances": _table([record for record in tasks if _is_judged(record)], advances),
-        "endings": _table(tasks, endings),
+        "success": success_rows(records, source),
+        "advances": _table([record for record in tasks if _is_judged(record)], source, advances),
+        "endings": _table(tasks, source, endings),
         "substeps": list(_substeps(record for record in tasks if record["probe"] == "policy")),
-        "eos": _table(boundaries, eos, by_task=True),
-        "latency": _table(tasks, latencies),
+        "own_words": _table([record for record in tasks if "reference" in record], source, own_words),
+        "eos": _table(boundaries, source, eos, by_task=True),
+        "latency": _table(tasks, source, latencies),
     }
 
 
-def success_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
+def success_rows(records: Sequence[Record], source: TaskSource) -> list[dict[str, Any]]:
     """Success of every group, suite and task."""
-    return _table([record for record in records if not _is_boundaries(record)], success, by_task=True)
+    return _table([record for record in records if not _is_boundaries(record)], source, success, by_task=True)
 
 
 def success(records: Sequence[Record]) -> dict[str, Any]:
@@ -80,7 +83,7 @@ def endings(records: Sequence[Record]) -> dict[str, Any]:
         "substeps": dict(substeps.most_common()),
         "failures": dict(failures.most_common()),
         "chunks": _added(record["chunks"] for record in records),
-        "rejections": _added(_by_check(record["rejections"]) for record in records),
+        "rejections": _added(record["rejections"] for record in records),
     }
 
 
@@ -118,15 +121,18 @@ def latencies(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def _table(
-    records: Sequence[Record], summarise: Callable[[Sequence[Record]], dict[str, Any]], by_task: bool = False
+    records: Sequence[Record],
+    source: TaskSource,
+    summarise: Callable[[Sequence[Record]], dict[str, Any]],
+    by_task: bool = False,
 ) -> list[dict[str, Any]]:
     """A row for each group and suite, for each of its tasks if so wanted, and for all suites together."""
     rows = []
     for group, members in _split(records, *GROUP):
-        for suite, of_suite in sorted(_split(members, "suite"), key=lambda item: SUITES.index(item[0]["suite"])):
+        for suite, of_suite in sorted(_split(members, "suite"), key=lambda item: source.suites.index(item[0]["suite"])):
             if by_task:
                 for task, of_task in sorted(_split(of_suite, "task"), key=lambda item: item[0]["task"]):
-                    instruction = load_task(suite["suite"], task["task"]).instruction
+                    instruction = source.task(suite["suite"], task["task"]).instruction
                     rows.append(group | suite | task | {"instruction": instruction} | summarise(of_task))
             rows.append(group | suite | {"task": ALL} | summarise(of_suite))
         rows.append(group | {"suite": ALL, "task": ALL} | summarise(members))
@@ -147,7 +153,7 @@ def _substeps(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
                 "instruction": instruction,
                 "reached": len(substeps),
                 "of": len(members),
-                "advanced": sum(substep["advanced"] or substep["ended"] == "goal reached" for substep in substeps),
+                "advanced": sum(map(_is_done, substeps)),
                 "premature": sum(bool(substep["premature"]) for substep in substeps),
                 "missed": sum(bool(substep["missed"]) for substep in substeps),
                 "median_steps": _median(substep["steps"] for substep in substeps),
@@ -163,16 +169,12 @@ def _split(records: Sequence[Record], *names: str) -> list[tuple[dict[str, Any],
     return [(dict(zip(names, values, strict=True)), members) for values, members in groups.items()]
 
 
+def _is_done(substep: dict[str, Any]) -> bool:
+    return substep["advanced"] or substep["ended"] == SubstepEnd.GOAL_REACHED
+
+
 def _failed(record: Record) -> bool:
     return not record["success"]
-
-
-def _by_check(rejections: dict[str, int]) -> dict[str, int]:
-    """ "workspace: action 3 leads …" counts as "workspace"."""
-    found: Counter[str] = Counter()
-    for reason, count in rejections.items():
-        found[reason.partition(":")[0]] += count
-    return dict(found)
 
 
 def _is_boundaries(record: Record) -> bool:

@@ -12,29 +12,32 @@ from typing import Any
 import numpy as np
 import torch
 
+from libero_bridge.placement import NoRoomError
 from libero_bridge.simulation import Simulation, SimulationConfig
-from libero_bridge.tasks import load_task
 from substep_bringup.session.summary import latency
+from substep_core.protocol import SubstepEnd
+from substep_planner.completion.frame_scorer import FrameScorer, WatchSettings
+from substep_planner.completion.own_words import OwnWordsScorer
 from substep_planner.completion.registry import CompletionSettings, load_scorer
 from substep_planner.completion.scorer import CompletionScorer
-from substep_planner.completion.watcher import WatchSettings
 from substep_planner.decomposers.registry import DecomposerSettings, load_decomposers
-from substep_planner.switch_rules import SwitchRule, make_switch_rule
-from substep_policy.policy import Policy
+from substep_planner.manager.switch_rules import SwitchRule, make_switch_rule
+from substep_policy.policy import Policy, as_namer
 from substep_policy.registry import POLICIES, PolicySettings
-from training.collect import plan_of
 from training.evaluation.actors import Replay, Retold, demonstrated_actions, recorded_actions
-from training.evaluation.boundaries import demonstrate, judge_ends
+from training.evaluation.boundaries import demonstrated_way, judge_ends
 from training.evaluation.effects import EffectFinder
+from training.evaluation.episode_video import Film
 from training.evaluation.episodes import EpisodeKey, placement_of
-from training.evaluation.film import Film
 from training.evaluation.instructions import instruction_told
-from training.evaluation.lockstep import LockstepTask, TaskSettings
-from training.evaluation.probes import PROBES, Actor, TaskProbe, as_planned
+from training.evaluation.own_words import planned_words
+from training.evaluation.probes import PROBES, Actor, Probe, TaskProbe, as_planned
 from training.evaluation.records import record_of
 from training.evaluation.settings import CompletionChoice, EpisodeSettings
 from training.evaluation.substep_log import SubstepLog
-from training.evaluation.vision import FrameScorer
+from training.lockstep import LockstepTask, TaskSettings
+
+NO_ROOM = "NO_ROOM"  # in place of an error code's name: the world could not begin
 
 
 class InProcessPlayer:
@@ -47,10 +50,11 @@ class InProcessPlayer:
             task,
             assets=settings.assets,
             image_size=settings.image_size,
-            cameras=settings.cameras,
+            cameras=settings.cameras or None,
             horizon=settings.horizon,
-            render=False,  # images are rendered when somebody looks at them
+            render=False,  # images are rendered when they are looked at
             effects=settings.effects,
+            tasks_from=settings.tasks_from,
         )
         self._simulation = Simulation(config)
 
@@ -59,7 +63,10 @@ class InProcessPlayer:
         torch.manual_seed(key.number)  # some policies draw; each episode is a function of its key
         begin = time.monotonic()
         probe = PROBES[key.probe]
-        record = self._task(key, probe, filmed) if isinstance(probe, TaskProbe) else self._boundaries(key)
+        try:
+            record = self._task(key, probe, filmed) if isinstance(probe, TaskProbe) else self._boundaries(key)
+        except NoRoomError as error:
+            record = self._not_begun(key, probe, f"the episode cannot begin: {error}")
         return record | {"wall_s": round(time.monotonic() - begin, 3)}
 
     def close(self) -> None:
@@ -70,8 +77,10 @@ class InProcessPlayer:
     def _task(self, key: EpisodeKey, probe: TaskProbe, filmed: bool) -> dict[str, Any]:
         start = self._settings.start(key.number)
         actor = self._actor(probe, key.number)
+        if probe.needs_words:
+            as_namer(actor)
         log = SubstepLog(EffectFinder() if probe.judged else None)
-        film = Film(self._videos, key, self._simulation, self._settings.cameras) if filmed else None
+        film = Film(self._videos, key, self._simulation, self._simulation.contract.camera_names) if filmed else None
         rule = make_switch_rule(key.rule, self._settings.switching)
         task = LockstepTask(
             self._simulation,
@@ -79,17 +88,17 @@ class InProcessPlayer:
             actor,
             rule,
             TaskSettings(
-                decomposers=load_decomposers(probe.decomposers, DecomposerSettings()),
-                instruction=instruction_told(probe.told, key.suite, key.task, key.number),
+                decomposers=load_decomposers(self._settings.decomposers_of(probe), DecomposerSettings()),
+                instruction=instruction_told(probe.told, self._settings.source, key.suite, key.task, key.number),
                 manager=self._settings.limits(probe),
-                cameras=() if actor.requires_scene else self._settings.cameras,
                 stuck=self._settings.help_for(probe),
             ),
             self._frame_scorer(rule),
             (log, film) if film else (log,),
         )
+        self._running = task
         result = task.run()
-        log.finish("goal reached" if result.success else result.finish.code.name.lower(), result.success)
+        log.finish(SubstepEnd.GOAL_REACHED if result.success else result.finish.code.name.lower(), result.success)
         outcomes = Counter(outcome.name.lower() for outcome in result.outcomes)
         return record_of(
             key,
@@ -101,26 +110,54 @@ class InProcessPlayer:
             plan_source=log.plan_source,
             substeps=[asdict(record) for record in log.records],
             completed=log.completed(result.success),
-            planned=log.plan_length,
+            **self._planned(key, probe, log),
             events=[asdict(event) for event in log.events],
             chunks=dict(outcomes),
-            rejections=dict(Counter(result.rejections)),
+            rejections=dict(Counter(reason.kind.words for reason in result.rejections)),
             chunk_latency_s=latency(result.inference_times),
             video=film.close() if film else None,
         )
+
+    def _planned(self, key: EpisodeKey, probe: TaskProbe, log: SubstepLog) -> dict[str, Any]:
+        if not probe.compared:
+            return {"planned": log.plan_length}
+        reference = planned_words(self._settings, key)
+        return {"planned": len(reference), "reference": reference}
 
     def _boundaries(self, key: EpisodeKey) -> dict[str, Any]:
         start = self._settings.start(key.number)
         if self._policy.requires_scene:
             why = f"{self._policy.name} sees the truth that EOS is compared with"
             return record_of(key, start, excluded=why, ends=[])
-        plan = plan_of(load_task(key.suite, key.task))
-        way = demonstrate(self._simulation, plan.substeps, *start, placement_of(key), self._settings.cameras)
+        way = demonstrated_way(self._simulation, *start, placement_of(key), self._policy.cameras)
         if isinstance(way, str):
             return record_of(key, start, excluded=way, ends=[])
         ends = judge_ends(way, self._policy, self._simulation.instruction)
         why_not = "" if ends else f"{self._policy.name} tells no EOS probabilities"
         return record_of(key, start, excluded=why_not, ends=ends)
+
+    def _not_begun(self, key: EpisodeKey, probe: Probe, why: str) -> dict[str, Any]:
+        """An unlucky draw: the episode counts, and as a failure, so that nobody chooses among draws."""
+        start = self._settings.start(key.number)
+        if not isinstance(probe, TaskProbe):
+            return record_of(key, start, excluded=why, ends=[])
+        return record_of(
+            key,
+            start,
+            success=False,
+            steps=0,
+            error=NO_ROOM,
+            message=why,
+            plan_source="",
+            substeps=[],
+            completed=0,
+            planned=0,
+            events=[],
+            chunks={},
+            rejections={},
+            chunk_latency_s=latency([]),
+            video=None,
+        )
 
     # --- what episodes are made of, loaded when first wanted ---
 
@@ -128,7 +165,7 @@ class InProcessPlayer:
         if probe.actor is Actor.DEMONSTRATOR:
             return POLICIES.load("demonstrator", PolicySettings())
         if probe.actor is Actor.REPLAY:
-            return Replay(self._recording)
+            return Replay(self._recording, self._simulation.contract)
         return self._policy if probe.words is as_planned else Retold(self._policy, probe.words, number)
 
     def _frame_scorer(self, rule: SwitchRule) -> FrameScorer | None:
@@ -140,27 +177,33 @@ class InProcessPlayer:
 
     @property
     def _policy(self) -> Policy:
-        return _load_policy(self._settings)
+        settings = self._settings
+        own = PolicySettings(device=settings.device, eos_threshold=settings.eos_threshold, dataset=settings.dataset)
+        return _load_policy(settings.policy, POLICIES.settings_for(settings.policy, own, self._simulation.suite))
 
     @property
     def _scorer(self) -> CompletionScorer:
-        return _load_scorer(self._settings.completion, self._settings.device)
+        choice = self._settings.completion
+        if choice.scorer == OwnWordsScorer.name:
+            return OwnWordsScorer(lambda: self._running.own_words(), choice.camera)
+        return _load_scorer(choice, self._settings.device)
 
     @cached_property
     def _recording(self) -> np.ndarray:
         folder = self._settings.demonstrations
         if folder is None:
             return demonstrated_actions(self._simulation)
-        return recorded_actions(folder, self._simulation.suite, self._simulation.task_index)
+        task = self._settings.source.task(self._simulation.suite, self._simulation.task_index)
+        return recorded_actions(folder, task)
 
 
 @lru_cache(maxsize=1)
-def _load_policy(settings: EpisodeSettings) -> Policy:
+def _load_policy(policy: str, settings: PolicySettings) -> Policy:
     """Kept for the process's next task."""
-    wanted = PolicySettings(device=settings.device, eos_threshold=settings.eos_threshold, cameras=settings.cameras)
-    return POLICIES.load(settings.policy, wanted)
+    return POLICIES.load(policy, settings)
 
 
 @lru_cache(maxsize=1)
 def _load_scorer(choice: CompletionChoice, device: str) -> CompletionScorer:
-    return load_scorer(choice.scorer, CompletionSettings(choice.model, device, choice.measure, choice.camera))
+    settings = CompletionSettings(choice.model, device, choice.measure, choice.camera, choice.threshold)
+    return load_scorer(choice.scorer, settings)

@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-from libero_bridge.tasks import load_task, task_names
+from substep_core.plan import Library
+from substep_core.tasks import TaskSource
 from substep_planner.decomposers.library import find_plan, shipped_library
 from substep_planner.paraphrases import shipped_paraphrases
-from substep_planner.plan import Library
 from training.evaluation.probes import Told
 
 OWN = ""  # as in ExecuteTask: the episode's own instruction
 
 
-def instruction_told(told: Told, suite: str, task: int, episode: int) -> str:
+def instruction_told(told: Told, source: TaskSource, suite: str, task: int, episode: int) -> str:
     """The instruction for an episode; ``OWN`` for the task's own."""
     match told:
         case Told.OWN:
             return OWN
         case Told.REWORDED:
-            return reworded_instruction(suite, task, episode)
+            return reworded_instruction(source, suite, task, episode)
         case Told.OTHER:
-            return other_instruction(suite, task)
+            return other_instruction(source, suite, task)
     raise TypeError(f"{told} is not defined here")
 
 
-def reworded_instruction(suite: str, task: int, episode: int) -> str:
+def reworded_instruction(source: TaskSource, suite: str, task: int, episode: int) -> str:
     """Another wording of the task, another one each episode; its own words where none is known."""
-    wordings = shipped_paraphrases().get(suite, {}).get(load_task(suite, task).instruction)
+    wordings = shipped_paraphrases().get(suite, {}).get(source.task(suite, task).instruction)
     return wordings[episode % len(wordings)] if wordings else OWN
 
 
-def other_instruction(suite: str, task: int) -> str:
+def other_instruction(source: TaskSource, suite: str, task: int) -> str:
     """The instruction of the next task of the suite with another sentence and as many substeps, so that the plan lasts
     as long; of the next with another sentence where no plan is as long.
 
     Raises:
         ValueError: all tasks of the suite have one instruction.
     """
-    count = len(task_names(suite))
-    instructions = [load_task(suite, (task + step) % count).instruction for step in range(count)]
+    count = len(source.names(suite))
+    instructions = [source.task(suite, (task + step) % count).instruction for step in range(count)]
     others = [other for other in instructions[1:] if other != instructions[0]]
     if not others:
         raise ValueError(f"suite {suite!r} has no task with another instruction than {instructions[0]!r}")

@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from substep_core.tasks import TaskSource
 from training.evaluation.figures import ALL, GROUP, success_rows, why_failed
 
 HEAD = "| suite | task | instruction | success | 95 % | steps | ended otherwise |\n" + "|---" * 7 + "|"
 
 
-def markdown_tables(records: Sequence[dict[str, Any]]) -> str:
+def markdown_tables(records: Sequence[dict[str, Any]], source: TaskSource) -> str:
     """For each probe, rule and placement a row per task, one per suite and one for all."""
-    rows = success_rows(records)
+    rows = success_rows(records, source)
     groups = dict.fromkeys(tuple(row[name] for name in GROUP) for row in rows)
     return "\n\n".join(_table(group, rows, records, titled=len(groups) > 1) for group in groups)
 

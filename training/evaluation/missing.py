@@ -1,11 +1,11 @@
-"""What belongs beside the policy in a report, and was not played."""
+"""Lists the baselines and probes that a report lacks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from libero_bridge.placement import Placement
+from substep_core.episode import Placement
 from training.evaluation.probes import PROBES
 
 POLICY = "policy"

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from training.eos_score import TOLERANCE
+from training.checkpoints.eos_score import TOLERANCE
 from training.evaluation import plots
 from training.evaluation.figures import ALL
 from training.evaluation.substep_log import MISSED_AFTER
@@ -27,9 +27,9 @@ def render_page(results: dict[str, Any]) -> str:
     environment.tests["shown"] = lambda row: several or row["suite"] != ALL
     drawn = {}
     if results["success"]:
-        drawn["by_suite"] = plots.success_by_suite(results["success"])
+        drawn["by_suite"] = plots.success_by_suite(results["success"], results["suites"])
     if any(row["probe"] in plots.SHOWN_BY_TASK for row in results["success"]):
-        drawn["by_task"] = plots.success_by_task(results["success"])
+        drawn["by_task"] = plots.success_by_task(results["success"], results["suites"])
     if any(row["delays"] for row in results["advances"]):
         drawn["delays"] = plots.delays(results["advances"])
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(

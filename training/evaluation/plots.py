@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-
-from libero_bridge.tasks import SUITES
 from training.evaluation.figures import ALL
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Row = dict[str, Any]
 SHOWN_BY_TASK = ("policy", "replay", "oracle")
@@ -24,14 +23,14 @@ def label(row: Row) -> str:
     return f"{row['probe']} ({row['rule']})" if row["probe"] == "policy" else row["probe"]
 
 
-def success_by_suite(rows: Sequence[Row]) -> str:
-    """A panel for each placement: every probe's success in every suite, with intervals."""
+def success_by_suite(rows: Sequence[Row], order: Sequence[str]) -> str:
+    """A panel for each placement: every probe's success in every suite, with intervals. ``order``: of all suites."""
     rows = [row for row in rows if row["task"] == ALL]
-    placements, suites = _values(rows, "placement"), sorted(_values(rows, "suite"), key=(*SUITES, ALL).index)
+    placements, suites = _values(rows, "placement"), sorted(_values(rows, "suite"), key=(*order, ALL).index)
     suites = suites if len(suites) > 2 else suites[:1]
     rows = [row for row in rows if row["suite"] in suites]
     names = list(dict.fromkeys(map(label, rows)))
-    figure = Figure(figsize=(4.6 * len(placements) + 1.5, 3.4), layout="constrained")
+    figure = _figure(figsize=(4.6 * len(placements) + 1.5, 3.4))
     for axes, placement in zip(figure.subplots(1, len(placements), squeeze=False)[0], placements, strict=True):
         for place, name in enumerate(names):
             chosen = [row for row in rows if row["placement"] == placement and label(row) == name]
@@ -39,17 +38,17 @@ def success_by_suite(rows: Sequence[Row]) -> str:
             _points(axes, [suites.index(row["suite"]) + shift for row in chosen], chosen, COLOURS[place % 8], name)
         _percent(axes, placement, suites, rotation=0)
     figure.axes[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    return _svg(figure)
+    return as_svg(figure)
 
 
-def success_by_task(rows: Sequence[Row]) -> str:
+def success_by_task(rows: Sequence[Row], order: Sequence[str]) -> str:
     """The policy's success in every task, with intervals; other probes as marks without them."""
     rows = [row for row in rows if row["task"] != ALL and row["probe"] in SHOWN_BY_TASK]
     placements = _values(rows, "placement")
-    tasks = sorted({(row["suite"], row["task"]) for row in rows}, key=lambda task: (SUITES.index(task[0]), task[1]))
+    tasks = sorted({(row["suite"], row["task"]) for row in rows}, key=lambda task: (order.index(task[0]), task[1]))
     names = list(dict.fromkeys(map(label, rows)))
     width = max(5.0, 0.24 * len(tasks) + 2)
-    figure = Figure(figsize=(width, 2.9 * len(placements)), layout="constrained")
+    figure = _figure(figsize=(width, 2.9 * len(placements)))
     for axes, placement in zip(figure.subplots(len(placements), 1, squeeze=False)[:, 0], placements, strict=True):
         for place, name in enumerate(names):
             chosen = [row for row in rows if row["placement"] == placement and label(row) == name]
@@ -57,13 +56,13 @@ def success_by_task(rows: Sequence[Row]) -> str:
             _points(axes, at, chosen, COLOURS[place % 8], name, bars=chosen and chosen[0]["probe"] == "policy")
         _percent(axes, placement, [f"{suite.removeprefix('libero_')} {task}" for suite, task in tasks], rotation=90)
     figure.axes[0].legend(fontsize=8, ncols=len(names), loc="lower left", bbox_to_anchor=(0, 1.08), frameon=False)
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def delays(rows: Sequence[Row]) -> str:
     """How many control steps after its effect first held a substep was advanced from; every rule's own line."""
     rows = [row for row in rows if row["suite"] == ALL and row["delays"]]
-    figure = Figure(figsize=(6.5, 2.8), layout="constrained")
+    figure = _figure(figsize=(6.5, 2.8))
     axes = figure.subplots()
     for place, row in enumerate(rows):
         values = sorted(min(value, 100) for value in row["delays"])
@@ -77,7 +76,7 @@ def delays(rows: Sequence[Row]) -> str:
     )
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, frameon=False)
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def _points(axes: Axes, at: list[float], rows: list[Row], colour: str, name: str, bars: bool = True) -> None:
@@ -99,8 +98,16 @@ def _values(rows: Sequence[Row], name: str) -> list[str]:
     return list(dict.fromkeys(row[name] for row in rows))
 
 
-def _svg(figure: Figure) -> str:
+def _figure(**options: Any) -> Figure:
+    from matplotlib.figure import Figure  # a second to import, and most processes draw nothing
+
+    return Figure(layout="constrained", **options)
+
+
+def as_svg(figure: Figure) -> str:
     """Without the XML header, and without a date, so that the same figures give the same text."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     buffer = io.StringIO()
     FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     return re.sub(r"^.*?(?=<svg)", "", buffer.getvalue(), flags=re.DOTALL)

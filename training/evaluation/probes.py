@@ -1,4 +1,4 @@
-"""What is played beside the policy: baselines that use no policy, and the policy told something else.
+"""Probes: baselines without the policy, and the policy with other instructions.
 
 A probe says who acts, on which plan, and in which words. Add one here and it can be named on the command line.
 """
@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 
-from substep_planner.decomposers.registry import DEFAULT_ORDER
-from training.paraphrases import held_out_wordings
+from training.data.paraphrases import held_out_wordings
 
 
 class Actor(Enum):
@@ -55,19 +54,26 @@ class TaskProbe:
 
     Attributes:
         description: for the report.
-        decomposers: who makes the plan, names of the planner's registry.
+        decomposers: who makes the plan, names of the planner's registry; none: as the evaluation has them.
         words: what the actor is told in place of the plan's texts.
         judged: whether the plan's substeps are those of the task, so that advances can be judged.
         all_rules: played under every switch rule.
+        compared: whether the substeps carried out are compared with the library's, which then are the plan.
     """
 
     description: str
     actor: Actor = Actor.POLICY
     told: Told = Told.OWN
-    decomposers: tuple[str, ...] = DEFAULT_ORDER
+    decomposers: tuple[str, ...] = ()
     words: Wording = as_planned
     judged: bool = True
     all_rules: bool = False
+    compared: bool = False
+
+    @property
+    def needs_words(self) -> bool:
+        """Only a policy whose model names substeps can play it."""
+        return self.decomposers == OWN_WORDS
 
     @property
     def through_graph(self) -> bool:
@@ -81,10 +87,11 @@ class BoundaryProbe:
 
     description: str
     through_graph: bool = False
+    needs_words: bool = False
 
 
 Probe = TaskProbe | BoundaryProbe
-WHOLE_TASK, RULES = ("whole_task",), ("rules",)
+WHOLE_TASK, RULES, OWN_WORDS = ("whole_task",), ("rules",), ("policy",)
 
 PROBES: Mapping[str, Probe] = MappingProxyType(
     {
@@ -101,6 +108,9 @@ PROBES: Mapping[str, Probe] = MappingProxyType(
             "the policy, on a plan made by rules of another wording",
             told=Told.REWORDED,
             decomposers=RULES,
+        ),
+        "own_subtasks": TaskProbe(
+            "the policy, on the substeps that its own model names", decomposers=OWN_WORDS, compared=True
         ),
         "eos": BoundaryProbe("the policy's EOS along the demonstrator's way"),
     }

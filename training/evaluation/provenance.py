@@ -1,20 +1,16 @@
-"""Where figures come from: command, commit, date, machine, versions."""
+"""Provenance of figures: command, commit, date, machine, versions."""
 
 from __future__ import annotations
 
 import os
 import platform
-import subprocess
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
-import torch
 
-from substep_bringup.session.summary import versions
-
-ROOT = Path(__file__).resolve().parents[2]
+from substep_core.provenance import commit, versions
 
 
 def provenance(command: str) -> dict[str, Any]:
@@ -28,17 +24,10 @@ def provenance(command: str) -> dict[str, Any]:
     }
 
 
-def commit() -> str:
-    """The checkout's commit, with "+" when files differ from it; "unknown" where there is no git checkout."""
-    try:
-        head = _git("rev-parse", "--short=12", "HEAD")
-        return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
 def machine() -> dict[str, Any]:
     """Processor, cores, memory and GPU; no name."""
+    import torch  # seconds to import
+
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
@@ -52,8 +41,3 @@ def _processor() -> str:
     lines = information.read_text().splitlines() if information.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
-
-
-def _git(*arguments: str) -> str:
-    result = subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True)
-    return result.stdout.strip()

@@ -1,4 +1,4 @@
-"""What one episode came to, as a line of JSON; and the folder that keeps these lines and the commands they are of."""
+"""Episode records as lines of JSON, and the results folder that keeps them with their commands."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from libero_bridge.placement import Placement
-from libero_bridge.tasks import SUITES
-from substep_planner.switch_rules import SWITCH_RULES
-from substep_policy.configuration import dump, parse
+from substep_core.configuration import dump, parse
+from substep_core.episode import Placement
+from substep_planner.manager.switch_rules import SWITCH_RULES
 from training.evaluation.episodes import NO_RULE, EpisodeKey, planned
 from training.evaluation.probes import PROBES
 from training.evaluation.settings import EpisodeSettings, Selection
@@ -24,7 +23,7 @@ UNKNOWN = {"command": None, "commit": None, "date": None}  # commands from befor
 
 
 def record_of(key: EpisodeKey, start: tuple[int, int], **content: Any) -> dict[str, Any]:
-    """A record: what names the episode, what it started from, and what it came to."""
+    """A record: the episode's name, its start and its outcome."""
     init_state, seed = start
     return asdict(key) | {"init_state": init_state, "seed": seed} | content
 
@@ -33,18 +32,19 @@ def key_of(record: dict[str, Any]) -> EpisodeKey:
     return EpisodeKey(**{field.name: record[field.name] for field in fields(EpisodeKey)})
 
 
-def _place(record: dict[str, Any]) -> tuple[int, ...]:
+def _place(record: dict[str, Any], suites: tuple[str, ...]) -> tuple[int, ...]:
     """In the report: group by group, whatever was played first."""
     key = key_of(record)
-    group = tuple(PROBES).index(key.probe), (NO_RULE, *SWITCH_RULES).index(key.rule)
+    group = tuple(PROBES).index(key.probe), (NO_RULE, *SWITCH_RULES.names).index(key.rule)
     placement = [placement.value for placement in Placement].index(key.placement)
-    return *group, placement, SUITES.index(key.suite), key.task, key.number
+    return *group, placement, suites.index(key.suite), key.task, key.number
 
 
 class ResultFolder:
     """Episodes played under one set of settings. A run that is stopped loses none that was finished.
 
     Attributes:
+        source: of the tasks.
         records: in the order in which they were played.
         commands: provenance of the different commands that played them, oldest first; ``UNKNOWN`` for those of a
             folder from before commands were kept.
@@ -54,7 +54,7 @@ class ResultFolder:
     """
 
     def __init__(self, path: Path, settings: EpisodeSettings) -> None:
-        self.path = path
+        self.path, self.source = path, settings.source
         self._claim(settings)
         self.records = self._read()
         self.commands = self._read_commands()
@@ -69,12 +69,12 @@ class ResultFolder:
 
     def selected(self, selection: Selection) -> list[dict[str, Any]]:
         """Records of the selected episodes, as far as they were played, in the report's order."""
-        wanted = set(planned(selection))
+        wanted = set(planned(selection, self.source))
         return [record for record in self.in_order() if key_of(record) in wanted]
 
     def in_order(self) -> list[dict[str, Any]]:
         """All records by probe, rule, placement, suite, task and number."""
-        return sorted(self.records, key=_place)
+        return sorted(self.records, key=lambda record: _place(record, self.source.suites))
 
     def add(self, record: dict[str, Any], made: dict[str, Any]) -> None:
         """Keep a finished episode.

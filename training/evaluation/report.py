@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from substep_policy.configuration import dump
+from substep_bridge.world import WORLDS
+from substep_core.configuration import dump
 from training.evaluation.episodes import planned
 from training.evaluation.figures import figures
 from training.evaluation.missing import missing
@@ -31,16 +32,18 @@ def write_report(folder: ResultFolder, settings: EpisodeSettings, selection: Sel
         "made": made,
         "commands": folder.commands,
         "settings": dump(settings),
+        "robot": dump(WORLDS.load(settings.world)().robot),
         "selection": dump(selection),
+        "suites": folder.source.suites,
         "episodes": {
-            "planned": len(list(planned(selection))),
+            "planned": len(list(planned(selection, folder.source))),
             "played": len(folder.selected(selection)),
             "all": len(records),
         },
         "missing": missing(records, settings.through),
         "probes": {record["probe"]: PROBES[record["probe"]].description for record in records},
         "videos": [_video(record) for record in records if record.get("video")],
-        **figures(records),
+        **figures(records, folder.source),
     }
     write_whole(folder.path / RESULTS_FILE, json.dumps(results, indent=1) + "\n")
     write_whole(folder.path / PAGE_FILE, render_page(results))

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from cyclopts import Parameter
 from pydantic import Field
 
-from libero_bridge.placement import Placement
-from libero_bridge.tasks import SUITES, load_task, task_names
-from substep_bringup.graph import GraphConfig
-from substep_planner.completion.registry import DEFAULT_SCORER, NO_SCORER
-from substep_planner.completion.watcher import WatchSettings
-from substep_planner.recovery import RecoveryLadder
-from substep_planner.substep_manager import ManagerSettings
-from substep_planner.switch_rules import SWITCH_RULES, SwitchSettings, make_switch_rule
-from substep_policy.configuration import configuration
-from substep_policy.policy_session import OFF, StuckSettings
-from substep_policy.registry import POLICIES
+from libero_bridge.tasks import libero_task
+from substep_bringup.checked_config import check_policy
+from substep_bringup.graph_config import GraphConfig
+from substep_core.configuration import configuration
+from substep_core.episode import Placement
+from substep_core.tasks import SplitName, Task, TaskSource, task_source
+from substep_planner.completion.frame_scorer import WatchSettings
+from substep_planner.completion.registry import DEFAULT_SCORER, NO_SCORER, SCENE_CAMERA
+from substep_planner.decomposers.registry import DECOMPOSERS, DEFAULT_ORDER
+from substep_planner.manager.recovery import RecoveryLadder
+from substep_planner.manager.substep_manager import ManagerSettings
+from substep_planner.manager.switch_rules import SWITCH_RULES, SwitchSettings, make_switch_rule
+from substep_policy.session.policy_session import NO_HELP, StuckSettings
+from training.collect.recording_files import task_file
 from training.evaluation.probes import PROBES, WHOLE_TASK, Actor, TaskProbe
-from training.recording_files import task_file
-from training.splits import SPLITS
-
-FOUR_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
 
 
 @configuration
@@ -33,10 +33,11 @@ class CompletionChoice:
     Attributes:
         scorer: a name of the planner's registry.
         model: hub id, folder or the scorer's own name; empty: its default.
-        threshold: None: the scorer's own.
+        measure: of contrastive scorers: cosine or sigmoid.
+        threshold: score that shows the effect; none: the scorer's own.
         frames: in a row that must show the effect.
         rate: frames scored per second of world time.
-        camera: that contrastive scorers look through.
+        camera: that contrastive scorers look through, by name or role.
     """
 
     scorer: str = DEFAULT_SCORER
@@ -45,7 +46,7 @@ class CompletionChoice:
     threshold: float | None = None
     frames: int = WatchSettings().frames
     rate: float = WatchSettings().rate
-    camera: str = "agentview"
+    camera: str = SCENE_CAMERA
 
 
 @configuration
@@ -59,39 +60,62 @@ class EpisodeSettings:
             reported.
         through: "process" plays the nodes' cores in one process, "graph" the ROS graph.
         horizon: control steps of an episode.
-        substep_timeout, retries, replans, empty_width: as the planner's parameters of these names.
+        substep_timeout: control steps after which a substep has failed.
+        retries: of a substep that failed.
+        replans: of the rest of a task.
+        empty_width: m between fingers that hold nothing; none: as the robot contract has it.
         switching: what switch rules are told.
         stuck: what helps the policy where it is stuck.
-        eos_threshold: None: the checkpoint's own.
-        image_size: (height, width) in pixels.
+        eos_threshold: probability that ends a substep; none: the checkpoint's own.
+        dataset: whose statistics the checkpoint works with, by name; none: each suite's own, or those of its only one.
+        cameras: that are simulated; none: all of the robot's.
+        image_size: height and width in pixels; none: as the robot has them.
+        assets: embedded, libero (LIBERO's own), or a folder.
         effects: shadows and reflections as LIBERO's renderer draws them; the graph draws none.
-        demonstrations: data set that the replayed demonstration is taken from; None: one is recorded for it.
+        device: auto (a GPU where there is one), cpu, cuda or cuda:N.
+        demonstrations: data set that the replayed demonstration is taken from; none: one is recorded for it.
+        tasks_from: whose tasks: a task source's name, NAME:FOLDER, or a folder of SUITE/NAME.bddl.
+        world: what plays the episodes: libero or, through the graph, a world that an installed package adds.
+        decomposers: who makes the plan, by name; the first that has one.
     """
 
-    policy: str
-    fingerprint: str = ""
-    split: Literal["evaluation", "training"] = "evaluation"
+    policy: str = "compact"
+    fingerprint: Annotated[str, Parameter(parse=False)] = ""
+    split: SplitName = "evaluation"
     through: Literal["process", "graph"] = "process"
     horizon: int = Field(default=GraphConfig().horizon, ge=1)
     substep_timeout: int = Field(default=ManagerSettings().substep_timeout, ge=1)
     retries: int = Field(default=RecoveryLadder().retries, ge=0)
     replans: int = Field(default=RecoveryLadder().replans, ge=0)
-    empty_width: float = Field(default=ManagerSettings().empty_width, ge=0)
-    switching: SwitchSettings = SwitchSettings()
-    stuck: StuckSettings = StuckSettings()
+    empty_width: float | None = Field(default=None, ge=0)
+    switching: Annotated[SwitchSettings, Parameter(name="*")] = SwitchSettings()
+    stuck: Annotated[StuckSettings, Parameter(name="*")] = StuckSettings()
     eos_threshold: float | None = None
+    dataset: str | None = None
     completion: CompletionChoice = CompletionChoice()
-    cameras: tuple[str, ...] = GraphConfig().cameras
-    image_size: tuple[int, int] = GraphConfig().image_size
+    cameras: tuple[str, ...] = ()
+    image_size: tuple[int, int] | None = None
     assets: str = GraphConfig().assets
     effects: bool = False
     device: str = "auto"
     demonstrations: Path | None = None
+    tasks_from: str = GraphConfig().tasks_from
+    world: str = GraphConfig().world
+    decomposers: tuple[str, ...] = DEFAULT_ORDER
+
+    @property
+    def source(self) -> TaskSource:
+        """Raises: ValueError: there is no such task source."""
+        return task_source(self.tasks_from)
 
     def start(self, number: int) -> tuple[int, int]:
         """Initial state and seed of an episode."""
-        split = SPLITS[self.split]
+        split = self.source.splits[self.split]
         return split.init_states[number % len(split.init_states)], split.seeds[number]
+
+    def decomposers_of(self, probe: TaskProbe) -> tuple[str, ...]:
+        """Who makes the plan."""
+        return probe.decomposers or self.decomposers
 
     def limits(self, probe: TaskProbe) -> ManagerSettings:
         """The planner's. A plan that is the whole task in one has all the time there is, and nothing to go back to."""
@@ -102,8 +126,7 @@ class EpisodeSettings:
 
     def help_for(self, probe: TaskProbe) -> StuckSettings:
         """``stuck``; none for what is played open loop."""
-        is_open_loop = probe.actor is Actor.REPLAY
-        return StuckSettings(gripper_patience=OFF, back_off_steps=0) if is_open_loop else self.stuck
+        return NO_HELP if probe.actor is Actor.REPLAY else self.stuck
 
 
 @configuration
@@ -111,8 +134,8 @@ class Selection:
     """Which episodes are played; it may grow in a later run.
 
     Attributes:
-        suites: LIBERO's.
-        tasks: of each suite; None: all.
+        suites: the task source's; none: all, of LIBERO's the first four.
+        tasks: of each suite; none: all.
         probes: names of ``training.evaluation.probes``.
         placements: where objects start.
         switch_rules: of the probe "policy"; the others switch by the first of them that needs no vision, or by "eos".
@@ -120,9 +143,10 @@ class Selection:
         probe_episodes: the same for every other probe.
         first: number of the first episode, which gives its initial state and its seed.
         videos: episodes of each task, placement and rule of the probe "policy" that are filmed.
+        record: leave a bag of every episode; through the graph.
     """
 
-    suites: tuple[str, ...] = FOUR_SUITES
+    suites: tuple[str, ...] = ()
     tasks: tuple[int, ...] | None = None
     probes: tuple[str, ...] = ("policy",)
     placements: tuple[Placement, ...] = (Placement.BENCHMARK,)
@@ -131,40 +155,43 @@ class Selection:
     probe_episodes: int = Field(default=2, ge=1)
     first: int = Field(default=0, ge=0)
     videos: int = Field(default=0, ge=0)
+    record: bool = False
 
     def __post_init__(self) -> None:
-        _check_names("suite", self.suites, SUITES)
         _check_names("probe", self.probes, tuple(PROBES))
-        _check_names("switch rule", self.switch_rules, SWITCH_RULES)
-        for suite in self.suites:
-            for task in self.tasks or ():
-                load_task(suite, task)
-        last = self.first + max(self.episodes, self.probe_episodes) - 1
-        if last >= (most := min(len(split.seeds) for split in SPLITS.values())):
-            raise ValueError(f"episode {last} has no seed: the last one is {most - 1}")
+        _check_names("switch rule", self.switch_rules, SWITCH_RULES.names)
 
-    def tasks_of(self, suite: str) -> tuple[int, ...]:
-        """Task indices of a suite."""
-        return self.tasks or tuple(range(len(task_names(suite))))
+    def tasks_of(self, source: TaskSource) -> Iterator[Task]:
+        """The tasks, suite by suite. Raises: ValueError: the source has no such suite or task."""
+        for suite in self.suites or source.default_suites:
+            for index in self.tasks or range(len(source.names(suite))):
+                yield source.task(suite, index)
 
 
 def check_together(settings: EpisodeSettings, selection: Selection) -> None:
     """Refuse what cannot be played.
 
     Raises:
-        ValueError: a rule that looks without a scorer, a probe that the graph cannot play, an unknown policy, a task
-            without a demonstration to replay.
+        ValueError: an unknown task, decomposer or policy, an episode without a start, a world that the graph plays
+            alone, a rule that looks without a scorer, a probe that the graph cannot play, a task without demonstrations
+            to replay.
     """
-    GraphConfig(
-        policy=settings.policy, horizon=settings.horizon, cameras=settings.cameras, image_size=settings.image_size
-    )
+    GraphConfig(horizon=settings.horizon, cameras=settings.cameras, image_size=settings.image_size)
+    check_policy(settings.policy)
+    for name in settings.decomposers:
+        DECOMPOSERS.check(name)
+    tasks = _checked_tasks(settings, selection)
+    if settings.through == "process":
+        if settings.world != GraphConfig().world:
+            raise ValueError(f"world is {settings.world!r}, which the graph plays alone: add --through graph")
+        for task in tasks:
+            libero_task(settings.tasks_from, task.suite, task.index)
     for rule in selection.switch_rules:
         if make_switch_rule(rule).uses_vision and settings.completion.scorer == NO_SCORER:
-            raise ValueError(f"switch rule {rule!r} needs a completion scorer: name one with --completion")
+            raise ValueError(f"switch rule {rule!r} needs a completion scorer: name one with --completion.scorer")
     if "replay" in selection.probes and settings.demonstrations is not None:
-        for suite in selection.suites:
-            for task in selection.tasks_of(suite):
-                demonstration_file(settings.demonstrations, suite, task)
+        for task in tasks:
+            demonstration_file(settings.demonstrations, task)
     if settings.through == "graph":
         unfit = [name for name in selection.probes if not PROBES[name].through_graph]
         if unfit:
@@ -172,30 +199,28 @@ def check_together(settings: EpisodeSettings, selection: Selection) -> None:
             raise ValueError(f"probes {', '.join(unfit)} cannot be played through the graph, only {fit}")
         if settings.effects:
             raise ValueError("the graph renders without effects: leave them out, or evaluate in-process")
+    elif selection.record:
+        raise ValueError("only what goes through the graph can be recorded: add --through graph")
 
 
-def demonstration_file(demonstrations: Path, suite: str, task: int) -> Path:
+def _checked_tasks(settings: EpisodeSettings, selection: Selection) -> list[Task]:
+    """The selected tasks, which have starts for all episodes."""
+    source, last = settings.source, selection.first + max(selection.episodes, selection.probe_episodes) - 1
+    if selection.suites:
+        _check_names("suite", selection.suites, source.suites)
+    if not source.splits[settings.split].init_states:
+        raise ValueError(f"task source {settings.tasks_from!r} has no initial states for {settings.split}")
+    if last >= (most := len(source.splits[settings.split].seeds)):
+        raise ValueError(f"episode {last} has no seed: the last one is {most - 1}")
+    return list(selection.tasks_of(source))
+
+
+def demonstration_file(demonstrations: Path, task: Task) -> Path:
     """The file of a task's demonstrations. Raises: ValueError: there is none."""
-    file = task_file(demonstrations, suite, load_task(suite, task).name)
+    file = task_file(demonstrations, task.suite, task.name)
     if not file.is_file():
-        raise ValueError(f"no demonstration of {suite} task {task} to replay: there is no {file}")
+        raise ValueError(f"no demonstration of {task.suite} task {task.index} to replay: there is no {file}")
     return file
-
-
-def fingerprint(policy: str) -> str:
-    """SHA-256, first 16 digits, over the files of a policy's checkpoint but its card; empty for none, or a program.
-
-    Raises:
-        PolicyError: there is no such policy.
-    """
-    if not policy or isinstance(POLICIES.named.get(policy), str):
-        return ""
-    folder, digest = POLICIES.folder(policy), hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md"):
-        digest.update(str(path.relative_to(folder)).encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:16]
 
 
 def _check_names(what: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -1,20 +1,23 @@
-"""What became of every substep: why it was left, and whether that was right."""
+"""Logs how each substep of an episode ended, and whether its effect held then."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from substep_planner.task_events import ADVANCED, RETRY, Activate, Report
-from substep_policy.observation import Observation
-from substep_policy.request_desk import SubstepKey
+from substep_bringup.session.tracker import Event
+from substep_core.keys import SubstepKey
+from substep_core.observation import Observation
+from substep_core.protocol import SubstepEnd, TaskEvent
+from substep_planner.manager.events import Activate, TaskFeedback
 from training.evaluation.effects import Effect, EffectFinder
+from training.task_observer import Observer
 
 MISSED_AFTER = 60  # control steps (3 s) that an effect may hold before not advancing counts as a miss
 ACTIVE = ""
 
 
 @dataclass
-class SubstepRecord:
+class JudgedSubstep:
     """One substep of one plan.
 
     Attributes:
@@ -22,10 +25,11 @@ class SubstepRecord:
         attempts: how often it was issued.
         steps: control steps that it was active.
         advanced: whether the switch rule left it for the next one.
-        ended: why it was left, "eos", "vision", …, or how the task ended.
+        ended: why it was left: the words of the advance's cause ("eos", "vision", …), a ``SubstepEnd``, or how the task
+            ended.
         effect_after: steps after its beginning at which its effect first held; None: it never did.
-        premature: it was advanced from while its effect did not hold; None: it was not advanced from, or nobody
-            can tell.
+        premature: it was advanced from while its effect did not hold; None: it was not advanced from, or it
+            cannot be judged.
         missed: its effect held for ``MISSED_AFTER`` steps or to the task's failure without an advance; None as before.
         undone: it was done, and then begun again because what came after it failed.
     """
@@ -44,17 +48,8 @@ class SubstepRecord:
     undone: bool = False
 
 
-@dataclass(frozen=True)
-class LoggedEvent:
-    """Something the planner announced."""
-
-    step: int
-    substep: int
-    text: str
-
-
-class SubstepLog:
-    """An observer of ``LockstepTask``.
+class SubstepLog(Observer):
+    """Follows the substeps of one task.
 
     Args:
         finder: knows what a substep's effect is; None: the plan's substeps are not the task's own, so that effects
@@ -62,8 +57,8 @@ class SubstepLog:
     """
 
     def __init__(self, finder: EffectFinder | None) -> None:
-        self.records: list[SubstepRecord] = []
-        self.events: list[LoggedEvent] = []
+        self.records: list[JudgedSubstep] = []
+        self.events: list[Event] = []
         self.plan_source = ""
         self.plan_length = 0
         self._finder = finder
@@ -74,30 +69,33 @@ class SubstepLog:
         self._began = self._step = 0
 
     def on_activate(self, command: Activate, observation: Observation) -> None:
-        self._seen = observation  # the report that follows says what it is about
+        self._seen = observation  # the feedback that follows says what it is about
 
-    def on_report(self, report: Report, step: int) -> None:
-        """ "advanced: …" comes with the next substep, except at the end."""
-        self.plan_source = report.source
-        if report.event:
-            self.events.append(LoggedEvent(step, report.key.index, report.event))
-        if report.event.startswith(ADVANCED) and self._active is not None:
-            self._leave(report.event.removeprefix(ADVANCED), advanced=True)
-        if report.key != self._key:
-            self._enter(report)
+    def on_feedback(self, feedback: TaskFeedback, step: int) -> None:
+        """ADVANCED comes with the next substep, except at the end."""
+        self.plan_source = feedback.source
+        cause = feedback.cause.kind.words
+        if feedback.event is not TaskEvent.NONE:
+            words = feedback.event.words, cause, feedback.event_text
+            self.events.append(Event(step, feedback.key.index, *words))
+        if feedback.event is TaskEvent.ADVANCED and self._active is not None:
+            self._leave(cause, advanced=True)
+        if feedback.key != self._key:
+            self._enter(feedback)
 
-    def _enter(self, report: Report) -> None:
-        place, self._key = (report.key.plan_id, report.key.index), report.key
+    def _enter(self, feedback: TaskFeedback) -> None:
+        place, self._key = (feedback.key.plan_id, feedback.key.index), feedback.key
         if self._active is not None and (self._active.plan_id, self._active.index) == place:
             self._active.attempts += 1
             return
         if self._active is not None:
-            self._leave("tried again" if report.event.startswith(RETRY) else "replanned")
-        instruction = report.plan[report.key.index].instruction
+            is_retry = feedback.event is TaskEvent.RETRIED_FROM_PICK_UP
+            self._leave(SubstepEnd.TRIED_AGAIN if is_retry else SubstepEnd.REPLANNED)
+        instruction = feedback.plan[feedback.key.index].instruction
         for record in self.records:
-            record.undone |= record.advanced and record.place >= report.done
-        self.records.append(SubstepRecord(*place, report.done, instruction))
-        self.plan_length = max(self.plan_length, len(report.plan))
+            record.undone |= record.advanced and record.place >= feedback.done
+        self.records.append(JudgedSubstep(*place, feedback.done, instruction))
+        self.plan_length = max(self.plan_length, len(feedback.plan))
         self._began, self._holds = self._step, False
         self._effect = self._find(instruction)
         if self._effect is not None:
@@ -117,13 +115,13 @@ class SubstepLog:
             self._leave(ended, success=success)
 
     def completed(self, success: bool) -> int:
-        """Substeps that were advanced from with their effect, as far as anybody can tell; all of them on success."""
+        """Substeps that were advanced from with their effect, as far as it can be judged; all of them on success."""
         if success:
             return self.plan_length
         return sum(record.advanced and not record.undone and record.premature is not True for record in self.records)
 
     @property
-    def _active(self) -> SubstepRecord | None:
+    def _active(self) -> JudgedSubstep | None:
         return self.records[-1] if self.records and self.records[-1].ended == ACTIVE else None
 
     def _judge(self, holds: bool) -> None:
@@ -144,7 +142,7 @@ class SubstepLog:
         record.missed = bool(record.missed) or not (advanced or success) and record.effect_after is not None
 
     def _find(self, instruction: str) -> Effect | None:
-        """None where nobody can tell."""
+        """None where it cannot be judged."""
         if self._finder is None:
             return None
         try:

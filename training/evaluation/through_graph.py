@@ -15,18 +15,14 @@ from typing import Any
 
 import yaml
 
-from libero_bridge.tasks import load_task
 from substep_bringup.child_process import die_with_parent
 from substep_bringup.exit_codes import ExitCode
 from substep_bringup.run_folder import RunFolder
 from substep_planner.completion.registry import NO_SCORER
-from substep_planner.decomposers.base import PlanRequest
-from substep_planner.decomposers.fallback import decompose
-from substep_planner.decomposers.registry import DecomposerSettings, load_decomposers
-from substep_planner.switch_rules import make_switch_rule
-from substep_planner.task_events import ADVANCED
+from substep_planner.manager.switch_rules import make_switch_rule
 from training.evaluation.episodes import EpisodeKey
 from training.evaluation.instructions import instruction_told
+from training.evaluation.own_words import planned_words
 from training.evaluation.probes import PROBES, Actor, TaskProbe
 from training.evaluation.records import record_of
 from training.evaluation.settings import EpisodeSettings
@@ -34,7 +30,7 @@ from training.evaluation.settings import EpisodeSettings
 RUNS_FOLDER = "runs"
 JUDGED = (ExitCode.SUCCESS, ExitCode.TASK_FAILED)
 LAST_WORDS = 1500  # characters of a failed run's output
-CHECKPOINTS_OWN = -1.0  # as the nodes' parameters say it
+CHECKPOINTS_OWN = ROBOTS_OWN = -1.0  # as the nodes' parameters say it
 
 
 class GraphRunFailed(RuntimeError):
@@ -46,10 +42,11 @@ class GraphPlayer:
 
     Args:
         folder: of the results; each run leaves a folder below it.
+        recorded: each leaves a bag in it.
     """
 
-    def __init__(self, settings: EpisodeSettings, folder: Path) -> None:
-        self._settings, self._folder = settings, folder
+    def __init__(self, settings: EpisodeSettings, folder: Path, recorded: bool = False) -> None:
+        self._settings, self._folder, self._recorded = settings, folder, recorded
 
     def play(self, key: EpisodeKey, filmed: bool) -> dict[str, Any]:
         """One episode as a record. What cannot be told from outside (effects of substeps) is left open.
@@ -63,12 +60,13 @@ class GraphPlayer:
         runs.mkdir(parents=True)
         parameters = runs / "parameters.yaml"
         parameters.write_text(yaml.safe_dump(node_parameters(self._settings, key)), encoding="utf-8")
-        self._run(sim_arguments(self._settings, key, runs, parameters, filmed), runs / "output.log")
+        arguments = sim_arguments(self._settings, key, runs, parameters, filmed, self._recorded)
+        self._run(arguments, runs / "output.log")
         (run,) = (RunFolder(path) for path in runs.iterdir() if path.is_dir())
         summary = json.loads(run.summary.read_text(encoding="utf-8"))
         video = str(run.video.relative_to(self._folder.resolve())) if filmed else None
-        start = self._settings.start(key.number)
-        return record_from_summary(key, start, summary) | {"video": video, "wall_s": round(time.monotonic() - begin, 3)}
+        record = record_from_summary(self._settings, key, summary)
+        return record | {"video": video, "wall_s": round(time.monotonic() - begin, 3)}
 
     def close(self) -> None:
         """Nothing is kept between episodes."""
@@ -76,7 +74,7 @@ class GraphPlayer:
     def _run(self, arguments: Sequence[str], log: Path) -> None:
         environment = {name: value for name, value in os.environ.items() if name != "ROS_DOMAIN_ID"}
         with log.open("wb") as output:
-            command = [sys.executable, "-m", "substep_bringup.sim", *arguments]
+            command = [sys.executable, "-m", "substep_cli", "sim", *arguments]
             ended = subprocess.run(command, stdout=output, stderr=output, env=environment, preexec_fn=die_with_parent())
         exit_code = ended.returncode
         if exit_code not in JUDGED:
@@ -84,27 +82,33 @@ class GraphPlayer:
             raise GraphRunFailed(f"{' '.join(command)} ended with exit code {exit_code}:\n{words}")
 
 
-def sim_arguments(settings: EpisodeSettings, key: EpisodeKey, runs: Path, parameters: Path, filmed: bool) -> list[str]:
+def sim_arguments(
+    settings: EpisodeSettings, key: EpisodeKey, runs: Path, parameters: Path, filmed: bool, recorded: bool = False
+) -> list[str]:
     """The command line of ``./substep sim`` for an episode."""
     probe = _task_probe(key)
     init_state, seed = settings.start(key.number)
     values = {
+        "world": settings.world,
+        "tasks-from": settings.tasks_from,
         "suite": key.suite,
         "task": key.task,
-        "task-text": instruction_told(probe.told, key.suite, key.task, key.number),
+        "task-text": instruction_told(probe.told, settings.source, key.suite, key.task, key.number),
         "policy": "demonstrator" if probe.actor is Actor.DEMONSTRATOR else settings.policy,
         "placement": key.placement,
         "init-state": init_state,
         "seed": seed,
         "horizon": settings.horizon,
         "assets": settings.assets,
-        "cameras": ",".join(settings.cameras),
-        "image-size": "{}x{}".format(*settings.image_size),
         "params-file": parameters,
         "runs": runs,
-        "video": str(filmed).lower(),
+        "dataset": settings.dataset or "",
     }
-    return [text for name, value in values.items() for text in (f"--{name}", str(value))]
+    options = [f"--{name}={value}" for name, value in values.items()]
+    lists = ["--cameras", *settings.cameras] if settings.cameras else []
+    lists += ["--image-size", *map(str, settings.image_size)] if settings.image_size else []
+    lists += ["--decomposers", *settings.decomposers_of(probe)]
+    return [*options, *lists, "--video" if filmed else "--no-video", *(["--record"] if recorded else [])]
 
 
 def node_parameters(settings: EpisodeSettings, key: EpisodeKey) -> dict[str, Any]:
@@ -116,8 +120,7 @@ def node_parameters(settings: EpisodeSettings, key: EpisodeKey) -> dict[str, Any
         "substep_timeout": limits.substep_timeout,
         "retries": limits.recovery.retries,
         "replans": limits.recovery.replans,
-        "empty_width": limits.empty_width,
-        "decomposers": list(_task_probe(key).decomposers),
+        "empty_width": ROBOTS_OWN if limits.empty_width is None else limits.empty_width,
         "completion": completion.scorer if make_switch_rule(key.rule).uses_vision else NO_SCORER,
         "completion_model": completion.model,
         "completion_measure": completion.measure,
@@ -132,21 +135,17 @@ def node_parameters(settings: EpisodeSettings, key: EpisodeKey) -> dict[str, Any
     return {f"/**/{node}": {"ros__parameters": values} for node, values in (("planner", planner), ("policy", policy))}
 
 
-def record_from_summary(key: EpisodeKey, start: tuple[int, int], summary: dict[str, Any]) -> dict[str, Any]:
+def record_from_summary(settings: EpisodeSettings, key: EpisodeKey, summary: dict[str, Any]) -> dict[str, Any]:
     """A run's summary as an episode's record."""
-    texts = [event["text"] for event in summary["events"]]
-    reasons = {text.removeprefix(ADVANCED) for text in texts if text.startswith(ADVANCED)}
     unknown = {"effect_after": None, "premature": None, "missed": None}
-    names = ("plan_id", "index", "instruction", "attempts", "steps", "ended", "undone", "place")
-    substeps = [
-        {name: substep[name] for name in names} | {"advanced": substep["ended"] in reasons} | unknown
-        for substep in summary["plan"]["substeps"]
-    ]
-    planned = planned_substeps(key)
+    names = ("plan_id", "index", "instruction", "attempts", "steps", "advanced", "ended", "undone", "place")
+    substeps = [{name: substep[name] for name in names} | unknown for substep in summary["plan"]["substeps"]]
+    reference = planned_words(settings, key)
+    planned = len(reference)
     chunks = {name: count for name, count in summary["chunks"].items() if name != "rejections"}
     return record_of(
         key,
-        start,
+        settings.start(key.number),
         success=summary["success"],
         steps=summary["steps"],
         error=summary["error"]["name"],
@@ -159,16 +158,8 @@ def record_from_summary(key: EpisodeKey, start: tuple[int, int], summary: dict[s
         chunks=chunks,
         rejections=summary["chunks"]["rejections"],
         chunk_latency_s=summary["chunk_latency_s"],
+        **({"reference": reference} if _task_probe(key).compared else {}),
     )
-
-
-def planned_substeps(key: EpisodeKey) -> int:
-    """How many substeps the planner's plan has."""
-    probe = _task_probe(key)
-    told = instruction_told(probe.told, key.suite, key.task, key.number)
-    instruction = told or load_task(key.suite, key.task).instruction
-    decomposers = load_decomposers(probe.decomposers, DecomposerSettings())
-    return len(decompose(PlanRequest(instruction, key.suite), decomposers).sourced.plan.substeps)
 
 
 def _task_probe(key: EpisodeKey) -> TaskProbe:

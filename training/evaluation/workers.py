@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import queue
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from training.evaluation.episodes import Job
-from training.workers import end_with_parent, started_manager
+from training.workers import process_pool, started_manager, waiting_in
 
-JOBS_PER_PROCESS = 10  # then a fresh one: every simulated world leaves some memory behind in MuJoCo and robosuite
+# Jobs a process, then a fresh one: every simulated world leaves some memory behind in MuJoCo and robosuite.
+# ProcessPoolExecutor's max_tasks_per_child would do without batches, but hangs above 1 up to Python 3.13
+# (https://github.com/python/cpython/issues/115634), and each process takes seconds to import and load the policy.
+JOBS_PER_PROCESS = 10
 POLL = 0.3  # s
 
 Record = dict[str, Any]
@@ -28,22 +30,21 @@ def play(jobs: Sequence[Job], folder: Path, workers: int, finished: Callable[[Re
         finished: told of every episode's record, in this process.
 
     Raises:
-        BrokenProcessPool: a process died.
+        ChildProcessError: a process died.
         Exception: whatever an episode raised.
     """
-    context = multiprocessing.get_context("spawn")
     size = workers * JOBS_PER_PROCESS
     with started_manager() as manager:
         line = Line(manager.Queue(), manager.Event())
         for batch in (jobs[first : first + size] for first in range(0, len(jobs), size)):
-            with ProcessPoolExecutor(min(workers, len(batch)), mp_context=context, initializer=_prepare) as pool:
+            with process_pool(min(workers, len(batch)), _prepare) as pool:
                 pending = {pool.submit(play_job, job, folder, line) for job in batch}
                 try:
                     _follow(pending, line, finished)
                 finally:
                     line.stop.set()
                     wait([future for future in pending if not future.cancel()])  # what is being played is played on
-                    for record in line.take():
+                    for record in waiting_in(line.records):
                         finished(record)
             line.stop.clear()
 
@@ -51,7 +52,7 @@ def play(jobs: Sequence[Job], folder: Path, workers: int, finished: Callable[[Re
 def _follow(pending: set[Future[None]], line: Line, finished: Callable[[Record], None]) -> None:
     while pending:
         done, pending = wait(pending, timeout=POLL, return_when=FIRST_COMPLETED)
-        for record in line.take():
+        for record in waiting_in(line.records):
             finished(record)
         for future in done:
             future.result()
@@ -68,14 +69,6 @@ class Line:
 
     records: Any
     stop: Any
-
-    def take(self) -> Iterator[Record]:
-        """The records that have come."""
-        while True:
-            try:
-                yield self.records.get_nowait()
-            except queue.Empty:
-                return
 
 
 def play_job(job: Job, folder: Path, line: Line) -> None:
@@ -94,7 +87,7 @@ def _player(job: Job, folder: Path):
     if job.settings.through == "graph":
         from training.evaluation.through_graph import GraphPlayer
 
-        return GraphPlayer(job.settings, folder)
+        return GraphPlayer(job.settings, folder, job.recorded)
     from training.evaluation.in_process import InProcessPlayer
     from training.evaluation.records import VIDEOS_FOLDER
 
@@ -103,11 +96,8 @@ def _player(job: Job, folder: Path):
 
 def _prepare() -> None:
     """One thread a process: the processes share the cores among them. Ctrl-C is the main process's affair."""
-    import signal
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import torch
 
-    end_with_parent()
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)

@@ -1,1 +1,1 @@
-"""One session: brings the nodes up, has one task carried out, shows and records it, takes the nodes down."""
+"""One session: starts the nodes, has one task carried out, shows and records it, shuts the nodes down."""

@@ -1,20 +1,22 @@
-"""Brings the nodes of a graph up, and down again."""
+"""Takes the nodes of a graph through their lifecycle, up and down."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lifecycle_msgs.msg import State
+from rclpy.task import Future
 
+from substep_bringup.managed_node import ACTIVATE, CONFIGURE, SHUTDOWN, ManagedNode
 from substep_bringup.session.interruption import TookTooLong, wait_quietly
-from substep_bringup.session.lifecycle import ACTIVATE, CONFIGURE, SHUTDOWN, ManagedNode
 from substep_bringup.session.session_config import SessionConfig
 from substep_bringup.session.session_node import SessionNode
 
 ANSWER = 5.0  # s after which a question that takes no work is asked again
-ANSWER_WHEN_ENDING = 2.0  # s; whoever has died does not answer
+ANSWER_WHEN_ENDING = 2.0  # s; a node that has died does not answer
 SHUTTING_DOWN = 5.0  # s for each node
+DISCOVERY = 3.0  # s in which another graph that is there is found
 
 Wait = Callable[[Callable[[], bool], float, str], None]  # condition, seconds, what is waited for
 
@@ -36,21 +38,53 @@ class Bringup:
         self._wait = wait
         self._managed = [ManagedNode(node, name) for name in config.nodes]
         self._ours: list[ManagedNode] = []
+        self._begun = time.monotonic()
 
     def up(self) -> None:
         """Configure all nodes, then activate them in their order; nodes that are active already are left alone.
 
         Raises:
-            BringupFailed: a node does not come up; the message quotes what it said.
-            Interrupted: somebody wants the run to end.
+            BringupFailed: a node does not come up, and the message quotes what it said; or there is another graph.
+            Interrupted: the run is to end.
         """
         for managed in self._managed:
             self._wait_for_start(managed)
+        self._check_alone()
         states = {managed: self._state_of(managed) for managed in self._managed}
+        if self._config.starts_graph and State.PRIMARY_STATE_ACTIVE in states.values():
+            raise self._not_alone([managed.name for managed in states if states[managed] == State.PRIMARY_STATE_ACTIVE])
         self._ours = [managed for managed, state in states.items() if state != State.PRIMARY_STATE_ACTIVE]
         self._configure([node for node in self._ours if states[node] == State.PRIMARY_STATE_UNCONFIGURED])
+        self._look_around(self._begun + DISCOVERY)  # the other may have begun at the same time, or be found only now
         for managed in self._ours:
             self._activate(managed)
+
+    def _check_alone(self) -> None:
+        """Two graphs that hear each other would take each other's nodes up and down, and command one arm.
+
+        From then on no node is asked for anything: the other graph's would do it too. The process runner or launch
+        ends ours.
+        """
+        if twice := self._node.seen_twice():
+            raise self._not_alone(twice)
+
+    def _look_around(self, until: float) -> None:
+        """Find another graph that is there; this takes ``until`` a time of the monotonic clock."""
+
+        def has_looked() -> bool:
+            return time.monotonic() > until or bool(self._node.seen_twice())
+
+        if self._config.starts_graph:
+            self._wait(has_looked, 2 * DISCOVERY, "looking for other graphs")
+        self._check_alone()
+
+    def _not_alone(self, nodes: Sequence[str]) -> BringupFailed:
+        self._ours = []
+        where = f"in ROS domain {self._node.context.get_domain_id()} and namespace {self._node.get_namespace()!r}"
+        return BringupFailed(
+            f"there is already a graph {where}, with {', '.join(nodes)}: end it, or choose another ROS_DOMAIN_ID or "
+            "namespace"
+        )
 
     def _wait_for_start(self, managed: ManagedNode) -> None:
         limit = self._config.start_timeout
@@ -98,17 +132,31 @@ class Bringup:
 
     def _require(self, managed: ManagedNode, success: bool, refusal: str) -> None:
         if not success:
+            self._look_around(time.monotonic() + DISCOVERY)  # it may be another graph's node that has refused
             raise BringupFailed(f"node {managed.name} {refusal}: {self._node.last_word(managed.name)}")
 
     def down(self) -> None:
         """Shut down what was brought up, in the reverse order and in bounded time.
 
-        Nodes that are gone or stuck in a transition are left out; whoever watches the processes ends them.
+        Nodes that are gone or stuck in a transition are left out; the process runner or launch ends them.
         """
-        reachable = [node for node in reversed(self._ours) if node.is_there() and not node.is_busy()]
+        self._shut_down(self._ours)
+
+    def finish(self, name: str) -> None:
+        """Shut one node down before the others, if it was brought up."""
+        self._shut_down([node for node in self._ours if node.name == name])
+
+    def _shut_down(self, nodes: Sequence[ManagedNode]) -> None:
+        reachable = [node for node in reversed(nodes) if node.is_there() and not node.is_busy()]
         states = {managed: managed.ask_state() for managed in reachable}
-        wait_quietly(lambda: all(state.done() for state in states.values()), ANSWER_WHEN_ENDING)
+        wait_quietly(lambda: all(_is_settled(*item) for item in states.items()), ANSWER_WHEN_ENDING)
         for managed in [managed for managed in reachable if states[managed].done()]:
             transition = SHUTDOWN.get(states[managed].result().current_state.id)
             if transition is not None:
-                wait_quietly(managed.request(transition).done, SHUTTING_DOWN)
+                answer = managed.request(transition)
+                wait_quietly(lambda: _is_settled(managed, answer), SHUTTING_DOWN)  # noqa: B023 (called in this round)
+
+
+def _is_settled(managed: ManagedNode, answer: Future) -> bool:
+    """There is an answer, or will be none: a Ctrl-C that ends the session may have ended the nodes as well."""
+    return answer.done() or not managed.is_there()

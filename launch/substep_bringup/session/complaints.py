@@ -1,4 +1,4 @@
-"""What the nodes complain about, from their diagnostics and their logs."""
+"""Collects the nodes' warnings and errors from /diagnostics and /rosout."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class Complaints:
             self._unread.append(complaint)
 
     def hear_diagnostics(self, message: DiagnosticArray) -> None:
-        """A message of /diagnostics; a status is named "<node>: <what>"."""
+        """A message of /diagnostics; a node of this graph puts its name in ``hardware_id``."""
         with self._lock:
             for status in message.status:
                 if _level(status.level) == _level(DiagnosticStatus.ERROR):
-                    self._in_diagnostics[status.name.partition(":")[0].strip("/ ")] = status.message
+                    self._in_diagnostics[status.hardware_id] = status.message
 
     def newest(self, node: str) -> str:
         """The newest error of a node, else its newest warning; "" when it has not complained.

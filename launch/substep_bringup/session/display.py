@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from substep_bringup.closed_output import discard_output
 from substep_bringup.session.tracker import Progress, eos_text
+from substep_core.printable import printable, printable_lines
 
 REDRAWS = 0.2  # s between two redraws of the line
 REPEATS = 10.0  # s between two plain lines when nothing else changes
@@ -31,10 +33,11 @@ def progress_text(progress: Progress) -> str:
 
 
 class _Console(Console):
-    """Goes silent when nobody reads any more; the run is worth finishing even then."""
+    """Goes silent when its pipe is closed; the run is finished even then."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
+        discard_output()
 
 
 class Display:
@@ -62,7 +65,7 @@ class Display:
 
     def message(self, text: str, style: str = "") -> None:
         """A line that stays."""
-        self._console.print(Text(text, style=style))
+        self._console.print(Text(printable_lines(text), style=style))
 
     def phase(self, text: str, seconds: float) -> None:
         """What is being waited for, and for how long already."""
@@ -73,6 +76,7 @@ class Display:
 
     def _show(self, text: str, subject: str) -> None:
         """``subject`` is what a plain line is worth printing for at once."""
+        text = printable(text)
         elapsed = self._clock() - self._shown_at
         if self._console.is_terminal:
             if elapsed >= REDRAWS or subject != self._subject:

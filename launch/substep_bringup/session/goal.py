@@ -1,4 +1,4 @@
-"""ExecuteTask goals, as plain questions."""
+"""Client of the ExecuteTask action: send a goal, poll its feedback and result, cancel."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Callable
 from rclpy.action import ActionClient
 from rclpy.action.client import ClientGoalHandle
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from substep_interfaces.action import ExecuteTask
 from unique_identifier_msgs.msg import UUID
+
+from substep_core.ros.topics import EXECUTE_TASK
 
 Feedback = ExecuteTask.Feedback
 
@@ -25,12 +26,9 @@ class GoalClient:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self.action = ActionClient(node, ExecuteTask, "execute_task")
+        self.action = EXECUTE_TASK.client(node)
         self._listeners: dict[bytes, Callable[[Feedback], None]] = {}
-        feedback = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
-        self._heard = node.create_subscription(
-            ExecuteTask.Impl.FeedbackMessage, "execute_task/_action/feedback", self._on_feedback, feedback
-        )
+        self._heard = EXECUTE_TASK.feedback.subscription(node, self._on_feedback)
 
     def is_ready(self) -> bool:
         """The planner would hear a goal, and its feedback would be heard."""

@@ -1,4 +1,4 @@
-"""Turns SIGINT and SIGTERM into an exception at the places that wait, and nowhere else."""
+"""Turns SIGINT and SIGTERM into an exception that is raised only where the session waits."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from types import FrameType
 from substep_bringup.exit_codes import ExitCode
 
 POLL = 0.02  # s
+LONGEST_END = 60  # s from the first signal to the process's end, by the kernel if it hangs: its starter may be gone
 
 
 class Interrupted(Exception):
@@ -39,11 +40,12 @@ class Interruption:
         try:
             yield self
         finally:
+            signal.alarm(0)
             for number, handler in earlier.items():
                 signal.signal(number, handler)
 
     def fail(self, fault: Exception) -> None:
-        """Another thread has failed; whoever waits gets its exception."""
+        """Another thread has failed: raise its exception where the session waits."""
         self._fault = fault
 
     def wait(
@@ -71,7 +73,9 @@ class Interruption:
             time.sleep(POLL)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self._received = self._received or number
+        if self._received is None:
+            self._received = number
+            signal.alarm(LONGEST_END)
 
 
 def wait_quietly(condition: Callable[[], bool], seconds: float) -> bool:

@@ -17,7 +17,8 @@ from substep_bringup.session.display import Display
 from substep_bringup.session.interruption import Interruption
 from substep_bringup.session.session import Session
 from substep_bringup.session.session_node import SessionNode
-from substep_policy.node_parameters import BadParameter
+from substep_core.printable import show
+from substep_core.ros.parameters import BadParameter
 
 
 def run_process(interruption: Interruption) -> int:
@@ -30,7 +31,7 @@ def run_process(interruption: Interruption) -> int:
     try:
         node = SessionNode()
     except BadParameter as error:
-        print(f"session: {error}", file=sys.stderr)
+        show(f"session: {error}", sys.stderr)
         rclpy.shutdown()
         return ExitCode.BAD_ARGUMENTS
     with _spinning(node, interruption), Display() as display:

@@ -1,4 +1,4 @@
-"""Records the run as a video that can be played whatever happens to the process that writes it."""
+"""Records the run as fragmented MP4, playable even if its writer dies."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ class RunRecorder:
 class VideoWriter:
     """H.264 in a fragmented MP4: each second of video is complete in the file when the next one begins.
 
-    Frames are handed over to a thread, so that nobody waits for the encoder. The encoder is a process of its own group,
-    which a Ctrl-C in a terminal does not reach, and ends when its input does.
+    Frames are handed over to a thread, so that callbacks do not wait for the encoder. The encoder is a process of its
+    own group, which a Ctrl-C in a terminal does not reach, and ends when its input does.
 
     Args:
         size: (width, height) in pixels, both even.
@@ -142,7 +142,7 @@ class VideoWriter:
     def _encode(self) -> None:
         while (frame := self._frames.get()) is not None:
             if self._problem:
-                continue  # keep taking frames, so that the queue never blocks anybody
+                continue  # keep taking frames, so that the queue never blocks its writers
             try:
                 self._encoder.stdin.write(frame.data)
                 self._written += 1

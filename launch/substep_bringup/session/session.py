@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import suppress
 from datetime import datetime
 
-from libero_bridge.chunk_player import NO_SUBSTEP
 from substep_bringup.exit_codes import ExitCode
+from substep_bringup.graph import BAG, RECORDER
+from substep_bringup.session.bag_stats import BagStats, bag_stats
 from substep_bringup.session.bringup import ANSWER, Bringup, BringupFailed
 from substep_bringup.session.complaints import Severity
 from substep_bringup.session.display import Display
 from substep_bringup.session.interruption import Interrupted, Interruption, TookTooLong, wait_quietly
 from substep_bringup.session.session_config import SessionConfig
 from substep_bringup.session.session_node import LAST_WORDS, SessionNode
-from substep_bringup.session.summary import Outcome, summarise, write_summary
-from substep_planner.errors import ErrorCode
+from substep_bringup.session.summary import SessionOutcome, summarise, write_summary
+from substep_core.errors import ErrorCode
+from substep_core.protocol import HoldKind, SubstepEnd
 
 CANCELLING = 3.0  # s
 REST = 10.0  # s for the world to come to rest and to say whether that is the goal
 WORTH_A_LINE = 0.3  # s of waiting
+STARTER_GONE = "the program that started the run has ended, and the nodes with it"
+
+
+class PlannerSilent(Exception):
+    """The planner gives no sign of life, so that its task would never end."""
 
 
 class Session:
-    """Runs one task through a graph whose processes somebody else has started and watches.
+    """Runs one task through a graph whose processes the process runner or launch has started and watches.
 
     Args:
         node: its callbacks are executed in another thread.
@@ -37,6 +45,7 @@ class Session:
         self._bringup = Bringup(node, config, self._wait)
         self._started = datetime.now()
         self._began = time.monotonic()
+        self._starter = os.getppid()
 
     def run(self) -> ExitCode:
         """Carry the run out, whatever comes, and leave its summary."""
@@ -48,13 +57,15 @@ class Session:
         self._bringup.down()
         return outcome.exit_code
 
-    def _attempt(self) -> Outcome:
+    def _attempt(self) -> SessionOutcome:
         try:
             self._bringup.up()
             self._start_episode()
             return self._carry_out()
+        except PlannerSilent as error:
+            return self._aborted(ErrorCode.PLANNER_SILENT, str(error))
         except BringupFailed as error:
-            return Outcome(ExitCode.BRINGUP_FAILED, "bring-up failed", message=str(error))
+            return SessionOutcome(ExitCode.BRINGUP_FAILED, "bring-up failed", message=str(error))
         except Interrupted as interrupted:
             self._cancel()
             return self._interrupted(interrupted)
@@ -77,24 +88,37 @@ class Session:
         if not answer.result().success:
             raise BringupFailed(f"the world cannot be reset: {answer.result().message}")
 
-    def _carry_out(self) -> Outcome:
+    def _carry_out(self) -> SessionOutcome:
         goal = self._node.send_goal(self._config.task_text)
         try:
             self._wait(goal.is_answered, ANSWER, "handing over the task")
         except TookTooLong:
             raise BringupFailed("the planner does not answer to the task") from None
         if not goal.accepted:
-            return Outcome(ExitCode.TASK_FAILED, "rejected", message=self._node.last_word("planner"))
-        self._interruption.wait(goal.is_over, meanwhile=self._show_progress)
+            return self._rejected()
+        self._interruption.wait(goal.is_over, meanwhile=self._follow)
         return self._judge(goal.result)
 
-    def _judge(self, result) -> Outcome:
+    def _follow(self) -> None:
+        self._show_progress()
+        if self._node.planner_silence() > self._config.planner_silence:
+            raise PlannerSilent(f"nothing heard from the planner for {self._config.planner_silence:g} s")
+
+    def _rejected(self) -> SessionOutcome:
+        wait_quietly(lambda: self._node.rejection is not None, LAST_WORDS)  # it may come after the answer to the goal
+        why = self._node.rejection
+        if why is None:
+            return SessionOutcome(ExitCode.TASK_FAILED, "rejected", message="the planner did not say why; see its log")
+        name = _error_name(why.error_code)
+        return SessionOutcome(ExitCode.TASK_FAILED, "rejected", False, why.error_code, name, f"{name}: {why.message}")
+
+    def _judge(self, result) -> SessionOutcome:
         """The world decides, once it has come to rest; its last words may still be on their way."""
         tracker = self._node.tracker
         if result.success:
             with suppress(TookTooLong):
                 self._wait(
-                    lambda: tracker.status.done or tracker.status.hold_reason == NO_SUBSTEP,
+                    lambda: tracker.status.done or tracker.status.hold_kind == HoldKind.WAITING_FOR_A_SUBSTEP,
                     REST,
                     "waiting for the world to come to rest",
                 )
@@ -102,36 +126,41 @@ class Session:
         wait_quietly(tracker.is_settled, LAST_WORDS)
         common = {"error_code": result.error_code, "error": _error_name(result.error_code), "message": result.message}
         if tracker.status.success:
-            return Outcome(ExitCode.SUCCESS, "success", success=True, **common)
+            return SessionOutcome(ExitCode.SUCCESS, "success", success=True, **common)
         if result.success:
             common["message"] = f"{result.message}, but the world says that the goal does not hold"
-        return Outcome(ExitCode.TASK_FAILED, "failed" if result.success else "aborted", **common)
+        return SessionOutcome(ExitCode.TASK_FAILED, "failed" if result.success else "aborted", **common)
+
+    def _aborted(self, code: ErrorCode, message: str) -> SessionOutcome:
+        success = self._node.tracker.status.success
+        exit_code = ExitCode.SUCCESS if success else ExitCode.TASK_FAILED
+        return SessionOutcome(exit_code, "success" if success else "aborted", success, code, code.name, message)
 
     def _cancel(self) -> None:
         goal = self._node.goal
         if goal is None or not wait_quietly(goal.is_answered, CANCELLING) or not goal.accepted:
             return
         goal.cancel()
-        wait_quietly(goal.is_over, CANCELLING)
+        wait_quietly(lambda: goal.is_over() or not self._node.execute_task.is_ready(), CANCELLING)
 
-    def _interrupted(self, interrupted: Interrupted) -> Outcome:
+    def _interrupted(self, interrupted: Interrupted) -> SessionOutcome:
         failure = self._config.run_folder.failure()
         status = self._node.tracker.status
-        return Outcome(
+        return SessionOutcome(
             exit_code=ExitCode.NODE_DIED if failure else interrupted.exit_code,
             verdict="node died" if failure else "interrupted",
             success=bool(status and status.success),
             error_code=ErrorCode.CANCELED,
             error=ErrorCode.CANCELED.name,
-            message=failure or str(interrupted),
+            message=failure or (str(interrupted) if os.getppid() == self._starter else STARTER_GONE),
         )
 
     # --- what is left ---
 
-    def _keep(self, outcome: Outcome) -> None:
-        """Video and summary. Signals do not disturb this."""
+    def _keep(self, outcome: SessionOutcome) -> None:
+        """Video, bag and summary. Signals do not disturb this."""
         self._pass_on_complaints(known=outcome.message)
-        video = self._node.close_video()
+        video, bag = self._node.close_video(), self._close_bag()
         summary = summarise(
             outcome,
             self._node.tracker.history(),
@@ -140,12 +169,26 @@ class Session:
             self._config.task_text,
             self._started,
             time.monotonic() - self._began,
+            bag,
         )
-        write_summary(self._config.run_folder.summary, summary)
-        self._display.message(*_closing_line(outcome, summary))
+        self._display.message(*_closing_line(outcome, summary))  # first: a disk that is full must not swallow it
+        try:
+            write_summary(self._config.run_folder.summary, summary)
+        except OSError as error:
+            self._display.message(f"the run's summary could not be written: {error}", "red")
         self._display.message(f"video, summary and logs: {self._config.run_folder.path}")
-        if video and video.problem:
-            self._display.message(f"video: {video.problem}", "yellow")
+        for kept, name in ((video, "video"), (bag, "bag")):
+            if kept and kept.problem:
+                self._display.message(f"{name}: {kept.problem}", "yellow")
+
+    def _close_bag(self) -> BagStats | None:
+        """The recorder is shut down first, so that the summary can say what is in the bag; None: none is recorded."""
+        if RECORDER not in self._config.nodes:
+            return None
+        self._bringup.finish(RECORDER)
+        folder = self._config.run_folder.path / BAG
+        complaint = self._node.complaints.newest(self._node.full_name(RECORDER))
+        return bag_stats(folder, complaint) if folder.is_dir() else None
 
     # --- waiting ---
 
@@ -154,6 +197,7 @@ class Session:
         since = time.monotonic()
 
         def show() -> None:
+            self._node.turn()
             waited = time.monotonic() - since
             if waited > WORTH_A_LINE:
                 self._display.phase(what, waited)
@@ -161,6 +205,7 @@ class Session:
         self._interruption.wait(condition, seconds, show)
 
     def _show_progress(self) -> None:
+        self._node.turn()
         self._pass_on_complaints()
         self._show_ended()
         self._display.progress(self._node.tracker.progress())
@@ -179,10 +224,10 @@ class Session:
             self._display.message(f"[{complaint.node}] {complaint.text}", style)
 
 
-def _why_the_substep_ended(outcome: Outcome) -> str:
+def _why_the_substep_ended(outcome: SessionOutcome) -> str:
     """For the substep that was active at the end."""
     if outcome.success:
-        return "goal reached"
+        return SubstepEnd.GOAL_REACHED
     return outcome.error.lower() if outcome.error_code else outcome.verdict
 
 
@@ -190,7 +235,7 @@ def _error_name(code: int) -> str:
     return ErrorCode(code).name if code in list(ErrorCode) else str(code)
 
 
-def _closing_line(outcome: Outcome, summary: dict) -> tuple[str, str]:
+def _closing_line(outcome: SessionOutcome, summary: dict) -> tuple[str, str]:
     """The line that says how it ended, and its style."""
     message = f": {outcome.message}" if outcome.message else ""
     steps, rate = summary["steps"], summary["steps_per_second"]

@@ -1,28 +1,26 @@
-"""summary.json: what one run came to."""
+"""``summary.json``: plan, substeps, success and speed of one run."""
 
 from __future__ import annotations
 
 import json
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from substep_bringup.exit_codes import ExitCode
+from substep_bringup.session.bag_stats import BagStats
 from substep_bringup.session.recorder import VideoStats
 from substep_bringup.session.tracker import History
-
-PACKAGES = ("hf-libero", "robosuite", "mujoco", "numpy", "torch", "transformers", "ros-rclpy")
+from substep_core.provenance import versions
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SessionOutcome:
     """How a run ended.
 
     Attributes:
@@ -41,13 +39,14 @@ class Outcome:
 
 
 def summarise(
-    outcome: Outcome,
+    outcome: SessionOutcome,
     history: History,
     video: VideoStats | None,
     config: Mapping[str, Any],
     task_text: str,
     started: datetime,
     duration: float,
+    bag: BagStats | None = None,
 ) -> dict[str, Any]:
     """The content of summary.json.
 
@@ -79,6 +78,7 @@ def summarise(
         "chunks": {**history.chunks, "rejections": history.rejections},
         "chunk_latency_s": latency(history.inference_times),
         "video": asdict(video) if video else None,
+        "bag": asdict(bag) if bag else None,
         "started": started.astimezone().isoformat(timespec="seconds"),
         "config": dict(config),
         "versions": versions(),
@@ -103,14 +103,3 @@ def latency(seconds: Sequence[float]) -> dict[str, float | int | None]:
         "p99": round(float(np.quantile(values, 0.99)), 6),
         "max": round(float(values.max()), 6),
     }
-
-
-def versions() -> dict[str, str]:
-    """What the run was made with; packages that are not installed are left out."""
-    found = {"python": platform.python_version(), "ros": os.environ.get("ROS_DISTRO", "wheels")}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -1,4 +1,4 @@
-"""What has happened in the run so far, from the messages of planner, policy and bridge. Feeds display and summary."""
+"""Follows a run by the messages of planner, policy and bridge; feeds display and summary."""
 
 from __future__ import annotations
 
@@ -11,17 +11,11 @@ from dataclasses import dataclass, field, replace
 from substep_interfaces.action import ExecuteTask
 from substep_interfaces.msg import ActionChunk, ChunkReport, EpisodeStatus
 
-from substep_planner.task_events import ADVANCED, RETRY
+from substep_core.chunk import ChunkOutcome
+from substep_core.protocol import Cause, ChunkReason, SubstepEnd, TaskEvent
 
-OUTCOMES = {
-    ChunkReport.PLAYED: "played",
-    ChunkReport.PLAYED_EOS: "played_eos",
-    ChunkReport.SUPERSEDED: "superseded",
-    ChunkReport.REJECTED: "rejected",
-}
-CONCLUDING = (ChunkReport.PLAYED_EOS, ChunkReport.SUPERSEDED)
+CONCLUDING = (ChunkOutcome.PLAYED_EOS, ChunkOutcome.SUPERSEDED)
 NOT_KNOWN = -1.0
-TRIED_AGAIN, REPLANNED = "tried again", "replanned"  # not done
 
 
 @dataclass
@@ -32,7 +26,9 @@ class SubstepRecord:
         place: in the whole task, how many substeps come before it.
         attempts: how often it was issued.
         steps: control steps of the chunks that were played for it.
-        ended: why it was left: "eos", "vision", …; "" while it is active.
+        advanced: it was left as done.
+        ended: why it was left: the words of the advance's cause ("eos", "vision", …), a ``SubstepEnd``, or how the task
+            ended; "" while it is active.
         undone: it was done, and then begun again because what came after it failed.
     """
 
@@ -43,20 +39,28 @@ class SubstepRecord:
     expected_effect: str
     attempts: int = 1
     steps: int = 0
+    advanced: bool = False
     ended: str = ""
     undone: bool = False
 
     @property
     def is_done(self) -> bool:
-        return self.ended not in ("", TRIED_AGAIN, REPLANNED) and not self.undone
+        return self.advanced and not self.undone
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something the planner announced: at which control step of the episode, on which substep."""
+    """Something the planner announced: at which control step of the episode, on which substep.
+
+    Attributes:
+        event, cause: in words, as in "advanced" and "eos".
+        text: for people, with details.
+    """
 
     step: int
     substep: int
+    event: str
+    cause: str
     text: str
 
 
@@ -95,7 +99,7 @@ class History:
     Attributes:
         inference_times: s, one for each chunk that reached the bridge.
         chunks: outcome -> number.
-        rejections: reason -> number.
+        rejections: check that failed, in words -> number.
         wall_time: s from the first to the last control step.
     """
 
@@ -183,7 +187,7 @@ class RunTracker:
 
     def hear_report(self, report: ChunkReport) -> None:
         with self._lock:
-            self._counts.outcomes[OUTCOMES[report.outcome]] += 1
+            self._counts.outcomes[ChunkOutcome(report.outcome).name.lower()] += 1
             self._counts.inference_times.append(report.inference_time)
             key = (report.plan_id, report.substep_index)
             self._counts.steps[key] += report.steps_played
@@ -191,20 +195,22 @@ class RunTracker:
                 self._counts.concluded.add(key)
             else:
                 self._counts.concluded.discard(key)  # it was issued again
-            if report.outcome == ChunkReport.REJECTED:
-                self._counts.rejections[report.reason] += 1
+            if report.outcome == ChunkOutcome.REJECTED:
+                self._counts.rejections[ChunkReason(report.reason_kind).words] += 1
 
     def hear_feedback(self, feedback: ExecuteTask.Feedback) -> None:
-        """The planner's word is what counts for substeps. "advanced: …" comes with the next one, except at the end."""
+        """The planner's word is what counts for substeps. ADVANCED comes with the next one, except at the end."""
         with self._lock:
             key = (feedback.plan_id, feedback.substep_index)
-            if feedback.event:
-                self._events.append(Event(self._step, feedback.substep_index, feedback.event))
+            event, cause = TaskEvent(feedback.event), Cause(feedback.cause)
+            if event is not TaskEvent.NONE:
+                words = event.words, cause.words, feedback.event_text
+                self._events.append(Event(self._step, feedback.substep_index, *words))
             is_new = key not in self._records
-            if feedback.event.startswith(ADVANCED) and self._active is not None:
-                self._leave(feedback.event.removeprefix(ADVANCED))
+            if event is TaskEvent.ADVANCED and self._active is not None:
+                self._leave(cause.words, advanced=True)
             if is_new:
-                self._enter(feedback)
+                self._enter(feedback, event)
             self._records[key].attempts = feedback.attempt + 1
 
     def finish(self, ended: str) -> None:
@@ -223,7 +229,7 @@ class RunTracker:
                 eos_probability=self._eos_probability,
                 steps_per_second=self._pace.rate,
                 success=status.success,
-                hold_reason=status.hold_reason if status.holding else "",
+                hold_reason=status.hold_reason,
             )
             if self._active is None:
                 return common
@@ -278,9 +284,10 @@ class RunTracker:
     def _step(self) -> int:
         return self._status.step if self._status is not None else 0
 
-    def _enter(self, feedback: ExecuteTask.Feedback) -> None:
+    def _enter(self, feedback: ExecuteTask.Feedback, event: TaskEvent) -> None:
         if self._active is not None:
-            self._leave(TRIED_AGAIN if feedback.event.startswith(RETRY) else REPLANNED)
+            is_retry = event is TaskEvent.RETRIED_FROM_PICK_UP
+            self._leave(SubstepEnd.TRIED_AGAIN if is_retry else SubstepEnd.REPLANNED)
         step = feedback.plan[feedback.substep_index]
         for record in self._records.values():
             record.undone |= record.is_done and record.place >= feedback.substeps_done
@@ -291,8 +298,8 @@ class RunTracker:
         self._count, self._plan_source = len(feedback.plan), feedback.plan_source
         self._eos_probability = NOT_KNOWN
 
-    def _leave(self, ended: str) -> None:
-        self._active.ended = ended
+    def _leave(self, ended: str, advanced: bool = False) -> None:
+        self._active.ended, self._active.advanced = ended, advanced
         self._ended.append(self._active)
         self._active = None
 

@@ -17,5 +17,8 @@ setup(
     description="LIBERO as camera and joint topics: simulated world, action queue, safety guard.",
     license="Apache-2.0",
     extras_require={"test": ["pytest"]},  # what colcon test goes by
-    entry_points={"console_scripts": ["bridge_node = libero_bridge.bridge_node:main"]},
+    entry_points={
+        "substep.worlds": ["libero = libero_bridge.world:LiberoWorlds"],
+        "substep.task_sources": ["libero = libero_bridge.tasks:create", "bddl = libero_bridge.bddl_folder:create"],
+    },
 )

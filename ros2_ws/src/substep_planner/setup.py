@@ -19,5 +19,28 @@ setup(
     tests_require=["pytest"],
     zip_safe=False,
     extras_require={"test": ["pytest"]},  # what colcon test goes by
-    entry_points={"console_scripts": ["planner_node = substep_planner.planner_node:main"]},
+    entry_points={
+        "console_scripts": ["planner_node = substep_planner.main:main"],
+        "substep.decomposers": [
+            "library = substep_planner.decomposers.library:create",
+            "rules = substep_planner.decomposers.rules:create",
+            "policy = substep_planner.decomposers.own_words:create",
+            "transformers = substep_planner.decomposers.language_model.decomposer:create_transformers",
+            "openai = substep_planner.decomposers.language_model.decomposer:create_openai",
+            "whole_task = substep_planner.decomposers.whole_task:create",
+        ],
+        "substep.completion_scorers": [
+            "compact = substep_planner.completion.compact_scorer:create",
+            "policy = substep_planner.completion.own_words:create",
+            "open_clip = substep_planner.completion.open_clip_encoder:create",
+            "transformers = substep_planner.completion.transformers_encoder:create",
+        ],
+        "substep.switch_rules": [
+            "eos = substep_planner.manager.switch_rules:EosSwitchRule",
+            "vision = substep_planner.manager.switch_rules:VisionSwitchRule",
+            "eos_then_vision = substep_planner.manager.switch_rules:EosThenVisionSwitchRule",
+            "eos_unless_denied = substep_planner.manager.switch_rules:EosUnlessDeniedSwitchRule",
+            "either = substep_planner.manager.switch_rules:EitherSwitchRule",
+        ],
+    },
 )

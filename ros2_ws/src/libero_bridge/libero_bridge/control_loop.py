@@ -1,4 +1,4 @@
-"""One 20 Hz control step of a robosuite environment, without what robosuite does besides.
+"""One control step of a robosuite environment, without what robosuite does besides.
 
 robosuite evaluates the forward dynamics three times and every observable (cameras included) at each of the 25 physics
 sub-steps. MuJoCo's forward dynamics do not change the state, so one evaluation, split around the controller, gives
@@ -27,7 +27,7 @@ class ControlLoop:
         self._controller.update = _ControllerState(self._controller, self._model, self._data).update
 
     def step(self, action: np.ndarray) -> None:
-        """Applies one action for 50 ms of world time. action: (7,) in [-1, 1], gripper last."""
+        """Applies one action for a control period. action: motions of OSC_POSE in [-1, 1], the gripper last."""
         for substep in range(self._substeps):
             mujoco.mj_step1(self._model, self._data)
             if substep == 0:

@@ -4,53 +4,100 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
+from libero_bridge.placement import NoRoomError
 from libero_bridge.tasks import LiberoTask
+from substep_core.contract import RobotContract
 
 ModelFilter = Callable[[str], str]
+DRAWS = 20  # of all objects' places: LIBERO's own tasks need one or two
+T = TypeVar("T")
 
 
-def build_environment(task: LiberoTask, model_filter: ModelFilter | None = None):
+def build_environment(task: LiberoTask, robot: RobotContract, model_filter: ModelFilter | None = None):
     """LIBERO's environment of a task, to be reset softly: the model is compiled once.
 
     Args:
+        robot: gives the control rate and what a value of 1 commands.
         model_filter: changes the whole model's MJCF text before it is compiled.
+
+    Raises:
+        NoRoomError: LIBERO finds no places for the task's objects.
+        ValueError: the BDDL file names something that LIBERO does not have.
     """
-    import robosuite
     from libero.libero.envs.bddl_base_domain import TASK_MAPPING
     from libero.libero.envs.bddl_utils import get_problem_info
 
     problem = TASK_MAPPING[get_problem_info(str(task.bddl_file))["problem_name"]]
     environment = problem if model_filter is None else _with_model_filter(problem, model_filter)
-    return environment(
+    build = partial(
+        environment,
         str(task.bddl_file),
         robots=["Panda"],
-        controller_configs=robosuite.load_controller_config(default_controller="OSC_POSE"),
+        controller_configs=_controller(robot),
         initialization_noise=None,
         use_camera_obs=False,
         has_renderer=False,
         has_offscreen_renderer=False,
-        control_freq=20,
+        control_freq=robot.rate,
         ignore_done=True,
         hard_reset=False,
     )
+    try:
+        return _with_room(build, str(task.bddl_file))  # it draws places as it is built
+    except KeyError as error:  # a category, an object or a region
+        raise ValueError(f"{task.bddl_file} names {error.args[0]!r}, which LIBERO does not know") from error
+
+
+def _controller(robot: RobotContract) -> dict:
+    """robosuite's operational space controller, its commands scaled as the contract says."""
+    import robosuite
+
+    config = robosuite.load_controller_config(default_controller="OSC_POSE")
+    moved = [scale for group in robot.action if group.is_motion for scale in [group.scale] * group.width]
+    return config | {"output_max": moved, "output_min": [-scale for scale in moved]}
 
 
 def reset_environment(env, seed: int) -> None:
-    """Puts everything back, the gripper's command included, and lets LIBERO draw its placements from ``seed``."""
+    """Puts everything back, the gripper's command included, and lets LIBERO draw its placements from ``seed``.
+
+    Raises:
+        NoRoomError: it finds none.
+    """
+    gripper = env.robots[0].gripper
+
+    def reset() -> None:
+        gripper.current_action = np.zeros(gripper.dof)
+        env.reset()
+
+    with _seeded(seed):
+        _with_room(reset, env.bddl_file_name)
+
+
+def _with_room(draw: Callable[[], T], where: str) -> T:
+    """What ``draw`` returns: where there was no room for one of the objects, all of them are drawn again."""
     from robosuite.utils.errors import RandomizationError
 
-    gripper = env.robots[0].gripper
-    with _seeded(seed):
-        while True:
-            gripper.current_action = np.zeros(gripper.dof)
-            try:
-                env.reset()
-                return
-            except RandomizationError:  # no room for one of the objects: LIBERO draws all of them again
-                continue
+    for _ in range(DRAWS):
+        try:
+            return draw()
+        except RandomizationError:
+            continue
+    raise NoRoomError(f"{where}: no room for all objects in their regions, in {DRAWS} draws")
+
+
+def drawn_state(env, number: int) -> np.ndarray:
+    """Initial state ``number`` of a task that brings none: (1 + nq + nv,) as LIBERO's reset draws it from that seed.
+
+    Raises:
+        NoRoomError: there is no room for the task's objects.
+    """
+    reset_environment(env, number)
+    return env.sim.get_state().flatten()
 
 
 def set_state(env, state: np.ndarray) -> None:

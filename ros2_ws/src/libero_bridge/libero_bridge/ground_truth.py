@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 
 from libero_bridge.collision_boxes import collision_box
-from substep_policy.scene import SceneJoint, SceneObject, SceneRegion, SceneState
+from substep_core.scene import SceneJoint, SceneObject, SceneRegion, SceneState
 
 _HELPER_SITES = ("default_site", "bottom_site", "top_site", "horizontal_radius_site")
 _MOVING_JOINTS = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)

@@ -1,4 +1,4 @@
-"""Makes the LIBERO package usable without questions, downloads or noise.
+"""Configures the LIBERO package without prompts, downloads or log noise.
 
 On import LIBERO asks a question on stdin unless its configuration file exists, and it downloads its assets on demand.
 Everything that works around this is here; nothing happens until a function is called.
@@ -15,6 +15,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+
+from substep_core.user_cache import user_cache
 
 EMBEDDED_ASSETS = "embedded"
 LIBERO_ASSETS = "libero"
@@ -89,8 +91,7 @@ def _write_config() -> Path:
     import yaml
 
     root = libero_folder()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "substep", "libero")
-    folder = cache / root.as_posix().strip("/").replace("/", "-")
+    folder = user_cache() / "libero" / root.as_posix().strip("/").replace("/", "-")
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "benchmark_root": str(root),

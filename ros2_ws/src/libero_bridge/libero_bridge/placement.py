@@ -1,21 +1,13 @@
-"""Where objects start: LIBERO's own initial states, or random places in enlarged regions."""
+"""Where objects start for ``Placement.WIDENED``: random places in enlarged regions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import Enum
 
 import mujoco
 import numpy as np
-
-
-class Placement(Enum):
-    """BENCHMARK: one of the suite's initial states. WIDENED: drawn at random from enlarged regions, from a seed."""
-
-    BENCHMARK = "benchmark"
-    WIDENED = "widened"
 
 
 @dataclass(frozen=True)
@@ -39,8 +31,8 @@ class WideningLimits:
     order_gap: float = 0.04
 
 
-class NoRoomError(RuntimeError):
-    """No collision-free placement was found."""
+class NoRoomError(ValueError):
+    """No collision-free placement was found: another seed may have one, or there is too little room."""
 
 
 class WidenedPlacement:

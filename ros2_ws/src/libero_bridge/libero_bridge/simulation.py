@@ -1,24 +1,39 @@
-"""The simulated world: one LIBERO task as an object that is reset, stepped and looked at."""
+"""Simulation of one LIBERO task: reset, step, observation, ground truth."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import gc
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from libero_bridge import libero_setup
 from libero_bridge.control_loop import ControlLoop
-from libero_bridge.environment import build_environment, reset_environment, set_state
+from libero_bridge.environment import build_environment, drawn_state, reset_environment, set_state
+from libero_bridge.frames import RobotFrames, robot_description
 from libero_bridge.ground_truth import GroundTruth, xyzw
-from libero_bridge.placement import Placement, WidenedPlacement
+from libero_bridge.placement import NoRoomError, WidenedPlacement
 from libero_bridge.rendering import CameraRenderer, check_image_size
-from libero_bridge.tasks import load_task
-from substep_policy.observation import ACTION_DIM, Observation, proprioception
-from substep_policy.scene import SceneState
+from libero_bridge.tasks import INIT_STATES, LIBERO, ROBOT, LiberoTask, libero_task
+from substep_bridge.world import Frame
+from substep_core.contract import (
+    Camera,
+    Joints,
+    Pose,
+    Readings,
+    RobotContract,
+    StateQuantity,
+    initial_action,
+    load_robot,
+    state_vector,
+)
+from substep_core.episode import EpisodeEnd, Placement
+from substep_core.observation import Observation
+from substep_core.rotation import conjugate, quaternion_product
+from substep_core.scene import SceneState
 
-CONTROL_PERIOD_NS = 50_000_000
-IDLE_ACTION = np.array([0, 0, 0, 0, 0, 0, -1], np.float32)
-LIBERO_CAMERAS = {"agentview": "agentview", "eye_in_hand": "robot0_eye_in_hand"}
+EEF_POSE, JOINT_STATES = "eef_pose", "joint_states"  # topics that the contract's state comes from
 
 
 @dataclass(frozen=True)
@@ -26,45 +41,55 @@ class SimulationConfig:
     """What to simulate.
 
     Attributes:
-        suite, task_index: one of the 130 tasks, e.g. "libero_object", 0.
+        suite, task_index: one of the source's tasks, e.g. "libero_object", 0.
         assets: "embedded" (the project's scene pack), "libero" (LIBERO's own) or the path of a LIBERO asset folder.
-        image_size: (height, width) of observations in pixels.
-        cameras: names out of ``LIBERO_CAMERAS``.
-        horizon: control steps after which the episode is over.
+        robot: its contract; LIBERO's worlds have the Panda.
+        cameras: names of those that are rendered; None: all of the robot's.
+        image_size: (height, width) of observations in pixels; None: as the robot has them.
+        horizon: control steps under a task after which the episode is over; 0: it goes on until the next reset.
         settle_steps: idle steps after a reset, gripper open, before the first observation; LIBERO's evaluations
             do the same because initial states leave objects a few millimetres in the air.
         render: False leaves ``Observation.images`` empty.
         effects: shadows, reflections and smoothed edges as LIBERO's own renderer draws them, at a tenth of the speed
             without a GPU. Policies that were trained on LIBERO's images may want it.
         scene: False leaves ``Observation.scene`` empty.
+        tasks_from: the task source, see ``substep_core.tasks``.
     """
 
     suite: str
     task_index: int
     assets: str = libero_setup.EMBEDDED_ASSETS
-    image_size: tuple[int, int] = (128, 128)
-    cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
+    robot: RobotContract = field(default_factory=lambda: load_robot(ROBOT))
+    cameras: tuple[str, ...] | None = None
+    image_size: tuple[int, int] | None = None
     horizon: int = 1000
     settle_steps: int = 10
     render: bool = True
     effects: bool = False
     scene: bool = True
+    tasks_from: str = LIBERO
 
     def __post_init__(self) -> None:
-        for camera in self.cameras:
-            if camera not in LIBERO_CAMERAS:
-                raise ValueError(f"unknown camera {camera!r}: expected one of {', '.join(LIBERO_CAMERAS)}")
-        check_image_size(*self.image_size)
-        if self.horizon < 1:
-            raise ValueError(f"horizon {self.horizon} is out of range: expected at least 1 step")
+        contract = self.contract  # what is left out is the robot's
+        object.__setattr__(self, "cameras", contract.camera_names)
+        for camera in contract.cameras:
+            check_image_size(camera.height, camera.width)
+        if self.horizon < 0:
+            raise ValueError(f"horizon {self.horizon} is out of range: expected 0 (none) or more steps")
         if self.settle_steps < 0:
             raise ValueError(f"settle_steps {self.settle_steps} is out of range: expected 0 or more")
+
+    @property
+    def contract(self) -> RobotContract:
+        """The robot's, with these cameras of this size. Raises: ValueError: it has no such camera."""
+        names = self.robot.camera_names if self.cameras is None else self.cameras
+        return self.robot.with_cameras(names, *(self.image_size or (None, None)))
 
 
 class Simulation:
     """A LIBERO task. Deterministic: the same reset followed by the same actions gives the same bits.
 
-    World time goes on across resets, 50 ms for each control step and one step for a reset.
+    World time goes on across resets, one control period for each control step and one for a reset.
     """
 
     def __init__(self, config: SimulationConfig, stamp: int = 0) -> None:
@@ -74,21 +99,29 @@ class Simulation:
             stamp: ns of world time to go on from, when it takes another one's place.
 
         Raises:
-            ValueError: unknown suite, task or asset folder; the message names it.
+            ValueError: unknown task source, suite, task or asset folder, or initial states that do not fit the world;
+                the message names it.
         """
-        self.config = config
-        self._task = load_task(config.suite, config.task_index)
+        self.config, self.contract = config, config.contract
+        self._task = libero_task(config.tasks_from, config.suite, config.task_index)
         self.suite, self.task_index, self.instruction = config.suite, config.task_index, self._task.instruction
-        self._init_states = self._task.init_states()
         libero_setup.use_assets(config.assets)
-        self._env = build_environment(self._task, libero_setup.model_filter(config.assets))
+        self._env = build_environment(self._task, config.robot, libero_setup.model_filter(config.assets))
+        if self._task.change is not None:
+            self._task.change.prepare(self._env)
         self._model = self._env.sim.model._model
+        self._init_states = self._task.init_states()
+        _check_width(self._init_states, self._model.nq + self._model.nv + 1, self._task)
         self._data = self._env.sim.data._data
         self._arm = self._env.robots[0]
+        site = self._model.site(self._arm.eef_site_id).name
+        self._frames = RobotFrames(self._model, self._data, site, self.contract.cameras, self.contract.base_frame)
+        self._site_in_hand = conjugate(_hand_in_site(config.robot))
         self._renderers: dict[tuple[int, int], CameraRenderer] = {}
         self._ground_truth = GroundTruth(self._env)
         self._loop: ControlLoop | None = None
         self._stamp, self._step_count, self._success = stamp, 0, False
+        self._noise = np.random.default_rng(0)
 
     @property
     def workspace_origin(self) -> np.ndarray:
@@ -97,11 +130,11 @@ class Simulation:
 
     @property
     def init_state_count(self) -> int:
-        return len(self._init_states)
+        return INIT_STATES if self._init_states is None else len(self._init_states)
 
     @property
     def step_count(self) -> int:
-        """Control steps since the reset, settling not counted."""
+        """Control steps under a task since the reset, settling not counted."""
         return self._step_count
 
     @property
@@ -110,39 +143,64 @@ class Simulation:
         return self._success
 
     @property
-    def over(self) -> str:
-        """Why the episode has ended ("success" or "horizon reached"); empty while it goes on."""
-        if self._success:
-            return "success"
-        return "horizon reached" if self._step_count >= self.config.horizon else ""
+    def over(self) -> EpisodeEnd | None:
+        """Why the episode has ended; None while it goes on."""
+        return EpisodeEnd.SUCCESS if self._success else self.out_of_time
+
+    @property
+    def out_of_time(self) -> EpisodeEnd | None:
+        """As ``over``, whether the goal holds or not."""
+        return EpisodeEnd.HORIZON if 0 < self.config.horizon <= self._step_count else None
 
     def reset(self, init_state: int = 0, seed: int = 0, placement: Placement = Placement.BENCHMARK) -> Observation:
         """Starts an episode.
 
         Args:
-            init_state: benchmark initial state; ``WIDENED`` moves its objects about.
+            init_state: one of the task's; ``WIDENED`` moves its objects about.
             seed: of everything drawn at random: LIBERO's fixture positions, and the objects' for ``WIDENED``.
             placement: where the objects start.
 
         Raises:
-            ValueError: there is no such initial state.
+            ValueError: there is no such initial state; a ``NoRoomError``: no place for an object was found, and the
+                world goes on from where it was.
         """
-        if not 0 <= init_state < self.init_state_count:
-            raise ValueError(f"initial state {init_state} does not exist: expected 0 to {self.init_state_count - 1}")
-        reset_environment(self._env, seed)
-        set_state(self._env, self._init_states[init_state])
+        self.check_init_state(init_state)
+        before = self.state()
+        try:
+            self._place(init_state, seed, placement)
+        except NoRoomError:
+            set_state(self._env, before)
+            self._loop = self._loop and ControlLoop(self._env)
+            raise
+        self._noise = np.random.default_rng(seed)
+        self._loop = ControlLoop(self._env)
+        for _ in range(self.config.settle_steps):
+            self._loop.step(initial_action(self.contract))
+        self._step_count, self._success = 0, False
+        self._stamp += self.contract.period_ns
+        return self.observe()
+
+    def _place(self, init_state: int, seed: int, placement: Placement) -> None:
+        if self._init_states is None:
+            set_state(self._env, drawn_state(self._env, init_state))
+        else:
+            reset_environment(self._env, seed)
+            set_state(self._env, self._init_states[init_state])
         if placement is Placement.WIDENED:
             WidenedPlacement(self._env).place(np.random.default_rng(seed))
             self._env.sim.forward()
-        self._loop = ControlLoop(self._env)
-        for _ in range(self.config.settle_steps):
-            self._loop.step(IDLE_ACTION)
-        self._step_count, self._success = 0, False
-        self._stamp += CONTROL_PERIOD_NS
-        return self.observe()
 
-    def step(self, action: np.ndarray) -> Observation:
-        """Moves the world on by 50 ms. action: (7,) in [-1, 1], OSC_POSE deltas and gripper (1 closes).
+    def check_init_state(self, init_state: int) -> None:
+        """Raises: ValueError: there is no such initial state."""
+        if not 0 <= init_state < self.init_state_count:
+            raise ValueError(f"init_state {init_state} does not exist: expected 0 to {self.init_state_count - 1}")
+
+    def step(self, action: np.ndarray, under_task: bool = True) -> Observation:
+        """Moves the world on by a control period.
+
+        Args:
+            action: (A,) as the contract has it, motions OSC_POSE's.
+            under_task: False: the step is not counted, and whether the goal holds does not matter.
 
         Raises:
             ValueError: the action has another shape or is not finite.
@@ -151,36 +209,53 @@ class Simulation:
         if self._loop is None:
             raise RuntimeError("no episode was started: call reset first")
         action = np.asarray(action, np.float64)
-        if action.shape != (ACTION_DIM,) or not np.isfinite(action).all():
-            raise ValueError(f"action {action} is not a finite vector of {ACTION_DIM} values")
+        if action.shape != (self.contract.action_width,) or not np.isfinite(action).all():
+            raise ValueError(f"action {action} is not a finite vector of {self.contract.action_width} values")
         self._loop.step(action)
-        self._step_count += 1
-        self._stamp += CONTROL_PERIOD_NS
-        self._success = self._success or bool(self._env._check_success())
+        self._stamp += self.contract.period_ns
+        if under_task:
+            self._step_count += 1
+            self._success = self._success or bool(self._env._check_success())
         return self.observe()
 
     def observe(self, images: bool = True) -> Observation:
         """What is seen now. Images only if asked for here and by the configuration."""
-        height, width = self.config.image_size
-        cameras = self.config.cameras if images and self.config.render else ()
         return Observation(
-            images={camera: self.render(camera, height, width) for camera in cameras},
-            proprio=proprioception(*self.eef_pose(), self.gripper_position()),
+            images=self.images(self.config.cameras) if images and self.config.render else {},
+            proprio=state_vector(self.contract, self.readings()),
             stamp=self._stamp,
             scene=self.scene() if self.config.scene else None,
         )
 
-    def eef_pose(self) -> tuple[np.ndarray, np.ndarray]:
-        """LIBERO's robot0_eef_pos (3,) m and robot0_eef_quat (4,) xyzw, world frame."""
-        quaternion = self._env.sim.data.get_body_xquat(self._arm.robot_model.eef_name)
-        return self._data.site_xpos[self._arm.eef_site_id].copy(), xyzw(quaternion)
+    def readings(self) -> Readings:
+        """The grip site's pose in the world and all joints, as the topics of the contract carry them."""
+        return Readings(poses={EEF_POSE: self.grip_site_pose()}, joints={JOINT_STATES: Joints(self.joint_positions())})
 
-    def gripper_position(self) -> np.ndarray:
-        """(2,) m: positions of the two finger joints."""
-        return self._data.qpos[self._arm._ref_gripper_joint_pos_indexes]
+    def grip_site_pose(self) -> Pose:
+        """Of the site between the finger pads: x along which they close, z out of the palm; world frame.
+
+        Its quaternion goes on without a jump in sign, as that of LIBERO's robot0_eef_quat does, which the contract's
+        rotation is derived from: ``turned_by`` leads from this frame to the hand's.
+        """
+        hand = xyzw(self._env.sim.data.get_body_xquat(self._arm.robot_model.eef_name))
+        return Pose(self._data.site_xpos[self._arm.eef_site_id].copy(), quaternion_product(hand, self._site_in_hand))
+
+    def robot_state(self) -> np.ndarray:
+        """(9,) as LIBERO's files keep it: fingers (m), robot0_eef_pos (m), robot0_eef_quat (xyzw, of the hand)."""
+        hand = xyzw(self._env.sim.data.get_body_xquat(self._arm.robot_model.eef_name))
+        fingers = self._data.qpos[self._arm._ref_gripper_joint_pos_indexes]
+        return np.concatenate([fingers, self._data.site_xpos[self._arm.eef_site_id], hand])
+
+    def frames(self) -> list[Frame]:
+        """Coordinate frames of the arm's links, its grip site and the cameras."""
+        return self._frames.read()
+
+    def robot_description(self) -> str:
+        """URDF of the arm."""
+        return robot_description(self._model)
 
     def joint_positions(self) -> dict[str, float]:
-        """Joint name -> position: the arm's seven (rad), then the two fingers' (m)."""
+        """Joint name -> position: the arm's (rad), then the fingers' (m)."""
         names = (*self._arm.robot_joints, *self._arm.gripper_joints)
         return {name: float(self._data.joint(name).qpos[0]) for name in names}
 
@@ -192,20 +267,46 @@ class Simulation:
         """Ground truth of this moment."""
         return self._ground_truth.read()
 
+    def images(self, cameras: Iterable[str]) -> dict[str, np.ndarray]:
+        """Camera name -> image, of the contract's size."""
+        return {name: self.render(name, camera.height, camera.width) for name, camera in self._cameras(cameras)}
+
     def render(self, camera: str, height: int, width: int) -> np.ndarray:
         """(height, width, 3) uint8 RGB, upright."""
         size = (height, width)
         if size not in self._renderers:
             self._renderers[size] = CameraRenderer(self._model, height, width, self.config.effects)
-        return self._renderers[size].render(self._data, LIBERO_CAMERAS[camera])
+        image = self._renderers[size].render(self._data, self.config.robot.camera(camera).driver_name)
+        return image if self._task.change is None else self._task.change.image(camera, image, self._noise)
 
     def intrinsics(self, camera: str, height: int, width: int) -> np.ndarray:
         """(3, 3) pinhole matrix in pixels; pixel centres lie at whole numbers."""
-        field_of_view = np.radians(self._model.cam(LIBERO_CAMERAS[camera]).fovy[0])
+        field_of_view = np.radians(self._model.cam(self.config.robot.camera(camera).driver_name).fovy[0])
         focal_length = height / 2 / np.tan(field_of_view / 2)
         return np.array([[focal_length, 0, (width - 1) / 2], [0, focal_length, (height - 1) / 2], [0, 0, 1]])
 
+    def _cameras(self, names: Iterable[str]) -> Iterator[tuple[str, Camera]]:
+        return ((name, self.contract.camera(name)) for name in names)
+
     def close(self) -> None:
+        """Let go of the world now. robosuite's refer to themselves, and Python, which sees not how many megabytes their
+        models and meshes have, would collect them after dozens of others."""
         for renderer in self._renderers.values():
             renderer.close()
         self._renderers.clear()
+        self._env = self._model = self._data = self._arm = self._frames = self._ground_truth = self._loop = None
+        gc.collect()
+
+
+def _hand_in_site(robot: RobotContract) -> np.ndarray:
+    """(4,) xyzw: the turn from the grip site's frame to the hand's, whose rotation LIBERO's data have."""
+    (group,) = robot.state_groups(StateQuantity.ROTATION)
+    return np.array(group.source.turned_by)
+
+
+def _check_width(init_states: np.ndarray | None, width: int, task: LiberoTask) -> None:
+    if init_states is not None and init_states.shape[1] != width:
+        raise ValueError(
+            f"{task.init_states_file} has {init_states.shape[1]} values in a state, but the world of {task.bddl_file} "
+            f"has {width} (time, qpos, qvel): they belong to different scenes"
+        )

@@ -1,4 +1,4 @@
-"""LIBERO's 130 tasks: sentences, BDDL files and initial states.
+"""LIBERO's tasks: sentences, BDDL files and initial states, and what every LIBERO-like task is.
 
 Read from LIBERO's files and not through its benchmark module, which imports torch (three seconds) for this.
 """
@@ -8,62 +8,153 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
 from libero_bridge.libero_setup import libero_folder, load_module
+from substep_core.tasks import Split, SplitName, check_suite, check_task_index, standard_splits, task_source
 
-SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
+LIBERO = "libero"  # the source's name
+ROBOT = "libero_panda"  # of LIBERO's world
+INIT_STATES = 50  # of every task of LIBERO's; as many are drawn for a task that brings none
+MAX_STATES_BYTES = 2**28  # of a file: a hundred times those of LIBERO's
 _SCENE_PREFIX = re.compile(r"^[A-Z_]+SCENE\d+_")
+
+
+class WorldChange(Protocol):
+    """What a task changes in the world beyond its BDDL file."""
+
+    def prepare(self, env) -> None:
+        """Once, before the first reset of the robosuite environment: cameras' poses, the arm's first joint angles."""
+
+    def image(self, camera: str, image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, upright -> the same, as the camera is to give it. ``generator`` is seeded at resets."""
 
 
 @dataclass(frozen=True)
 class LiberoTask:
-    """One task of a suite. ``instruction`` is the benchmark's sentence, which published policies were trained on."""
+    """A task that LIBERO's BDDL describes, see ``substep_core.tasks.Task``.
+
+    Attributes:
+        init_states_file: ``torch.save``'s of a numpy array, or .npy; None: LIBERO's reset draws the states.
+        change: what else is different in its world.
+    """
 
     suite: str
     index: int
     name: str
     instruction: str
     bddl_file: Path
-    init_states_file: Path
+    init_states_file: Path | None
+    category: str = ""
+    difficulty: int | None = None
+    change: WorldChange | None = None
 
     @property
     def problem_name(self) -> str:
         """LIBERO's kind of scene, such as "libero_tabletop_manipulation"."""
         return re.search(r"\(problem\s+(\w+)\)", self.bddl_file.read_text())[1].lower()
 
-    def init_states(self) -> np.ndarray:
-        """(50, 1 + nq + nv) float64: time, qpos, qvel of each benchmark initial state."""
-        with zipfile.ZipFile(self.init_states_file) as archive:  # torch.save's format; it holds a plain numpy array
-            (content,) = (name for name in archive.namelist() if name.endswith("data.pkl"))
-            return np.asarray(pickle.loads(archive.read(content)))
+    def init_states(self) -> np.ndarray | None:
+        """(N, 1 + nq + nv) float64: time, qpos, qvel of each initial state.
+
+        Raises:
+            ValueError: the file holds something else.
+        """
+        return None if self.init_states_file is None else read_init_states(self.init_states_file)
 
 
-def task_names(suite: str) -> list[str]:
-    """Names of a suite's tasks in the benchmark's default order.
+class LiberoSource:
+    """LIBERO's 130 tasks. An instruction is the benchmark's sentence, which published policies were trained on."""
+
+    suites = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
+    default_suites = suites[:4]
+
+    @property
+    def splits(self) -> Mapping[SplitName, Split]:
+        """Which initial states and seeds are for what."""
+        return standard_splits(INIT_STATES)
+
+    def names(self, suite: str) -> tuple[str, ...]:
+        """Names of a suite's tasks in the benchmark's default order. Raises: ValueError: there is no such suite."""
+        check_suite(suite, self.suites)
+        return tuple(self._names[suite])
+
+    def task(self, suite: str, index: int) -> LiberoTask:
+        """Raises: ValueError: no such suite, or the index is not one of its tasks."""
+        names = self.names(suite)
+        check_task_index(suite, index, len(names))
+        name, root = names[index], libero_folder()
+        return LiberoTask(
+            suite,
+            index,
+            name,
+            instruction=_SCENE_PREFIX.sub("", name).replace("_", " "),
+            bddl_file=root / "bddl_files" / suite / f"{name}.bddl",
+            init_states_file=root / "init_files" / suite / f"{name}.pruned_init",
+        )
+
+    @cached_property
+    def _names(self) -> Mapping[str, list[str]]:
+        table = libero_folder() / "benchmark" / "libero_suite_task_map.py"
+        return load_module("libero_suite_task_map", table).libero_task_map
+
+
+def create(folder: Path | None) -> LiberoSource:
+    """The entry of ``substep.task_sources``. Raises: ValueError: a folder was given."""
+    if folder is not None:
+        raise ValueError(f"task source {LIBERO!r} takes no folder, but was given {folder}")
+    return LiberoSource()
+
+
+def libero_task(tasks_from: str, suite: str, index: int) -> LiberoTask:
+    """Raises: ValueError: there is no such source, suite or task, or LIBERO's world cannot show it."""
+    task = task_source(tasks_from).task(suite, index)
+    if not isinstance(task, LiberoTask):
+        raise ValueError(
+            f"tasks of {tasks_from!r} are for another world: {task.name!r} has no BDDL file; `sim` and "
+            "`eval --through graph` take the world's name, --world"
+        )
+    return task
+
+
+def read_init_states(file: Path) -> np.ndarray:
+    """(N, D) float64 of a ``torch.save`` archive that holds a numpy array (LIBERO's .pruned_init), or of a .npy file.
 
     Raises:
-        ValueError: there is no such suite.
+        ValueError: the file holds something else; nothing that it names is run.
     """
-    if suite not in SUITES:
-        raise ValueError(f"unknown suite {suite!r}: expected one of {', '.join(SUITES)}")
-    table = libero_folder() / "benchmark" / "libero_suite_task_map.py"
-    return load_module("libero_suite_task_map", table).libero_task_map[suite]
+    try:
+        states = np.load(file, allow_pickle=False) if file.suffix == ".npy" else _read_archive(file)
+        states = np.atleast_2d(np.asarray(states, np.float64))
+    except Exception as error:  # a pickle that is broken on purpose raises what it likes
+        raise ValueError(f"{file} holds no initial states: {error or type(error).__name__}") from error
+    if states.ndim != 2 or not np.isfinite(states).all() or not len(states):
+        raise ValueError(f"{file} holds an array {states.shape}, expected (initial states, values), all finite")
+    return states
 
 
-def load_task(suite: str, index: int) -> LiberoTask:
-    """Looks up a task.
+def _read_archive(file: Path) -> Any:
+    with zipfile.ZipFile(file) as archive:
+        (content,) = (entry for entry in archive.infolist() if entry.filename.endswith("data.pkl"))
+        if content.file_size > MAX_STATES_BYTES:
+            raise ValueError(f"it says {content.file_size} bytes, expected at most {MAX_STATES_BYTES}")
+        with archive.open(content) as stream:
+            return _ArrayUnpickler(stream).load()
 
-    Raises:
-        ValueError: no such suite, or the index is not one of its tasks.
-    """
-    names = task_names(suite)
-    if not 0 <= index < len(names):
-        raise ValueError(f"task {index} is not in suite {suite!r}: expected 0 to {len(names) - 1}")
-    name, root = names[index], libero_folder()
-    instruction = _SCENE_PREFIX.sub("", name).replace("_", " ")
-    bddl_file = root / "bddl_files" / suite / f"{name}.bddl"
-    return LiberoTask(suite, index, name, instruction, bddl_file, root / "init_files" / suite / f"{name}.pruned_init")
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads numpy arrays and nothing else: a folder of tasks may come from anywhere."""
+
+    _ALLOWED = {"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct", "numpy.ndarray",
+                "numpy.dtype", "_codecs.encode"}  # fmt: skip
+
+    def find_class(self, module: str, name: str) -> Any:
+        if f"{module}.{name}" not in self._ALLOWED:
+            raise pickle.UnpicklingError(f"it is not a plain numpy array (it names {module}.{name})")
+        return super().find_class(module, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import itertools
 import subprocess
 import sys
@@ -14,32 +15,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
-from rclpy.qos import qos_profile_sensor_data
-from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, Image, JointState
-from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, ChunkRequest, EpisodeStatus, SceneState
+from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, ChunkRequest, EpisodeStatus
 from substep_interfaces.srv import ResetEpisode
 
-from libero_bridge.bridge_node import RELIABLE, REPORTS, BridgeNode
-from libero_bridge.world_publisher import CLOCK_QOS, LATCHED_QOS
-from substep_policy.chunk import Chunk
-from substep_policy.messages import chunk_to_message
+from substep_bridge.node import BridgeNode
+from substep_core.chunk import Chunk
+from substep_core.protocol import HoldKind
+from substep_core.ros import topics
+from substep_core.ros.messages import chunk_to_message
 
 TIMEOUT = 60.0
 NUMBERS = itertools.count()
-SENSORS = {
-    "camera/agentview/image_raw": Image,
-    "camera/agentview/camera_info": CameraInfo,
-    "joint_states": JointState,
-    "eef_pose": PoseStamped,
-    "scene_state": SceneState,
-}
+HEARD = (
+    topics.camera_image("agentview"),
+    topics.camera_info("agentview"),
+    topics.JOINT_STATES,
+    topics.EEF_POSE,
+    topics.TF,
+    topics.TF_STATIC,
+    topics.ROBOT_DESCRIPTION,
+    topics.SCENE_STATE,
+    topics.CLOCK,
+    topics.EPISODE_STATUS,
+    topics.CHUNK_REPORT,
+    topics.DIAGNOSTICS,
+)
 PARAMETERS = {
     "suite": "libero_object",
     "cameras": ["agentview"],
@@ -47,6 +51,7 @@ PARAMETERS = {
     "image_width": 48,
     "repeat_period": 0.2,
     "settle_steps": 2,
+    "planner_silence": 600.0,  # the puppet speaks when it has something to say
 }
 
 
@@ -58,16 +63,12 @@ class Puppet:
         self.heard: dict[str, list] = {}
         self.answer: Callable[[ChunkRequest], ActionChunk | None] = lambda request: None
         self._changed = threading.Condition()
-        for topic, kind in SENSORS.items():
-            self._listen(kind, topic, qos_profile_sensor_data)
-        self._listen(Clock, "/clock", CLOCK_QOS)
-        self._listen(EpisodeStatus, "episode_status", LATCHED_QOS)
-        self._listen(ChunkReport, "chunk_report", REPORTS)
-        self._listen(DiagnosticArray, "/diagnostics", 10)
-        self._listen(ChunkRequest, "chunk_request", RELIABLE, self._on_request)
-        self.substeps = node.create_publisher(ActiveSubstep, "active_substep", LATCHED_QOS)
-        self.chunks = node.create_publisher(ActionChunk, "action_chunk", RELIABLE)
-        self.resets = node.create_client(ResetEpisode, "reset_episode")
+        for topic in HEARD:
+            self._listen(topic)
+        self._listen(topics.CHUNK_REQUEST, self._on_request)
+        self.substeps = topics.ACTIVE_SUBSTEP.publisher(node)
+        self.chunks = topics.ACTION_CHUNK.publisher(node)
+        self.resets = topics.RESET_EPISODE.client(node)
         self.transitions = node.create_client(ChangeState, "bridge/change_state")
 
     def activate(self, index: int, plan_id: str = "plan") -> None:
@@ -82,11 +83,14 @@ class Puppet:
     def is_new(self, episode: int) -> bool:
         """The episode is there, and nothing of it is active."""
         statuses = self.of("episode_status")
-        return bool(statuses) and (statuses[-1].episode, statuses[-1].hold_reason) == (episode, "waiting for a substep")
+        return bool(statuses) and (statuses[-1].episode, statuses[-1].hold_kind) == (
+            episode,
+            HoldKind.WAITING_FOR_A_SUBSTEP,
+        )
 
     def reset(self, **fields) -> ResetEpisode.Response:
         assert self.resets.wait_for_service(TIMEOUT)
-        future = self.resets.call_async(ResetEpisode.Request(**{"task_index": -1, **fields}))
+        future = self.resets.call_async(ResetEpisode.Request(**fields))
         self.wait_for(future.done)
         return future.result()
 
@@ -95,7 +99,9 @@ class Puppet:
         deadline = time.monotonic() + TIMEOUT
         with self._changed:
             while not condition():
-                assert time.monotonic() < deadline, {name: len(messages) for name, messages in self.heard.items()}
+                if time.monotonic() > deadline:
+                    faulthandler.dump_traceback(sys.__stderr__)  # where the bridge's thread stands
+                    raise AssertionError({name: len(messages) for name, messages in self.heard.items()})
                 self._changed.wait(0.05)
 
     def of(self, topic: str) -> list:
@@ -121,14 +127,14 @@ class Puppet:
 
         return answer
 
-    def _listen(self, kind, topic, qos, also: Callable = lambda message: None) -> None:
+    def _listen(self, topic: topics.Topic, also: Callable = lambda message: None) -> None:
         def remember(message) -> None:
-            self.of(topic).append(message)
+            self.of(topic.name).append(message)
             also(message)
             with self._changed:
                 self._changed.notify_all()
 
-        self.node.create_subscription(kind, topic, remember, qos)
+        topic.subscription(self.node, remember)
 
     def _on_request(self, request: ChunkRequest) -> None:
         if (chunk := self.answer(request)) is not None:
@@ -199,7 +205,7 @@ def running_bridge(ros) -> Callable[..., AbstractContextManager[Puppet]]:
 def bridge_process(ros, tmp_path: Path) -> Iterator[tuple[Puppet, subprocess.Popen, Path]]:
     """An active bridge in a process of its own, and the file of what it says."""
     arguments = ["-r", "__ns:=/process", "-p", "image_height:=32", "-p", "image_width:=32"]
-    command = [sys.executable, "-m", "libero_bridge.bridge_node", "--ros-args", *arguments]
+    command = [sys.executable, "-m", "substep_bridge.node", "--ros-args", *arguments]
     node = rclpy.create_node("puppet", namespace="process")
     puppet, said = Puppet(node), tmp_path / "bridge.log"
     with said.open("w") as log, _spinning(node), subprocess.Popen(command, stderr=log) as process:

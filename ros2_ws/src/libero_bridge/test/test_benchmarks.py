@@ -12,14 +12,14 @@ pytestmark = pytest.mark.xdist_group("simulation")
 
 
 def test_the_world_is_faster_than_liberos_own_loop(capsys):
-    simulation_speed.run("libero_object", 0, steps=20, assets="")
+    simulation_speed.run("libero_object", 0, steps=20, assets="embedded")
     printed = capsys.readouterr().out
     wall, processor = re.search(r"ratio, wall and processor +([\d.]+) +([\d.]+)", printed).groups()
     assert "assets: embedded" in printed and float(processor) > 1.5, printed
 
 
 def test_the_graph_is_measured_beside_one_process(capsys):
-    graph_speed.run("libero_object", 0, steps=40, assets="")
+    graph_speed.run("libero_object", 0, steps=40, assets="embedded")
     printed = capsys.readouterr().out
     figures = re.findall(r"(?:one process|through ROS|ratio) +([\d.]+)", printed)
     assert len(figures) == 3 and all(float(figure) > 0 for figure in figures), printed

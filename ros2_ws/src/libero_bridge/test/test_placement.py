@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from libero_bridge.placement import Placement
 from libero_bridge.simulation import Simulation, SimulationConfig
-from substep_policy.scene import SceneState
+from substep_core.episode import Placement
+from substep_core.scene import SceneState
 
 pytestmark = pytest.mark.xdist_group("simulation")
 SEEDS = range(6)

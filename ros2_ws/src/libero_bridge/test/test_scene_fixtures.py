@@ -15,7 +15,8 @@ from libero_bridge.scenes.check.task import TaskCheck, TaskReport, check_task
 from libero_bridge.scenes.fixtures import ASSETS as FIXTURES
 from libero_bridge.scenes.pack import pack_path, write_pack
 from libero_bridge.simulation import Simulation, SimulationConfig
-from libero_bridge.tasks import load_task
+from libero_bridge.tasks import LiberoSource
+from substep_core.contract import load_robot
 
 PANDA_FACES = 27_000  # robosuite's own robot has 168,000
 CABINET_JOINTS = {level: ("slide", (-0.16, 0.01)) for level in ("top_level", "middle_level", "bottom_level")}
@@ -133,9 +134,11 @@ def test_drawn_robot_stands_where_robosuites_does():
 
 
 def _environment(suite: str, index: int, light: bool = True):
-    task = load_task(suite, index)
+    task = LiberoSource().task(suite, index)
     libero_setup.use_assets(libero_setup.EMBEDDED_ASSETS)
-    env = build_environment(task, libero_setup.model_filter(libero_setup.EMBEDDED_ASSETS) if light else None)
+    env = build_environment(
+        task, load_robot("libero_panda"), libero_setup.model_filter(libero_setup.EMBEDDED_ASSETS) if light else None
+    )
     reset_environment(env, seed=0)
     return env, task.init_states()
 

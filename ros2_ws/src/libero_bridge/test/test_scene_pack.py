@@ -28,7 +28,7 @@ def test_pack_is_small_and_holds_every_asset(pack):
 
 def test_another_process_makes_the_same_pack_only_once(pack, tmp_path):
     """Two processes start together with an empty cache, then a third one finds it filled."""
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    environment = {**os.environ, "SUBSTEP_CACHE": str(tmp_path / "substep")}
     asked = [_ask(environment), _ask(environment)]
     answers = {process.communicate(timeout=120)[0].strip() for process in asked}
     assert [process.returncode for process in asked] == [0, 0]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import weakref
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from robosuite.utils.errors import RandomizationError
 
 from libero_bridge import libero_setup
-from libero_bridge.simulation import LIBERO_CAMERAS, Simulation, SimulationConfig
-from libero_bridge.tasks import load_task
+from libero_bridge.environment import DRAWS
+from libero_bridge.placement import NoRoomError, WidenedPlacement
+from libero_bridge.simulation import Simulation, SimulationConfig
+from libero_bridge.tasks import LiberoSource
+from substep_core.episode import Placement
 
 pytestmark = pytest.mark.xdist_group("simulation")
 SOUP = "alphabet_soup_1"
@@ -31,16 +36,25 @@ def plain_environment():
     libero_setup.use_assets(libero_setup.EMBEDDED_ASSETS)
     from libero.libero.envs.env_wrapper import ControlEnv
 
-    task = load_task("libero_object", 0)
+    task = LiberoSource().task("libero_object", 0)
     environment = ControlEnv(str(task.bddl_file), use_camera_obs=False, has_offscreen_renderer=False)
     yield environment
     environment.close()
 
 
+def test_a_closed_world_leaves_no_model_behind():
+    """Python would collect it much later: it counts objects, and a model is one of many megabytes."""
+    world = Simulation(SimulationConfig("libero_object", 0, image_size=(64, 64)))
+    world.reset()
+    left = weakref.ref(world._env.sim.model)
+    world.close()
+    assert left() is None
+
+
 def test_trajectory_and_verdict_are_those_of_liberos_own_loop(simulation, plain_environment):
     plain_environment.seed(3)
     plain_environment.reset()
-    plain_environment.set_init_state(load_task("libero_object", 0).init_states()[5])
+    plain_environment.set_init_state(LiberoSource().task("libero_object", 0).init_states()[5])
     for _ in range(simulation.config.settle_steps):
         plain_environment.step(IDLE)
     simulation.reset(init_state=5, seed=3)
@@ -103,9 +117,9 @@ def test_with_effects_images_are_those_of_liberos_renderer_the_right_way_up():
 
         renderer = MjRenderContextOffscreen(world._env.sim, device_id=-1)
         renderer.vopt.geomgroup[0] = 0
-        for camera, name in LIBERO_CAMERAS.items():
-            renderer.render(128, 128, world._model.cam(name).id)
-            difference = np.abs(images[camera].astype(int) - renderer.read_pixels(128, 128)[::-1])
+        for camera in world.contract.cameras:
+            renderer.render(128, 128, world._model.cam(camera.driver_name).id)
+            difference = np.abs(images[camera.name].astype(int) - renderer.read_pixels(128, 128)[::-1])
             assert difference.max() <= 8 and (difference > 0).mean() < 0.01  # it draws into a part of a larger buffer
 
 
@@ -154,7 +168,7 @@ def test_joints_of_fixtures_have_an_axis_and_move_with_their_body():
         ({"task_index": 10}, "10.*libero_object.*0 to 9"),
         ({"assets": "/nowhere"}, "/nowhere"),
         ({"cameras": ("frontview",)}, "frontview.*agentview"),
-        ({"horizon": 0}, "horizon 0"),
+        ({"horizon": -1}, "horizon -1"),
         ({"image_size": (128, 8)}, "image size 128x8"),
         ({"settle_steps": -1}, "settle_steps -1"),
     ],
@@ -165,7 +179,7 @@ def test_a_wrong_configuration_is_named(change, words):
 
 
 def test_a_wrong_initial_state_or_action_is_named(simulation):
-    with pytest.raises(ValueError, match="initial state 50 .*0 to 49"):
+    with pytest.raises(ValueError, match="init_state 50 .*0 to 49"):
         simulation.reset(init_state=50)
     simulation.reset()
     for action in (np.zeros(6), np.full(7, np.nan)):
@@ -213,7 +227,7 @@ def object_centre(simulation: Simulation, name: str) -> np.ndarray:
 
 def project(simulation: Simulation, data, camera: str, size: tuple[int, int], point: np.ndarray) -> tuple[float, float]:
     """Row and column of a world point in an upright image, by the pinhole model."""
-    view = data.cam(LIBERO_CAMERAS[camera])
+    view = data.cam(simulation.contract.camera(camera).driver_name)
     x, y, z = view.xmat.reshape(3, 3).T @ (point - view.xpos) * [1, -1, -1]  # x right, y down, z forward
     column, row, _ = simulation.intrinsics(camera, *size) @ [x / z, y / z, 1]
     return row, column
@@ -221,5 +235,30 @@ def project(simulation: Simulation, data, camera: str, size: tuple[int, int], po
 
 def drive(simulation: Simulation, target: np.ndarray, gripper: float, steps: int = 40) -> None:
     for _ in range(steps):
-        error = target - simulation.eef_pose()[0]
+        error = target - simulation.grip_site_pose().position
         simulation.step(np.array([*np.clip(20 * error, -1, 1), 0, 0, 0, gripper]))
+
+
+def test_a_reset_that_finds_no_room_leaves_the_world_as_it_was(simulation, monkeypatch):
+    simulation.reset(init_state=2)
+    for _ in range(3):
+        simulation.step(IDLE)
+    before = simulation.state(), simulation.step_count
+    monkeypatch.setattr(WidenedPlacement, "DRAWS_OF_ALL", 0)
+    with pytest.raises(NoRoomError, match="no collision-free placement of .*alphabet_soup_1"):
+        simulation.reset(init_state=5, placement=Placement.WIDENED)
+    assert np.array_equal(simulation.state(), before[0]) and simulation.step_count == before[1]
+    simulation.step(IDLE)
+
+
+def test_a_task_without_room_for_its_objects_is_refused_and_not_drawn_for_ever(simulation, monkeypatch):
+    draws = []
+
+    def fail() -> None:
+        draws.append(True)
+        raise RandomizationError("Cannot place all objects ):")
+
+    monkeypatch.setattr(simulation._env, "reset", fail)
+    with pytest.raises(NoRoomError, match=r"bddl: no room for all objects in their regions, in \d+ draws"):
+        simulation.reset(init_state=2)
+    assert len(draws) == DRAWS

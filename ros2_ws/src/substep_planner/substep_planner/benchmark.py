@@ -1,13 +1,12 @@
-"""What the planner costs per moment seen, without the scorer's model: ``python -m substep_planner.benchmark``.
+"""What the planner costs per moment seen, without the scorer's model: ``./substep bench planner``.
 
-A moment is what two cameras see. It goes its whole way: serialised images, deserialisation, putting together, mailbox,
-debouncing, event, state machine, feedback message.
+A moment is what two cameras see. It goes its whole way: serialised images, deserialisation, grouping by stamp, one-slot
+queue, debouncing, event, state machine, feedback message.
 """
 
 from __future__ import annotations
 
 import statistics
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -17,26 +16,30 @@ import numpy as np
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image
 
+from substep_core.contract import LIBERO_PANDA, load_robot
+from substep_core.ros.messages import image_from_message, image_to_message, to_nanoseconds, to_time
+from substep_planner.completion.frame_scorer import WatchSettings
 from substep_planner.completion.views import CameraViews
-from substep_planner.completion.watcher import CompletionWatcher, WatchSettings
+from substep_planner.completion.watcher import CompletionWatcher
 from substep_planner.decomposers.base import SourcedPlan
-from substep_planner.decomposers.rules.decomposer import plan_by_rules
-from substep_planner.planner_messages import feedback_to_message
-from substep_planner.substep_manager import ManagerSettings, SubstepManager
-from substep_planner.switch_rules import make_switch_rule
-from substep_planner.task_events import Activate, FrameScored, MakePlan, PlanMade, Report
-from substep_policy.messages import image_from_message, image_to_message, to_nanoseconds, to_time
+from substep_planner.decomposers.rules import plan_by_rules
+from substep_planner.manager.events import Activate, FrameScored, MakePlan, PlanMade, TaskFeedback
+from substep_planner.manager.grasp_watch import FingerLimits
+from substep_planner.manager.substep_manager import ManagerSettings, SubstepManager
+from substep_planner.manager.switch_rules import make_switch_rule
+from substep_planner.messages import feedback_to_message
 
 FRAMES = 500
-STEP = 50_000_000  # ns of world time between frames
 
 
 class NoModel:
     """Scores at no cost, always below the threshold."""
 
     name = "none"
-    cameras = ("agentview", "eye_in_hand")
     threshold = 0.5
+
+    def __init__(self, cameras: tuple[str, ...]) -> None:
+        self.cameras = cameras
 
     def begin_plan(self, substeps) -> None: ...
 
@@ -46,7 +49,7 @@ class NoModel:
 
 def _running_manager() -> tuple[SubstepManager, Activate]:
     manager = SubstepManager(
-        ManagerSettings(), make_switch_rule("either"), "put the milk in the basket", "t", None, 0.0
+        ManagerSettings(), make_switch_rule("either"), "put the milk in the basket", "t", None, 0.0, FingerLimits()
     )
     (request,) = manager.start(0.0)
     assert isinstance(request, MakePlan)
@@ -65,21 +68,22 @@ def overheads(height: int, width: int) -> list[float]:
 
     def scored(event: FrameScored) -> None:
         for command in manager.handle(event, 0.0):
-            if isinstance(command, Report):
+            if isinstance(command, TaskFeedback):
                 serialize_message(feedback_to_message(command))
         done.set()
 
-    watcher = CompletionWatcher(NoModel(), WatchSettings(rate=1e6), scored, lambda error: done.set())
+    robot = load_robot(LIBERO_PANDA)
+    watcher = CompletionWatcher(NoModel(robot.camera_names), WatchSettings(rate=1e6), scored, lambda error: done.set())
     watcher.watch(activate.key, activate.plan)
     image = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
     frames = [
         {
-            camera: serialize_message(image_to_message(image, to_time(number * STEP), camera))
-            for camera in NoModel.cameras
+            camera: serialize_message(image_to_message(image, to_time(number * robot.period_ns), camera))
+            for camera in robot.camera_names
         }
         for number in range(FRAMES)
     ]
-    together = CameraViews(NoModel.cameras)
+    together = CameraViews(robot.camera_names)
     times = []
     for views in frames:
         started = time.perf_counter()
@@ -95,13 +99,9 @@ def overheads(height: int, width: int) -> list[float]:
     return times
 
 
-def main() -> int:
+def run() -> None:
+    """Print what a moment costs, at three image sizes."""
     for height, width in ((128, 128), (256, 256), (480, 640)):
         times = sorted(overheads(height, width))
         median, p99 = statistics.median(times), times[int(0.99 * len(times))]
         print(f"{width}x{height}: median {1e3 * median:.2f} ms, p99 {1e3 * p99:.2f} ms a moment ({FRAMES} of them)")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,26 +10,39 @@ import numpy as np
 import pytest
 import rclpy
 from action_msgs.msg import GoalStatus
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from rclpy.action import ActionClient
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.parameter import Parameter
-from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import Image
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
 from substep_interfaces.action import ExecuteTask
-from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, EpisodeStatus, SceneObject, SceneState
-from substep_interfaces.srv import DecomposeTask
+from substep_interfaces.msg import (
+    ActionChunk,
+    ActiveSubstep,
+    ChunkRefusal,
+    ChunkReport,
+    EpisodeStatus,
+    GoalRejection,
+    SceneObject,
+    SceneState,
+    TaskStatus,
+)
+from substep_interfaces.srv import DecomposeTask, StartTask
 
+from substep_core.contract import LIBERO_PANDA, CameraRole, RobotContract, contract_to_text, load_robot
+from substep_core.errors import ErrorCode, PlanningError
+from substep_core.plan import Plan, Substep
+from substep_core.protocol import Cause, TaskEvent
+from substep_core.ros import topics
+from substep_core.ros.messages import image_to_message, to_time
+from substep_core.ros.node_main import RCLError
 from substep_planner.completion.registry import SCORERS
 from substep_planner.decomposers.base import SourcedPlan
 from substep_planner.decomposers.registry import DECOMPOSERS
-from substep_planner.errors import ErrorCode, PlanningError
-from substep_planner.plan import Plan, Substep
-from substep_planner.planner_node import EXECUTOR_THREADS, LATCHED, RELIABLE, REPORTS, PlannerFault, PlannerNode
-from substep_planner.planner_parameters import PlannerRegistry
-from substep_policy.messages import image_to_message, to_time
+from substep_planner.node import EXECUTOR_THREADS, PlannerFault, PlannerNode
+from substep_planner.parameters import PlannerRegistry
 
 PATIENCE = 20.0  # s, for what must come
 TASK = "put the milk in the basket"
@@ -61,6 +74,11 @@ class BabblingDecomposer:
         raise PlanningError(ErrorCode.INVALID_PLAN, "the answer is not JSON")
 
 
+def unreachable(settings):
+    """Cannot be loaded."""
+    raise OSError("no server at \x1b[2J")
+
+
 class LookingDecomposer:
     """Plans what it sees."""
 
@@ -80,7 +98,7 @@ class BrightnessScorer:
     """An image of value 200 shows every effect, one of 255 is too much for it."""
 
     name = "brightness"
-    cameras = ("agentview",)
+    cameras = ("scene",)
     threshold = 0.5
 
     def __init__(self, settings) -> None: ...
@@ -88,20 +106,22 @@ class BrightnessScorer:
     def begin_plan(self, substeps): ...
 
     def score(self, images, index):
-        brightness = images["agentview"].max()
+        brightness = images["scene"].max()
         if brightness == 255:
             raise RuntimeError("blinded")
         return brightness / 200
 
 
 REGISTRY = PlannerRegistry(
-    decomposers={
-        **DECOMPOSERS,
-        "hanging": f"{__name__}:HangingDecomposer",
-        "babbling": f"{__name__}:BabblingDecomposer",
-        "looking": f"{__name__}:LookingDecomposer",
-    },
-    scorers={**SCORERS, "brightness": f"{__name__}:BrightnessScorer"},
+    decomposers=DECOMPOSERS.plus(
+        {
+            "hanging": HangingDecomposer,
+            "babbling": BabblingDecomposer,
+            "looking": LookingDecomposer,
+            "unreachable": unreachable,
+        }
+    ),
+    scorers=SCORERS.plus({"brightness": BrightnessScorer}),
 )
 
 
@@ -119,6 +139,9 @@ class Spinner:
             self.executor.spin()
         except ExternalShutdownException:
             pass
+        except RCLError:
+            if self.executor.context.ok():
+                raise
         except PlannerFault as error:
             self.fault.put(error)
 
@@ -126,6 +149,10 @@ class Spinner:
         """After the context was shut down, as in a process that is told to end."""
         self._thread.join()
         self.executor.shutdown()
+
+
+def _said(message: ActiveSubstep) -> tuple:
+    return message.plan_id, message.index, message.attempt, message.plan_done
 
 
 class PlannerGraph:
@@ -139,8 +166,11 @@ class PlannerGraph:
         self.planner = PlannerNode(REGISTRY, context=self.context, parameter_overrides=overrides)
         self.node = rclpy.create_node("neighbours", context=self.context)
         self.substeps: queue.Queue[ActiveSubstep] = queue.Queue()
+        self.signs: queue.Queue[ActiveSubstep] = queue.Queue()
         self.feedback: queue.Queue[ExecuteTask.Feedback] = queue.Queue()
         self.diagnostics: queue.Queue[DiagnosticStatus] = queue.Queue()
+        self.rejections: queue.Queue[GoalRejection] = queue.Queue()
+        self.statuses_of_tasks: queue.Queue[TaskStatus] = queue.Queue()
         self._create_entities()
         self.active = ActiveSubstep()
         planner_executor = MultiThreadedExecutor(EXECUTOR_THREADS, context=self.context)
@@ -151,18 +181,36 @@ class PlannerGraph:
 
     def _create_entities(self) -> None:
         node = self.node
-        node.create_subscription(ActiveSubstep, "active_substep", self.substeps.put, LATCHED)
-        node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
-        self.statuses = node.create_publisher(EpisodeStatus, "episode_status", LATCHED)
-        self.reports = node.create_publisher(ChunkReport, "chunk_report", REPORTS)
-        self.scenes = node.create_publisher(SceneState, "scene_state", qos_profile_sensor_data)
-        self.images = node.create_publisher(Image, "camera/agentview/image_raw", qos_profile_sensor_data)
-        self.chunks = node.create_publisher(ActionChunk, "action_chunk", RELIABLE)
-        self.others_diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._heard = ActiveSubstep()
+        topics.ACTIVE_SUBSTEP.subscription(node, self._on_substep)
+        topics.DIAGNOSTICS.subscription(node, self._on_diagnostics)
+        topics.GOAL_REJECTION.subscription(node, self.rejections.put)
+        topics.TASK_STATUS.subscription(node, self.statuses_of_tasks.put)
+        self.statuses = topics.EPISODE_STATUS.publisher(node)
+        self.reports = topics.CHUNK_REPORT.publisher(node)
+        self.scenes = topics.SCENE_STATE.publisher(node)
+        self.contracts = topics.ROBOT_CONTRACT.publisher(node)
+        self.robot(load_robot(LIBERO_PANDA))
+        self.chunks = topics.ACTION_CHUNK.publisher(node)
+        self.refusals = topics.CHUNK_REFUSAL.publisher(node)
         self.change_state = node.create_client(ChangeState, "planner/change_state")
         self.get_state = node.create_client(GetState, "planner/get_state")
-        self.decompose_task = node.create_client(DecomposeTask, "decompose_task")
-        self.execute_task = ActionClient(node, ExecuteTask, "execute_task")
+        self.decompose_task = topics.DECOMPOSE_TASK.client(node)
+        self.start_task = topics.START_TASK.client(node)
+        self.stop_task = topics.STOP_TASK.client(node)
+        self.execute_task = topics.EXECUTE_TASK.client(node)
+
+    def robot(self, contract: RobotContract) -> None:
+        """Have it there."""
+        self.contracts.publish(String(data=contract_to_text(contract)))
+        self.images = topics.camera_image(contract.camera_of(CameraRole.SCENE)).publisher(self.node)
+
+    def _on_substep(self, message: ActiveSubstep) -> None:
+        """What is new; signs of life repeat what was said."""
+        before, self._heard = self._heard, message
+        self.signs.put(message)
+        if _said(before) != _said(message):
+            self.substeps.put(message)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -170,7 +218,7 @@ class PlannerGraph:
 
     def close(self) -> None:
         HangingDecomposer.released.set()
-        self.planner.stop("the test is over")
+        self.planner.deactivate()
         rclpy.try_shutdown(context=self.context)
         for spinner in self._spinners:
             spinner.stop()
@@ -209,7 +257,7 @@ class PlannerGraph:
         return self
 
     def _wait_for_subscribers(self) -> None:
-        publishers = [self.statuses, self.reports, self.chunks, self.scenes]
+        publishers = [self.statuses, self.reports, self.chunks, self.scenes, self.refusals]
         if self.planner.get_parameter("completion").value in REGISTRY.scorers:
             publishers.append(self.images)
         changed = threading.Event()
@@ -221,6 +269,18 @@ class PlannerGraph:
 
     def decompose(self, task: str) -> DecomposeTask.Response:
         return self.call(self.decompose_task, DecomposeTask.Request(task=task))
+
+    def start(self, task: str) -> StartTask.Response:
+        return self.call(self.start_task, StartTask.Request(task=task))
+
+    def stop(self) -> Trigger.Response:
+        return self.call(self.stop_task, Trigger.Request())
+
+    def next_task_status(self, state: int) -> TaskStatus:
+        """The next that has this state."""
+        while (status := self.statuses_of_tasks.get(timeout=PATIENCE)).state != state:
+            pass
+        return status
 
     # --- the client ---
 
@@ -245,12 +305,17 @@ class PlannerGraph:
         assert self.status(handle) == GoalStatus.STATUS_CANCELED
         return self.result(handle)
 
-    def events_until(self, event: str) -> list[str]:
-        seen: list[str] = []
-        while not seen or not seen[-1].startswith(event):
-            if text := self.feedback.get(timeout=PATIENCE).event:
-                seen.append(text)
+    def events_until(self, event: TaskEvent) -> list[tuple[TaskEvent, Cause]]:
+        seen: list[tuple[TaskEvent, Cause]] = []
+        while not seen or seen[-1][0] is not event:
+            feedback = self.feedback.get(timeout=PATIENCE)
+            if feedback.event != TaskEvent.NONE:
+                seen.append((TaskEvent(feedback.event), Cause(feedback.cause)))
         return seen
+
+    def next_sign(self) -> ActiveSubstep:
+        """The next message of active_substep, new or not."""
+        return self.signs.get(timeout=PATIENCE)
 
     # --- bridge and policy ---
 
@@ -296,12 +361,14 @@ class PlannerGraph:
             )
         )  # fmt: skip
 
-    def policy_error(self, message: str) -> None:
+    def refuse(self, why: str) -> None:
         active = self.active
-        values = {"plan_id": active.plan_id, "substep_index": str(active.index), "attempt": str(active.attempt)}
-        status = DiagnosticStatus(level=DiagnosticStatus.ERROR, name="policy: inference", message=message)
-        status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
-        self.others_diagnostics.publish(DiagnosticArray(status=[status]))
+        self.refusals.publish(
+            ChunkRefusal(
+                plan_id=active.plan_id, substep_index=active.index, attempt=active.attempt,
+                kind=ChunkRefusal.INSTRUCTION, reason=why,
+            )
+        )  # fmt: skip
 
     def diagnostic(self, name: str, **values: str) -> DiagnosticStatus:
         """The next status of that name whose values contain these texts."""

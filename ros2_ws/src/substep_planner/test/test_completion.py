@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import queue
 import shutil
@@ -11,31 +12,42 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from sentencepiece import SentencePieceTrainer
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import (
+    AutoModel,
+    AutoProcessor,
     PreTrainedTokenizerFast,
+    Siglip2Config,
+    Siglip2ImageProcessor,
+    Siglip2Model,
+    Siglip2Processor,
+    Siglip2Tokenizer,
     SiglipConfig,
     SiglipImageProcessor,
     SiglipModel,
     SiglipProcessor,
+    SiglipTokenizer,
 )
+from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
+from substep_core.keys import SubstepKey
+from substep_core.plan import Substep
 from substep_planner.completion.compact_model import load_completion_model
 from substep_planner.completion.compact_scorer import shipped_model
 from substep_planner.completion.debounce import Debounce
+from substep_planner.completion.frame_scorer import WatchSettings
 from substep_planner.completion.registry import DEFAULT_SCORER, CompletionSettings, load_scorer
-from substep_planner.completion.watcher import CompletionWatcher, WatchSettings
-from substep_planner.plan import Substep
-from substep_planner.task_events import FrameScored
-from substep_policy.checkpoint import CheckpointError
-from substep_policy.request_desk import SubstepKey
+from substep_planner.completion.watcher import CompletionWatcher
+from substep_planner.manager.events import FrameScored
+from substep_policy.checkpoints.folder import CheckpointError
 
 PATIENCE = 20.0
 PLAN = (
     Substep("pick up the milk", "the gripper holds the milk in the air"),
     Substep("place the milk in the basket", "the milk is in the basket"),
 )
-IMAGES = [{"agentview": np.random.default_rng(seed).integers(0, 255, (48, 64, 3), np.uint8)} for seed in range(2)]
+IMAGES = [{"scene": np.random.default_rng(seed).integers(0, 255, (48, 64, 3), np.uint8)} for seed in range(2)]
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -48,16 +60,56 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
+def make_sentencepiece(folder) -> SiglipTokenizer:
+    """The kind of tokenizer that published SigLIP models have; it does not say how long texts may be."""
+    model = io.BytesIO()
+    texts = [substep.expected_effect for substep in PLAN]
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(texts),
+        model_writer=model,
+        vocab_size=40,
+        hard_vocab_limit=False,
+        pad_id=-1,
+        bos_id=-1,
+        minloglevel=2,
+    )
+    file = folder / "spiece.model"
+    file.write_bytes(model.getvalue())
+    return SiglipTokenizer(str(file), model_max_length=VERY_LARGE_INTEGER)
+
+
+def siglip_sizes(tokenizer) -> dict:
+    tower = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    return {
+        "vision_config": {**tower, "image_size": 32, "patch_size": 16},
+        "text_config": {
+            **tower,
+            "vocab_size": len(tokenizer),
+            "max_position_embeddings": 64,
+            "projection_size": 16,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+    }
+
+
 def make_siglip(folder) -> str:
     torch.manual_seed(0)
-    tokenizer = make_tokenizer()
-    tower = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = SiglipConfig(
-        vision_config={**tower, "image_size": 32, "patch_size": 16},
-        text_config={**tower, "vocab_size": len(tokenizer), "max_position_embeddings": 16, "projection_size": 16},
-    )
-    SiglipModel(config).save_pretrained(folder)
+    tokenizer = make_sentencepiece(folder)
+    SiglipModel(SiglipConfig(**siglip_sizes(tokenizer))).save_pretrained(folder)
     SiglipProcessor(SiglipImageProcessor(size={"height": 32, "width": 32}), tokenizer).save_pretrained(folder)
+    return str(folder)
+
+
+def make_siglip2(folder) -> str:
+    """With images of any shape, and a tokenizer that hands out attention masks and puts padding first."""
+    torch.manual_seed(0)
+    words = sorted(set("abcdefghijklmnopqrstuvwxyz▁"))
+    special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
+    tokenizer = Siglip2Tokenizer(vocab={word: i for i, word in enumerate([*special, *words])}, merges=[])
+    sizes = siglip_sizes(tokenizer)
+    sizes["vision_config"] |= {"num_patches": 16}
+    Siglip2Model(Siglip2Config(**sizes)).save_pretrained(folder)
+    Siglip2Processor(Siglip2ImageProcessor(patch_size=16, max_num_patches=16), tokenizer).save_pretrained(folder)
     return str(folder)
 
 
@@ -82,14 +134,15 @@ def make_open_clip(folder, bias: float | None = -10.0) -> str:
     return f"local-dir:{folder}"
 
 
-MAKERS = {"transformers": make_siglip, "open_clip": make_open_clip}
+MODELS = [("transformers", make_siglip), ("transformers", make_siglip2), ("open_clip", make_open_clip)]
 
 
-@pytest.mark.parametrize("backend", MAKERS)
-def test_a_scorer_compares_the_frame_with_the_expected_effect(backend, tmp_path):
-    model = MAKERS[backend](tmp_path)
+@pytest.mark.parametrize(("backend", "make"), MODELS)
+def test_a_scorer_compares_the_frame_with_the_expected_effect(backend, make, tmp_path, caplog):
+    model = make(tmp_path)
     scorer = load_scorer(backend, CompletionSettings(model, "cpu"))
     assert scorer.name == f"{backend}:{model}" and scorer.threshold == 0.25
+    assert f"{scorer.name}: the completion threshold 0.25 is a default, nobody chose it" in caplog.text
     scorer.begin_plan(PLAN)
     scores = [[scorer.score(image, index) for index in range(2)] for image in IMAGES]
     assert all(-1.0 <= score <= 1.0 for row in scores for score in row)
@@ -99,9 +152,21 @@ def test_a_scorer_compares_the_frame_with_the_expected_effect(backend, tmp_path)
     assert scorer.score(IMAGES[0], 1) == pytest.approx(scores[0][0], abs=1e-6)
 
 
-@pytest.mark.parametrize("backend", MAKERS)
-def test_the_sigmoid_is_the_models_own(backend, tmp_path):
-    model = MAKERS[backend](tmp_path)
+@pytest.mark.parametrize(("backend", "make"), MODELS)
+def test_words_that_the_model_cannot_read_whole_are_not_scored(backend, make, tmp_path, caplog):
+    """Cut, "… on the plate" and "… in the drawer" would be the same."""
+    scorer = load_scorer(backend, CompletionSettings(make(tmp_path), "cpu"))
+    long = Substep("place the milk", " ".join(["the milk is in the basket"] * 11))
+    scorer.begin_plan([PLAN[0], long, PLAN[1]])
+    assert scorer.score(IMAGES[0], 1) == 0.0 and "cannot read the words of substep 2 whole" in caplog.text
+    scores = [scorer.score(IMAGES[0], index) for index in (0, 2)]
+    scorer.begin_plan(PLAN)
+    assert [scorer.score(IMAGES[0], index) for index in range(2)] == pytest.approx(scores, abs=1e-6)
+
+
+@pytest.mark.parametrize(("backend", "make"), MODELS)
+def test_the_sigmoid_is_the_models_own(backend, make, tmp_path):
+    model = make(tmp_path)
     cosine = load_scorer(backend, CompletionSettings(model, "cpu"))
     sigmoid = load_scorer(backend, CompletionSettings(model, "cpu", "sigmoid"))
     assert sigmoid.threshold == 0.5
@@ -112,13 +177,17 @@ def test_the_sigmoid_is_the_models_own(backend, tmp_path):
     assert sigmoid.score(IMAGES[0], 0) == pytest.approx(1 / (1 + np.exp(-logit)), rel=1e-4)
 
 
-def test_the_transformers_scorer_agrees_with_the_model_as_a_whole(tmp_path):
-    model = make_siglip(tmp_path)
+@pytest.mark.parametrize("make", [make_siglip, make_siglip2])
+def test_the_transformers_scorer_agrees_with_the_model_as_a_whole(make, tmp_path):
+    """As SigLIP was trained: texts padded to 64 tokens, and padding read like words."""
+    model = make(tmp_path)
     scorer = load_scorer("transformers", CompletionSettings(model, "cpu", "sigmoid"))
     scorer.begin_plan(PLAN)
-    processor, network = SiglipProcessor.from_pretrained(model), SiglipModel.from_pretrained(model).eval()
+    processor, network = AutoProcessor.from_pretrained(model), AutoModel.from_pretrained(model).eval()
     texts = [substep.expected_effect for substep in PLAN]
-    inputs = processor(text=texts, images=IMAGES[0]["agentview"], padding="max_length", return_tensors="pt")
+    inputs = processor(text=texts, images=IMAGES[0]["scene"], padding="max_length", max_length=64, return_tensors="pt")
+    assert inputs["input_ids"].shape == (2, 64)
+    inputs.pop("attention_mask", None)
     with torch.no_grad():
         expected = torch.sigmoid(network(**inputs).logits_per_image)[0]
     assert [scorer.score(IMAGES[0], index) for index in range(2)] == pytest.approx(expected.tolist(), rel=1e-4)
@@ -132,9 +201,9 @@ def test_a_model_without_a_sigmoid_says_so(tmp_path):
 
 def test_scorers_that_cannot_be_had_are_refused():
     assert load_scorer("none", CompletionSettings()) is None
-    with pytest.raises(ValueError, match="unknown completion scorer 'crystal ball', expected one of none, compact"):
+    with pytest.raises(ValueError, match="unknown completion scorer 'crystal ball': expected one of compact"):
         load_scorer("crystal ball", CompletionSettings())
-    with pytest.raises(OSError, match="nowhere"):
+    with pytest.raises(ValueError, match="nowhere"):
         load_scorer("transformers", CompletionSettings("/nowhere/at/all", "cpu"))
     with pytest.raises(FileNotFoundError, match="nowhere"):
         load_scorer("open_clip", CompletionSettings("local-dir:/nowhere/at/all", "cpu"))
@@ -164,12 +233,34 @@ def test_the_default_scorer_looks_through_both_cameras_and_reads_the_substep():
         scorer.score({"agentview": VIEWS["agentview"]}, 0)
 
 
+def test_the_default_scorer_does_not_score_what_it_cannot_read_whole(caplog):
+    scorer = load_scorer(DEFAULT_SCORER, CompletionSettings(device="cpu"))
+    scorer.begin_plan(PLAN)
+    before = scorer.score(VIEWS, 1)
+    scorer.begin_plan([Substep("place the milk", "the milk is in the basket " * 10), PLAN[1]])
+    assert scorer.score(VIEWS, 0) == 0.0 and "cannot read the words of substep 1 whole" in caplog.text
+    assert scorer.score(VIEWS, 1) == before
+
+
+def test_a_threshold_that_nobody_chose_is_told(tmp_path, caplog):
+    shutil.copytree(shipped_model(), tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"threshold": 0.5, "calibrated": False}))
+    load_scorer("compact", CompletionSettings(device="cpu"))
+    load_scorer("compact", CompletionSettings(str(tmp_path), "cpu", threshold=0.7))
+    assert "threshold" not in caplog.text
+    load_scorer("compact", CompletionSettings(str(tmp_path), "cpu"))
+    assert f"compact:{tmp_path.name}: the completion threshold 0.5 is a default, nobody chose it" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
         ("config.json", None, "has no config.json"),
+        ("config.json", b"[]", "holds a JSON list, expected an object"),
+        ("config.json", b'{"decoder_layers": 1000000}', "decoder_layers is 1000000"),
         ("config.json", b'{"image_size": 8}', "image_size is 8, must be at least 16 pixels"),
-        ("config.json", b'{"width": 64}', "has shape"),
+        ("config.json", b'{"cameras": ["scene"]}', "has shape"),
         ("tokenizer.json", b"{}", "not a tokenizer.json"),
         ("model.safetensors", b"short", "cannot be read"),
     ],

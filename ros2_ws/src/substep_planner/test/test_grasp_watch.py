@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from substep_core.chunk import ChunkOutcome
+from substep_core.contract import LIBERO_PANDA, load_robot
+from substep_core.errors import ErrorCode
+from substep_core.plan import Plan, Substep
+from substep_core.protocol import Cause, TaskEvent
 from substep_planner.decomposers.base import SourcedPlan
-from substep_planner.errors import ErrorCode
-from substep_planner.grasp_watch import GraspWatch
-from substep_planner.plan import Plan, Substep
-from substep_planner.recovery import RecoveryLadder
-from substep_planner.substep_manager import ManagerSettings, SubstepManager
-from substep_planner.switch_rules import Verdict, make_switch_rule
-from substep_planner.task_events import (
+from substep_planner.manager.events import (
     Activate,
     ChunkPlayed,
     EpisodeProgress,
     Fingers,
     Finish,
     MakePlan,
-    Outcome,
     PlanMade,
-    Report,
+    TaskFeedback,
 )
+from substep_planner.manager.grasp_watch import FingerLimits, GraspWatch
+from substep_planner.manager.recovery import RecoveryLadder
+from substep_planner.manager.substep_manager import ManagerSettings, SubstepManager
+from substep_planner.manager.switch_rules import Verdict, make_switch_rule
 
 PICK = Substep("pick up the milk", "the milk is held")
 PLACE = Substep("place the milk in the basket", "the milk is in the basket")
+BY_EOS = (TaskEvent.ADVANCED, Cause.EOS)
 CLOSE = Substep("close the drawer", "the drawer is closed")
 HELD, EMPTY, OPEN = Fingers(1.0, 0.02), Fingers(1.0, 0.0015), Fingers(-1.0, 0.08)
+PANDA = FingerLimits.of(load_robot(LIBERO_PANDA))
 ONCE, NEVER_AGAIN = ManagerSettings(), ManagerSettings(recovery=RecoveryLadder(0, 0))
 
 
@@ -37,7 +43,7 @@ class Task:
 
     def __init__(self, *plan: Substep, settings: ManagerSettings = ONCE) -> None:
         start = EpisodeProgress(1, 0, success=False, done=False, instruction="tidy up")
-        self._manager = SubstepManager(settings, make_switch_rule("eos"), "tidy up", "t", start, 0.0)
+        self._manager = SubstepManager(settings, make_switch_rule("eos"), "tidy up", "t", start, 0.0, PANDA)
         self.commands = self._manager.start(0.0)
         self.planned(*plan or (PICK, PLACE))
 
@@ -47,7 +53,7 @@ class Task:
 
     def played(self, *chunks: Fingers | None, eos: bool = False) -> Task:
         for fingers in chunks:
-            outcome = Outcome.PLAYED_EOS if eos else Outcome.PLAYED
+            outcome = ChunkOutcome.PLAYED_EOS if eos else ChunkOutcome.PLAYED
             self.heard(ChunkPlayed(self.active.key, outcome, 0, fingers=fingers))
         return self
 
@@ -67,38 +73,45 @@ class Task:
         return self.commands[-1]
 
     @property
-    def event(self) -> str:
-        return [command.event for command in self.commands if isinstance(command, Report) and command.event][-1]
+    def feedback(self) -> TaskFeedback:
+        """The newest that tells an event."""
+        heard = [command for command in self.commands if isinstance(command, TaskFeedback)]
+        return [item for item in heard if item.event is not TaskEvent.NONE][-1]
+
+    @property
+    def event(self) -> tuple[TaskEvent, Cause]:
+        return self.feedback.event, self.feedback.cause.kind
 
 
 def test_picking_up_that_ends_without_a_grasp_is_tried_again():
     task = Task().played(EMPTY, eos=True)
-    assert task.event == "retry: nothing grasped: the fingers are 1.5 mm apart"
+    assert task.event == (TaskEvent.RETRIED, Cause.NOTHING_GRASPED)
+    assert task.feedback.event_text == "retried: nothing grasped: the fingers are 1.5 mm apart"
     assert (task.active.key.index, task.active.key.attempt, task.active.back_off) == (0, 1, True)
     task.played(HELD, eos=True)
-    assert task.event == "advanced: eos" and task.active.substep == PLACE
+    assert task.event == BY_EOS and task.active.substep == PLACE
 
 
 def test_a_chunk_that_was_not_played_says_nothing():
     task = Task().played(HELD, eos=True)
-    task.heard(ChunkPlayed(task.active.key, Outcome.REJECTED, 0, reason="too fast", fingers=EMPTY))
-    assert task.event == "chunk rejected: too fast"
+    task.heard(ChunkPlayed(task.active.key, ChunkOutcome.REJECTED, 0, reason="too fast", fingers=EMPTY))
+    assert task.event == (TaskEvent.CHUNK_REJECTED, Cause.GUARD)
 
 
 def test_a_hand_that_is_about_to_open_may_still_hold():
-    assert Task().played(Fingers(-1.0, 0.02), eos=True).event == "advanced: eos"
+    assert Task().played(Fingers(-1.0, 0.02), eos=True).event == BY_EOS
 
 
 def test_closed_fingers_on_their_way_to_the_thing_are_no_miss():
-    assert Task().played(EMPTY, HELD).event == "started"
+    assert Task().played(EMPTY, HELD).event == (TaskEvent.STARTED, Cause.NONE)
 
 
 def test_what_was_dropped_is_picked_up_again():
     task = Task().played(HELD, eos=True).played(HELD, EMPTY)
-    assert task.event == "retry from picking up: dropped: the fingers are 1.5 mm apart"
+    assert task.event == (TaskEvent.RETRIED_FROM_PICK_UP, Cause.DROPPED)
     assert task.active.substep == PICK and task.active.back_off
     task.played(EMPTY, eos=True)  # the place's retry is used up, not that of picking up
-    assert task.event.startswith("retry: nothing grasped")
+    assert task.event == (TaskEvent.RETRIED, Cause.NOTHING_GRASPED)
 
 
 def test_what_was_let_go_is_not_dropped():
@@ -110,10 +123,10 @@ def test_placing_is_not_over_before_the_hand_opens():
     task = Task().played(HELD, eos=True)
     for attempt in (1, 2):
         task.played(Fingers(1.0, 0.02), eos=True)
-        assert task.event == "issued again: not let go: the fingers are 20.0 mm apart"
+        assert task.event == (TaskEvent.REISSUED, Cause.NOT_LET_GO)
         assert (task.active.key.index, task.active.key.attempt, task.active.back_off) == (1, attempt, False)
     task.played(Fingers(-1.0, 0.021), eos=True)  # only just
-    assert task.event == "issued again: not let go: the fingers are 21.0 mm apart"
+    assert task.feedback.event_text == "reissued: not let go: the fingers are 21.0 mm apart"
     assert task.played(Fingers(-1.0, 0.03), eos=True).finish.code is ErrorCode.NONE
 
 
@@ -139,7 +152,7 @@ def test_what_is_not_to_be_let_go_may_end_in_the_hand():
 def test_without_retries_the_rest_is_planned_again_then_the_task_ends():
     task = Task(settings=ManagerSettings(recovery=RecoveryLadder(0, 1))).played(HELD, eos=True).played(EMPTY)
     request = task.last(MakePlan)
-    assert request.done == () and "dropped" in request.trouble and PLACE.instruction in request.trouble
+    assert request.done == () and "dropped" in request.failure and PLACE.instruction in request.failure
     task.planned(PICK, PLACE)
     assert task.active.back_off
     task.played(EMPTY, eos=True)
@@ -153,6 +166,13 @@ def test_fingers_that_nobody_measures_or_heeds_stop_nothing(fingers):
     assert Task(settings=settings).played(fingers, fingers, eos=True).finish.code is ErrorCode.NONE
 
 
+def test_fingers_of_a_robot_that_does_not_measure_them_stop_nothing():
+    panda = load_robot(LIBERO_PANDA)
+    assert FingerLimits.of(panda) == FingerLimits(0.0022, 0.005)
+    blind = replace(panda, state=tuple(replace(group, opening=()) for group in panda.state))
+    assert FingerLimits.of(blind) == FingerLimits(0.0, 0.0)
+
+
 @pytest.mark.parametrize("plan", [(PICK,), (CLOSE,), (CLOSE, CLOSE), (PICK, PICK)])
 def test_only_what_is_to_be_used_must_be_held(plan):
     """A plan that is a whole task in one substep also begins with "pick up", and ends with an open gripper."""
@@ -162,7 +182,7 @@ def test_only_what_is_to_be_used_must_be_held(plan):
 
 @given(st.floats(-1, 1), st.floats(0.003, 0.2), st.booleans())
 def test_fingers_apart_are_never_a_dropped_thing(command, width, is_end):
-    watch = GraspWatch(0.003)
+    watch = GraspWatch(FingerLimits(0.003, 0.005))
     watch.begin((PICK,), (PLACE,))
     assert watch.verdict(Fingers(command, width), is_end).verdict is not Verdict.RETRY
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 
 import jsonschema
 import numpy as np
 import pytest
 
+from substep_core.errors import ErrorCode, PlanningError
+from substep_core.language.motions import MOTIONS
+from substep_core.language.reader import parse
+from substep_core.plan import Plan, PlanFormatError, Substep
 from substep_planner.decomposers.base import PlanRequest
 from substep_planner.decomposers.fallback import decompose
 from substep_planner.decomposers.language_model.cache import CacheKey, PlanCache
@@ -16,9 +21,7 @@ from substep_planner.decomposers.language_model.decomposer import LanguageModelD
 from substep_planner.decomposers.language_model.prompt import load_prompt
 from substep_planner.decomposers.language_model.reply import REPLY_SCHEMA, plan_from_reply
 from substep_planner.decomposers.library import LibraryDecomposer, shipped_library
-from substep_planner.decomposers.rules.decomposer import RulesDecomposer
-from substep_planner.errors import ErrorCode, PlanningError
-from substep_planner.plan import Plan, PlanFormatError, Substep
+from substep_planner.decomposers.rules import RulesDecomposer
 
 TASK = "bring the milk to the basket"
 
@@ -77,12 +80,12 @@ def test_the_model_is_told_what_is_there_and_what_was_done():
     assert "Already done: pick up the milk. Plan only what remains." in text
 
 
-def test_a_plan_that_came_to_grief_is_not_given_again_from_memory():
+def test_a_plan_that_failed_is_not_given_again_from_memory():
     made, chat = decomposer(GOOD, answer(("place the milk in the basket", "the milk is in the basket")))
     made.decompose(PlanRequest(TASK))
-    again = made.decompose(PlanRequest(TASK, trouble="no end of substep 1 after 200 steps"))
+    again = made.decompose(PlanRequest(TASK, failure="no end of substep 1 after 200 steps"))
     assert len(again.plan.substeps) == 1 and len(chat.heard) == 2
-    assert "An earlier plan came to grief: no end of substep 1 after 200 steps." in chat.heard[1][0][1].text
+    assert "The previous plan failed: no end of substep 1 after 200 steps." in chat.heard[1][0][1].text
 
 
 @pytest.mark.parametrize("first", [BAD, "no JSON", "[" * 100_000, "{}", answer(), GOOD[:-5], "null", '{"steps": [1]}'])
@@ -231,3 +234,18 @@ def test_when_nobody_has_a_plan_the_gravest_failure_counts_and_all_are_named():
         decompose(PlanRequest("sing a song"), [RulesDecomposer(), failing])
     assert error.value.code is ErrorCode.BACKEND_FAILED
     assert "rules: no plan for 'sing a song'" in str(error.value) and "connection refused" in str(error.value)
+
+
+def test_the_prompt_tells_the_motions_of_the_substep_language():
+    """All of them, in words that the language reads as that motion."""
+    text = load_prompt().system
+    forms = re.findall(r'"([^"]*<[^"]*)"', text[: text.index("Picking up and placing")])
+    fillings = {"<object>": "red mug", "<place>": "plate", "<part>": "top drawer", "<device>": "stove"}
+    told = set()
+    for form in forms:
+        for phrase, filling in {**fillings, "<left|right|front|back>": "left"}.items():
+            form = form.replace(phrase, filling)
+        kind = parse(form).kind
+        assert form.startswith(kind.name), form
+        told.add(kind)
+    assert told == set(MOTIONS)

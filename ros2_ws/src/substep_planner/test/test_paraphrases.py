@@ -6,15 +6,14 @@ from collections import Counter
 
 import pytest
 
+from substep_core.errors import PlanningError
+from substep_core.language.nouns import NOUNS
+from substep_core.language.reader import parse
+from substep_core.plan import Plan
 from substep_planner.decomposers.library import shipped_library
 from substep_planner.decomposers.plan_checks import in_shared_words
-from substep_planner.decomposers.rules.decomposer import plan_by_rules
-from substep_planner.decomposers.rules.planner import single_motion
-from substep_planner.decomposers.rules.sentence import clauses
-from substep_planner.errors import PlanningError
+from substep_planner.decomposers.rules import plan_by_rules
 from substep_planner.paraphrases import shipped_paraphrases
-from substep_planner.plan import Plan
-from substep_policy.demonstrator.nouns import NOUNS
 
 PARAPHRASES = [
     (suite, instruction, wording)
@@ -30,10 +29,10 @@ def same_meaning(left: Plan, right: Plan) -> bool:
 
 
 def _kinds(substep) -> tuple:
-    motion = single_motion(clauses(substep.instruction))
+    motion = parse(substep.instruction)
     place = motion.place
     return (
-        motion.verb,
+        motion.kind.name,
         _kind(motion.thing.name),
         None if place is None else (place.preposition, _kind(place.thing.name)),
     )
@@ -41,8 +40,7 @@ def _kinds(substep) -> tuple:
 
 def _kind(name: str) -> str:
     """The rarest category that a noun may stand for, so that "bowl" and "black bowl" are the same here."""
-    plain = name.replace(" & ", " and ")
-    return NOUNS[plain][0] if plain in NOUNS else plain
+    return NOUNS[name].categories[0] if name in NOUNS else name
 
 
 def test_there_are_a_hundred_and_more():

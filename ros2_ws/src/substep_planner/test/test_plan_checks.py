@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from substep_core.plan import Plan, Substep
 from substep_planner.decomposers.library import shipped_library
 from substep_planner.decomposers.plan_checks import in_shared_words, missing_things
-from substep_planner.plan import Plan, Substep
 
 
 def plan(*steps: tuple[str, str]) -> Plan:

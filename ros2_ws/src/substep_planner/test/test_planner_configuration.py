@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from rclpy.parameter import Parameter
 from substep_interfaces.msg import ActiveSubstep
 
-from substep_planner.errors import ErrorCode
+from substep_core.errors import ErrorCode
 
 TASK = "put the milk in the basket"
 
@@ -43,19 +44,38 @@ def test_the_node_can_be_cleaned_up_and_configured_again(graph):
     assert graph.state() == State.PRIMARY_STATE_FINALIZED
 
 
+@pytest.mark.parametrize("graph", [{"decomposers": ["unreachable", "rules"]}], indirect=True)
+def test_a_decomposer_that_cannot_be_loaded_counts_as_failed_and_the_next_is_asked(graph, capfd):
+    graph.activate()
+    assert "decomposer unreachable cannot be loaded: OSError: no server at \\x1b[2J" in capfd.readouterr().err
+    status = graph.diagnostic("planner: plan", failed="unreachable cannot be loaded")
+    assert status.level == DiagnosticStatus.WARN
+    assert graph.decompose(TASK).source == "rules (after unreachable)"
+
+
+@pytest.mark.parametrize("graph", [{"decomposers": ["unreachable"]}], indirect=True)
+def test_configure_fails_where_no_decomposer_can_be_loaded(graph, capfd):
+    assert not graph.transition(Transition.TRANSITION_CONFIGURE)
+    assert "parameter decomposers is ['unreachable']: unreachable cannot be loaded" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("graph", "expected"),
     [
         ({"substep_timeout": 0}, "parameter substep_timeout must be from 1 to 1000000"),
         ({"bridge_silence": -1.0}, "parameter bridge_silence must be from 0.1 to 86400.0"),
         ({"policy_silence": "long"}, "parameter policy_silence must be from 0.1 to 86400.0"),
-        ({"decomposers": ["oracle"]}, "unknown decomposer 'oracle', expected some of library, rules"),
+        ({"decomposers": ["oracle"]}, "unknown decomposer 'oracle': expected one of babbling (given here)"),
         ({"decomposers": [""]}, "no decomposer is named"),
         ({"decomposers": ["openai"], "openai_url": "here"}, "url is 'here', expected http://"),
+        ({"decomposers": ["openai", "rules"], "prompt": "MISSING"}, "prompt: [Errno 2] No such file"),
         ({"decomposers": ["rules", "rules"]}, "a decomposer is named twice: rules, rules"),
         ({"switch_rule": "vision", "completion": "none"}, "which needs a completion scorer: set parameter completion"),
-        ({"completion": "crystal ball"}, "parameter completion is 'crystal ball', expected one of auto, none, compact"),
-        ({"switch_rule": "coin"}, "parameter switch_rule is 'coin', expected one of eos, vision"),
+        (
+            {"completion": "crystal ball"},
+            "completion is 'crystal ball', expected one of auto, none, brightness, compact",
+        ),
+        ({"switch_rule": "coin"}, "parameter switch_rule is 'coin', expected one of either, eos"),
         ({"when_busy": "queue"}, "parameter when_busy is 'queue', expected one of reject, preempt"),
     ],
     indirect=["graph"],

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticStatus
+from lifecycle_msgs.msg import Transition
 from substep_interfaces.action import ExecuteTask
-from substep_interfaces.msg import ChunkReport
+from substep_interfaces.msg import ActiveSubstep, ChunkReport, TaskStatus
 
-from substep_planner.errors import ErrorCode
+from substep_core.errors import ErrorCode
+from substep_core.protocol import Cause, Reason, TaskEvent
+from substep_core.ros import topics
+from substep_planner.manager.events import TaskFeedback
 
 TASK = "put the milk in the basket"
 
@@ -34,7 +41,7 @@ def test_a_task_runs_from_its_goal_to_success(graph):
     )
     assert (result.substeps_completed, result.substeps_total) == (1, 2)
     assert graph.next_substep().plan_id == ""
-    assert graph.events_until("advanced") == ["started", "advanced: eos"]
+    assert graph.events_until(TaskEvent.ADVANCED) == [(TaskEvent.STARTED, Cause.NONE), (TaskEvent.ADVANCED, Cause.EOS)]
 
 
 def test_feedback_tells_where_the_task_stands(graph):
@@ -43,7 +50,8 @@ def test_feedback_tells_where_the_task_stands(graph):
     graph.next_substep()
     start = graph.feedback.get(timeout=20)
     assert [step.instruction for step in start.plan] == ["pick up the milk", "place the milk in the basket"]
-    assert (start.event, start.instruction, start.plan_id) == ("started", "pick up the milk", graph.active.plan_id)
+    assert (start.event, start.event_text) == (TaskEvent.STARTED, "started")
+    assert (start.instruction, start.plan_id) == ("pick up the milk", graph.active.plan_id)
     assert (start.steps, start.eos_probability, start.similarity) == (0, -1.0, -1.0)
     graph.world(step=8)
     graph.report(ChunkReport.PLAYED, eos_probability=0.5)
@@ -87,8 +95,59 @@ def test_a_second_goal_is_rejected_and_the_reason_is_published(graph):
     graph.activate().world()
     graph.accepted()
     assert not graph.send("open the microwave").accepted
-    rejection = "101 BUSY: 'open the microwave': another task is under way; cancel it or wait for its end"
-    graph.diagnostic("planner: goals", last_rejection=rejection)
+    rejection = graph.rejections.get(timeout=20)
+    assert (rejection.task, rejection.error_code) == ("open the microwave", ErrorCode.BUSY)
+    assert rejection.message == "another task is under way; cancel it or wait for its end"
+    graph.diagnostic("planner: goals", last_rejection=f"101 BUSY: 'open the microwave': {rejection.message}")
+
+
+def test_a_planner_that_is_not_active_says_so_too(graph):
+    assert graph.execute_task.wait_for_server(20)
+    assert not graph.send("open the microwave").accepted
+    assert graph.rejections.get(timeout=20).error_code == ErrorCode.NOT_ACTIVE
+
+
+def test_the_active_substep_is_repeated_as_a_sign_of_life(graph):
+    graph.activate().world()
+    handle = graph.accepted()
+    first = graph.next_substep()
+    while not graph.next_sign().plan_id:  # up to the first itself
+        pass
+    assert [graph.next_sign().plan_id for _ in range(2)] == [first.plan_id] * 2
+    graph.cancel(handle)
+
+
+@pytest.mark.parametrize("plan_id", ["somebody else's", ""])
+def test_somebody_elses_active_substep_ends_the_task(graph, plan_id):
+    graph.activate().world()
+    handle = graph.accepted()
+    graph.next_substep()
+    stranger = topics.ACTIVE_SUBSTEP.publisher(graph.node)
+    stranger.publish(ActiveSubstep(plan_id=plan_id))
+    result = graph.result(handle)
+    assert result.error_code == ErrorCode.ANOTHER_PLANNER
+    assert "somebody else publishes" in result.message and "another planner" in result.message
+
+
+def test_a_goal_accepted_while_the_planner_is_deactivated_ends_at_once(graph):
+    graph.activate().world()
+
+    def late(goal):
+        graph.planner.is_active = False  # as deactivation leaves it, once it has told every task that it knows of
+        graph.planner._on_accepted(goal)
+
+    graph.planner._action.register_handle_accepted_callback(late)
+    result = graph.result(graph.accepted())
+    assert (result.error_code, result.message) == (ErrorCode.NOT_ACTIVE, "the planner is not active any more")
+
+
+def test_cleanup_lets_go_of_the_models(graph):
+    graph.activate()
+    held = [weakref.ref(graph.planner._settings), weakref.ref(graph.planner._settings.decomposers[0])]
+    assert graph.transition(Transition.TRANSITION_DEACTIVATE) and graph.transition(Transition.TRANSITION_CLEANUP)
+    gc.collect()
+    assert [ref() for ref in held] == [None, None]
+    assert graph.transition(Transition.TRANSITION_CONFIGURE)
 
 
 @pytest.mark.parametrize("graph", [{"when_busy": "preempt"}], indirect=True)
@@ -114,6 +173,39 @@ def test_a_running_task_is_canceled_and_another_may_follow(graph, capfd):
     assert graph.next_substep().plan_id == ""
     graph.accepted("open the microwave")
     assert graph.next_active().instruction == "open the microwave"
+
+
+def test_a_client_without_actions_begins_a_task_and_hears_of_its_end(graph):
+    graph.activate().world()
+    assert graph.statuses_of_tasks.get(timeout=20).state == TaskStatus.NONE
+    assert graph.start(TASK).success
+    graph.next_substep()
+    refused = graph.start("open the microwave")
+    assert (refused.success, refused.error_code) == (False, ErrorCode.BUSY)
+    assert refused.message == "another task is under way; cancel it or wait for its end"
+    running = graph.next_task_status(TaskStatus.RUNNING)
+    assert (running.task, running.instruction, running.substeps_total) == (TASK, "pick up the milk", 2)
+    for _ in range(2):
+        graph.report(ChunkReport.PLAYED_EOS)
+        graph.next_substep()
+    done = graph.next_task_status(TaskStatus.SUCCEEDED)
+    assert (done.task, done.substeps_completed, done.substeps_total) == (TASK, 2, 2)
+
+
+def test_stop_task_ends_a_task_however_it_was_begun(graph):
+    graph.activate().world()
+    assert not graph.stop().success, "nothing is under way"
+    handle = graph.accepted()
+    graph.next_substep()
+    assert graph.stop().success
+    assert (graph.result(handle).error_code, graph.status(handle)) == (ErrorCode.CANCELED, GoalStatus.STATUS_ABORTED)
+    graph.next_task_status(TaskStatus.FAILED)
+    while graph.start("").error_code == ErrorCode.BUSY:  # the result goes out before the planner is free
+        pass
+    assert graph.next_active().instruction == "pick up the milk"
+    assert graph.stop().success
+    end = graph.next_task_status(TaskStatus.FAILED)
+    assert (end.error_code, end.message) == (ErrorCode.CANCELED, "canceled by stop_task")
 
 
 def test_a_task_that_waits_for_its_instruction_can_be_canceled(graph):
@@ -154,9 +246,12 @@ def test_a_substep_timeout_leads_to_retry_replanning_and_the_end(graph):
     result = graph.result(handle)
     assert result.error_code == ErrorCode.SUBSTEP_TIMEOUT
     assert "no end of substep 0 ('pick up the milk') after 50 steps" in result.message
-    assert graph.events_until("replanned") == [
-        "started", "retry: timeout", "replanning: timeout", "replanned by rules (after library)"
-    ]  # fmt: skip
+    assert graph.events_until(TaskEvent.REPLANNED) == [
+        (TaskEvent.STARTED, Cause.NONE),
+        (TaskEvent.RETRIED, Cause.TIMEOUT),
+        (TaskEvent.REPLANNING, Cause.TIMEOUT),
+        (TaskEvent.REPLANNED, Cause.NONE),
+    ]
 
 
 def test_the_end_of_the_episode_ends_the_task(graph):
@@ -191,12 +286,35 @@ def test_a_silent_policy_ends_the_task(graph):
     graph.node.destroy_timer(timer)
 
 
+@pytest.mark.parametrize("graph", [{"replans": 1, "retries": 0, "substep_timeout": 50}], indirect=True)
+def test_no_sentence_is_needed_to_plan_again_to_advance_and_to_refuse(graph, monkeypatch):
+    monkeypatch.setattr(Reason, "text", "")
+    monkeypatch.setattr(TaskFeedback, "event_text", "")
+    graph.activate().world()
+    handle = graph.accepted()
+    graph.next_substep()
+    graph.refuse("")
+    first = graph.next_active()
+    graph.report(ChunkReport.REJECTED)
+    graph.report(ChunkReport.PLAYED_EOS)
+    assert graph.next_substep().index == first.index + 1
+    graph.refuse("")
+    assert graph.result(handle).error_code == ErrorCode.POLICY_FAILED
+    assert graph.events_until(TaskEvent.ADVANCED) == [
+        (TaskEvent.STARTED, Cause.NONE),
+        (TaskEvent.REPLANNING, Cause.POLICY_REFUSED),
+        (TaskEvent.REPLANNED, Cause.NONE),
+        (TaskEvent.CHUNK_REJECTED, Cause.GUARD),
+        (TaskEvent.ADVANCED, Cause.EOS),
+    ]
+
+
 @pytest.mark.parametrize("graph", [{"replans": 0}], indirect=True)
 def test_a_policy_that_refuses_ends_the_task_with_its_own_words(graph):
     graph.activate().world()
     handle = graph.accepted()
     graph.next_substep()
-    graph.policy_error("there is no milk in the scene")
+    graph.refuse("there is no milk in the scene")
     result = graph.result(handle)
     assert result.error_code == ErrorCode.POLICY_FAILED and "there is no milk in the scene" in result.message
 
@@ -240,17 +358,21 @@ def test_a_decomposer_that_looks_is_shown_the_newest_frame(graph):
         effect = ""
         while effect != f"brightness {value} in (8, 8, 3)":  # frames come by best effort
             graph.frame(value, stamp=value)
-            effect = graph.decompose(TASK).substeps[0].expected_effect
+            plan = graph.decompose(TASK).substeps  # none where no frame has come yet
+            effect = plan[0].expected_effect if plan else ""
     graph.accepted()
     assert graph.next_substep().expected_effect == effect
 
 
 def test_decompose_task_answers_without_executing(graph):
-    graph.activate().world(suite="libero_goal")
+    graph.activate()
+    assert graph.decompose("").error_code == ErrorCode.EMPTY_INSTRUCTION, "there is no episode yet"
+    graph.world(suite="libero_goal", instruction="turn on the stove")
     answer = graph.decompose("turn on the stove")
     assert (answer.success, answer.source) == (True, "library:libero_goal")
     assert [step.instruction for step in answer.substeps] == ["turn on the stove"]
-    assert graph.decompose("").error_code == ErrorCode.EMPTY_INSTRUCTION
+    assert graph.decompose("") == answer, "nothing said means the episode's own instruction"
+    assert graph.decompose(" ").error_code == ErrorCode.EMPTY_INSTRUCTION
     refused = graph.decompose("sing a song")
     assert (refused.success, refused.error_code) == (False, ErrorCode.NO_PLAN)
     assert "library: no plan" in refused.message and "rules: no plan" in refused.message
@@ -277,10 +399,3 @@ def test_diagnostics_tell_the_task_and_its_end(graph):
     assert status.message == "pick up the milk"
     graph.cancel(handle)
     graph.diagnostic("planner: task", error_code="103 CANCELED")
-
-
-def test_error_codes_are_those_of_the_action():
-    constants = {name: getattr(ExecuteTask.Result, name) for name in dir(ExecuteTask.Result) if name.isupper()}
-    assert {code.name: code.value for code in ErrorCode} == {
-        name: value for name, value in constants.items() if isinstance(value, int)
-    }

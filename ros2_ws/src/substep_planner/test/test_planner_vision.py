@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import queue
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from substep_interfaces.msg import ChunkReport
 
-from substep_planner.errors import ErrorCode
-from substep_policy.messages import image_to_message, to_time
+from substep_core.contract import LIBERO_PANDA, load_robot
+from substep_core.errors import ErrorCode
+from substep_core.protocol import Cause, TaskEvent
+from substep_core.ros.messages import image_to_message, to_time
+from substep_core.ros.topics import camera_image
 
 TASK = "put the milk in the basket"
 
@@ -32,7 +34,7 @@ def test_vision_advances_the_substep(graph):
             pass
     graph.frame(200, 150_000_000)
     assert graph.next_substep().index == 1
-    assert graph.events_until("advanced") == ["advanced: vision"]
+    assert graph.events_until(TaskEvent.ADVANCED) == [(TaskEvent.ADVANCED, Cause.VISION)]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +50,7 @@ def test_an_eos_waits_for_vision(graph):
     graph.report(ChunkReport.PLAYED_EOS, header=Header(stamp=to_time(100_000_000)))
     graph.frame(200, 100_000_000)
     assert graph.next_substep().index == 1
-    assert graph.events_until("advanced")[-1] == "advanced: eos confirmed by vision"
+    assert graph.events_until(TaskEvent.ADVANCED)[-1][1] is Cause.EOS_CONFIRMED_BY_VISION
 
 
 @pytest.mark.parametrize("graph", [{**LOOKING, "completion_frames": 1, "switch_rule": "either"}], indirect=True)
@@ -62,20 +64,20 @@ def test_an_eos_that_is_being_played_comes_before_vision(graph):
         pass
     graph.node.destroy_timer(timer)
     graph.report(ChunkReport.PLAYED_EOS)
-    assert graph.events_until("advanced") == ["advanced: eos"]
+    assert graph.events_until(TaskEvent.ADVANCED) == [(TaskEvent.ADVANCED, Cause.EOS)]
 
 
 @pytest.mark.parametrize("graph", [{"switch_rule": "vision"}, {}], indirect=True, ids=["vision", "eos"])
 def test_the_shipped_model_looks_where_the_rule_looks_and_nobody_else_does(graph):
     looks = graph.planner.get_parameter("switch_rule").value == "vision"
     graph.activate().world()
-    cameras = [graph.planner.count_subscribers(f"camera/{name}/image_raw") for name in ("agentview", "eye_in_hand")]
+    cameras = [graph.planner.count_subscribers(camera_image(name).name) for name in ("agentview", "eye_in_hand")]
     assert cameras == [looks, looks]
     graph.accepted()
     graph.next_substep()
     if not looks:
         return
-    hand = graph.node.create_publisher(Image, "camera/eye_in_hand/image_raw", qos_profile_sensor_data)
+    hand = camera_image("eye_in_hand").publisher(graph.node)
     similarity, stamp = -1.0, 0
     while similarity == -1.0:  # frames come by best effort
         stamp += 50_000_000
@@ -98,6 +100,14 @@ def test_a_camera_that_sends_nothing_is_missed_aloud(graph):
 
 
 @pytest.mark.parametrize("graph", [LOOKING], indirect=True)
+def test_a_camera_given_by_its_role_has_the_name_that_the_robot_gives_it(graph):
+    panda = load_robot(LIBERO_PANDA)
+    graph.robot(replace(panda, name="ceiling", cameras=(replace(panda.cameras[0], name="overhead"),)))
+    graph.activate().world()
+    assert [graph.planner.count_subscribers(camera_image(name).name) for name in ("overhead", "agentview")] == [1, 0]
+
+
+@pytest.mark.parametrize("graph", [LOOKING], indirect=True)
 def test_with_the_eos_rule_frames_are_scored_for_information_only(graph):
     graph.activate().world()
     graph.accepted()
@@ -107,7 +117,7 @@ def test_with_the_eos_rule_frames_are_scored_for_information_only(graph):
         while graph.feedback.get(timeout=20).similarity != 1.0:
             pass
     graph.report(ChunkReport.PLAYED_EOS)
-    assert graph.events_until("advanced") == ["advanced: eos"]
+    assert graph.events_until(TaskEvent.ADVANCED) == [(TaskEvent.ADVANCED, Cause.EOS)]
 
 
 @pytest.mark.parametrize("graph", [{**LOOKING, "switch_rule": "either"}], indirect=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,13 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
+from substep_core.errors import ErrorCode, PlanningError
 from substep_planner.decomposers.base import PlanRequest
+from substep_planner.decomposers.fallback import decompose
+from substep_planner.decomposers.language_model import server_chat
 from substep_planner.decomposers.language_model.chat import BackendError, Message
 from substep_planner.decomposers.language_model.decomposer import create_openai
 from substep_planner.decomposers.language_model.reply import REPLY_SCHEMA
 from substep_planner.decomposers.language_model.server_chat import LARGEST_ANSWER, ServerChat, ServerSettings
-from substep_planner.decomposers.registry import DecomposerSettings
-from substep_planner.errors import ErrorCode, PlanningError
+from substep_planner.decomposers.registry import DecomposerSettings, load_decomposers
 
 ASK = [Message("system", "be brief"), Message("user", "hello")]
 STEPS = {"steps": [{"subgoal": "open the microwave", "expected_effect": "the microwave is open"}]}
@@ -76,6 +79,20 @@ def drips(handler):
     while not handler.server.closing.wait(0.02):
         handler.wfile.write(b" ")
         handler.wfile.flush()
+
+
+def drips_headers(handler):
+    """One header after the other, so that no single read times out and no body begins."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    while not handler.server.closing.wait(0.02):
+        handler.wfile.write(b"X-Wait: 1\r\n")
+        handler.wfile.flush()
+
+
+def compressed(handler):
+    """A gibibyte in some kilobytes."""
+    body = gzip.compress(gzip.compress(bytes(1 << 26)))
+    handler.reply(200, body, Content_Encoding="gzip, gzip")
 
 
 def floods(handler):
@@ -154,15 +171,17 @@ def test_the_server_may_ask_for_a_longer_pause_within_reason(serve):
 @pytest.mark.parametrize(
     ("behaviours", "reason"),
     [
-        ([says(b"busy", 429)] * 3, r"status 429 Too Many Requests: busy \(asked 3 times\)"),
-        ([says(b"oops", 500)] * 3, r"status 500 Internal Server Error: oops \(asked 3 times\)"),
-        ([hangs_up] * 3, r"RemoteProtocolError: .* \(asked 3 times\)"),
+        ([says(b"busy", 429)] * 3, r"status 429 Too Many Requests: busy \(tries: 3\)"),
+        ([says(b"oops", 500)] * 3, r"status 500 Internal Server Error: oops \(tries: 3\)"),
+        ([hangs_up] * 3, r"RemoteProtocolError: .* \(tries: 3\)"),
         ([says(b"no such model", 404)], "status 404 Not Found: no such model"),
         ([says(b"bad key", 401)], "status 401 Unauthorized: bad key"),
         ([says(b"<html>")], "not a chat completion: b'<html>'"),
         ([says(b'{"choices": []}')], "not a chat completion"),
         ([says(b"[" * 100_000)], "not a chat completion"),
         ([says(None)], "has no text but None"),
+        ([says(b"\x1b]0;\x07\xc2\x9b2J\xe2\x80\xae", 404)], r"status 404 Not Found: \\x1b\]0;\\x07\\x9b2J\\u202e$"),
+        ([compressed], "the answer is compressed .'gzip, gzip'.*as it is"),
         ([floods], f"the answer is longer than {LARGEST_ANSWER} bytes"),
     ],
 )
@@ -171,11 +190,41 @@ def test_failures_that_stay_are_told(serve, behaviours, reason):
         chat(serve(*behaviours), retries=2).answer(ASK, REPLY_SCHEMA)
 
 
-@pytest.mark.parametrize("behaviour", [hangs, drips])
-def test_an_answer_that_does_not_come_ends_in_bounded_time(serve, behaviour):
-    server = serve(behaviour, behaviour)
-    with pytest.raises(BackendError, match=r"within 0.3 s \(asked 2 times\)"):
-        chat(server, timeout=0.3, retries=1).answer(ASK, REPLY_SCHEMA)
+@pytest.mark.parametrize("behaviour", [hangs, drips, drips_headers])
+def test_an_answer_that_does_not_come_ends_in_bounded_time(serve, behaviour, monkeypatch):
+    """One deadline for all tries: what is late is not asked for again."""
+    monkeypatch.setattr(server_chat, "FIRST_PAUSE", 0.0)
+    server = serve(says(b"busy", 503), behaviour, behaviour)
+    with pytest.raises(BackendError, match=r"within 1 s \(tries: 2\)"):
+        chat(server, timeout=1.0, retries=5).answer(ASK, REPLY_SCHEMA)
+
+
+def test_no_pause_goes_beyond_the_deadline(serve):
+    server, pauses = serve(says(b"busy", 503, Retry_After="9")), []
+    with pytest.raises(BackendError, match=r"busy \(tries: 1\)"):
+        chat(server, pauses, timeout=5.0, retries=5).answer(ASK, REPLY_SCHEMA)
+    assert pauses == []
+
+
+VARIABLES = {"ALL_PROXY": "gopher://proxy", "SSL_CERT_FILE": "/nowhere/certificates.pem"}
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_variables_that_the_client_refuses_are_the_backends_failure(serve, monkeypatch, variable):
+    """The next decomposer is asked."""
+    monkeypatch.setenv(variable, VARIABLES[variable])
+    rules = load_decomposers(["rules"], DecomposerSettings())
+    result = decompose(PlanRequest("open the microwave"), [openai(serve(says("unheard"))), *rules])
+    assert result.sourced.source == "rules (after openai)"
+    assert result.passed_over[0].code is ErrorCode.BACKEND_FAILED
+
+
+def test_half_a_character_in_an_answer_is_no_plan(serve):
+    half = json.dumps({"steps": [{"subgoal": "open the microwave", "expected_effect": "the microwave is open \ud83d"}]})
+    rules = load_decomposers(["rules"], DecomposerSettings())
+    result = decompose(PlanRequest("open the microwave"), [openai(serve(says(half), says(half))), *rules])
+    assert result.sourced.source == "rules (after openai)"
+    assert result.remarks[0].encode()
 
 
 def test_no_server_at_all_is_told():

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from substep_planner.switch_rules import (
+from substep_core.keys import SubstepKey
+from substep_core.protocol import Cause
+from substep_planner.manager.events import FrameScored
+from substep_planner.manager.switch_rules import (
     CONFIRMATION_WAIT,
     STAY,
     SWITCH_RULES,
@@ -13,8 +16,6 @@ from substep_planner.switch_rules import (
     Verdict,
     make_switch_rule,
 )
-from substep_planner.task_events import FrameScored
-from substep_policy.request_desk import SubstepKey
 
 
 def verdict(decision) -> Verdict:
@@ -31,7 +32,7 @@ def frame(completed: bool, stamp: int, similarity: float = 0.5) -> FrameScored:
     return FrameScored(SubstepKey("task", 0, 0), stamp, similarity, completed)
 
 
-@pytest.mark.parametrize("name", SWITCH_RULES)
+@pytest.mark.parametrize("name", SWITCH_RULES.names)
 def test_no_signal_ends_no_substep(name):
     tested = rule(name)
     tested.on_chunk(eos=False)
@@ -58,9 +59,9 @@ def test_an_eos_that_is_being_played_comes_before_vision():
     either = rule("either")
     either.on_chunk(eos=True)
     assert either.on_frame(frame(True, 5), step=5) == STAY
-    assert either.on_eos(stamp=6, step=6, now=0.0).reason == "eos"
+    assert either.on_eos(stamp=6, step=6, now=0.0).reason.kind is Cause.EOS
     either.begin()
-    assert either.on_frame(frame(True, 7), step=7).reason == "vision"
+    assert either.on_frame(frame(True, 7), step=7).reason.kind is Cause.VISION
 
 
 def test_an_eos_is_confirmed_by_a_frame_that_was_scored_before_the_report():
@@ -109,7 +110,7 @@ def test_an_eos_stands_where_vision_is_in_doubt():
     tested.on_frame(frame(False, 6, similarity=0.9), step=6)  # an older frame does not count
     assert tested.on_eos(stamp=8, step=8, now=0.0) == STAY
     decision = tested.on_frame(frame(False, 8, similarity=0.1), step=8)
-    assert (decision.verdict, decision.reason) == (Verdict.ADVANCE, "eos")
+    assert (decision.verdict, decision.reason.kind) == (Verdict.ADVANCE, Cause.EOS)
 
 
 def test_an_eos_is_denied_where_vision_is_sure():
@@ -120,7 +121,7 @@ def test_an_eos_is_denied_where_vision_is_sure():
 
 
 def test_unknown_rules_and_limits_are_refused():
-    with pytest.raises(ValueError, match="unknown switch rule 'coin', expected one of eos, vision"):
+    with pytest.raises(ValueError, match="unknown switch rule 'coin': expected one of either .substep_planner"):
         make_switch_rule("coin")
     for settings in ({"confirm_steps": -1}, {"denial_threshold": 1.5}):
         with pytest.raises(ValidationError, match=next(iter(settings))):

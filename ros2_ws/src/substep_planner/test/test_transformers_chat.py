@@ -10,14 +10,14 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
+from substep_core.errors import ErrorCode, PlanningError
+from substep_core.plan import MAX_SUBSTEPS
 from substep_planner.decomposers.base import PlanRequest
 from substep_planner.decomposers.language_model.chat import BackendError, Message
 from substep_planner.decomposers.language_model.decomposer import create_transformers
 from substep_planner.decomposers.language_model.reply import REPLY_SCHEMA, plan_from_reply
 from substep_planner.decomposers.language_model.transformers_chat import LocalModelSettings, TransformersChat
-from substep_planner.decomposers.registry import DecomposerSettings
-from substep_planner.errors import ErrorCode, PlanningError
-from substep_planner.plan import MAX_SUBSTEPS
+from substep_planner.decomposers.registry import DecomposerSettings, load_decomposers
 
 ASK = [Message("system", "be brief"), Message("user", "hello")]
 TEMPLATE = (
@@ -105,5 +105,15 @@ def test_bad_settings_are_refused():
         LocalModelSettings("")
     with pytest.raises(ValueError, match="max_new_tokens is 0"):
         LocalModelSettings("m", max_new_tokens=0)
-    with pytest.raises(OSError, match="nowhere"):
+    with pytest.raises(ValueError, match="nowhere"):
         TransformersChat(LocalModelSettings("/nowhere/at/all", "cpu"))
+
+
+def test_a_model_that_cannot_be_read_is_the_backends_failure(tmp_path):
+    """The next decomposer is asked."""
+    (tmp_path / "config.json").write_text("{}")
+    settings = DecomposerSettings(transformers_model=str(tmp_path), device="cpu")
+    first, second = load_decomposers(["transformers", "rules"], settings)
+    with pytest.raises(PlanningError, match=f"cannot be loaded: BackendError: {tmp_path}: ") as error:
+        first.decompose(PlanRequest("open the microwave"))
+    assert error.value.code is ErrorCode.BACKEND_FAILED and second.name == "rules"

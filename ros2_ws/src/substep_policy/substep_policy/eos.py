@@ -1,4 +1,4 @@
-"""Rules that find the end of a substep (EOS) in what a model predicted. Training, evaluation and the node share them.
+"""Finds the end of a substep (EOS) in predicted probabilities. Training, evaluation and the node share the rules.
 
 Two sources: the EOS head's probability per action, and (discrete mode) the tokenizer's EOS among the action tokens.
 Sources: docs of the substep method (EOS head, chunk cutting) and of its EOS token (token position -> timestep).
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from substep_policy.chunk import NO_EOS, Chunk
-from substep_policy.observation import ACTION_DIM
+from substep_core.chunk import NO_EOS, Chunk
 
 if TYPE_CHECKING:
     import torch
+
+LARGE_LOG_ODDS = 1e4  # beyond which a token is as good as certain
 
 
 class EosChoice(StrEnum):
@@ -63,15 +64,15 @@ class TokenEosRule:
 
     Attributes:
         eos_token_id: the tokenizer's.
+        action_dim: tokens per action, A.
         threshold: a token whose EOS probability reaches it counts as EOS; None: a token counts when EOS is its argmax.
         choice: which one when several count.
-        action_dim: tokens per action.
     """
 
     eos_token_id: int
+    action_dim: int
     threshold: float | None = None
     choice: EosChoice = EosChoice.FIRST
-    action_dim: int = ACTION_DIM
 
     def __post_init__(self) -> None:
         if self.threshold is not None:
@@ -83,35 +84,14 @@ class TokenEosRule:
         object.__setattr__(self, "choice", EosChoice(self.choice))
 
 
-def check_eos_source(source: EosSource | str, action_head: str, use_substep_eos: bool = True) -> EosSource:
-    """The EOS source, if a model with this action head ("l1", "diffusion", "tokens", …) can have it.
-
-    Args:
-        use_substep_eos: of the head "tokens": it is trained to say EOS.
-
-    Raises:
-        EosConfigurationError: token EOS was asked of a head that emits continuous actions and therefore no tokens, or
-            of one that is trained without EOS.
-    """
-    source = EosSource(source)
-    if source is EosSource.TOKEN and action_head != "tokens":
-        raise EosConfigurationError(
-            f"EOS as a token needs the discrete action head 'tokens', but the action head is {action_head!r}, which "
-            "emits continuous actions and no tokens: use eos source 'head' or 'none', or the action head 'tokens'"
-        )
-    if source is EosSource.TOKEN and not use_substep_eos:
-        raise EosConfigurationError(
-            "EOS as a token needs an action head that is trained to say it, but action_head.use_substep_eos is false: "
-            "use eos source 'head' or 'none', or a model trained with use_substep_eos"
-        )
-    return source
-
-
-def find_eos(probabilities: np.ndarray | torch.Tensor, rule: EosRule) -> Any:
+def find_eos(
+    probabilities: np.ndarray | torch.Tensor, rule: EosRule, log_odds: np.ndarray | torch.Tensor | None = None
+) -> Any:
     """Index of the action after which the substep ends.
 
     Args:
         probabilities: (..., C) EOS probability of each action.
+        log_odds: (..., C) log(p / (1 − p)), which still tells the most probable where several are 1 in floating point.
 
     Returns:
         (...) integers in [0, C), ``NO_EOS`` where no probability reaches the threshold; numpy or torch as the input.
@@ -120,7 +100,8 @@ def find_eos(probabilities: np.ndarray | torch.Tensor, rule: EosRule) -> Any:
         ValueError: a value is NaN or outside [0, 1], or C is 0.
     """
     _check_probabilities(probabilities)
-    return _choose(probabilities >= rule.threshold, probabilities, rule.choice)
+    scores = probabilities if log_odds is None else log_odds
+    return _choose(probabilities >= rule.threshold, scores, rule.choice)
 
 
 def token_eos_probabilities(logits: torch.Tensor, rule: TokenEosRule) -> torch.Tensor:
@@ -148,15 +129,24 @@ def find_token_eos(logits: torch.Tensor, rule: TokenEosRule) -> torch.Tensor:
         counts = logits.argmax(dim=-1) == rule.eos_token_id
     else:
         counts = probabilities >= rule.threshold
-    return timestep_of_token(_choose(counts, probabilities, rule.choice), rule.action_dim)
+    return timestep_of_token(_choose(counts, _token_log_odds(logits, rule), rule.choice), rule.action_dim)
 
 
-def timestep_of_token(position: Any, action_dim: int = ACTION_DIM) -> Any:
+def _token_log_odds(logits: torch.Tensor, rule: TokenEosRule) -> torch.Tensor:
+    """(B, C·A, V) -> (B, C·A) log-odds of the EOS token against all others."""
+    scores = logits.float()
+    eos = scores[..., rule.eos_token_id]
+    others = scores.clone()
+    others[..., rule.eos_token_id] = -float("inf")
+    return (eos - others.logsumexp(dim=-1)).clamp(-LARGE_LOG_ODDS, LARGE_LOG_ODDS)
+
+
+def timestep_of_token(position: Any, action_dim: int) -> Any:
     """Token position -> action index; ``NO_EOS`` stays ``NO_EOS`` (-1 // A is -1)."""
     return position // action_dim
 
 
-def action_eos_probabilities(token_probabilities: torch.Tensor, action_dim: int = ACTION_DIM) -> torch.Tensor:
+def action_eos_probabilities(token_probabilities: torch.Tensor, action_dim: int) -> torch.Tensor:
     """(B, C·A) EOS probability of each token -> (B, C): the largest among each action's tokens."""
     return token_probabilities.unflatten(-1, (-1, action_dim)).amax(dim=-1)
 
@@ -165,7 +155,7 @@ def cut_chunk(actions: np.ndarray, probabilities: np.ndarray, eos_index: int) ->
     """The chunk that ends at its EOS: ``actions[: eos_index + 1]``, all of it without one.
 
     Args:
-        actions: (C, A) in [-1, 1].
+        actions: (C, A).
         probabilities: (C,) EOS probability of every predicted action, kept whole; (0,) without an EOS head.
 
     Raises:
@@ -179,9 +169,13 @@ def cut_chunk(actions: np.ndarray, probabilities: np.ndarray, eos_index: int) ->
     return Chunk(np.asarray(actions[:horizon], np.float32), np.asarray(probabilities, np.float32), int(eos_index))
 
 
-def _choose(counts: Any, probabilities: Any, choice: EosChoice) -> Any:
-    """(..., N) which positions are EOS -> (...) the chosen one or ``NO_EOS``; ties go to the first."""
-    score = counts * 1 if choice is EosChoice.FIRST else counts * probabilities
+def _choose(counts: Any, scores: Any, choice: EosChoice) -> Any:
+    """(..., N) which positions are EOS -> (...) the chosen one or ``NO_EOS``; ties go to the first.
+
+    Args:
+        scores: (..., N), larger for the more probable.
+    """
+    score = counts * 1 if choice is EosChoice.FIRST else counts * (scores - scores.min() + 1)
     return (score.argmax(-1) + 1) * counts.any(-1) - 1
 
 

@@ -1,4 +1,4 @@
-"""Memory that this process holds, and memory that it may still take."""
+"""Memory in use by this process, and memory that is still free for it."""
 
 from __future__ import annotations
 

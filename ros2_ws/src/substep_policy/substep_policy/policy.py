@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from substep_policy.chunk import Chunk
-from substep_policy.observation import Observation
+from substep_core.chunk import Chunk
+from substep_core.contract import RobotContract
+from substep_core.named_substep import NamedSubstep
+from substep_core.observation import Observation
 
 
 class Policy(Protocol):
     """Turns the newest observation and the active substep into one chunk. It never touches the world."""
 
     name: str  # policy and checkpoint, as reported in ActionChunk.model
+    robot: RobotContract  # that it was made for, see ``substep_core.contract.misfit``
+    cameras: tuple[str, ...]  # of that robot, whose images it takes
+    horizon: int  # actions of its chunks, before they are cut
     requires_scene: bool  # needs Observation.scene, so it runs in simulation only
     device: str  # where it runs and in which number type, as diagnostics show them
     dtype: str
@@ -32,4 +37,38 @@ class Policy(Protocol):
 
         Raises:
             ValueError: the observation lacks something the policy needs, named in the message.
+            ChunkRefused: another reason, which it says.
+        """
+
+
+@runtime_checkable
+class SubstepNamer(Protocol):
+    """What a policy can besides whose model has words."""
+
+    def next_substep(self, observation: Observation, task: str) -> NamedSubstep:
+        """What comes next in the task, in the model's own words. No substep needs to have been started.
+
+        Raises:
+            ValueError: the observation lacks something the policy needs, named in the message.
+        """
+
+
+def as_namer(policy: Policy) -> SubstepNamer:
+    """The policy as one that names substeps. Raises: ValueError: its model has no words."""
+    if not isinstance(policy, SubstepNamer):
+        raise ValueError(
+            f"policy {policy.name} names no substeps, its model has no words: take one that has, such as a π0.5"
+        )
+    return policy
+
+
+@runtime_checkable
+class OfSeveralDataSets(Protocol):
+    """A policy of a checkpoint that may have statistics of several data sets, such as one a task suite."""
+
+    def use_dataset(self, dataset: str | None) -> None:
+        """Work with those of this data set from now on; None: with the only ones that there are.
+
+        Raises:
+            ValueError: there are none of it, they do not fit, or one has to be chosen.
         """

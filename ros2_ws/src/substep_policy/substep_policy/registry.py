@@ -1,23 +1,29 @@
-"""Policies by name, checkpoint folder or hub id. Nothing is imported before it is asked for."""
+"""Policies by name, checkpoint folder or hub id. Nothing is imported before it is asked for.
+
+A package adds a policy with an entry point in ``substep.policies``: a function from settings to a policy, or the
+``Path`` of a checkpoint folder that it ships.
+"""
 
 from __future__ import annotations
 
-import importlib
-import json
+import logging
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
+from substep_core.plan import normalise_suite
+from substep_core.registry import Registry
+from substep_policy.checkpoints.hub import HubError, check_name, checkpoint_folder
 from substep_policy.eos import EosRule
-from substep_policy.hub import CONFIG_FILE, HUB_ID_PATTERN, HubError, checkpoint_folder
+from substep_policy.models.kind import MODEL_KINDS, ModelKind, kind_of
+from substep_policy.models.normalization import STATISTICS_FILE, read_statistics_file
 from substep_policy.policy import Policy
 from substep_policy.run_modes import Execution, Quantization
 
 WEIGHTS = Path(__file__).parent / "weights"
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
+log = logging.getLogger(__name__)
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -34,7 +40,6 @@ class PolicySettings:
         dtype: one of ``DTYPES``; "auto": what the policy was saved in, or suits the device.
         eos_threshold: EOS probability that ends a substep; None: the checkpoint's own.
         seed: of whatever the policy draws at random.
-        cameras: names of the cameras whose images it will be given.
         dataset: whose statistics it works with, by name; None: those of the only data set that the policy has.
         quantization, execution: of a large policy's network.
     """
@@ -43,7 +48,6 @@ class PolicySettings:
     dtype: str = "auto"
     eos_threshold: float | None = None
     seed: int = 0
-    cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
     dataset: str | None = None
     quantization: Quantization = Quantization.NONE
     execution: Execution = Execution.EAGER
@@ -59,17 +63,20 @@ class PolicySettings:
             raise ValueError(f"seed is {self.seed}, expected 0 or more")
 
 
+PolicySource = Callable[[PolicySettings], Policy] | Path  # what makes a policy: a program, or a checkpoint's folder
+
+
 @dataclass(frozen=True)
 class PolicyRegistry:
-    """What can be loaded. Targets are "module:function".
+    """What can be loaded.
 
     Attributes:
-        named: policy name -> ``function(settings) -> Policy``, or the folder of a checkpoint that ships.
-        checkpoints: ``model_type`` in a checkpoint's config.json -> ``function(folder, config, settings) -> Policy``.
+        named: policies by name.
+        kinds: of models that checkpoints hold, by the ``model_type`` in their config.json.
     """
 
-    named: Mapping[str, str | Path] = field(default_factory=lambda: MappingProxyType({}))
-    checkpoints: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    named: Registry[PolicySource]
+    kinds: Registry[ModelKind] = MODEL_KINDS
 
     def load(self, policy: str, settings: PolicySettings) -> Policy:
         """Load a policy.
@@ -78,20 +85,63 @@ class PolicyRegistry:
             policy: a name, the folder of a checkpoint, or a hub id such as "organisation/model".
 
         Raises:
-            PolicyError: no such policy, or a checkpoint without a usable config.json.
+            PolicyError: no such policy.
+            UnknownModel: a checkpoint without a usable config.json.
             Exception: whatever the policy's own loader raises (missing weights, no such device, out of memory).
         """
-        target = self.named.get(policy)
-        if isinstance(target, str):
-            return _import(target)(settings)
-        folder = self.folder(policy)
-        config = _read_config(folder)
-        model_type = config.get("model_type")
-        if model_type not in self.checkpoints:
+        source = self.source(policy)
+        return kind_of(source, self.kinds).policy(source, settings) if isinstance(source, Path) else source(settings)
+
+    def check(self, policy: str) -> None:
+        """Arguments as ``load``. Imports nothing and asks no hub, so a hub id passes without being known to exist.
+
+        Raises:
+            PolicyError: no name, no folder and no hub id.
+        """
+        if policy in self.named:
+            return
+        try:
+            check_name(policy)
+        except HubError as error:
             raise PolicyError(
-                f"{folder / CONFIG_FILE} has model_type {model_type!r}, expected one of {_listing(self.checkpoints)}"
-            )
-        return _import(self.checkpoints[model_type])(folder, config, settings)
+                f"unknown policy {policy!r}: expected one of {self.named.listing}, the folder of a checkpoint, or a "
+                f"hub id such as organisation/model; {error}"
+            ) from error
+
+    def source(self, policy: str) -> PolicySource:
+        """What makes the policy; arguments as ``load``. A hub's checkpoint is downloaded.
+
+        Raises:
+            PolicyError: no such policy.
+            RegistryError: a named one that cannot be imported.
+        """
+        self.check(policy)
+        if policy in self.named:
+            return self.named.load(policy)
+        folder = Path(policy).expanduser()
+        try:
+            return folder if folder.is_dir() else checkpoint_folder(policy)
+        except HubError as error:
+            raise PolicyError(str(error)) from error
+
+    def settings_for(self, policy: str, settings: PolicySettings, suite: str) -> PolicySettings:
+        """The settings, with the data set of a task suite where a checkpoint has several and none is chosen.
+
+        Args:
+            suite: the one whose tasks are run, e.g. "libero_10"; a data set may be called so with "_no_noops" behind.
+
+        Raises:
+            PolicyError: no such policy.
+        """
+        source = self.source(policy)
+        if settings.dataset is not None or not isinstance(source, Path) or not (source / STATISTICS_FILE).exists():
+            return settings
+        names = list(read_statistics_file(source))
+        found = [name for name in names if normalise_suite(name) == normalise_suite(suite)]
+        if len(names) < 2 or len(found) != 1:
+            return settings
+        log.info("%s: statistics of %s, as suite %s is run; there are %s", policy, found[0], suite, ", ".join(names))
+        return replace(settings, dataset=found[0])
 
     def folder(self, policy: str) -> Path:
         """Where a policy's checkpoint lies; arguments as ``load``.
@@ -99,50 +149,12 @@ class PolicyRegistry:
         Raises:
             PolicyError: no such policy, or one without a checkpoint.
         """
-        target = self.named.get(policy)
-        if isinstance(target, Path):
-            return target
-        if target is not None:
-            raise PolicyError(f"policy {policy!r} has no checkpoint, it is a program: {target}")
-        folder = Path(policy).expanduser()
-        if folder.is_dir():
-            return folder
-        if HUB_ID_PATTERN.fullmatch(policy):
-            try:
-                return checkpoint_folder(policy)
-            except HubError as error:
-                raise PolicyError(str(error)) from error
-        raise PolicyError(
-            f"unknown policy {policy!r}: expected one of {_listing(self.named)}, the folder of a checkpoint "
-            "(there is none of that name), or a hub id such as organisation/model"
-        )
+        source = self.source(policy)
+        if not isinstance(source, Path):
+            raise PolicyError(f"policy {policy!r} has no checkpoint, it is a program of {source.__module__}")
+        return source
 
 
-POLICIES = PolicyRegistry(
-    named=MappingProxyType({"demonstrator": "substep_policy.demonstrator:load", "compact": WEIGHTS / "compact"}),
-    checkpoints=MappingProxyType(
-        {"compact": "substep_policy.compact_policy:load", "openvla": "substep_policy.openvla_policy:load"}
-    ),
-)
-
-
-def _import(target: str) -> Callable[..., Policy]:
-    module, _, function = target.partition(":")
-    return getattr(importlib.import_module(module), function)
-
-
-def _listing(names: Mapping[str, str]) -> str:
-    return ", ".join(repr(name) for name in sorted(names)) or "(nothing is registered)"
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG_FILE
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise PolicyError(f"{folder} is no checkpoint: it has no {CONFIG_FILE}") from error
-    except json.JSONDecodeError as error:
-        raise PolicyError(f"{path} is not JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise PolicyError(f"{path} holds a JSON {type(config).__name__}, expected an object with a model_type")
-    return config
+COMPACT = WEIGHTS / "compact"
+DEFAULT_POLICY = "compact"  # goes by what a camera sees, so it runs wherever its robot does
+POLICIES = PolicyRegistry(Registry("policy", "substep.policies"))

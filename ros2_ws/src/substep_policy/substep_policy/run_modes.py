@@ -1,4 +1,4 @@
-"""How a large policy's network is kept and carried out, by name."""
+"""Names of the ways to store (quantization) and to run (execution) a large policy's network."""
 
 from __future__ import annotations
 

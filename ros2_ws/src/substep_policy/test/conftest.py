@@ -8,20 +8,22 @@ import numpy as np
 import pytest
 import torch
 
-from substep_policy.backbones.compact import CompactConfig
-from substep_policy.checkpoint import save_model
+from substep_core.contract import LIBERO_PANDA, load_robot
 from substep_policy.heads import EOSHeadConfig, L1HeadConfig
-from substep_policy.instruction_tokens import TOKENIZER_FILE, InstructionTokenizer, train_tokenizer
-from substep_policy.model import ModelConfig, build_model
-from substep_policy.normalization import DatasetStatistics, Statistics, action_statistics, save_statistics
-from substep_policy.preprocessing import PreprocessingConfig
+from substep_policy.models.compact.backbone import CompactConfig
+from substep_policy.models.compact.checkpoint import save_model
+from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE, InstructionTokenizer, train_tokenizer
+from substep_policy.models.compact.model import CompactModelConfig, build_compact
+from substep_policy.models.compact.preprocessing import PreprocessingConfig
+from substep_policy.models.normalization import DatasetStatistics, Statistics, action_statistics, save_statistics
 
 TEXTS = ("pick up the black bowl", "place the black bowl on the plate", "open the top drawer of the cabinet")
 
 
 @pytest.fixture
-def toy_config() -> ModelConfig:
-    return ModelConfig(
+def toy_config() -> CompactModelConfig:
+    return CompactModelConfig(
+        robot=load_robot(LIBERO_PANDA),
         backbone=CompactConfig(
             vision_widths=(8, 8, 16),
             vision_blocks=(1, 1),
@@ -35,21 +37,21 @@ def toy_config() -> ModelConfig:
         ),
         action_head=L1HeadConfig(hidden_dim=16, blocks=1),
         eos_head=EOSHeadConfig(hidden_dim=16),
-        preprocessing=PreprocessingConfig(image_size=32, max_instruction_tokens=12),
+        preprocessing=PreprocessingConfig(image_size=32, max_instruction_tokens=40),
     )
 
 
 @pytest.fixture
-def toy_checkpoint(toy_config: ModelConfig, tmp_path: Path) -> Path:
+def toy_checkpoint(toy_config: CompactModelConfig, tmp_path: Path) -> Path:
     """A complete checkpoint folder with random weights, saved at step 5."""
     torch.manual_seed(0)
     folder = tmp_path / "checkpoint"
     folder.mkdir()
-    save_model(folder, toy_config, build_model(toy_config), step=5)
-    InstructionTokenizer(train_tokenizer(TEXTS, 300), 12).save(folder / TOKENIZER_FILE)
+    save_model(folder, toy_config, build_compact(toy_config), step=5)
+    InstructionTokenizer(train_tokenizer(TEXTS, 300), 40).save(folder / TOKENIZER_FILE)
     random = np.random.default_rng(0)
-    actions = random.uniform(-1, 1, (200, 7))
-    proprio = random.normal(size=(200, toy_config.preprocessing.proprio_encoding.width))
-    statistics = DatasetStatistics(action_statistics(actions, toy_config.gripper), Statistics.of(proprio), 200, 4)
-    save_statistics(folder, "toy", statistics)
+    drawn = random.uniform(-1, 1, (200, 7))
+    actions = action_statistics(drawn, toy_config.gripper, toy_config.robot)
+    proprio = Statistics.of(random.normal(size=(200, sum(toy_config.proprio_widths.values()))))
+    save_statistics(folder, "toy", DatasetStatistics(actions, proprio, 200, 4))
     return folder

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from substep_policy.chunk import NO_EOS
+from substep_core.chunk import NO_EOS
 from substep_policy.eos import (
     EosChoice,
     EosConfigurationError,
@@ -19,11 +19,17 @@ from substep_policy.eos import (
     EosSource,
     TokenEosRule,
     action_eos_probabilities,
-    check_eos_source,
     cut_chunk,
     find_eos,
     find_token_eos,
     token_eos_probabilities,
+)
+from substep_policy.heads import (
+    DiffusionHeadConfig,
+    InSequenceDiffusionConfig,
+    L1HeadConfig,
+    TokenHeadConfig,
+    check_decoder,
 )
 
 A = 7
@@ -54,7 +60,7 @@ def test_find_eos_is_the_first_or_most_probable_action_at_the_threshold(rows, th
 def test_token_eos_is_found_at_its_position_divided_by_the_action_dimension(batch, chunk, choice, threshold, seed):
     vocabulary, eos = 5, 2
     logits = np.random.default_rng(seed).normal(size=(batch, chunk * A, vocabulary)).astype(np.float32)
-    rule = TokenEosRule(eos, threshold, choice)
+    rule = TokenEosRule(eos, A, threshold, choice)
     found = find_token_eos(torch.from_numpy(logits), rule).tolist()
     probability = token_eos_probabilities(torch.from_numpy(logits), rule).numpy()
     counts = logits.argmax(-1) == eos if threshold is None else probability >= np.float32(threshold)
@@ -67,15 +73,28 @@ def test_token_eos_of_the_documented_example():
     logits = torch.zeros(1, 56, 32000)
     logits[..., 1234] = 5.0
     logits[0, 42, 2] = logits[0, 50, 2] = 9.0
-    assert find_token_eos(logits, TokenEosRule(eos_token_id=2)).tolist() == [6]
-    assert find_token_eos(logits[:, :42], TokenEosRule(eos_token_id=2)).tolist() == [NO_EOS]
+    assert find_token_eos(logits, TokenEosRule(eos_token_id=2, action_dim=A)).tolist() == [6]
+    assert find_token_eos(logits[:, :42], TokenEosRule(eos_token_id=2, action_dim=A)).tolist() == [NO_EOS]
     logits[0, 50, 2] = 12.0
-    assert find_token_eos(logits, TokenEosRule(2, choice=EosChoice.MOST_PROBABLE)).tolist() == [7]
+    assert find_token_eos(logits, TokenEosRule(2, A, choice=EosChoice.MOST_PROBABLE)).tolist() == [7]
+
+
+def test_the_most_probable_is_told_where_probabilities_are_one_in_floating_point():
+    log_odds = np.array([-3.0, 18.0, 25.0, 20.0], np.float32)
+    saturated = torch.sigmoid(torch.from_numpy(log_odds)).numpy()
+    assert saturated[1] == saturated[2] == 1.0
+    rule = EosRule(0.5, EosChoice.MOST_PROBABLE)
+    assert find_eos(saturated, rule, log_odds) == 2
+    assert find_eos(torch.from_numpy(saturated), rule, torch.from_numpy(log_odds)) == 2
+    assert find_eos(saturated, EosRule(0.5), log_odds) == 1
+    logits = torch.zeros(1, 4 * A, 5)
+    logits[0, A, 2], logits[0, 2 * A, 2], logits[0, 3 * A, 2] = 40.0, 60.0, 50.0
+    assert find_token_eos(logits, TokenEosRule(2, A, 0.5, EosChoice.MOST_PROBABLE)).tolist() == [2]
 
 
 def test_token_probabilities_per_action_are_the_largest_of_the_action():
     tokens = torch.tensor([[0.1] * 6 + [0.4], [0.2] * 7]).reshape(1, 14)
-    torch.testing.assert_close(action_eos_probabilities(tokens), torch.tensor([[0.4, 0.2]]))
+    torch.testing.assert_close(action_eos_probabilities(tokens, A), torch.tensor([[0.4, 0.2]]))
 
 
 @given(st.integers(1, 10), st.data())
@@ -104,24 +123,25 @@ def test_non_finite_logits_are_an_error():
     logits = torch.zeros(1, A, 4)
     logits[0, 3, 1] = math.nan
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
-        find_token_eos(logits, TokenEosRule(2))
+        find_token_eos(logits, TokenEosRule(2, A))
 
 
-@pytest.mark.parametrize("head", ["l1", "diffusion"])
-def test_token_eos_with_a_continuous_head_is_a_configuration_error(head):
-    with pytest.raises(EosConfigurationError, match=f"action head is '{head}'"):
-        check_eos_source("token", head)
-    assert check_eos_source("head", head) is EosSource.HEAD
-
-
-def test_token_eos_of_a_head_trained_without_it_is_a_configuration_error():
-    with pytest.raises(EosConfigurationError, match="action_head.use_substep_eos is false"):
-        check_eos_source("token", "tokens", use_substep_eos=False)
-    assert check_eos_source("none", "tokens", use_substep_eos=False) is EosSource.NONE
+@pytest.mark.parametrize("head", [L1HeadConfig(), DiffusionHeadConfig(), TokenHeadConfig(use_substep_eos=False)])
+def test_token_eos_of_a_head_that_does_not_say_it_is_a_configuration_error(head):
+    with pytest.raises(EosConfigurationError, match=f"action head '{head.type}' offers only head, none"):
+        check_decoder(head, EosSource.TOKEN, takes_slot_content=False)
+    for source in (EosSource.HEAD, EosSource.NONE):
+        check_decoder(head, source, takes_slot_content=False)
 
 
 def test_token_eos_with_the_token_head_is_fine():
-    assert check_eos_source("token", "tokens") is EosSource.TOKEN
+    check_decoder(TokenHeadConfig(), EosSource.TOKEN, takes_slot_content=False)
+
+
+def test_a_head_that_runs_actions_through_the_backbone_needs_one_that_takes_them():
+    check_decoder(InSequenceDiffusionConfig(), EosSource.HEAD, takes_slot_content=True)
+    with pytest.raises(ValueError, match="'in_sequence_diffusion' runs actions through the backbone, which takes none"):
+        check_decoder(InSequenceDiffusionConfig(), EosSource.HEAD, takes_slot_content=False)
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.5, math.nan])
@@ -129,11 +149,11 @@ def test_a_threshold_must_be_a_probability(threshold):
     with pytest.raises(EosConfigurationError, match="expected a probability from 0 to 1"):
         EosRule(threshold)
     with pytest.raises(EosConfigurationError, match="expected a probability from 0 to 1"):
-        TokenEosRule(2, threshold)
+        TokenEosRule(2, A, threshold)
 
 
 def test_logits_that_do_not_divide_into_actions_are_an_error():
     with pytest.raises(ValueError, match=r"expected \(B, C \* 7, vocabulary\)"):
-        find_token_eos(torch.zeros(1, 15, 10), TokenEosRule(2))
+        find_token_eos(torch.zeros(1, 15, 10), TokenEosRule(2, A))
     with pytest.raises(ValueError, match="outside the vocabulary of 10 tokens"):
-        find_token_eos(torch.zeros(1, 14, 10), TokenEosRule(10))
+        find_token_eos(torch.zeros(1, 14, 10), TokenEosRule(10, A))

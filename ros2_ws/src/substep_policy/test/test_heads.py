@@ -7,21 +7,26 @@ import math
 import pytest
 import torch
 
-from substep_policy.action_tokens import ActionTokenizer
 from substep_policy.eos import TokenEosRule, find_token_eos
 from substep_policy.heads import (
     ActionTargets,
+    DecoderConfig,
+    DecoderShape,
     DiffusionHeadConfig,
-    DiscreteHeadConfig,
     EOSClassificationHead,
     EOSHeadConfig,
     L1HeadConfig,
-    build_action_head,
+    TokenHeadConfig,
 )
+from substep_policy.heads.action_tokens import ActionTokenizer
 from substep_policy.heads.ddim import add_noise, ddim_step, sampling_timesteps, squared_cosine_alpha_bars
 
 B, C, A, D = 3, 8, 7, 6
-CONFIGS = [L1HeadConfig(hidden_dim=32), DiffusionHeadConfig(hidden_dim=64, time_dim=8), DiscreteHeadConfig()]
+CONFIGS = [L1HeadConfig(hidden_dim=32), DiffusionHeadConfig(hidden_dim=64, time_dim=8), TokenHeadConfig()]
+
+
+def build_head(config: DecoderConfig, hidden_dim: int) -> torch.nn.Module:
+    return config.build(DecoderShape(hidden_dim, C, A)).head
 
 
 def targets(mask: torch.Tensor | None = None, boundary: int | None = None) -> ActionTargets:
@@ -34,13 +39,13 @@ def targets(mask: torch.Tensor | None = None, boundary: int | None = None) -> Ac
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.type)
 def test_predicts_a_chunk_of_normalised_actions(config):
-    head = build_action_head(config, D, C)
+    head = build_head(config, D)
     assert head.predict(torch.randn(B, C * A, D)).shape == (B, C, A)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.type)
 def test_loss_reaches_every_parameter_and_the_hidden_states(config):
-    head = build_action_head(config, D, C)
+    head = build_head(config, D)
     hidden = torch.randn(B, C * A, D, requires_grad=True)
     head.loss(hidden, targets(boundary=3)).backward()
     assert hidden.grad.abs().sum() > 0
@@ -49,7 +54,7 @@ def test_loss_reaches_every_parameter_and_the_hidden_states(config):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.type)
 def test_masked_actions_do_not_change_the_loss(config):
-    head = build_action_head(config, D, C)
+    head = build_head(config, D)
     hidden = torch.randn(B, C * A, D)
     mask = torch.arange(C).expand(B, C) <= 3
     original = targets(mask)
@@ -63,7 +68,7 @@ def test_masked_actions_do_not_change_the_loss(config):
 
 
 def test_nothing_to_learn_from_gives_zero_not_nan():
-    head = build_action_head(CONFIGS[0], D, C)
+    head = build_head(CONFIGS[0], D)
     assert head.loss(torch.randn(B, C * A, D), targets(torch.zeros(B, C, dtype=torch.bool))) == 0
 
 
@@ -82,14 +87,14 @@ def learn_by_heart(head: torch.nn.Module, hidden: torch.Tensor, goal: ActionTarg
 @pytest.mark.parametrize(("config", "copies", "allowed"), zip(CONFIGS, (1, 32, 1), (0.05, 0.45, 0.02), strict=True))
 def test_learns_one_batch_by_heart(config, copies, allowed):
     torch.manual_seed(0)
-    head = build_action_head(config, 48, C)
+    head = build_head(config, 48)
     hidden, goal = torch.randn(B, C * A, 48), targets()
     learn_by_heart(head, hidden, goal, copies)
     assert (head.predict(hidden) - goal.actions).abs().mean() < allowed, "a guess is off by 0.67"
 
 
 def test_l1_loss_is_the_mean_absolute_error():
-    head = build_action_head(CONFIGS[0], D, C)
+    head = build_head(CONFIGS[0], D)
     hidden, goal = torch.randn(B, C * A, D), targets()
     expected = torch.nn.functional.l1_loss(head.predict(hidden), goal.actions)
     torch.testing.assert_close(head.loss(hidden, goal), expected)
@@ -97,7 +102,7 @@ def test_l1_loss_is_the_mean_absolute_error():
 
 def test_hidden_states_that_are_no_whole_actions_are_refused():
     with pytest.raises(ValueError, match="55 action tokens"):
-        build_action_head(CONFIGS[0], D, C).predict(torch.randn(B, C * A - 1, D))
+        build_head(CONFIGS[0], D).predict(torch.randn(B, C * A - 1, D))
 
 
 def test_noise_schedule_is_the_squared_cosine():
@@ -133,7 +138,7 @@ def test_ddim_step_matches_the_paper_inside_the_clipping_range():
 
 
 def test_diffusion_sampling_repeats_from_the_seed_and_stays_in_range():
-    head, hidden = build_action_head(CONFIGS[1], D, C), torch.randn(B, C * A, D)
+    head, hidden = build_head(CONFIGS[1], D), torch.randn(B, C * A, D)
     torch.manual_seed(3)
     first = head.predict(hidden)
     torch.manual_seed(3)
@@ -143,17 +148,17 @@ def test_diffusion_sampling_repeats_from_the_seed_and_stays_in_range():
 
 def test_token_mode_finds_the_eos_it_was_taught_and_keeps_that_action():
     torch.manual_seed(0)
-    head = build_action_head(CONFIGS[2], 48, C)
+    head = build_head(CONFIGS[2], 48)
     hidden, goal = torch.randn(B, C * A, 48), targets(boundary=5)
     learn_by_heart(head, hidden, goal)
     logits = head.logits(hidden)
-    assert find_token_eos(logits, TokenEosRule(head.tokenizer.eos_token_id)).tolist() == [5] * B
+    assert find_token_eos(logits, TokenEosRule(head.tokenizer.eos_token_id, A)).tolist() == [5] * B
     assert (head.decode(logits)[:, 5] - goal.actions[:, 5]).abs().max() < 0.02
 
 
 @pytest.mark.parametrize("use_substep_eos", [True, False])
 def test_eos_is_taught_in_the_last_slot_of_the_boundary_or_not_at_all(use_substep_eos: bool):
-    head = build_action_head(DiscreteHeadConfig(use_substep_eos=use_substep_eos), D, C)
+    head = build_head(TokenHeadConfig(use_substep_eos=use_substep_eos), D)
     logits = torch.randn(B, C * A, head.tokenizer.vocabulary_size, requires_grad=True)
     head.logits = lambda hidden: logits
     head.loss(torch.randn(B, C * A, D), targets(boundary=5)).backward()
@@ -169,7 +174,7 @@ def test_eos_is_taught_in_the_last_slot_of_the_boundary_or_not_at_all(use_subste
 
 def test_token_mode_learns_eos_where_the_substep_is_over_and_no_action_is_right():
     torch.manual_seed(0)
-    head = build_action_head(CONFIGS[2], 48, C)
+    head = build_head(CONFIGS[2], 48)
     hidden, goal = torch.randn(B, C * A, 48, requires_grad=True), targets(torch.zeros(B, C).bool(), boundary=0)
     loss = head.loss(hidden, goal)
     loss.backward()
@@ -177,11 +182,11 @@ def test_token_mode_learns_eos_where_the_substep_is_over_and_no_action_is_right(
     assert reached.tolist() == [[True] + [False] * (C - 1)] * B, "of later actions nothing is known"
     assert torch.equal(head.loss(hidden, ActionTargets(-goal.actions, goal.mask, goal.eos_labels)), loss)
     learn_by_heart(head, hidden.detach(), goal)
-    assert find_token_eos(head.logits(hidden), TokenEosRule(head.tokenizer.eos_token_id)).tolist() == [0] * B
+    assert find_token_eos(head.logits(hidden), TokenEosRule(head.tokenizer.eos_token_id, A)).tolist() == [0] * B
 
 
 def test_eos_head_gives_one_logit_an_action_from_that_action_alone():
-    head = EOSClassificationHead(EOSHeadConfig(hidden_dim=16), D).eval()
+    head = EOSClassificationHead(EOSHeadConfig(hidden_dim=16), D, A).eval()
     hidden = torch.randn(B, C * A, D)
     logits = head(hidden)
     assert logits.shape == (B, C, 1)
@@ -191,7 +196,7 @@ def test_eos_head_gives_one_logit_an_action_from_that_action_alone():
 
 
 def test_eos_head_judges_a_single_buffered_action_like_the_chunk_it_came_from():
-    head = EOSClassificationHead(EOSHeadConfig(hidden_dim=16), D).eval()
+    head = EOSClassificationHead(EOSHeadConfig(hidden_dim=16), D, A).eval()
     hidden = torch.randn(B, C * A, D)
     entries = hidden.reshape(B * C, A, D)
     torch.testing.assert_close(head(entries).flatten(), head(hidden).flatten())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import queue
 import threading
-from types import MappingProxyType
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,20 +16,28 @@ from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
-from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import Image, JointState
-from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkRequest
+from std_msgs.msg import String
+from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkRefusal, ChunkRequest, EpisodeStatus
+from substep_interfaces.srv import NameSubstep
 
-from substep_policy.chunk import Chunk
-from substep_policy.messages import image_to_message, joint_state_to_message, to_time
-from substep_policy.policy_node import LATCHED, RELIABLE, PolicyFault, PolicyNode
-from substep_policy.policy_session import StuckSettings
+from substep_core.chunk import Chunk
+from substep_core.contract import Joints, RobotContract, contract_to_text, load_robot
+from substep_core.named_substep import NamedSubstep
+from substep_core.registry import Registry
+from substep_core.ros import topics
+from substep_core.ros.messages import image_to_message, joint_state_to_message, to_nanoseconds, to_time
+from substep_core.ros.parameters import BadParameter
+from substep_core.ros.scene_messages import pose_to_message
+from substep_policy.models.kind import ModelKind
+from substep_policy.node import PolicyFault, PolicyNode
 from substep_policy.registry import PolicyRegistry, PolicySettings
-from substep_policy.scene_messages import pose_to_message
+from substep_policy.session.policy_session import StuckSettings
 
+HALF = np.pi / np.sqrt(2)  # the hand's frame is turned by 90 degrees about z against the grip site's
 PATIENCE = 20.0  # s, for what must come
 CAMERAS = ("agentview", "eye_in_hand")
-JOINTS = ("robot0_joint1", "gripper0_finger_joint1", "gripper0_finger_joint2")
+ROBOT = load_robot("libero_panda")
+JOINTS = {"robot0_joint1": 1.0, "gripper0_finger_joint1": 0.04, "gripper0_finger_joint2": -0.04}
 
 
 class ScriptedPolicy:
@@ -38,7 +46,11 @@ class ScriptedPolicy:
     "refuse …" raises ValueError, "crash …" RuntimeError, "wait …" waits until ``go`` is released.
     """
 
+    robot = None
+    cameras = CAMERAS
+    horizon = 2
     requires_scene = False
+    robot, cameras, horizon = ROBOT, CAMERAS, 2
     device = "cpu"
     dtype = "float64"
     name = "scripted"
@@ -71,6 +83,26 @@ class ScriptedPolicy:
         return Chunk(actions, np.array([0.1, 0.9, 0.2], np.float32), eos_index=1)
 
 
+class NamingPolicy(ScriptedPolicy):
+    """Names what the wrist camera shows."""
+
+    name = "naming"
+
+    def next_substep(self, observation, task):
+        if task == "refuse":
+            raise ValueError("the prompt is too long")
+        return NamedSubstep(f"{task}: {observation.images['eye_in_hand'][0, 0, 0]}", 0.5, True)
+
+
+class SuitePolicy(ScriptedPolicy):
+    """Of a checkpoint with statistics of several suites."""
+
+    def use_dataset(self, dataset: str | None) -> None:
+        if dataset is None:
+            raise ValueError("none is of the suite that is run")
+        self.used = dataset
+
+
 def load_broken(settings):
     raise OSError("weights.safetensors is cut short")
 
@@ -88,29 +120,27 @@ def _demand_wrist_camera(observation):
 
 LOADED: list[ScriptedPolicy] = []
 REGISTRY = PolicyRegistry(
-    named=MappingProxyType(
-        {
-            "scripted": f"{__name__}:ScriptedPolicy",
-            "broken": f"{__name__}:load_broken",
-            "blind": f"{__name__}:load_blind",
-        }
-    )
+    named=Registry(
+        "policy", "", {"scripted": ScriptedPolicy, "naming": NamingPolicy, "broken": load_broken, "blind": load_blind}
+    ),
+    kinds=Registry("model kind", "", {"suites": ModelKind(dict, dict, lambda folder, told: SuitePolicy(told), str)}),
 )
 
 
 class ScriptedWorld:
     """Bridge and planner as the policy node sees them, and the node itself, on one executor in a thread."""
 
-    def __init__(self, **parameters) -> None:
+    def __init__(self, robot: RobotContract | None = ROBOT, **parameters) -> None:
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
         overrides = [Parameter(name, value=value) for name, value in {"policy": "scripted", **parameters}.items()]
         self.policy_node = PolicyNode(REGISTRY, context=self.context, parameter_overrides=overrides)
         self.node = rclpy.create_node("scripted_world", context=self.context)
         self.chunks: queue.Queue[ActionChunk] = queue.Queue()
+        self.refusals: queue.Queue[ChunkRefusal] = queue.Queue()
         self.diagnostics: queue.Queue[DiagnosticStatus] = queue.Queue()
         self.log: queue.Queue[str] = queue.Queue()
-        self._create_entities()
+        self._create_entities(robot)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.policy_node)
         self.executor.add_node(self.node)
@@ -118,20 +148,23 @@ class ScriptedWorld:
         self.thread = threading.Thread(target=self._spin)
         self.thread.start()
 
-    def _create_entities(self) -> None:
+    def _create_entities(self, robot: RobotContract | None) -> None:
         node = self.node
-        node.create_subscription(ActionChunk, "action_chunk", self.chunks.put, RELIABLE)
-        node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        topics.ACTION_CHUNK.subscription(node, self.chunks.put)
+        topics.CHUNK_REFUSAL.subscription(node, self.refusals.put)
+        topics.DIAGNOSTICS.subscription(node, self._on_diagnostics)
         self.change_state = node.create_client(ChangeState, "policy/change_state")
         self.get_state = node.create_client(GetState, "policy/get_state")
-        self.requests = node.create_publisher(ChunkRequest, "chunk_request", RELIABLE)
-        self.substeps = node.create_publisher(ActiveSubstep, "active_substep", LATCHED)
-        self.joint_states = node.create_publisher(JointState, "joint_states", qos_profile_sensor_data)
-        self.eef_pose = node.create_publisher(PoseStamped, "eef_pose", qos_profile_sensor_data)
-        self.images = {
-            camera: node.create_publisher(Image, f"camera/{camera}/image_raw", qos_profile_sensor_data)
-            for camera in CAMERAS
-        }
+        self.name_substep = topics.NAME_SUBSTEP.client(node)
+        self.requests = topics.CHUNK_REQUEST.publisher(node)
+        self.statuses = topics.EPISODE_STATUS.publisher(node)
+        self.substeps = topics.ACTIVE_SUBSTEP.publisher(node)
+        self.contracts = topics.ROBOT_CONTRACT.publisher(node)
+        if robot is not None:
+            self.contracts.publish(String(data=contract_to_text(robot)))
+        self.joint_states = topics.JOINT_STATES.publisher(node)
+        self.eef_pose = topics.EEF_POSE.publisher(node)
+        self.images = {camera: topics.camera_image(camera).publisher(node) for camera in CAMERAS}
 
     def _spin(self) -> None:
         try:
@@ -176,7 +209,14 @@ class ScriptedWorld:
         return self
 
     def wait_for_subscribers(self) -> None:
-        publishers = [self.requests, self.substeps, self.joint_states, self.eef_pose, *self.images.values()]
+        publishers = [
+            self.requests,
+            self.substeps,
+            self.statuses,
+            self.joint_states,
+            self.eef_pose,
+            *self.images.values(),
+        ]
         changed = threading.Event()
         timer = self.node.create_timer(0.01, changed.set)
         while not all(publisher.get_subscription_count() for publisher in publishers):
@@ -195,7 +235,7 @@ class ScriptedWorld:
 
     def observe(self, stamp: int, skip=()) -> None:
         if "joint_states" not in skip:
-            self.joint_states.publish(joint_state_to_message(JOINTS, (1.0, 0.04, -0.04), to_time(stamp)))
+            self.joint_states.publish(joint_state_to_message(Joints(JOINTS), to_time(stamp)))
         pose = PoseStamped(pose=pose_to_message((0.1, 0.2, 0.3), (1.0, 0.0, 0.0, 0.0)))
         pose.header.stamp = to_time(stamp)
         self.eef_pose.publish(pose)
@@ -204,7 +244,8 @@ class ScriptedWorld:
             self.images[camera].publish(image_to_message(image, to_time(stamp), camera))
 
     def request(self, stamp: int, episode=1, plan="p", index=0, attempt=0, gripper=-1.0) -> None:
-        message = ChunkRequest(episode=episode, plan_id=plan, substep_index=index, attempt=attempt, gripper=gripper)
+        message = ChunkRequest(episode=episode, plan_id=plan, substep_index=index, attempt=attempt)
+        message.held_action = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, gripper]
         message.header.stamp = to_time(stamp)
         self.requests.publish(message)
 
@@ -241,7 +282,7 @@ def test_a_request_is_answered_by_one_chunk_that_carries_its_identity(world):
     assert policy.started == [("warm up", "warm up"), ("pick up the bowl", "the task")]
     seen = policy.observations[-1]
     assert {name: int(image[0, 0, 0]) for name, image in seen.images.items()} == {"agentview": 100, "eye_in_hand": 101}
-    np.testing.assert_allclose(seen.proprio, [0.1, 0.2, 0.3, np.pi, 0, 0, 0.04, -0.04], rtol=1e-6)
+    np.testing.assert_allclose(seen.proprio, [0.1, 0.2, 0.3, HALF, -HALF, 0, 0.04, -0.04], rtol=1e-6)
 
 
 def test_the_same_request_again_gets_the_same_chunk_without_another_inference(world):
@@ -271,6 +312,36 @@ def test_a_substep_starts_once_until_plan_index_attempt_or_episode_change(world)
     np.testing.assert_allclose(world.ask(4, attempt=1, episode=2).actions[0], 0.01)
 
 
+@pytest.fixture
+def checkpoint_of_suites(tmp_path) -> str:
+    (tmp_path / "config.json").write_text('{"model_type": "suites"}')
+    (tmp_path / "dataset_statistics.json").write_text('{"libero_goal_no_noops": {}, "libero_10": {}}')
+    return str(tmp_path)
+
+
+def test_a_reset_to_another_suite_chooses_that_suites_statistics(world, checkpoint_of_suites):
+    told = {"policy": checkpoint_of_suites, "suite": "libero_10"}
+    world.policy_node.set_parameters([Parameter(name, value=value) for name, value in told.items()])
+    world.activate()
+    policy = LOADED[0]
+    assert policy.settings.dataset == "libero_10"
+    policy.used = None
+    world.set_substep()
+    world.ask(1)
+    world.statuses.publish(EpisodeStatus(suite="libero_goal"))
+    stamps = iter(range(2, 1000))
+    while policy.used is None:  # until the status is heard
+        world.ask(next(stamps))
+    assert policy.used == "libero_goal_no_noops"
+    world.statuses.publish(EpisodeStatus(suite="kitchens"))
+    while world.refusals.empty():
+        world.observe(stamp := next(stamps))
+        world.request(stamp)
+        world.call(world.get_state, GetState.Request())
+    refusal = world.refusals.get(timeout=PATIENCE)
+    assert (refusal.kind, refusal.reason) == (ChunkRefusal.OTHER, "none is of the suite that is run")
+
+
 def test_what_failed_begins_with_backing_off_the_gripper_as_the_bridge_says(world):
     world.activate()
     world.set_substep(attempt=1, back_off=True)
@@ -297,16 +368,17 @@ def test_a_request_superseded_during_inference_gets_no_chunk(world):
     assert world.chunks.empty()
 
 
-def test_a_refused_substep_gives_an_error_in_diagnostics_and_no_chunk(world):
+def test_a_refused_substep_gives_a_refusal_an_error_in_diagnostics_and_no_chunk(world):
     world.activate()
     world.set_substep(instruction="refuse to dance")
     world.observe(1)
     world.request(1)
+    refusal = world.refusals.get(timeout=PATIENCE)
+    assert (refusal.kind, refusal.reason) == (ChunkRefusal.INSTRUCTION, "cannot carry out 'refuse to dance'")
+    assert (refusal.plan_id, refusal.substep_index, refusal.attempt) == ("p", 0, 0)
+    assert (refusal.episode, to_nanoseconds(refusal.header.stamp)) == (1, 1)
     status = world.diagnostic(DiagnosticStatus.ERROR)
-    values = {item.key: item.value for item in status.values}
-    assert status.name == "policy: inference"
-    assert status.message == "cannot carry out 'refuse to dance'"
-    assert (values["plan_id"], values["substep_index"], values["attempt"]) == ("p", "0", "0")
+    assert (status.name, status.message) == ("policy: inference", refusal.reason)
     assert world.chunks.empty()
     world.set_substep(index=1)
     assert world.ask(2, index=1).substep_index == 1  # it goes on with the next
@@ -315,11 +387,11 @@ def test_a_refused_substep_gives_an_error_in_diagnostics_and_no_chunk(world):
 def test_a_malformed_observation_gives_an_error_that_names_it(world):
     world.activate()
     world.set_substep()
-    world.joint_states.publish(joint_state_to_message(("elbow",), (0.0,), to_time(1)))
+    world.joint_states.publish(joint_state_to_message(Joints({"elbow": 0.0}), to_time(1)))
     world.observe(1, skip=("joint_states",))
     world.request(1)
     status = world.diagnostic(DiagnosticStatus.ERROR)
-    assert "joint_states has 0 joints named …finger_joint1, expected one; names: ['elbow']" in status.message
+    assert "joint_states has no position of gripper0_finger_joint1, gripper0_finger_joint2" in status.message
 
 
 def test_the_heartbeat_tells_model_device_and_latency(world):
@@ -370,7 +442,7 @@ def test_nothing_is_answered_unless_active_and_a_second_activation_starts_afresh
 @pytest.mark.parametrize(
     ("world", "expected"),
     [
-        ({"policy": "telepathy"}, "unknown policy 'telepathy': expected one of 'blind', 'broken', 'scripted'"),
+        ({"policy": "telepathy"}, "unknown policy 'telepathy': expected one of blind (given here), broken"),
         ({"policy": "broken"}, "loading 'broken' failed: OSError: weights.safetensors is cut short"),
         ({"policy": "blind"}, "parameter policy: no image of camera 'wrist'"),
         ({"eos_threshold": 3.0}, "parameter eos_threshold must be from -1.0 to 1.0"),
@@ -403,3 +475,84 @@ def test_a_bad_parameter_can_be_put_right(world):
 def test_the_eos_threshold_reaches_the_policy(world, expected):
     world.activate()
     assert LOADED[0].settings.eos_threshold == expected
+
+
+def wrist_camera_only() -> RobotContract:
+    return ROBOT.with_cameras(["eye_in_hand"])
+
+
+@pytest.mark.parametrize(
+    ("world", "sentence"),
+    [
+        ({"robot": wrist_camera_only()}, "the policy needs camera 'agentview', and robot libero_panda has eye_in_hand"),
+        (
+            {"robot": replace(ROBOT, rate=30.0)},
+            "the policy was made for 20 Hz, and robot libero_panda",
+        ),
+        ({"robot": replace(ROBOT, max_horizon=1)}, "the policy's chunks have 2 actions"),
+        (
+            {"robot": replace(ROBOT, action=(replace(ROBOT.action[0], scale=0.01), *ROBOT.action[1:]))},
+            "action group 'translation': the policy needs scale 0.05, and robot libero_panda has 0.01",
+        ),
+    ],
+    indirect=["world"],
+)
+def test_a_robot_that_the_policy_does_not_fit_is_refused_in_one_sentence(world, sentence, capfd):
+    assert world.transition(Transition.TRANSITION_CONFIGURE)
+    assert not world.transition(Transition.TRANSITION_ACTIVATE)
+    assert f"activate failed: policy scripted does not fit: {sentence}" in capfd.readouterr().err
+    assert world.chunks.empty()
+
+
+def test_state_groups_reach_the_policy_in_its_own_order_whatever_the_robots(world):
+    position, _, fingers = ROBOT.state
+    ScriptedPolicy.robot = replace(ROBOT, state=(fingers, position), workspace=None)
+    try:
+        world.activate()
+        world.set_substep()
+        world.ask(1)
+    finally:
+        ScriptedPolicy.robot = ROBOT
+    np.testing.assert_allclose(LOADED[0].observations[-1].proprio, [0.04, -0.04, 0.1, 0.2, 0.3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("world", [{"contract_timeout": 0.2, "robot": None}], indirect=True)
+def test_without_a_bridge_activation_fails_and_says_so(world, capfd):
+    assert world.transition(Transition.TRANSITION_CONFIGURE)
+    assert not world.transition(Transition.TRANSITION_ACTIVATE)
+    assert "no robot_contract was heard within 0.2 s: is a bridge active" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("world", [{"policy": "naming", "must_name_substeps": True}], indirect=True)
+def test_a_policy_with_words_names_substeps_by_the_newest_observation(world):
+    world.activate()
+    first = world.name_substep.call_async(NameSubstep.Request(task="tidy up"))  # waits for an observation
+    world.observe(5, skip=("joint_states",))
+    world.observe(7)
+    while not first.done():
+        assert world.state() == State.PRIMARY_STATE_ACTIVE
+    found = first.result()
+    assert (found.success, found.instruction, found.model) == (True, "tidy up: 101", "naming")
+    assert (found.probability, found.is_complete, found.stamp.nanosec) == (0.5, True, 7)
+    world.set_substep()
+    assert world.ask(9).horizon == 2  # and it acts
+    assert world.call(world.name_substep, NameSubstep.Request(task="tidy up")).stamp.nanosec == 9
+    refused = world.call(world.name_substep, NameSubstep.Request(task="refuse"))
+    assert (refused.success, refused.message) == (False, "the prompt is too long")
+
+
+@pytest.mark.parametrize("world", [{"policy": "naming"}], indirect=True)
+def test_who_waits_for_words_is_told_when_the_policy_stops(world):
+    world.activate()
+    waiting = world.name_substep.call_async(NameSubstep.Request(task="tidy up"))
+    assert world.transition(Transition.TRANSITION_DEACTIVATE)
+    while not waiting.done():
+        assert world.state() == State.PRIMARY_STATE_INACTIVE
+    assert (waiting.result().success, waiting.result().message) == (False, "the policy is not active")
+
+
+def test_a_policy_without_words_is_refused_where_it_is_to_name_substeps(world):
+    world.policy_node.set_parameters([Parameter("must_name_substeps", value=True)])
+    with pytest.raises(BadParameter, match="policy: policy scripted names no substeps, its model has no words: take"):
+        world.policy_node.configure()
+    assert not world.transition(Transition.TRANSITION_CONFIGURE)

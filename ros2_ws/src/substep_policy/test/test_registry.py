@@ -6,10 +6,12 @@ import json
 import math
 import subprocess
 import sys
-from types import MappingProxyType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 
+from substep_core.registry import Registry
+from substep_policy.models.kind import ModelKind, UnknownModel
 from substep_policy.registry import POLICIES, PolicyError, PolicyRegistry, PolicySettings
 
 SETTINGS = PolicySettings(seed=3)
@@ -19,13 +21,18 @@ def load_named(settings):
     return SimpleNamespace(name="named", settings=settings)
 
 
-def load_checkpoint(folder, config, settings):
-    return SimpleNamespace(name=f"{folder.name}:{config['steps']}", settings=settings)
+def load_checkpoint(folder, settings):
+    steps = json.loads((folder / "config.json").read_text())["steps"]
+    return SimpleNamespace(name=f"{folder.name}:{steps}", settings=settings)
+
+
+TINY = ModelKind(config=dict, read_config=dict, policy=load_checkpoint, inspect=str)
+KINDS = Registry("model kind", "", {"tiny": TINY})
 
 
 REGISTRY = PolicyRegistry(
-    MappingProxyType({"one": f"{__name__}:load_named", "two": "no.such.module:load"}),
-    MappingProxyType({"tiny": f"{__name__}:load_checkpoint"}),
+    Registry("policy", "", {"one": load_named}),
+    KINDS,
 )
 
 
@@ -40,15 +47,15 @@ def test_a_checkpoint_folder_is_loaded_by_its_model_type(tmp_path):
 
 def test_the_name_of_a_checkpoint_that_ships_stands_for_its_folder(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "tiny", "steps": 5}))
-    registry = PolicyRegistry(MappingProxyType({"one": tmp_path, "two": "no.such.module:load"}), REGISTRY.checkpoints)
+    registry = PolicyRegistry(Registry("policy", "", {"one": tmp_path, "two": load_named}), KINDS)
     assert registry.load("one", SETTINGS).name == f"{tmp_path.name}:5"
     assert registry.folder("one") == registry.folder(str(tmp_path)) == tmp_path
-    with pytest.raises(PolicyError, match="policy 'two' has no checkpoint, it is a program: no.such.module:load"):
+    with pytest.raises(PolicyError, match="policy 'two' has no checkpoint, it is a program of "):
         registry.folder("two")
 
 
 def test_an_unknown_name_lists_what_there_is():
-    with pytest.raises(PolicyError, match="unknown policy 'three': expected one of 'one', 'two', the folder of"):
+    with pytest.raises(PolicyError, match="unknown policy 'three': expected one of one .given here., the folder of"):
         REGISTRY.load("three", SETTINGS)
 
 
@@ -57,16 +64,46 @@ def test_an_unknown_name_lists_what_there_is():
     [
         (None, "is no checkpoint: it has no config.json"),
         ("{", "config.json is not JSON"),
-        ("[]", "holds a JSON list, expected an object with a model_type"),
-        ('{"model_type": "huge"}', "has model_type 'huge', expected one of 'tiny'"),
-        ("{}", "has model_type None, expected one of 'tiny'"),
+        ("[]", "holds a JSON list, expected an object"),
+        ('{"model_type": "huge"}', "has model_type 'huge', expected one of tiny .given here."),
+        ("{}", "has model_type None, expected one of tiny"),
     ],
 )
 def test_a_folder_that_is_no_checkpoint_says_why(tmp_path, content, expected):
     if content is not None:
         (tmp_path / "config.json").write_text(content)
-    with pytest.raises(PolicyError, match=expected):
+    with pytest.raises(UnknownModel, match=expected):
         REGISTRY.load(str(tmp_path), SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("suite", "asked", "expected"),
+    [
+        ("libero_spatial", None, "libero_spatial_no_noops"),
+        ("libero_10_no_noops", None, "libero_10"),
+        ("libero_spatial", "libero_10", "libero_10"),
+        ("kitchens", None, None),
+    ],
+)
+def test_the_suite_that_is_run_chooses_among_several_data_sets(tmp_path, caplog, suite, asked, expected):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "tiny", "steps": 5}))
+    (tmp_path / "dataset_statistics.json").write_text(json.dumps({"libero_spatial_no_noops": {}, "libero_10": {}}))
+    with caplog.at_level("INFO"):
+        settings = REGISTRY.settings_for(str(tmp_path), PolicySettings(dataset=asked), suite)
+    assert settings.dataset == expected
+    assert ("as suite" in caplog.text) == (asked is None and expected is not None), "what was chosen is said"
+    assert REGISTRY.settings_for("one", SETTINGS, suite) is SETTINGS
+
+
+@pytest.mark.parametrize("name", ["runs/compct", "./compct", "/nowhere/compct", "runs/compct/", "a/b/c"])
+def test_a_mistyped_folder_is_no_hub_id(name: str, monkeypatch, tmp_path):
+    (tmp_path / "runs" / "compact").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PolicyError, match="is no folder"):
+        POLICIES.check(name)
+    if name == "runs/compct":
+        with pytest.raises(PolicyError, match="'runs/compct' is no folder: runs/compact is"):
+            POLICIES.check(name)
 
 
 def test_a_hub_id_that_cannot_be_had_says_so(monkeypatch, tmp_path):
@@ -76,7 +113,7 @@ def test_a_hub_id_that_cannot_be_had_says_so(monkeypatch, tmp_path):
         REGISTRY.load("nobody/nothing", SETTINGS)
 
 
-@pytest.mark.parametrize("name", POLICIES.named)
+@pytest.mark.parametrize("name", ("compact", "demonstrator"))
 def test_what_ships_loads_by_its_name(name: str):
     assert POLICIES.load(name, PolicySettings(device="cpu")).name.startswith(name)
 

@@ -1,1 +1,1 @@
-"""Measures what the project promises about speed: ``python -m libero_bridge.benchmarks simulation|graph``."""
+"""Benchmarks of the simulated world and of the loop through ROS: ``./substep bench simulation`` and ``graph``."""

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from libero_bridge import libero_setup
 from libero_bridge.benchmarks.timing import Speed, measure
 from libero_bridge.simulation import Simulation, SimulationConfig
-from libero_bridge.tasks import load_task
+from libero_bridge.tasks import LiberoSource
 
 
 def run(suite: str, task_index: int, steps: int, assets: str) -> None:
-    """Prints a table. assets: a second asset source, or empty."""
+    """Prints a table of the embedded assets, and of those named where they are others."""
     print(f"{suite} {task_index}, two 128x128 cameras, {steps} steps, {os.cpu_count()} processors")
-    for source in filter(None, (libero_setup.EMBEDDED_ASSETS, assets)):
+    for source in dict.fromkeys((libero_setup.EMBEDDED_ASSETS, assets)):
         ours = simulation_speed(suite, task_index, steps, source)
         plain = plain_speed(suite, task_index, min(steps, 60), source)
         print(f"assets: {source}")
@@ -44,7 +44,7 @@ def plain_environment(suite: str, task_index: int, assets: str) -> Iterator:
     libero_setup.use_assets(assets)
     from libero.libero.envs import OffScreenRenderEnv
 
-    task = load_task(suite, task_index)
+    task = LiberoSource().task(suite, task_index)
     environment = OffScreenRenderEnv(bddl_file_name=str(task.bddl_file), camera_heights=128, camera_widths=128)
     environment.seed(0)
     environment.reset()

@@ -6,9 +6,12 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+import psutil
+
+from libero_bridge.tasks import ROBOT
+from substep_core.contract import ActionQuantity, initial_action, load_robot
 
 WARM_UP_STEPS = 10
 
@@ -25,10 +28,9 @@ class Speed:
 
 
 def processor_time(pid: int) -> float:
-    """s of processor time that a process has used so far, all its threads together (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    user, system = fields[11:13]  # utime and stime of proc(5), counted from the field after the name
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    """s of processor time that a process has used so far, all its threads together."""
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 class Stopwatch:
@@ -60,8 +62,11 @@ def measure(step: Callable[[np.ndarray], object], steps: int) -> Speed:
 
 
 def motions(count: int) -> np.ndarray:
-    """(count, 7) a slow circle above the table with the gripper open."""
+    """(count, A) a slow circle above the table with the gripper open."""
+    robot = load_robot(ROBOT)
+    (group,) = robot.action_groups(ActionQuantity.DELTA_POSITION)
     phase = np.linspace(0, 2 * np.pi * count / 100, count)
-    actions = np.zeros((count, 7))
-    actions[:, 0], actions[:, 1], actions[:, 6] = 0.2 * np.cos(phase), 0.2 * np.sin(phase), -1
+    actions = np.tile(initial_action(robot).astype(float), (count, 1))
+    position = actions[:, robot.action_slice(group)]
+    position[:, 0], position[:, 1] = 0.2 * np.cos(phase), 0.2 * np.sin(phase)
     return actions

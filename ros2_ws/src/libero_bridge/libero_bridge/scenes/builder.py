@@ -81,16 +81,6 @@ def sphere(radius: float) -> Shape:
     return Shape("sphere", (radius,))
 
 
-def ellipsoid(x: float, y: float, z: float) -> Shape:
-    """An ellipsoid by its half axes."""
-    return Shape("ellipsoid", (x, y, z))
-
-
-def plane(x: float, y: float) -> Shape:
-    """A rectangle facing local +z, by its half sizes. It collides as if endless, so draw it only, or stand on it."""
-    return Shape("plane", (x, y, 0.01))
-
-
 def euler(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> tuple[float, float, float, float]:
     """Quaternion of a turn by x, then y, then z (radians) about the fixed axes."""
     quaternion = np.array(IDENTITY)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from pathlib import Path
 
 from libero_bridge.scenes.catalogue import catalogue
+from substep_core.user_cache import user_cache
 
 
 def _source_hash() -> str:
@@ -26,14 +26,14 @@ _SOURCE_HASH = _source_hash()
 def pack_path() -> Path:
     """The folder of the generated asset tree, written on first use.
 
-    It lies in the user's cache (`$XDG_CACHE_HOME`, else `~/.cache`) under a name that holds a hash of the generator's
+    It lies in the user's cache (``substep_core.user_cache``) under a name that holds a hash of the generator's
     sources, so that a change of the sources makes a new pack. Several processes may ask at once: each writes a folder
     of its own and the first one to finish gives it its name.
 
     Raises:
         OSError: the cache folder cannot be written.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "substep"
+    cache = user_cache()
     pack = cache / f"scenes-{_SOURCE_HASH}"
     if not pack.is_dir():
         cache.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,8 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
+from substep_core.user_cache import user_cache
+
 PREFIXES = ("robot0_", "gripper0_", "mount0_")
 # Faces kept of a mesh: a share of what it has, within bounds; meshes below the lower bound stay as they are.
 SHARE, FEWEST, MOST = 0.08, 300, 4000
@@ -79,7 +81,7 @@ def _weld(vertices: np.ndarray, faces: np.ndarray) -> Triangles:
 
 def _light_meshes(files: Mapping[str, str]) -> Mapping[str, Triangles]:
     """Mesh name -> light triangles, from the cache or made now."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "substep" / f"panda-{_key(files)}.npz"
+    cache = user_cache() / f"panda-{_key(files)}.npz"
     if not cache.is_file():
         _write(cache, {name: thin(*mesh) for name, mesh in _read(files).items()})
     with np.load(cache) as stored:

@@ -1,1 +1,1 @@
-"""Eyes that know when a substep is done: scorers of camera frames, debouncing, and the worker that feeds them."""
+"""Visual completion: scorers that say from camera frames whether a substep is done, and the thread that runs them."""

@@ -16,14 +16,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from substep_planner.plan import Substep
-from substep_policy.backbones.compact import CompactConfig, TextEncoder, TextFeatures
-from substep_policy.backbones.transformer import DecoderLayer
-from substep_policy.backbones.vision import VisionEncoder
-from substep_policy.checkpoint import CONFIG_FILE, CheckpointError, load_state
-from substep_policy.configuration import configuration, dump, parse
-from substep_policy.instruction_tokens import TOKENIZER_FILE, InstructionTokenizer
-from substep_policy.preprocessing import resize
+from substep_core.configuration import configuration, dump, parse
+from substep_core.json_files import read_object
+from substep_core.plan import Substep
+from substep_policy.checkpoints.folder import CheckpointError, load_state
+from substep_policy.checkpoints.hub import CONFIG_FILE
+from substep_policy.models.compact.backbone import CompactConfig, TextEncoder, TextFeatures
+from substep_policy.models.compact.image_encoder import VisionEncoder
+from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE, InstructionTokenizer
+from substep_policy.models.compact.preprocessing import resize
+from substep_policy.models.compact.transformer import DecoderLayer
+from substep_policy.models.sizes import Heads, Layers, Pixels, Tokens, Vocabulary, Width
 
 WEIGHTS_FILE = "model.safetensors"
 BETWEEN_TEXTS = " / "
@@ -34,6 +37,7 @@ class CompletionConfig:
     """What the model sees, its sizes, and from which score on a frame shows the effect.
 
     Attributes:
+        cameras: that it looks through, by name or role; none: training takes all that its frames show.
         image_size: side of its images in pixels.
         max_tokens: of a substep's words.
         vision_widths, vision_blocks: of the image encoder, as in ``CompactConfig``.
@@ -42,24 +46,22 @@ class CompletionConfig:
     """
 
     model_type: Literal["completion"] = "completion"
-    cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
-    image_size: int = 96
-    max_tokens: int = 48
-    vision_widths: tuple[int, ...] = (32, 64, 128)
-    vision_blocks: tuple[int, ...] = (1, 2)
-    vocabulary_size: int = 1024
-    text_layers: int = 2
-    width: int = 128
-    heads: int = 4
-    decoder_layers: int = 2
-    queries: int = 4
+    cameras: tuple[str, ...] = ()
+    image_size: Pixels = 96
+    max_tokens: Tokens = 48
+    vision_widths: tuple[Width, ...] = (32, 64, 128)
+    vision_blocks: tuple[Layers, ...] = (1, 2)
+    vocabulary_size: Vocabulary = 1024
+    text_layers: Layers = 2
+    width: Width = 128
+    heads: Heads = 4
+    decoder_layers: Layers = 2
+    queries: Tokens = 4
     dropout: float = 0.1
     threshold: float = 0.5
     calibrated: bool = False
 
     def __post_init__(self) -> None:
-        if not self.cameras:
-            raise ValueError("cameras is empty: the model needs at least one image")
         if not 0.0 < self.threshold < 1.0:
             raise ValueError(f"threshold is {self.threshold}, must be a probability between 0 and 1")
         if self.image_size < 16:
@@ -84,6 +86,8 @@ class CompletionModel(nn.Module):
 
     def __init__(self, config: CompletionConfig) -> None:
         super().__init__()
+        if not config.cameras:
+            raise ValueError("cameras is empty: the model needs at least one image")
         backbone = config.backbone()
         self.text_encoder = TextEncoder(backbone, config.max_tokens)
         self.vision_encoder = VisionEncoder(config.vision_widths, config.vision_blocks, config.width)
@@ -139,7 +143,7 @@ class CompletionInputs:
         return np.stack([resize(images[camera], self.config.image_size) for camera in self.config.cameras])
 
     def texts(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """N texts -> ids (N, L) int64, attention mask (N, L) bool."""
+        """N texts -> ids (N, L) int64, attention mask (N, L) bool. Raises: TextTooLong: one has more than L tokens."""
         ids, mask = self.tokenizer.encode(texts)
         return torch.from_numpy(ids), torch.from_numpy(mask)
 
@@ -172,7 +176,7 @@ def load_completion_model(folder: Path) -> tuple[CompletionConfig, CompletionMod
     """
     path = folder / CONFIG_FILE
     try:
-        config = parse(CompletionConfig, json.loads(path.read_text()), str(path))
+        config = parse(CompletionConfig, read_object(path), str(path))
         tokenizer = InstructionTokenizer.load(folder / TOKENIZER_FILE, config.max_tokens)
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder} is no completion model: it has no {CONFIG_FILE}") from error

@@ -12,7 +12,10 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from substep_planner.plan import Substep
+from substep_core.plan import Substep
+from substep_planner.completion.registry import CompletionSettings
+from substep_planner.completion.scorer import warn_of_default
+from substep_planner.completion.unread import NOT_DONE, whole_texts
 
 THRESHOLDS = {"cosine": 0.25, "sigmoid": 0.5}
 
@@ -24,8 +27,11 @@ class Encoder(Protocol):
     logit_scale: float  # of the sigmoid, already exponentiated
     logit_bias: float | None  # None: the model was not trained with a sigmoid
 
+    def fits(self, text: str) -> bool:
+        """Whether the model reads the text whole."""
+
     def texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """(n, D) features, of any length."""
+        """(n, D) features of texts that fit, n at least 1, of any length."""
 
     def image(self, image: np.ndarray) -> torch.Tensor:
         """(D,) features of an (H, W, 3) uint8 RGB image, which the model preprocesses as it was trained."""
@@ -35,32 +41,42 @@ class ContrastiveScorer:
     """Compares the frame with the expected effect of the substep.
 
     Args:
-        measure: "cosine", or "sigmoid": the model's own probability that text and image belong together.
-        camera: whose frames are compared.
+        settings: the measure ("cosine", or "sigmoid": the model's own probability that text and image belong
+            together), the camera, and the threshold where one was chosen.
 
     Raises:
         ValueError: the measure is unknown, or the model has no sigmoid.
     """
 
-    def __init__(self, encoder: Encoder, measure: str, camera: str) -> None:
+    def __init__(self, encoder: Encoder, settings: CompletionSettings) -> None:
+        measure = settings.measure
         if measure not in THRESHOLDS:
             raise ValueError(f"measure is {measure!r}, expected one of {', '.join(THRESHOLDS)}")
         if measure == "sigmoid" and encoder.logit_bias is None:
             raise ValueError(f"{encoder.name} was not trained with a sigmoid: use measure 'cosine'")
         self.name = encoder.name
-        self.cameras = (camera,)
+        self.cameras = (settings.camera,)
         self.threshold = THRESHOLDS[measure]
+        if settings.threshold is None:
+            warn_of_default(self.name, self.threshold)
         self._encoder = encoder
         self._measure = measure
-        self._effects = torch.zeros(0, 0)
+        self._effects: dict[int, torch.Tensor] = {}
 
     def begin_plan(self, substeps: Sequence[Substep]) -> None:
         """See ``CompletionScorer``."""
-        features = self._encoder.texts([substep.expected_effect for substep in substeps])
-        self._effects = torch.nn.functional.normalize(features, dim=-1)
+        effects = [substep.expected_effect for substep in substeps]
+        numbers = whole_texts(effects, self._encoder.fits, self.name)
+        features = self._encoder.texts([effects[number] for number in numbers]) if numbers else []
+        self._effects = {
+            number: torch.nn.functional.normalize(feature, dim=-1)
+            for number, feature in zip(numbers, features, strict=True)
+        }
 
     def score(self, images: Mapping[str, np.ndarray], index: int) -> float:
         """See ``CompletionScorer``."""
+        if index not in self._effects:
+            return NOT_DONE
         features = torch.nn.functional.normalize(self._encoder.image(images[self.cameras[0]]), dim=-1)
         cosine = torch.dot(features, self._effects[index])
         if self._measure == "cosine":

@@ -1,4 +1,4 @@
-"""One good frame is no proof."""
+"""Debounce: a substep counts as seen done after several frames in a row say so."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from substep_planner.completion.contrastive import ContrastiveScorer
 from substep_planner.completion.registry import CompletionSettings
-from substep_policy.compact_policy import choose_device
+from substep_policy.models.compact.policy import choose_device
 
 DEFAULT_MODEL = "hf-hub:timm/ViT-B-16-SigLIP"
 
@@ -34,6 +35,14 @@ class OpenClipEncoder:
         self.logit_bias = None if bias is None else bias.item()
         self.logit_scale = network.logit_scale.exp().item()
 
+    def fits(self, text: str) -> bool:
+        """See ``Encoder``. With room for twice as much, a text that fits gains padding and nothing else."""
+        length = self._tokenizer.context_length
+        narrow, wide = (
+            Counter(self._tokenizer([text], context_length=room)[0].tolist()) for room in (length, 2 * length)
+        )
+        return narrow <= wide and len(wide - narrow) == 1
+
     @torch.inference_mode()
     def texts(self, texts: Sequence[str]) -> torch.Tensor:
         """See ``Encoder``."""
@@ -48,4 +57,4 @@ class OpenClipEncoder:
 
 def create(settings: CompletionSettings) -> ContrastiveScorer:
     encoder = OpenClipEncoder(settings.model or DEFAULT_MODEL, settings.device)
-    return ContrastiveScorer(encoder, settings.measure, settings.camera)
+    return ContrastiveScorer(encoder, settings)

@@ -1,13 +1,16 @@
-"""What every completion scorer offers."""
+"""Interface of completion scorers: how done a substep looks in a set of camera frames."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 
-from substep_planner.plan import Substep
+from substep_core.plan import Substep
+
+log = logging.getLogger(__name__)
 
 
 class CompletionScorer(Protocol):
@@ -26,3 +29,13 @@ class CompletionScorer(Protocol):
         Args:
             images: camera -> (H, W, 3) uint8 RGB, upright, all of ``cameras`` among them.
         """
+
+
+def warn_of_default(scorer: str, threshold: float) -> None:
+    """For a scorer whose threshold nobody chose, neither its user nor who trained it."""
+    log.warning(
+        "%s: the completion threshold %g is a default, nobody chose it for this model: substeps may be called done too "
+        "early or late. Set completion_threshold; ./substep bench completion measures scorers",
+        scorer,
+        threshold,
+    )

@@ -1,4 +1,4 @@
-"""What several cameras saw at one moment, put together from messages that come one by one."""
+"""Groups camera images by their stamp into one view of all cameras."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from substep_policy.observation_sync import ObservationSync
+from substep_core.observation_sync import ObservationSync
 
 PATIENCE = 20  # frames of the other cameras after which one that sent none is missed
 

@@ -9,32 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from substep_planner.completion.debounce import Debounce
+from substep_core.keys import SubstepKey
+from substep_core.plan import Substep
+from substep_planner.completion.frame_scorer import NANOSECONDS, FrameScorer, WatchSettings, place_of
 from substep_planner.completion.scorer import CompletionScorer
-from substep_planner.plan import Substep
-from substep_planner.task_events import FrameScored
-from substep_policy.request_desk import SubstepKey
-
-NANOSECONDS = 1_000_000_000
-
-
-@dataclass(frozen=True)
-class WatchSettings:
-    """How frames are looked at.
-
-    Attributes:
-        threshold: score from which a frame counts; None: the scorer's own.
-        frames: in a row that must count.
-        rate: frames scored per second of world time, at most.
-    """
-
-    threshold: float | None = None
-    frames: int = 3
-    rate: float = 20.0
-
-    def __post_init__(self) -> None:
-        if not self.rate > 0:
-            raise ValueError(f"rate is {self.rate} Hz, expected more than 0")
+from substep_planner.manager.events import FrameScored
 
 
 @dataclass(frozen=True)
@@ -68,10 +47,8 @@ class CompletionWatcher:
         scored: Callable[[FrameScored], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        self._scorer = scorer
+        self._frames = FrameScorer(scorer, settings)
         self._period = 1.0 / settings.rate
-        threshold = scorer.threshold if settings.threshold is None else settings.threshold
-        self._debounce = Debounce(threshold, settings.frames)
         self._scored = scored
         self._failed = failed
         self._condition = threading.Condition()
@@ -85,7 +62,7 @@ class CompletionWatcher:
     def watch(self, key: SubstepKey, plan: tuple[Substep, ...]) -> None:
         """From now on look for the effect of substep ``key.index`` of the plan. What waits from another is dropped."""
         with self._condition:
-            if self._watched is None or _place(self._watched.key) != _place(key):
+            if self._watched is None or place_of(self._watched.key) != place_of(key):
                 self._frame = self._last_stamp = None
             self._watched = _Watched(key, plan)
 
@@ -109,19 +86,11 @@ class CompletionWatcher:
         self._thread.join()
 
     def _run(self) -> None:
-        watched: _Watched | None = None
-        plan: tuple[Substep, ...] | None = None
         try:
             while (work := self._next()) is not None:
-                now_watched, frame = work
-                if now_watched.plan != plan:
-                    plan = now_watched.plan
-                    self._scorer.begin_plan(plan)
-                if watched is None or _place(now_watched.key) != _place(watched.key):
-                    self._debounce.reset()
-                watched = now_watched
-                similarity = self._scorer.score(frame.images(), watched.key.index)
-                self._scored(FrameScored(watched.key, frame.stamp, similarity, self._debounce.update(similarity)))
+                watched, frame = work
+                self._frames.watch(watched.key, watched.plan)
+                self._scored(self._frames.score(frame.images(), frame.stamp))
         except Exception as error:  # the border of the thread: nothing may vanish here
             self._failed(error)
 
@@ -144,8 +113,3 @@ class CompletionWatcher:
         if self._last_stamp is None or self._frame.stamp - self._last_stamp >= self._period * NANOSECONDS:
             return 0.0
         return max(0.0, self._frame.arrived + self._period - time.monotonic())
-
-
-def _place(key: SubstepKey) -> tuple[str, int]:
-    """Another attempt at a substep is the same place: what was seen before still counts."""
-    return key.plan_id, key.index

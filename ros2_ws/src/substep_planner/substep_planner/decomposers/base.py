@@ -1,13 +1,15 @@
-"""What every decomposer is given and gives back."""
+"""Interface of decomposers: request in, plan with its source out."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from substep_planner.plan import Plan, Substep
+from substep_core.named_substep import NamedSubstep
+from substep_core.plan import Plan, Substep
 
 
 @dataclass(frozen=True)
@@ -18,25 +20,34 @@ class PlanRequest:
         instruction: the task in words, not empty.
         suite: the benchmark suite it belongs to, where it is known.
         done: substeps of it that were already completed; the plan holds what remains.
-        trouble: what an earlier plan came to grief on; empty for the first.
+        failure: why the previous plan failed; None for the first.
         objects: categories of what is in the scene (LIBERO's names), where they are known.
         image: (H, W, 3) uint8 RGB view of the scene, for decomposers that look at it.
+        ask_policy: what the policy itself says comes next, by what it sees now; raises PlanningError. None: there is no
+            policy to ask.
     """
 
     instruction: str
     suite: str = ""
     done: tuple[Substep, ...] = ()
-    trouble: str = ""
+    failure: str | None = None
     objects: frozenset[str] = frozenset()
     image: np.ndarray | None = None
+    ask_policy: Callable[[], NamedSubstep] | None = None
 
 
 @dataclass(frozen=True)
 class SourcedPlan:
-    """A plan and which decomposer made it, e.g. "library:libero_10"."""
+    """A plan and which decomposer made it, e.g. "library:libero_10".
 
-    plan: Plan
+    Attributes:
+        plan: None: nothing is left to do, as far as can be seen; only where substeps of the task were done.
+        is_open: it is as much as is known so far. When its last substep has ended, the decomposers are asked again.
+    """
+
+    plan: Plan | None
     source: str
+    is_open: bool = False
 
 
 class Decomposer(Protocol):

@@ -1,13 +1,19 @@
-"""Several decomposers in order: the first that has a plan wins, and nobody is passed over silently."""
+"""Several decomposers in order: the first that has a plan wins; those passed over are reported with the reason."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from substep_core.errors import ErrorCode, PlanningError
+from substep_core.printable import printable
 from substep_planner.decomposers.base import Decomposer, PlanRequest, SourcedPlan
 from substep_planner.decomposers.plan_checks import missing_things
-from substep_planner.errors import ErrorCode, PlanningError
+
+LONGEST_INSTRUCTION = 2000  # characters
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -19,7 +25,7 @@ class PassedOver:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.message}"
+        return printable(f"{self.name}: {self.message}")
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,10 @@ def decompose(request: PlanRequest, decomposers: Sequence[Decomposer]) -> Decomp
     """
     if not request.instruction.strip():
         raise PlanningError(ErrorCode.EMPTY_INSTRUCTION, f"the instruction is empty: {request.instruction!r}")
+    if (length := len(request.instruction)) > LONGEST_INSTRUCTION:
+        raise PlanningError(
+            ErrorCode.NO_PLAN, f"the instruction has {length} characters, expected at most {LONGEST_INSTRUCTION}"
+        )
     failures: list[PassedOver] = []
     for decomposer in decomposers:
         try:
@@ -57,7 +67,12 @@ def decompose(request: PlanRequest, decomposers: Sequence[Decomposer]) -> Decomp
         except PlanningError as error:
             failures.append(PassedOver(decomposer.name, error.code, str(error)))
             continue
-        missing = tuple(missing_things(sourced.plan, request.objects))
+        except Exception as error:  # the border to whatever a backend is built on: the next one is asked
+            log.warning("decomposer %s failed", decomposer.name, exc_info=True)
+            why = f"{type(error).__name__}: {error}"
+            failures.append(PassedOver(decomposer.name, ErrorCode.BACKEND_FAILED, why))
+            continue
+        missing = () if sourced.plan is None else tuple(missing_things(sourced.plan, request.objects))
         return Decomposition(_named_after(sourced, failures), tuple(failures), missing)
     code = max((failure.code for failure in failures), default=ErrorCode.NO_PLAN)
     raise PlanningError(code, "; ".join(map(str, failures)) or "no decomposer is configured")
@@ -67,4 +82,4 @@ def _named_after(sourced: SourcedPlan, failures: list[PassedOver]) -> SourcedPla
     if not failures:
         return sourced
     names = ", ".join(failure.name for failure in failures)
-    return SourcedPlan(sourced.plan, f"{sourced.source} (after {names})")
+    return replace(sourced, source=f"{sourced.source} (after {names})")

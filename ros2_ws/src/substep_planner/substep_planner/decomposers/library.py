@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
+from types import MappingProxyType
 
+from substep_core.errors import ErrorCode, PlanningError
+from substep_core.plan import Library, Plan, normalise_instruction, normalise_suite, read_library
 from substep_planner.decomposers.base import PlanRequest, SourcedPlan
 from substep_planner.decomposers.registry import DecomposerSettings
 from substep_planner.decomposers.remaining import remaining_plan
-from substep_planner.errors import ErrorCode, PlanningError
-from substep_planner.plan import Library, Plan, normalise_instruction, normalise_suite, read_library
 
 
+@cache
 def shipped_library() -> Library:
-    """The plans of all 130 instructions of the five LIBERO suites."""
+    """The plans of all 130 instructions of the five LIBERO suites; read once a process, and so read-only."""
     with as_file(files("substep_planner") / "data" / "APD_plans.json") as path:
-        return read_library(path)
+        return MappingProxyType({suite: MappingProxyType(plans) for suite, plans in read_library(path).items()})
 
 
 def load_library(path: str) -> Library:
-    """The plan file at ``path``; an empty path means the shipped one."""
-    return read_library(Path(path)) if path else shipped_library()
+    """The plan file at ``path``; an empty path means the shipped one. Raises: ValueError: it cannot be read."""
+    try:
+        return read_library(Path(path)) if path else shipped_library()
+    except OSError as error:
+        raise ValueError(f"plan file: {error}") from error
 
 
 def find_plan(library: Library, instruction: str, suite: str = "") -> tuple[str, Plan] | None:

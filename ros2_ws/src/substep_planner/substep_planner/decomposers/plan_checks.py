@@ -1,18 +1,12 @@
-"""Whether a plan can be carried out: single motions in a workable order, effects that can be seen, known objects."""
+"""Checks of a plan: one motion a substep, in a workable order, visible effects, objects that the scene has."""
 
 from __future__ import annotations
 
-import re
-
-from substep_planner.decomposers.rules.phrases import PhraseError, Thing
-from substep_planner.decomposers.rules.planner import Motion, single_motion
-from substep_planner.decomposers.rules.sentence import Verb, clauses
-from substep_planner.decomposers.rules.wording import substep
-from substep_planner.plan import Plan, Substep
-from substep_policy.demonstrator.nouns import NOUNS
-
-_ROBOT = frozenset({"gripper", "arm", "hand", "robot", "finger", "fingers"})
-_INSTRUCTION = re.compile(r"(?:pick up|place|put|push|grasp|grab|turn on|turn off|move|lift|stack)\b")
+from substep_core.language.motions import CLOSE, OPEN, PICK_UP, PLACE, Motion, kind_of
+from substep_core.language.nouns import NOUNS, ROBOT_PARTS
+from substep_core.language.phrases import PhraseError, Thing
+from substep_core.language.reader import parse
+from substep_core.plan import Plan, Substep
 
 
 def in_shared_words(plan: Plan) -> tuple[Plan, list[str]]:
@@ -30,7 +24,7 @@ def in_shared_words(plan: Plan) -> tuple[Plan, list[str]]:
             problems.append(f"step {number}: {step.instruction!r} is not a single motion: {error}")
             continue
         effect = step.expected_effect.strip().rstrip(".").lower()
-        substeps.append(Substep(substep(motions[-1]).instruction, effect))
+        substeps.append(Substep(motions[-1].text, effect))
         problems += [f"step {number}: {problem}" for problem in _effect_problems(substeps[-1])]
     if not problems:
         problems = _order_problems(motions) + _repetitions(substeps)
@@ -46,29 +40,34 @@ def missing_things(plan: Plan, objects: frozenset[str]) -> list[str]:
 
 
 def _motion(text: str) -> Motion:
-    motion = single_motion(clauses(text.strip().rstrip(".")))
-    if motion.thing.head in _ROBOT:
+    motion = parse(text)
+    if motion.thing.head in ROBOT_PARTS:
         raise PhraseError("it moves the robot, not a thing")
     return motion
 
 
 def _effect_problems(step: Substep) -> list[str]:
-    if step.expected_effect == step.instruction or _INSTRUCTION.match(step.expected_effect):
+    if step.expected_effect == step.instruction or _is_instruction(step.expected_effect):
         return [f"the effect {step.expected_effect!r} is an instruction, not something that a camera sees"]
     return []
+
+
+def _is_instruction(effect: str) -> bool:
+    """ "Open drawer" and "close to the plate" can be seen, and so can what "is": "light of the stove is on"."""
+    return kind_of(effect) not in (None, OPEN, CLOSE) and "is" not in effect.split()
 
 
 def _order_problems(motions: list[Motion]) -> list[str]:
     problems = []
     held: Thing | None = None
     for number, motion in enumerate(motions, start=1):
-        if motion.verb is Verb.PUT:
+        if motion.kind is PLACE:
             if held is None and number > 1:
                 problems.append(f"step {number}: the {motion.thing.name} is placed but was not picked up")
             held = None
         elif held is not None:
             problems.append(f"step {number}: the gripper still holds the {held.name}")
-        elif motion.verb is Verb.PICK:
+        elif motion.kind is PICK_UP:
             held = motion.thing
     return problems
 
@@ -85,17 +84,15 @@ def _repetitions(substeps: list[Substep]) -> list[str]:
 def _names(instruction: str) -> list[str]:
     """Nouns of the things that a substep acts on and places them at."""
     try:
-        motion = single_motion(clauses(instruction))
+        motion = parse(instruction)
     except PhraseError:  # not in the shared words, so nothing can be said
         return []
     things = [motion.thing] + ([motion.place.thing] if motion.place is not None else [])
-    return [thing.name.split(" of the ")[-1].replace(" & ", " and ") for thing in things]
+    return [thing.whole for thing in things]
 
 
 def _is_there(name: str, objects: frozenset[str]) -> bool:
-    if name in ("table", "floor"):
-        return True
-    categories = NOUNS.get(name)
-    if categories is not None:
-        return not objects.isdisjoint(categories)
+    if name in NOUNS:
+        categories = NOUNS[name].categories
+        return not categories or not objects.isdisjoint(categories)
     return any(name.split()[-1] in category.split("_") for category in objects)

@@ -1,13 +1,17 @@
-"""Decomposers by name. Nothing is imported before it is asked for."""
+"""Decomposers by name: entry points in ``substep.decomposers``, functions from settings to a decomposer.
+
+Such a function raises ``ValueError`` for a setting that is wrong. Whatever else it raises is the backend's failure.
+"""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
-from substep_planner.decomposers.base import Decomposer
+from substep_core.errors import ErrorCode, PlanningError
+from substep_core.printable import printable
+from substep_core.registry import Registry, RegistryError
+from substep_planner.decomposers.base import Decomposer, PlanRequest, SourcedPlan
 
 DEFAULT_ORDER = ("library", "rules")
 
@@ -27,8 +31,8 @@ class DecomposerSettings:
         openai_url: of an OpenAI-compatible server, up to and including the version.
         openai_model: as the server calls it.
         openai_key_variable: environment variable that holds the server's key; unset or empty: no key is sent.
-        openai_timeout: s for one whole answer.
-        openai_retries: after a failed connection, a timeout, status 429 or 5xx.
+        openai_timeout: s for one whole answer, with all tries and the pauses between them.
+        openai_retries: after a failed connection, status 429 or 5xx.
     """
 
     library: str = ""
@@ -45,37 +49,52 @@ class DecomposerSettings:
     openai_retries: int = 2
 
 
-# name -> "module:function(settings) -> Decomposer"
-DECOMPOSERS: Mapping[str, str] = MappingProxyType(
-    {
-        "library": "substep_planner.decomposers.library:create",
-        "rules": "substep_planner.decomposers.rules.decomposer:create",
-        "transformers": "substep_planner.decomposers.language_model.decomposer:create_transformers",
-        "openai": "substep_planner.decomposers.language_model.decomposer:create_openai",
-        "whole_task": "substep_planner.decomposers.whole_task:create",
-    }
-)
+DecomposerRegistry = Registry[Callable[[DecomposerSettings], Decomposer]]
+DECOMPOSERS: DecomposerRegistry = Registry("decomposer", "substep.decomposers")
+
+
+class FailedDecomposer:
+    """Stands for one that could not be loaded: it fails whenever it is asked, so that the next one is."""
+
+    wants_picture = False
+
+    def __init__(self, name: str, error: Exception) -> None:
+        self.name = name
+        self.why = printable(f"cannot be loaded: {type(error).__name__}: {error}")
+
+    def decompose(self, request: PlanRequest) -> SourcedPlan:
+        """See ``Decomposer``."""
+        raise PlanningError(ErrorCode.BACKEND_FAILED, self.why)
 
 
 def load_decomposers(
-    names: Sequence[str], settings: DecomposerSettings, registry: Mapping[str, str] = DECOMPOSERS
+    names: Sequence[str], settings: DecomposerSettings, registry: DecomposerRegistry = DECOMPOSERS
 ) -> tuple[Decomposer, ...]:
-    """The decomposers of these names, in this order.
+    """The decomposers of these names, in this order; for one that cannot be loaded a ``FailedDecomposer``.
 
     Raises:
-        ValueError: a name that is unknown or given twice, or none at all.
-        Exception: whatever a decomposer's own loading raises (no such file, no such model).
+        ValueError: a name that is unknown or given twice, none at all, or a setting that a decomposer refuses.
+        PlanningError: none of them can be loaded.
     """
     if not names:
-        raise ValueError(f"no decomposer is named, expected some of {', '.join(registry)}")
+        raise ValueError(f"no decomposer is named, expected some of {registry.listing}")
     for name in names:
-        if name not in registry:
-            raise ValueError(f"unknown decomposer {name!r}, expected some of {', '.join(registry)}")
+        registry.check(name)
     if len(set(names)) < len(names):
         raise ValueError(f"a decomposer is named twice: {', '.join(names)}")
-    return tuple(_import(registry[name])(settings) for name in names)
+    loaded = tuple(_load(name, settings, registry) for name in names)
+    failed = [item for item in loaded if isinstance(item, FailedDecomposer)]
+    if len(failed) == len(loaded):
+        raise PlanningError(ErrorCode.BACKEND_FAILED, "; ".join(f"{item.name} {item.why}" for item in failed))
+    return loaded
 
 
-def _import(target: str):
-    module, _, function = target.partition(":")
-    return getattr(importlib.import_module(module), function)
+def _load(name: str, settings: DecomposerSettings, registry: DecomposerRegistry) -> Decomposer:
+    try:
+        return registry.load(name)(settings)
+    except RegistryError as error:  # the name is known, so what it stands for cannot be imported
+        return FailedDecomposer(name, error)
+    except ValueError:  # a wrong setting, which is for the user to mend
+        raise
+    except Exception as error:  # the border to whatever a backend is built on
+        return FailedDecomposer(name, error)

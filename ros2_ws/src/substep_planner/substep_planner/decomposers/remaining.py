@@ -1,9 +1,9 @@
-"""Planning again in mid-task, for decomposers whose plan depends on the instruction alone."""
+"""Replanning for decomposers that see the instruction alone: the plan from the failed substep on."""
 
 from __future__ import annotations
 
-from substep_planner.errors import ErrorCode, PlanningError
-from substep_planner.plan import Plan, Substep
+from substep_core.errors import ErrorCode, PlanningError
+from substep_core.plan import Plan, Substep
 
 
 def remaining_plan(plan: Plan, done: tuple[Substep, ...]) -> Plan:

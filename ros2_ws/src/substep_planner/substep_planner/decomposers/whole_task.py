@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from substep_core.errors import ErrorCode, PlanningError
+from substep_core.plan import Plan, PlanFormatError, Substep
 from substep_planner.decomposers.base import PlanRequest, SourcedPlan
 from substep_planner.decomposers.registry import DecomposerSettings
 from substep_planner.decomposers.remaining import remaining_plan
-from substep_planner.errors import ErrorCode, PlanningError
-from substep_planner.plan import Plan, PlanFormatError, Substep
 
 
 class WholeTaskDecomposer:

@@ -1,1 +1,1 @@
-"""What policies cost in time and memory."""
+"""Benchmarks of policies: time and memory of a chunk."""

@@ -1,21 +1,14 @@
-"""Times a policy's chunk: ``./substep policy latency [MODEL]``.
+"""Times a policy's chunk: ``./substep checkpoint latency`` and, with random weights, ``./substep bench policy``.
 
 One chunk is what the policy node does for a request, batch 1: from images and proprioception to un-normalised actions
-with EOS. The instruction is prepared once a substep and timed apart. MODEL is
-
-  compact          a policy that ships
-  FOLDER, HUB-ID   a checkpoint
-  random-openvla   OpenVLA-OFT at its published size with random weights, made on the device; the default with a GPU
-  random-toy       the same at a size that any machine runs; the default elsewhere
-  random-compact   the compact model with random weights
+with EOS. The instruction is prepared once a substep and timed apart.
 
 An OpenVLA with random weights is timed in several ways beside each other, the first of which is how the published code
-does it. A way that fails has its reason in its row, and the exit code is then 1; the others are timed all the same.
+does it. A way that fails has its reason in its row; the others are timed all the same.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import gc
 import json
@@ -32,15 +25,14 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaForCausalLM
 
-from substep_policy.backbones.openvla.images import ImagePipeline
-from substep_policy.backbones.openvla.prompt import PromptBuilder
+from substep_core.contract import LIBERO_PANDA, load_robot
 from substep_policy.benchmarks.random_models import (
     INSTRUCTION,
-    PUBLISHED_MODEL,
-    TOY_MODEL,
+    published_model,
     random_observation,
     random_openvla,
     random_statistics,
+    toy_model,
     word_tokenizer,
     write_random_compact,
 )
@@ -52,20 +44,25 @@ from substep_policy.benchmarks.timing import (
     peak_memory,
     reset_peak_memory,
 )
-from substep_policy.chunk_decoder import ChunkDecoder
-from substep_policy.compact_policy import choose_device
 from substep_policy.memory import TooLargeError
-from substep_policy.model import ModelConfig, SubstepModel
-from substep_policy.openvla_model import OpenVLAModelConfig
-from substep_policy.openvla_policy import OpenVLAPolicy, choose_dtype
+from substep_policy.models.chunk_builder import ChunkBuilder
+from substep_policy.models.compact.model import CompactModelConfig
+from substep_policy.models.compact.policy import choose_device
+from substep_policy.models.model import SubstepModel
+from substep_policy.models.on_device import choose_dtype
+from substep_policy.models.openvla.images import ImagePipeline
+from substep_policy.models.openvla.model import OpenVLAModelConfig
+from substep_policy.models.openvla.policy import OpenVLAPolicy
+from substep_policy.models.openvla.prompt import PromptBuilder
+from substep_policy.models.openvla.vision import CHANNELS
+from substep_policy.models.quantization import check_quantization, quantize
 from substep_policy.policy import Policy
-from substep_policy.quantization import check_quantization, quantize
 from substep_policy.registry import POLICIES, PolicySettings
 from substep_policy.run_modes import Execution, Quantization
 
 CAMERA_SIZE = 256  # pixels a side, as cameras give images and before the policy resizes them
 RANDOM_OPENVLA, RANDOM_TOY, RANDOM_COMPACT = "random-openvla", "random-toy", "random-compact"
-RANDOM_OPENVLAS = {RANDOM_OPENVLA: PUBLISHED_MODEL, RANDOM_TOY: TOY_MODEL}
+RANDOM_OPENVLAS = {RANDOM_OPENVLA: published_model, RANDOM_TOY: toy_model}
 MATMUL_SIZES = {"cuda": 8192, "cpu": 1024}
 
 
@@ -125,7 +122,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Report:
+class LatencyReport:
     """Everything measured in one run.
 
     Attributes:
@@ -208,11 +205,11 @@ def count_operations(config: OpenVLAModelConfig) -> int:
     """Floating-point operations of one chunk: every matrix product and attention, counted on tensors without data."""
     meta, backbone = torch.device("meta"), config.backbone
     model = random_openvla(config, meta, torch.bfloat16)
-    prompts = PromptBuilder(word_tokenizer(config), backbone).build([INSTRUCTION])
-    size, cameras = backbone.image_size, len(backbone.cameras)
+    prompts = PromptBuilder(word_tokenizer(config), config).build([INSTRUCTION])
+    images = (1, len(config.cameras), CHANNELS, backbone.image_size, backbone.image_size)
     inputs = {
-        "pixel_values": torch.empty(1, cameras, 6, size, size, device=meta, dtype=torch.bfloat16),
-        "proprio": torch.empty(1, 8, device=meta, dtype=torch.bfloat16),
+        "pixel_values": torch.empty(images, device=meta, dtype=torch.bfloat16),
+        "proprio": torch.empty(1, config.robot.state_width, device=meta, dtype=torch.bfloat16),
         "input_ids": torch.from_numpy(prompts.input_ids).to(meta),
         "attention_mask": torch.from_numpy(prompts.attention_mask).to(meta),
         "slot_start": torch.from_numpy(prompts.slot_start).to(meta),
@@ -227,7 +224,7 @@ def count_operations(config: OpenVLAModelConfig) -> int:
 def random_policy(
     config: OpenVLAModelConfig, variant: Variant, device: torch.device, dtype: torch.dtype
 ) -> OpenVLAPolicy:
-    """The policy with weights that nobody trained, to be run that way."""
+    """The policy with random weights, run as the variant says."""
     model = random_openvla(config, device, dtype)
     quantize(model, variant.quantization, device)
     if variant.as_published:
@@ -235,20 +232,22 @@ def random_policy(
     statistics = random_statistics(config)
     return OpenVLAPolicy(
         name=variant.name,
+        config=config,
         model=model,
-        prompts=PromptBuilder(word_tokenizer(config), config.backbone),
-        images=ImagePipeline(config.backbone),
+        prompts=PromptBuilder(word_tokenizer(config), config),
+        images=ImagePipeline(config),
         proprio=statistics.proprio,
-        decoder=ChunkDecoder.build(model, config, statistics.action),
+        chunks=ChunkBuilder.build(model, config, statistics.action),
+        read_statistics=lambda dataset: statistics,
         execution=variant.execution,
     )
 
 
-def measure_policy(name: str, load: Callable[[], Policy], cameras: tuple[str, ...], repeats: int, device: str) -> Row:
+def measure_policy(name: str, load: Callable[[], Policy], repeats: int, device: str) -> Row:
     """Load a policy and time it."""
     reset_peak_memory(device)
     policy = load()
-    observation = random_observation(cameras, CAMERA_SIZE)
+    observation = random_observation(policy.robot, policy.cameras, CAMERA_SIZE)
     substep = measure(lambda: policy.start_substep(INSTRUCTION, INSTRUCTION), repeats, device=device)
     chunk = measure(lambda: policy.predict(observation), repeats, device=device)
     return Row(name, chunk, substep, peak_memory(device))
@@ -258,12 +257,9 @@ def measure_variant(
     config: OpenVLAModelConfig, variant: Variant, repeats: int, device: torch.device, dtype: torch.dtype
 ) -> Row | Failure:
     """Time one way, at random weights."""
-    cameras = config.backbone.cameras
     try:
         _free(device)
-        return measure_policy(
-            variant.name, lambda: random_policy(config, variant, device, dtype), cameras, repeats, str(device)
-        )
+        return measure_policy(variant.name, lambda: random_policy(config, variant, device, dtype), repeats, str(device))
     except (RuntimeError, TooLargeError) as error:
         # RuntimeError is what torch raises for too little memory on a GPU, for a kernel that the device lacks, and for
         # all that goes wrong in compiling and capturing: no narrower class holds these. None of it says anything of
@@ -282,14 +278,14 @@ def _free(device: torch.device) -> None:
 
 def benchmark_openvla(
     name: str, config: OpenVLAModelConfig, variants: Sequence[Variant], repeats: int, device: torch.device
-) -> Report:
+) -> LatencyReport:
     """Every variant in turn, at random weights."""
     dtype = choose_dtype("auto", device)
     # Measured first: a variant that breaks the device for good must not take this with it.
     rate = matmul_rate(str(device), dtype, MATMUL_SIZES[device.type])
     rows = tuple(measure_variant(config, variant, repeats, device, dtype) for variant in variants)
     model = random_openvla(config, torch.device("meta"), dtype)
-    return Report(
+    return LatencyReport(
         name,
         device_name(str(device)),
         datetime.now(UTC).date().isoformat(),
@@ -301,7 +297,7 @@ def benchmark_openvla(
     )
 
 
-def benchmark_policy(name: str, policy_name: str, settings: PolicySettings, repeats: int) -> Report:
+def benchmark_policy(name: str, policy_name: str, settings: PolicySettings, repeats: int) -> LatencyReport:
     """One policy, as the policy node would run it.
 
     Args:
@@ -314,34 +310,40 @@ def benchmark_policy(name: str, policy_name: str, settings: PolicySettings, repe
     policy = POLICIES.load(policy_name, settings)
     if policy.requires_scene:
         raise ValueError(f"policy {policy_name!r} needs a simulated world to look at, and here are random images only")
-    row = measure_policy("as loaded", lambda: policy, settings.cameras, repeats, policy.device)
+    row = measure_policy("as loaded", lambda: policy, repeats, policy.device)
     dtype = getattr(torch, policy.dtype)
     rate = matmul_rate(policy.device, dtype, MATMUL_SIZES[torch.device(policy.device).type])
     date = datetime.now(UTC).date().isoformat()
-    return Report(name, device_name(policy.device), date, policy.dtype, rate, (row,))
+    return LatencyReport(name, device_name(policy.device), date, policy.dtype, rate, (row,))
 
 
 @contextlib.contextmanager
 def compact_checkpoint() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
-        write_random_compact(Path(folder), ModelConfig())
+        write_random_compact(Path(folder), CompactModelConfig(robot=load_robot(LIBERO_PANDA)))
         yield Path(folder)
 
 
-def run(options: argparse.Namespace) -> Report:
-    """Raises: ValueError: no such variant, policy or device, or too little memory."""
-    settings = PolicySettings(device=options.device, quantization=options.quantization, execution=options.execution)
-    device = choose_device(settings.device)
-    chosen = options.model or (RANDOM_OPENVLA if device.type == "cuda" else RANDOM_TOY)
-    if options.model is None and chosen == RANDOM_TOY:
+def benchmark_random(name: str | None, variants: Sequence[str], device_name: str, repeats: int) -> LatencyReport:
+    """A network with random weights.
+
+    Args:
+        name: "random-openvla", "random-toy" or "random-compact"; None: the first where there is a GPU, else the second.
+        variants: ways to run an OpenVLA; none: all that the device can do.
+        device_name: "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        ValueError: no such variant or device, or too little memory.
+    """
+    device = choose_device(device_name)
+    chosen = name or (RANDOM_OPENVLA if device.type == "cuda" else RANDOM_TOY)
+    if name is None and chosen == RANDOM_TOY:
         print("no GPU here: timing the toy size, which says nothing about the real one", file=sys.stderr)
     if chosen in RANDOM_OPENVLAS:
-        config = RANDOM_OPENVLAS[chosen]
-        return benchmark_openvla(chosen, config, choose_variants(options.variants, device), options.repeats, device)
-    if chosen == RANDOM_COMPACT:
-        with compact_checkpoint() as folder:
-            return benchmark_policy(chosen, str(folder), settings, options.repeats)
-    return benchmark_policy(chosen, chosen, settings, options.repeats)
+        config = RANDOM_OPENVLAS[chosen]()
+        return benchmark_openvla(chosen, config, choose_variants(variants, device), repeats, device)
+    with compact_checkpoint() as folder:
+        return benchmark_policy(chosen, str(folder), PolicySettings(device=device_name), repeats)
 
 
 def choose_variants(names: Sequence[str], device: torch.device) -> list[Variant]:
@@ -351,35 +353,3 @@ def choose_variants(names: Sequence[str], device: torch.device) -> list[Variant]
     if unknown:
         raise ValueError(f"there is no variant {', '.join(map(repr, unknown))}, only {', '.join(map(repr, known))}")
     return [known[name] for name in names] or [variant for variant in VARIANTS if variant.fits(device)]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0, or 1 with the reason on stderr; 1 too, after the table, where a variant failed."""
-    parser = argparse.ArgumentParser(
-        prog="substep policy latency", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("model", nargs="?", metavar="MODEL", help="one of these; default: a random OpenVLA")
-    parser.add_argument("--variants", nargs="*", default=[], help="of an openvla at random weights; default: all")
-    parser.add_argument("--repeats", type=int, default=100)
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1, one core)")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--quantization", type=Quantization, default=Quantization.NONE, choices=list(Quantization))
-    parser.add_argument("--execution", type=Execution, default=Execution.EAGER, choices=list(Execution))
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    try:
-        report = run(options)
-    except (ValueError, OSError) as error:
-        print(f"latency: {error}", file=sys.stderr)
-        return 1
-    print(report)
-    if options.json:
-        options.json.write_text(report.to_json() + "\n")
-    if report.failures:
-        print(f"latency: {len(report.failures)} of {len(report.rows)} variants failed", file=sys.stderr)
-    return 1 if report.failures else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Models that nobody trained, for measuring and for tests: complete, at any size."""
+"""Complete models with random weights at any size, for benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -9,44 +9,57 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from substep_policy.backbones.openvla.config import (
+from substep_core.contract import LIBERO_PANDA, RobotContract, load_robot
+from substep_core.observation import Observation
+from substep_policy.heads import EOSHeadConfig, L1HeadConfig
+from substep_policy.memory import check_fits
+from substep_policy.models.compact.checkpoint import save_model as save_compact
+from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE, InstructionTokenizer, train_tokenizer
+from substep_policy.models.compact.model import CompactModelConfig, build_compact
+from substep_policy.models.kind import ModelConfiguration
+from substep_policy.models.model import EosDetection, SubstepModel
+from substep_policy.models.normalization import DatasetStatistics, Statistics, action_statistics, save_statistics
+from substep_policy.models.openvla.config import (
     LanguageModelConfig,
     OpenVLAConfig,
     SpecialTokens,
     VisionTransformerConfig,
 )
-from substep_policy.backbones.openvla.prompt import prompt_text
-from substep_policy.backbones.openvla.published import save_model as save_openvla
-from substep_policy.checkpoint import save_model as save_compact
-from substep_policy.heads import EOSHeadConfig, L1HeadConfig
-from substep_policy.instruction_tokens import TOKENIZER_FILE, InstructionTokenizer, train_tokenizer
-from substep_policy.memory import check_fits
-from substep_policy.model import EosDetection, ModelConfig, SubstepModel, build_model
-from substep_policy.normalization import DatasetStatistics, Statistics, action_statistics, save_statistics
-from substep_policy.observation import ACTION_DIM, Observation
-from substep_policy.openvla_model import OpenVLAModelConfig, build_openvla
+from substep_policy.models.openvla.model import OpenVLAModelConfig, build_openvla
+from substep_policy.models.openvla.prompt import prompt_text
+from substep_policy.models.openvla.published import save_model as save_openvla
 
 INSTRUCTION = "place the yellow and white mug on the right plate"
 SAMPLES = 100
 
-PUBLISHED_MODEL = OpenVLAModelConfig(eos_head=EOSHeadConfig(), eos=EosDetection())
-TOY_MODEL = OpenVLAModelConfig(
-    backbone=OpenVLAConfig(
-        dinov2=VisionTransformerConfig(
-            width=16, layers=3, heads=2, mlp_width=32, register_tokens=4, layer_scale=0.5, class_token=True
-        ),
-        siglip=VisionTransformerConfig(width=32, layers=3, heads=2, mlp_width=48, attention_pooling=True),
-        language_model=LanguageModelConfig(
-            width=32, layers=2, heads=4, key_value_heads=4, mlp_width=48, vocabulary_size=320, max_positions=256
-        ),
-        tokens=SpecialTokens(bos=1, eos=2, empty=3, pad=4),
-        image_size=28,
-        chunk_length=4,
+TOY_BACKBONE = OpenVLAConfig(
+    dinov2=VisionTransformerConfig(
+        width=16, layers=3, heads=2, mlp_width=32, register_tokens=4, layer_scale=0.5, class_token=True
     ),
-    action_head=L1HeadConfig(hidden_dim=32),
-    eos_head=EOSHeadConfig(hidden_dim=16),
-    eos=EosDetection(),
+    siglip=VisionTransformerConfig(width=32, layers=3, heads=2, mlp_width=48, attention_pooling=True),
+    language_model=LanguageModelConfig(
+        width=32, layers=2, heads=4, key_value_heads=4, mlp_width=48, vocabulary_size=320, max_positions=256
+    ),
+    tokens=SpecialTokens(bos=1, eos=2, empty=3, pad=4),
+    image_size=28,
+    chunk_length=4,
 )
+
+
+def published_model() -> OpenVLAModelConfig:
+    """The published size, with an EOS head."""
+    return OpenVLAModelConfig(robot=load_robot(LIBERO_PANDA), eos_head=EOSHeadConfig(), eos=EosDetection())
+
+
+def toy_model() -> OpenVLAModelConfig:
+    """The same at a size that any machine runs."""
+    return OpenVLAModelConfig(
+        robot=load_robot(LIBERO_PANDA),
+        backbone=TOY_BACKBONE,
+        action_head=L1HeadConfig(hidden_dim=32),
+        eos_head=EOSHeadConfig(hidden_dim=16),
+        eos=EosDetection(),
+    )
 
 
 def random_openvla(config: OpenVLAModelConfig, device: torch.device, dtype: torch.dtype) -> SubstepModel:
@@ -86,22 +99,24 @@ def tokenizer_of_words(vocabulary: Mapping[str, int]) -> Tokenizer:
     return tokenizer
 
 
-def random_statistics(config: ModelConfig | OpenVLAModelConfig) -> DatasetStatistics:
+def random_statistics(config: ModelConfiguration) -> DatasetStatistics:
     random = np.random.default_rng(0)
-    width = config.preprocessing.proprio_encoding.width if isinstance(config, ModelConfig) else 8
-    actions = action_statistics(random.uniform(-1, 1, (SAMPLES, ACTION_DIM)), config.gripper)
-    return DatasetStatistics(actions, Statistics.of(random.normal(size=(SAMPLES, width))), SAMPLES, 1)
+    drawn = random.uniform(-1, 1, (SAMPLES, config.robot.action_width))
+    actions = action_statistics(drawn, config.gripper, config.robot)
+    proprio = Statistics.of(random.normal(size=(SAMPLES, sum(config.proprio_widths.values()))))
+    return DatasetStatistics(actions, proprio, SAMPLES, 1)
 
 
-def random_observation(cameras: tuple[str, ...], size: int) -> Observation:
+def random_observation(robot: RobotContract, cameras: tuple[str, ...], size: int) -> Observation:
+    """Args: size: side of the images in pixels."""
     random = np.random.default_rng(0)
     images = {camera: random.integers(0, 255, (size, size, 3), np.uint8) for camera in cameras}
-    return Observation(images, random.normal(size=8).astype(np.float32))
+    return Observation(images, random.normal(size=robot.state_width).astype(np.float32))
 
 
-def write_random_compact(folder: Path, config: ModelConfig) -> None:
+def write_random_compact(folder: Path, config: CompactModelConfig) -> None:
     """A complete checkpoint of a compact model."""
-    save_compact(folder, config, build_model(config), step=0)
+    save_compact(folder, config, build_compact(config), step=0)
     tokenizer = train_tokenizer([INSTRUCTION], config.backbone.vocabulary_size)
     InstructionTokenizer(tokenizer, config.preprocessing.max_instruction_tokens).save(folder / TOKENIZER_FILE)
     save_statistics(folder, "random", random_statistics(config))

@@ -7,16 +7,18 @@ step. Here the noise predictor is the head, so that the backbone runs once and n
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from substep_policy.configuration import configuration
+from substep_core.configuration import configuration
+from substep_policy.eos import EosSource
 from substep_policy.heads.ddim import add_noise, ddim_step, sampling_timesteps, squared_cosine_alpha_bars
+from substep_policy.heads.decoder import CONTINUOUS, DecoderShape, OnePassDecoder
 from substep_policy.heads.residual_mlp import ResidualMLP
 from substep_policy.heads.targets import ActionTargets, group_by_action, masked_mean
-from substep_policy.observation import ACTION_DIM
+from substep_policy.models.sizes import Layers, Width
 
 
 @configuration
@@ -24,11 +26,14 @@ class DiffusionHeadConfig:
     """``train_steps`` noise levels are trained, ``sampling_steps`` of them are walked to sample a chunk."""
 
     type: Literal["diffusion"] = "diffusion"
-    hidden_dim: int = 512
-    blocks: int = 2
-    time_dim: int = 64
+    hidden_dim: Width = 512
+    blocks: Layers = 2
+    time_dim: Width = 64
     train_steps: int = 50
     sampling_steps: int = 10
+
+    fills_slots: ClassVar[bool] = False
+    eos_sources: ClassVar[frozenset[EosSource]] = CONTINUOUS
 
     def __post_init__(self) -> None:
         if not 1 <= self.sampling_steps <= self.train_steps:
@@ -36,18 +41,20 @@ class DiffusionHeadConfig:
         if self.time_dim % 2:
             raise ValueError(f"time_dim is {self.time_dim}, must be even")
 
+    def build(self, shape: DecoderShape) -> OnePassDecoder:
+        return OnePassDecoder(DiffusionActionHead(self, shape.hidden_dim, shape.chunk_length, shape.action_dim))
+
 
 class DiffusionActionHead(nn.Module):
     """(B, C·A, D) hidden states -> (B, C, A) normalised actions in [−1, 1], by DDIM from noise."""
 
-    def __init__(self, config: DiffusionHeadConfig, input_dim: int, chunk_length: int, action_dim: int = ACTION_DIM):
+    def __init__(self, config: DiffusionHeadConfig, input_dim: int, chunk_length: int, action_dim: int):
         super().__init__()
         self.config, self.chunk_length, self.action_dim = config, chunk_length, action_dim
         self.condition = nn.Linear(input_dim * action_dim, config.hidden_dim)
         inputs = config.hidden_dim + (1 + chunk_length) * action_dim + config.time_dim
         self.noise_predictor = ResidualMLP(inputs, config.hidden_dim, action_dim, config.blocks)
-        alpha_bars = squared_cosine_alpha_bars(config.train_steps)
-        self.register_buffer("alpha_bars", alpha_bars.float(), persistent=False)
+        self._alpha_bars = tuple(squared_cosine_alpha_bars(config.train_steps).tolist())
 
     def predict_noise(self, condition: Tensor, noisy: Tensor, timestep: Tensor) -> Tensor:
         """Condition (B, C, H), noisy actions (B, C, A), timestep (B,) -> noise (B, C, A).
@@ -68,7 +75,8 @@ class DiffusionActionHead(nn.Module):
         clean = targets.actions * targets.mask.unsqueeze(-1)
         noise = torch.randn_like(clean)
         timestep = torch.randint(self.config.train_steps, (len(clean),), device=clean.device)
-        noisy = add_noise(clean, noise, self.alpha_bars[timestep])
+        levels = torch.tensor(self._alpha_bars, dtype=clean.dtype, device=clean.device)
+        noisy = add_noise(clean, noise, levels[timestep])
         noisy = torch.where(targets.mask.unsqueeze(-1), noisy, noise)
         predicted = self.predict_noise(self._condition(hidden), noisy, timestep)
         return masked_mean((predicted - noise) ** 2, targets.mask)
@@ -82,7 +90,7 @@ class DiffusionActionHead(nn.Module):
     def denoise(self, condition: Tensor, noisy: Tensor) -> Tensor:
         """Walk the noise (B, C, A) down to actions, given the condition (B, C, H)."""
         timesteps = sampling_timesteps(self.config.train_steps, self.config.sampling_steps)
-        levels = [float(self.alpha_bars[t]) for t in timesteps] + [1.0]
+        levels = [self._alpha_bars[t] for t in timesteps] + [1.0]
         for index, timestep in enumerate(timesteps):
             at = torch.full((len(noisy),), timestep, device=noisy.device)
             noisy = ddim_step(noisy, self.predict_noise(condition, noisy, at), levels[index], levels[index + 1])

@@ -1,47 +1,79 @@
-"""Discrete action tokens, all slots in parallel, with EOS among the tokens (T1, T2)."""
+"""Discrete action tokens, all slots in parallel, with EOS among the tokens."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from substep_policy.action_tokens import BINS, ActionTokenizer
-from substep_policy.configuration import configuration
+from substep_core.configuration import configuration
+from substep_policy.eos import EosSource
+from substep_policy.heads.action_tokens import BINS, ActionTokenizer
+from substep_policy.heads.decoder import CONTINUOUS, DecoderShape, OnePassDecoder, Vocabulary
 from substep_policy.heads.targets import ActionTargets, masked_mean
-from substep_policy.observation import ACTION_DIM
+from substep_policy.heads.token_eos import token_eos_loss
 
 
 @configuration
-class DiscreteHeadConfig:
-    """The vocabulary is EOS (id 0) and the 256 action tokens.
+class TokenHeadConfig:
+    """Actions as 256 tokens: the last ids of the backbone's own vocabulary where it is a language model, whose ``</s>``
+    is EOS; else of a vocabulary of EOS (id 0) and the action tokens.
 
-    ``use_substep_eos``: train EOS where a substep ends in the chunk (S5); without it EOS cannot be read from tokens.
+    ``use_substep_eos``: train EOS where a substep ends in the chunk; without it EOS cannot be read from tokens.
     """
 
     type: Literal["tokens"] = "tokens"
     use_substep_eos: bool = True
 
+    fills_slots: ClassVar[bool] = False
+
+    @property
+    def eos_sources(self) -> frozenset[EosSource]:
+        return CONTINUOUS | {EosSource.TOKEN} if self.use_substep_eos else CONTINUOUS
+
+    def tokenizer(self, vocabulary: Vocabulary | None) -> ActionTokenizer:
+        """Raises: ValueError: the language model's vocabulary has no room for actions."""
+        if vocabulary is None:
+            return ActionTokenizer(vocabulary_size=BINS + 1, eos_token_id=0)
+        return ActionTokenizer(vocabulary.size, vocabulary.eos_token_id)
+
+    def build(self, shape: DecoderShape) -> TokenDecoder:
+        if shape.vocabulary is None:
+            return TokenDecoder(DiscreteActionHead(self, shape.hidden_dim, shape.action_dim))
+        return TokenDecoder(LanguageModelActionHead(self, shape))
+
+
+class TokenDecoder(OnePassDecoder):
+    """Also says what token each slot holds."""
+
+    head: TokenActionHead
+
     @property
     def tokenizer(self) -> ActionTokenizer:
-        return ActionTokenizer(vocabulary_size=BINS + 1, eos_token_id=0)
+        return self.head.tokenizer
+
+    @property
+    def tokens_per_action(self) -> int:
+        return self.head.action_dim
+
+    def token_logits(self, hidden: Tensor) -> Tensor:
+        return self.head.logits(hidden)
 
 
 class TokenActionHead(nn.Module, ABC):
     """(B, C·A, D) hidden states -> logits (B, C·A, V), one token per action dimension.
 
     The slots are predicted in parallel, so a token that *follows* the last action of a substep has no slot of its
-    own: the EOS that closes a chunk with a boundary (S5) is predicted in that action's last slot, where a causal
-    model would predict what comes next. Reading it back as ``position // A`` then names the action itself (T1). The
+    own: the EOS that closes a chunk with a boundary is predicted in that action's last slot, where a causal
+    model would predict what comes next. Reading it back as ``position // A`` then names the action itself. The
     slot's action token is trained beside it, on the distribution without EOS, so that cutting the chunk there loses
     nothing. Without ``use_substep_eos`` nothing is learned of EOS.
     """
 
-    def __init__(self, tokenizer: ActionTokenizer, use_substep_eos: bool, action_dim: int = ACTION_DIM) -> None:
+    def __init__(self, tokenizer: ActionTokenizer, use_substep_eos: bool, action_dim: int) -> None:
         super().__init__()
         self.tokenizer, self.use_substep_eos, self.action_dim = tokenizer, use_substep_eos, action_dim
 
@@ -55,15 +87,10 @@ class TokenActionHead(nn.Module, ABC):
         tokens = self.tokenizer.encode(targets.actions).flatten(1)
         action_loss = functional.cross_entropy(self._without_eos(logits).transpose(1, 2), tokens, reduction="none")
         action_loss = masked_mean(action_loss.reshape(targets.actions.shape), targets.mask)
-        return action_loss + self._eos_loss(logits, targets) if self.use_substep_eos else action_loss
-
-    def _eos_loss(self, logits: Tensor, targets: ActionTargets) -> Tensor:
-        is_eos = torch.zeros_like(targets.actions, dtype=logits.dtype)
-        is_eos[..., -1:] = targets.eos_labels
-        eos_loss = functional.binary_cross_entropy_with_logits(
-            self.eos_log_odds(logits).reshape(is_eos.shape), is_eos, reduction="none"
-        )
-        return masked_mean(eos_loss, targets.eos_mask)
+        if not self.use_substep_eos:
+            return action_loss
+        log_odds = self.eos_log_odds(logits).reshape(targets.actions.shape)
+        return action_loss + token_eos_loss(log_odds, targets)
 
     def eos_log_odds(self, logits: Tensor) -> Tensor:
         """(B, C·A, V) -> (B, C·A): log P(EOS) − log P(any other token)."""
@@ -87,8 +114,8 @@ class TokenActionHead(nn.Module, ABC):
 class DiscreteActionHead(TokenActionHead):
     """Tokens of a vocabulary of its own."""
 
-    def __init__(self, config: DiscreteHeadConfig, input_dim: int, action_dim: int = ACTION_DIM) -> None:
-        super().__init__(config.tokenizer, config.use_substep_eos, action_dim)
+    def __init__(self, config: TokenHeadConfig, input_dim: int, action_dim: int) -> None:
+        super().__init__(config.tokenizer(None), config.use_substep_eos, action_dim)
         self.norm = nn.LayerNorm(input_dim)
         self.projection = nn.Linear(input_dim, self.tokenizer.vocabulary_size)
 
@@ -99,11 +126,9 @@ class DiscreteActionHead(TokenActionHead):
 class LanguageModelActionHead(TokenActionHead):
     """Tokens of the language model's vocabulary, by its own output layer; has no weights of its own."""
 
-    def __init__(
-        self, tokenizer: ActionTokenizer, use_substep_eos: bool, token_logits: Callable[[Tensor], Tensor]
-    ) -> None:
-        super().__init__(tokenizer, use_substep_eos)
-        self._token_logits = token_logits
+    def __init__(self, config: TokenHeadConfig, shape: DecoderShape) -> None:
+        super().__init__(config.tokenizer(shape.vocabulary), config.use_substep_eos, shape.action_dim)
+        self._token_logits = shape.token_logits
 
     def logits(self, hidden: Tensor) -> Tensor:
         return self._token_logits(hidden)

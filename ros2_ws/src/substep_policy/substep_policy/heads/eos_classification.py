@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from substep_policy.configuration import configuration
+from substep_core.configuration import configuration
 from substep_policy.heads.targets import group_by_action
-from substep_policy.observation import ACTION_DIM
+from substep_policy.models.sizes import Width
 
 
 @configuration
 class EOSHeadConfig:
-    """Defaults of requirement E3."""
+    """Sizes of the head. The defaults are the shipped policy's."""
 
-    hidden_dim: int = 1024
+    hidden_dim: Width = 1024
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
@@ -22,9 +22,9 @@ class EOSHeadConfig:
 
 
 class EOSClassificationHead(nn.Module):
-    """(B, C·A, D) hidden states -> (B, C, 1) logits: is this action the last of its substep (S6)."""
+    """(B, C·A, D) hidden states -> (B, C, 1) logits: is this action the last of its substep."""
 
-    def __init__(self, config: EOSHeadConfig, input_dim: int, action_dim: int = ACTION_DIM) -> None:
+    def __init__(self, config: EOSHeadConfig, input_dim: int, action_dim: int) -> None:
         super().__init__()
         self.action_dim = action_dim
         self.model = nn.Sequential(

@@ -7,13 +7,15 @@ the step is a token of its own, and this head reads the noise from the slots' hi
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from substep_policy.configuration import configuration
+from substep_core.configuration import configuration
+from substep_policy.eos import EosSource
 from substep_policy.heads.ddim import (
     add_noise,
     clean_estimate,
@@ -21,9 +23,18 @@ from substep_policy.heads.ddim import (
     squared_cosine_alpha_bars,
     towards,
 )
+from substep_policy.heads.decoder import (
+    ACTION_HEAD,
+    CONTINUOUS,
+    ActionDecoder,
+    Backbone,
+    DecoderShape,
+    Prefix,
+    SlotContent,
+)
 from substep_policy.heads.residual_mlp import ResidualMLP
 from substep_policy.heads.targets import ActionTargets, group_by_action, masked_mean
-from substep_policy.observation import ACTION_DIM
+from substep_policy.models.sizes import Layers, Width
 
 
 @configuration
@@ -31,14 +42,21 @@ class InSequenceDiffusionConfig:
     """``hidden_dim`` is the width of the MLP, ``blocks`` its residual blocks; steps as the published code has them."""
 
     type: Literal["in_sequence_diffusion"] = "in_sequence_diffusion"
-    hidden_dim: int = 4096
-    blocks: int = 2
+    hidden_dim: Width = 4096
+    blocks: Layers = 2
     train_steps: int = 50
     sampling_steps: int = 50
+
+    fills_slots: ClassVar[bool] = True
+    eos_sources: ClassVar[frozenset[EosSource]] = CONTINUOUS
 
     def __post_init__(self) -> None:
         if not 1 <= self.sampling_steps <= self.train_steps:
             raise ValueError(f"sampling_steps is {self.sampling_steps}, must be in 1..train_steps ({self.train_steps})")
+
+    def build(self, shape: DecoderShape) -> InSequenceDiffusion:
+        head = NoisePredictionHead(self, shape.hidden_dim, shape.action_dim)
+        return InSequenceDiffusion(head, NoisyActionProjector(shape.hidden_dim), shape.chunk_length)
 
 
 @dataclass(frozen=True)
@@ -53,7 +71,7 @@ class DenoisingStep:
 class NoisePredictionHead(nn.Module):
     """(B, C·A, D) hidden states -> (B, C, A) the noise in the actions that stood in the slots."""
 
-    def __init__(self, config: InSequenceDiffusionConfig, input_dim: int, action_dim: int = ACTION_DIM) -> None:
+    def __init__(self, config: InSequenceDiffusionConfig, input_dim: int, action_dim: int) -> None:
         super().__init__()
         self.config, self.action_dim, self.time_dim = config, action_dim, input_dim
         mlp = ResidualMLP(input_dim * action_dim, config.hidden_dim, action_dim, config.blocks)
@@ -105,3 +123,37 @@ class NoisyActionProjector(nn.Module):
 
     def forward(self, noisy: Tensor) -> Tensor:
         return self.fc2(self.act_fn1(self.fc1(noisy.flatten(1).unsqueeze(-1))))
+
+
+class InSequenceDiffusion(ActionDecoder):
+    """Denoises a chunk in several passes, each with what the last one left in the action slots."""
+
+    def __init__(self, head: NoisePredictionHead, projector: NoisyActionProjector, chunk_length: int) -> None:
+        self._head, self._projector, self._chunk_length = head, projector, chunk_length
+
+    @property
+    def parts(self) -> Mapping[str, nn.Module]:
+        return {ACTION_HEAD: self._head, "noisy_action_projector": self._projector}
+
+    def decode(self, backbone: Backbone, prefix: Prefix) -> tuple[Tensor, Tensor]:
+        """From noise drawn from torch's generator; the hidden states are those of the last denoising step."""
+        # Kept in single precision or better whatever the model runs in: steps near pure noise divide by small numbers.
+        dtype = torch.promote_types(prefix.dtype, torch.float32)
+        shape = (prefix.size, self._chunk_length, self._head.action_dim)
+        noisy = torch.randn(shape, dtype=dtype, device=prefix.device)
+        for step in self._head.steps():
+            timestep = torch.full((prefix.size,), step.timestep, device=prefix.device)
+            hidden = backbone.attend(prefix, self._content(prefix, noisy, timestep))
+            noisy = self._head.denoise(noisy, self._head.predict_noise(hidden).to(dtype), step)
+        return noisy, hidden
+
+    def loss(self, backbone: Backbone, prefix: Prefix, targets: ActionTargets) -> tuple[Tensor, Tensor]:
+        """Of the noise predicted at a timestep drawn at random."""
+        noisy, noise, timestep = self._head.corrupt(targets.actions)
+        hidden = backbone.attend(prefix, self._content(prefix, noisy, timestep))
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self._head.noise_loss(hidden.float(), noise, targets), hidden
+
+    def _content(self, prefix: Prefix, noisy: Tensor, timestep: Tensor) -> SlotContent:
+        time = self._head.time_embedding(timestep).to(prefix.dtype)
+        return SlotContent(self._projector(noisy.to(prefix.dtype)).to(prefix.dtype), time)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from substep_policy.configuration import configuration
+from substep_core.configuration import configuration
+from substep_policy.eos import EosSource
+from substep_policy.heads.decoder import CONTINUOUS, DecoderShape, OnePassDecoder
 from substep_policy.heads.residual_mlp import ResidualMLP
 from substep_policy.heads.targets import ActionTargets, group_by_action, masked_mean
-from substep_policy.normalization import Statistics
-from substep_policy.observation import ACTION_DIM
+from substep_policy.models.normalization import Statistics
+from substep_policy.models.sizes import Layers, Width
 
 
 @configuration
@@ -20,14 +22,27 @@ class L1HeadConfig:
     """``hidden_dim`` is the width of the MLP, ``blocks`` its residual blocks."""
 
     type: Literal["l1"] = "l1"
-    hidden_dim: int = 512
-    blocks: int = 2
+    hidden_dim: Width = 512
+    blocks: Layers = 2
+
+    fills_slots: ClassVar[bool] = False
+    eos_sources: ClassVar[frozenset[EosSource]] = CONTINUOUS
+
+    def build(self, shape: DecoderShape) -> L1Decoder:
+        return L1Decoder(L1RegressionActionHead(self, shape.hidden_dim, shape.action_dim))
+
+
+class L1Decoder(OnePassDecoder):
+    """Can be given other statistics: its last layer is linear."""
+
+    def rescale(self, before: Statistics, after: Statistics) -> None:
+        self.head.rescale(before, after)
 
 
 class L1RegressionActionHead(nn.Module):
-    """(B, C·A, D) hidden states -> (B, C, A) normalised actions. Emits no tokens, so no token EOS (T3)."""
+    """(B, C·A, D) hidden states -> (B, C, A) normalised actions. Emits no tokens, so no token EOS."""
 
-    def __init__(self, config: L1HeadConfig, input_dim: int, action_dim: int = ACTION_DIM) -> None:
+    def __init__(self, config: L1HeadConfig, input_dim: int, action_dim: int) -> None:
         super().__init__()
         self.action_dim = action_dim
         self.model = ResidualMLP(input_dim * action_dim, config.hidden_dim, action_dim, config.blocks)

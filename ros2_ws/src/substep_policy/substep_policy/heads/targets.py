@@ -1,4 +1,4 @@
-"""What an action head is trained towards. Shapes: B batch, C chunk length, A action dimension."""
+"""Training targets of an action head. Shapes: B batch, C chunk length, A action dimension."""
 
 from __future__ import annotations
 

@@ -11,21 +11,22 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from substep_policy.backbones.openvla.config import DINOV2_LARGE, OpenVLAConfig, SpecialTokens
-from substep_policy.backbones.openvla.published import save_model
-from substep_policy.benchmarks.random_models import TOY_MODEL, tokenizer_of_words
+from substep_core.contract import LIBERO_PANDA, load_robot
+from substep_core.observation import Observation
+from substep_policy.benchmarks.random_models import TOY_BACKBONE, tokenizer_of_words
 from substep_policy.heads import L1HeadConfig
-from substep_policy.instruction_tokens import TOKENIZER_FILE
-from substep_policy.model import SubstepModel
-from substep_policy.normalization import (
+from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE
+from substep_policy.models.model import SubstepModel
+from substep_policy.models.normalization import (
     DatasetStatistics,
     GripperConvention,
     Statistics,
     action_statistics,
     save_statistics,
 )
-from substep_policy.observation import Observation
-from substep_policy.openvla_model import OpenVLAModelConfig, build_openvla
+from substep_policy.models.openvla.config import DINOV2_LARGE, OpenVLAConfig, SpecialTokens
+from substep_policy.models.openvla.model import OpenVLAModelConfig, build_openvla
+from substep_policy.models.openvla.published import save_model
 
 WORDS = ("<unk>", "<s>", "</s>", "in", "out", ":", "?", "what", "robot", "pick", "up", "the", "bowl", "", "<pad>")
 
@@ -33,7 +34,7 @@ WORDS = ("<unk>", "<s>", "</s>", "in", "out", ":", "?", "what", "robot", "pick",
 @pytest.fixture
 def toy_openvla() -> OpenVLAConfig:
     """The toy's layers, with words of its own, larger images, and a shorter chunk."""
-    toy = TOY_MODEL.backbone
+    toy = TOY_BACKBONE
     return dataclasses.replace(
         toy,
         dinov2=dataclasses.replace(toy.dinov2, mean=DINOV2_LARGE.mean, std=DINOV2_LARGE.std),
@@ -47,7 +48,9 @@ def toy_openvla() -> OpenVLAConfig:
 @pytest.fixture
 def toy_config(toy_openvla: OpenVLAConfig) -> OpenVLAModelConfig:
     """With an L1 head and without an EOS head, as the published checkpoints are."""
-    return OpenVLAModelConfig(backbone=toy_openvla, action_head=L1HeadConfig(hidden_dim=32))
+    return OpenVLAModelConfig(
+        robot=load_robot(LIBERO_PANDA), backbone=toy_openvla, action_head=L1HeadConfig(hidden_dim=32)
+    )
 
 
 @pytest.fixture
@@ -84,7 +87,7 @@ def write_checkpoint(toy_tokenizer: Tokenizer, tmp_path: Path) -> Callable[[Open
         save_model(tmp_path, config, model or random_model(config), step=150000, shard_size=40_000)
         toy_tokenizer.save(str(tmp_path / TOKENIZER_FILE))
         random = np.random.default_rng(0)
-        action = action_statistics(random.uniform(-0.5, 0.5, (100, 7)), GripperConvention.OPEN_IS_ONE)
+        action = action_statistics(random.uniform(-0.5, 0.5, (100, 7)), GripperConvention.OPEN_IS_ONE, config.robot)
         statistics = DatasetStatistics(action, Statistics.of(random.normal(size=(100, 8))), 100, 2)
         save_statistics(tmp_path, "libero_toy_no_noops", statistics)
         return tmp_path

@@ -1,4 +1,4 @@
-"""``./substep policy inspect``: what it says of whole and of broken checkpoints."""
+"""``./substep checkpoint inspect``: what it says of whole and of broken checkpoints."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from substep_policy.backbones.openvla.published import load_model
-from substep_policy.checkpoint import CheckpointError
-from substep_policy.model import SubstepModel
-from substep_policy.openvla_model import OpenVLAModelConfig
-from substep_policy.policy_cli import main
+from substep_cli.grammar import main
+from substep_policy.checkpoints.folder import CheckpointError
+from substep_policy.models.model import SubstepModel
+from substep_policy.models.openvla.model import OpenVLAModelConfig
+from substep_policy.models.openvla.published import load_model
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def inspect(folder: Path, capsys: pytest.CaptureFixture) -> Callable[[], tuple[i
     """Exit code and output of the command on the folder."""
 
     def run() -> tuple[int, str]:
-        code = main(["inspect", str(folder)])
+        code = main(["checkpoint", "inspect", str(folder)])
         captured = capsys.readouterr()
         return code, " ".join((captured.out + captured.err).split())
 
@@ -67,6 +67,15 @@ def test_everything_that_is_missing_or_does_not_fit_is_named_at_once(folder: Pat
     assert "cannot be loaded: 4 of these do not fit" in text
 
 
+def test_a_config_of_another_size_is_told_in_one_sentence(folder: Path, inspect: Callable) -> None:
+    path = folder / "config.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"text_config": content["text_config"] | {"num_hidden_layers": 32}}))
+    code, text = inspect()
+    assert code == 1
+    assert "backbone MISFIT text_config.num_hidden_layers is 32, the weights have 2 " in text
+
+
 def test_a_missing_action_head_is_no_discrete_policy(folder: Path, inspect: Callable) -> None:
     path = folder / "config.json"
     content = json.loads(path.read_text())
@@ -77,6 +86,24 @@ def test_a_missing_action_head_is_no_discrete_policy(folder: Path, inspect: Call
     assert code == 1
     assert '"substep": {"action_head": {"type": "tokens"}}' in text
     assert "proprio_projector a file is there" in text and "action_head no file" in text
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("mean", float("nan"), "action: mean is [nan"),
+        ("q01", 9.0, "q01 and q99 of value 0 are 9 and"),
+        ("min", 9.0, "min and max of value 0 are 9 and"),
+        ("std", "wide", "action: std is no row of numbers"),
+    ],
+)
+def test_statistics_that_are_none_do_not_fit(folder: Path, inspect: Callable, field, value, message: str) -> None:
+    path = folder / "dataset_statistics.json"
+    content = json.loads(path.read_text())
+    content["libero_toy_no_noops"]["action"][field][0] = value
+    path.write_text(json.dumps(content))
+    code, text = inspect()
+    assert code == 1 and message in text, text
 
 
 def test_several_data_sets_are_listed(folder: Path, inspect: Callable) -> None:
@@ -92,11 +119,12 @@ def test_several_data_sets_are_listed(folder: Path, inspect: Callable) -> None:
 def test_what_is_no_checkpoint(folder: Path, inspect: Callable) -> None:
     (folder / "config.json").write_text('{"model_type": "llava"}')
     code, text = inspect()
-    assert (code, "model_type is 'llava', expected one of compact, openvla" in text) == (1, True)
+    assert (code, "config.json has model_type 'llava', expected one of compact" in text) == (1, True), text
     (folder / "config.json").unlink()
-    assert "config.json is missing" in inspect()[1]
+    text = inspect()[1]
+    assert "is no checkpoint: it has no config.json" in text, text
     shutil.rmtree(folder)
-    assert "expected one of 'compact', 'demonstrator', the folder of a checkpoint (there is none" in inspect()[1]
+    assert "is no folder" in inspect()[1]
 
 
 @pytest.fixture

@@ -15,10 +15,11 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from substep_policy.backbones.openvla.published import load_model, save_model
-from substep_policy.checkpoint import CheckpointError
-from substep_policy.model import SubstepModel
-from substep_policy.openvla_model import OpenVLAModelConfig, build_openvla
+from substep_policy.checkpoints.folder import CheckpointError
+from substep_policy.models.kind import UnknownModel, kind_of
+from substep_policy.models.model import SubstepModel
+from substep_policy.models.openvla.model import OpenVLAModelConfig, build_openvla
+from substep_policy.models.openvla.published import load_model, save_model
 
 CPU = torch.device("cpu")
 TARGETS = ["q_proj", "up_proj", "fc1", "qkv", "proj"]  # "proj" is the patch embedding's convolution as well
@@ -65,6 +66,28 @@ def test_an_adapter_without_weights_beside_it_is_merged_into_its_base(
     assert "merged the adapter" in caplog.text and "rank 4" in caplog.text
     assert not loaded.training
     same(loaded.backbone, trained.merge_and_unload())
+
+
+@pytest.mark.parametrize("weights", ["adapter_model.safetensors", "adapter_model.bin"])
+def test_an_adapter_lies_beside_the_other_files_as_peft_writes_it(
+    folder: Path, toy_model: SubstepModel, weights: str
+) -> None:
+    trained = adapted(toy_model.backbone)
+    path = write_adapter(folder, trained, str(move_weights_to_base(folder)))
+    for file in path.parent.iterdir():
+        file.rename(folder / file.name)
+    if weights.endswith(".bin"):
+        torch.save(load_file(folder / path.name), folder / weights)
+        (folder / path.name).unlink()
+    _, loaded = load_model(folder, CPU, torch.float64)
+    same(loaded.backbone, trained.merge_and_unload())
+
+
+def test_an_adapter_without_the_rest_of_its_policy_says_what_it_is(toy_model: SubstepModel, tmp_path: Path) -> None:
+    trained = adapted(toy_model.backbone)
+    trained.save_pretrained(tmp_path, save_embedding_layers=False)
+    with pytest.raises(UnknownModel, match="it holds a LoRA adapter alone: add the config.json"):
+        kind_of(tmp_path)
 
 
 def test_an_adapter_beside_merged_weights_is_not_merged_again(

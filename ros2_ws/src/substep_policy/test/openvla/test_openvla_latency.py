@@ -9,39 +9,41 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from substep_policy.backbones.openvla.prompt import PromptBuilder
+from substep_cli.grammar import main
 from substep_policy.benchmarks import policy_latency
-from substep_policy.benchmarks.policy_latency import Variant, count_operations, main, random_policy, restructure
+from substep_policy.benchmarks.policy_latency import Variant, count_operations, random_policy, restructure
 from substep_policy.benchmarks.random_models import (
     INSTRUCTION,
-    PUBLISHED_MODEL,
-    TOY_MODEL,
+    published_model,
     random_openvla,
+    toy_model,
     word_tokenizer,
 )
-from substep_policy.openvla_policy import OpenVLAPolicy
+from substep_policy.models.openvla.policy import OpenVLAPolicy
+from substep_policy.models.openvla.prompt import PromptBuilder
 
 CPU = torch.device("cpu")
+BENCH = ["bench", "policy", "--model", "random-toy"]
 
 
 def test_without_a_gpu_the_toy_size_is_timed_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "latency.json"
-    assert main(["--repeats", "2", "--device", "cpu", "--json", str(out)]) == 0
+    assert main(["bench", "policy", "--repeats", "2", "--device", "cpu", "--json", str(out)]) == 0
     printed = capsys.readouterr()
     assert "no GPU here: timing the toy size" in printed.err
     report = json.loads(out.read_text())
     assert [row["name"] for row in report["rows"]] == ["reference", "eager", "int8"], "what a processor can do"
     assert all(0 < row["chunk"]["median"] <= row["chunk"]["p99"] for row in report["rows"])
-    assert report["operations"] == count_operations(TOY_MODEL) > 0
+    assert report["operations"] == count_operations(toy_model()) > 0
     assert report["floor_ms"] == pytest.approx(1e3 * report["operations"] / report["rate"])
 
 
 def test_the_published_size_takes_about_nine_teraflop_a_chunk() -> None:
-    assert 8.5e12 < count_operations(PUBLISHED_MODEL) < 9.5e12
+    assert 8.5e12 < count_operations(published_model()) < 9.5e12
 
 
 def test_an_unknown_variant_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["random-toy", "--device", "cpu", "--variants", "eagre"]) == 1
+    assert main([*BENCH, "--device", "cpu", "--variants", "eagre"]) == 1
     assert "there is no variant 'eagre', only 'reference'" in capsys.readouterr().err
 
 
@@ -56,7 +58,24 @@ def test_a_variant_that_fails_says_why_and_the_others_are_timed(
     monkeypatch.setattr(policy_latency, "random_policy", failing)
     out = tmp_path / "latency.json"
     variants = ["--variants", "reference", "eager"]
-    assert main(["random-toy", "--device", "cpu", "--repeats", "2", *variants, "--json", str(out)]) == 1
+    assert (
+        main(
+            [
+                "bench",
+                "policy",
+                "--model",
+                "random-toy",
+                "--device",
+                "cpu",
+                "--repeats",
+                "2",
+                *variants,
+                "--json",
+                str(out),
+            ]
+        )
+        == 1
+    )
     printed = capsys.readouterr()
     assert "reference               failed: OutOfMemoryError: tried to allocate 15 GiB\neager" in printed.out
     assert "1 of 2 variants failed" in printed.err
@@ -70,22 +89,22 @@ def test_too_little_memory_on_a_processor_is_a_row_too(
 ) -> None:
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
     out = tmp_path / "latency.json"
-    assert main(["random-toy", "--device", "cpu", "--variants", "eager", "--json", str(out)]) == 1
+    assert main([*BENCH, "--device", "cpu", "--variants", "eager", "--json", str(out)]) == 1
     assert "eager                   failed: TooLargeError: a model with random weights" in capsys.readouterr().out
     assert "take a smaller number type" in json.loads(out.read_text())["rows"][0]["error"]
 
 
 def test_a_policy_that_ships_is_timed_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["compact", "--repeats", "1", "--device", "cpu"]) == 0
+    assert main(["checkpoint", "latency", "compact", "--repeats", "1", "--device", "cpu"]) == 0
     assert capsys.readouterr().out.startswith("compact in float32, on processor")
-    assert main(["demonstrator", "--device", "cpu"]) == 1
+    assert main(["checkpoint", "latency", "demonstrator", "--device", "cpu"]) == 1
     assert "'demonstrator' needs a simulated world to look at" in capsys.readouterr().err
 
 
 def test_the_reference_does_the_published_work_for_the_same_actions() -> None:
     """Every image on its own, logits at every position; this project's own way does without."""
-    backbone = TOY_MODEL.backbone
-    prompts = PromptBuilder(word_tokenizer(TOY_MODEL), backbone).build([INSTRUCTION])
+    config, backbone = toy_model(), toy_model().backbone
+    prompts = PromptBuilder(word_tokenizer(config), config).build([INSTRUCTION])
     inputs = {
         "pixel_values": torch.randn(1, 2, 6, backbone.image_size, backbone.image_size),
         "proprio": torch.randn(1, 8),
@@ -93,7 +112,7 @@ def test_the_reference_does_the_published_work_for_the_same_actions() -> None:
         "attention_mask": torch.from_numpy(prompts.attention_mask),
         "slot_start": torch.from_numpy(prompts.slot_start),
     }
-    model = random_openvla(TOY_MODEL, CPU, torch.float32)
+    model = random_openvla(config, CPU, torch.float32)
     images, logits = [], []
     model.backbone.vision_backbone.featurizer.patch_embed.register_forward_hook(
         lambda *call: images.append(len(call[2]))
@@ -104,5 +123,5 @@ def test_the_reference_does_the_published_work_for_the_same_actions() -> None:
         assert (images, logits) == ([2], [])
         restructure(model)
         published, _ = model.act(inputs)
-    assert (images[1:], logits) == ([1, 1], [prompts.input_ids.shape[1] + backbone.patches + 1])
+    assert (images[1:], logits) == ([1, 1], [prompts.input_ids.shape[1] + config.patches + 1])
     torch.testing.assert_close(published, ours, rtol=0, atol=1e-5)

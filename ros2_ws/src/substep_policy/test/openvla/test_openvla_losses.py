@@ -8,19 +8,27 @@ import pytest
 import torch
 from torch import Tensor
 
-from substep_policy.backbones.openvla.config import OpenVLAConfig
-from substep_policy.heads import ActionTargets, InSequenceDiffusionConfig, L1HeadConfig, NoisePredictionHead
+from substep_core.contract import LIBERO_PANDA, load_robot
+from substep_policy.heads import (
+    ActionTargets,
+    InSequenceDiffusionConfig,
+    L1HeadConfig,
+    NoisePredictionHead,
+    TokenHeadConfig,
+)
 from substep_policy.heads.in_sequence_diffusion import DenoisingStep
-from substep_policy.openvla_model import LanguageModelTokensConfig, OpenVLAModelConfig, build_openvla
+from substep_policy.models.openvla.config import OpenVLAConfig
+from substep_policy.models.openvla.model import OpenVLAModelConfig, build_openvla
 
+ROBOT = load_robot(LIBERO_PANDA)
 HEADS = [
     L1HeadConfig(hidden_dim=32),
     InSequenceDiffusionConfig(hidden_dim=32, train_steps=8, sampling_steps=4),
-    LanguageModelTokensConfig(),
+    TokenHeadConfig(),
 ]
 
 
-def toy_batch(config: OpenVLAConfig) -> dict[str, Tensor]:
+def toy_batch(config: OpenVLAModelConfig) -> dict[str, Tensor]:
     length = 4 + config.action_slots + 1
     return {
         "pixel_values": torch.randn(2, 2, 6, 56, 56),
@@ -40,9 +48,10 @@ def targets(mask: bool = True) -> ActionTargets:
 def test_the_action_loss_reaches_vision_language_model_and_projectors(token_openvla: OpenVLAConfig, head) -> None:
     torch.manual_seed(0)
     backbone = dataclasses.replace(token_openvla, film=True)
-    model = build_openvla(OpenVLAModelConfig(backbone=backbone, action_head=head))
-    loss, hidden = model.action_loss(toy_batch(backbone), targets())
-    assert hidden.shape == (2, backbone.action_slots, 32)
+    config = OpenVLAModelConfig(robot=ROBOT, backbone=backbone, action_head=head)
+    model = build_openvla(config)
+    loss, hidden = model.action_loss(toy_batch(config), targets())
+    assert hidden.shape == (2, config.action_slots, 32)
     loss.backward()
     parts = [
         model.backbone.vision_backbone.featurizer.blocks[0].attn.qkv.weight,
@@ -56,8 +65,8 @@ def test_the_action_loss_reaches_vision_language_model_and_projectors(token_open
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.type)
 def test_actions_that_do_not_count_cost_nothing(token_openvla: OpenVLAConfig, head) -> None:
-    model = build_openvla(OpenVLAModelConfig(backbone=token_openvla, action_head=head))
-    loss, _ = model.action_loss(toy_batch(token_openvla), targets(mask=False))
+    config = OpenVLAModelConfig(robot=ROBOT, backbone=token_openvla, action_head=head)
+    loss, _ = build_openvla(config).action_loss(toy_batch(config), targets(mask=False))
     assert float(loss.detach()) == 0.0
 
 
@@ -65,9 +74,10 @@ def test_actions_that_do_not_count_cost_nothing(token_openvla: OpenVLAConfig, he
 def test_a_boundary_teaches_eos_among_the_tokens_where_it_is_configured(
     token_openvla: OpenVLAConfig, use_substep_eos: bool
 ) -> None:
-    head = LanguageModelTokensConfig(use_substep_eos=use_substep_eos)
-    model = build_openvla(OpenVLAModelConfig(backbone=token_openvla, action_head=head)).eval()
-    batch, goal = toy_batch(token_openvla), targets()
+    head = TokenHeadConfig(use_substep_eos=use_substep_eos)
+    config = OpenVLAModelConfig(robot=ROBOT, backbone=token_openvla, action_head=head)
+    model = build_openvla(config).eval()
+    batch, goal = toy_batch(config), targets()
     before, _ = model.action_loss(batch, goal)
     goal.eos_labels[:, 1] = 1.0
     assert torch.equal(model.action_loss(batch, goal)[0], before) is not use_substep_eos
@@ -75,19 +85,21 @@ def test_a_boundary_teaches_eos_among_the_tokens_where_it_is_configured(
 
 def test_new_film_layers_change_nothing(toy_openvla: OpenVLAConfig) -> None:
     torch.manual_seed(0)
-    plain = build_openvla(OpenVLAModelConfig(backbone=toy_openvla, action_head=HEADS[0])).eval()
-    film = dataclasses.replace(toy_openvla, film=True)
-    filmed = build_openvla(OpenVLAModelConfig(backbone=film, action_head=HEADS[0])).eval()
+    config = OpenVLAModelConfig(robot=ROBOT, backbone=toy_openvla, action_head=HEADS[0])
+    plain = build_openvla(config).eval()
+    filmed = build_openvla(dataclasses.replace(config, backbone=dataclasses.replace(toy_openvla, film=True))).eval()
     missing = filmed.load_state_dict(plain.state_dict(), strict=False).missing_keys
     assert missing and all(".film." in key for key in missing)
-    batch = toy_batch(toy_openvla)
+    batch = toy_batch(config)
     with torch.inference_mode():
         torch.testing.assert_close(filmed(batch), plain(batch), rtol=0, atol=1e-5)
 
 
 def test_the_sampler_undoes_the_noise_of_training() -> None:
     """One step from any noise level to none, with the true noise, gives the actions back."""
-    head = NoisePredictionHead(InSequenceDiffusionConfig(hidden_dim=8, train_steps=8, sampling_steps=8), input_dim=4)
+    head = NoisePredictionHead(
+        InSequenceDiffusionConfig(hidden_dim=8, train_steps=8, sampling_steps=8), 4, action_dim=7
+    )
     levels = {step.timestep: step.alpha_bar for step in head.steps()}
     assert sorted(levels) == list(range(8))
     actions = torch.rand(200, 3, 7, dtype=torch.float64) * 2 - 1

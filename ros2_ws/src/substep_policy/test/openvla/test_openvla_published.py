@@ -12,16 +12,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from substep_policy.backbones.openvla.config import PUBLISHED, OpenVLAConfig
-from substep_policy.backbones.openvla.published import INDEX_FILE, load_model, save_model
-from substep_policy.backbones.openvla.published_config import read_config
+from substep_core.contract import LIBERO_PANDA, load_robot
 from substep_policy.benchmarks.random_models import random_openvla
-from substep_policy.checkpoint import CheckpointError
+from substep_policy.checkpoints.folder import CheckpointError
 from substep_policy.eos import EosSource
 from substep_policy.heads import EOSClassificationHead, EOSHeadConfig, L1HeadConfig
 from substep_policy.memory import TooLargeError
-from substep_policy.model import SubstepModel
-from substep_policy.openvla_model import OpenVLAModelConfig
+from substep_policy.models.model import SubstepModel
+from substep_policy.models.openvla.config import PUBLISHED
+from substep_policy.models.openvla.model import OpenVLAModelConfig
+from substep_policy.models.openvla.published import INDEX_FILE, load_model, save_model
+from substep_policy.models.openvla.published_config import read_config
 
 CPU = torch.device("cpu")
 
@@ -33,7 +34,7 @@ def folder(toy_config: OpenVLAModelConfig, toy_model: SubstepModel, tmp_path: Pa
     return tmp_path
 
 
-def toy_inputs(config: OpenVLAConfig) -> dict[str, Tensor]:
+def toy_inputs(config: OpenVLAModelConfig) -> dict[str, Tensor]:
     length = 4 + config.action_slots + 1
     return {
         "pixel_values": torch.randn(1, 2, 6, 56, 56, dtype=torch.float64),
@@ -63,7 +64,7 @@ def test_a_saved_model_comes_back_whole(toy_config: OpenVLAModelConfig, toy_mode
     config, loaded = load_model(folder, CPU, torch.float64)
     assert config == toy_config
     assert not loaded.training
-    batch = toy_inputs(config.backbone)
+    batch = toy_inputs(config)
     torch.testing.assert_close(loaded(batch), toy_model(batch), rtol=0, atol=1e-6)
 
 
@@ -109,7 +110,7 @@ def test_an_eos_head_is_loaded_where_there_is_one(
     toy_config: OpenVLAModelConfig, toy_model: SubstepModel, folder: Path
 ) -> None:
     assert load_model(folder, CPU, torch.float32)[1].eos_head is None
-    toy_model.eos_head = EOSClassificationHead(EOSHeadConfig(hidden_dim=48), 32).double()
+    toy_model.eos_head = EOSClassificationHead(EOSHeadConfig(hidden_dim=48), 32, 7).double()
     torch.save(toy_model.eos_head.state_dict(), folder / "eos_head--150000_checkpoint.pt")
     with pytest.raises(CheckpointError, match="has files of eos_head, which its model does not have"):
         load_model(folder, CPU, torch.float32)
@@ -135,6 +136,7 @@ def test_the_published_config_describes_the_published_size(tmp_path: Path) -> No
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(pixels))
     model = read_config(tmp_path)
     assert model.action_head == L1HeadConfig(hidden_dim=4096, blocks=2)
+    assert model.robot == load_robot(LIBERO_PANDA), "the published ones are LIBERO's"
     assert model.eos.source is EosSource.NONE
     read = model.backbone
     assert not read.film
@@ -150,12 +152,32 @@ def test_the_published_config_describes_the_published_size(tmp_path: Path) -> No
         ({"vision_backbone_id": "siglip-vit-so400m"}, "vision_backbone_id is 'siglip-vit-so400m'"),
         ({"text_config": {"model_type": "mistral"}}, "text_config.model_type is 'mistral'"),
         ({"substep": {"chunk": 3}}, "chunk is not a known key"),
+        ({"substep": []}, r"substep is \[\], expected an object"),
+        ({"substep": {"backbone": 3}}, "backbone is 3, expected an object"),
+        ({"text_config": "llama"}, "text_config is 'llama', expected an object"),
+        ({"text_config": {"num_hidden_layers": 1_000_000}}, "language_model.layers is 1000000"),
+        ({"text_config": {"num_attention_heads": 0}}, "text_config"),
     ],
 )
 def test_a_foreign_config_is_refused(folder: Path, changes: dict, message: str) -> None:
     rewrite(folder / "config.json", **changes)
     with pytest.raises(CheckpointError, match=message):
         read_config(folder)
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "[" * 100_000])
+def test_files_that_describe_nothing_are_refused(folder: Path, content: str) -> None:
+    (folder / "preprocessor_config.json").write_text(content)
+    with pytest.raises(CheckpointError, match="preprocessor_config.json"):
+        read_config(folder)
+
+
+def test_a_checkpoint_says_itself_which_robot_it_was_made_for(folder: Path, toy_config: OpenVLAModelConfig) -> None:
+    own = json.loads((folder / "config.json").read_text())["substep"]
+    rewrite(folder / "config.json", substep=own | {"robot": own["robot"] | {"name": "my_arm", "rate": 30}})
+    assert (read_config(folder).robot.name, read_config(folder).robot.rate) == ("my_arm", 30)
+    forget(folder, "robot")
+    assert read_config(folder) == toy_config
 
 
 def test_pixel_statistics_of_one_transformer_are_refused(folder: Path) -> None:
@@ -180,16 +202,37 @@ def test_misfitting_weights_are_named_as_published(folder: Path) -> None:
         load_model(folder, CPU, torch.float32)
 
 
+def test_sizes_that_the_weights_do_not_have_are_told_before_a_model_is_made(
+    folder: Path, toy_config: OpenVLAModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("substep_policy.models.openvla.published.build_openvla")
+    content = json.loads((folder / "config.json").read_text())
+    width = content["text_config"]["hidden_size"]
+    rewrite(folder / "config.json", text_config=content["text_config"] | {"hidden_size": 2**16, "num_hidden_layers": 9})
+    message = (
+        rf"config.json is not about the weights in .*: text_config.hidden_size is 65536, the weights have {width}; "
+    )
+    with pytest.raises(CheckpointError, match=f"{message}text_config.num_hidden_layers is 9, the weights have 2$"):
+        load_model(folder, CPU, torch.float32)
+    vision = content["substep"]["backbone"]["siglip"] | {"width": 64, "mlp_width": 7}
+    own = content["substep"] | {"backbone": content["substep"]["backbone"] | {"siglip": vision}}
+    rewrite(folder / "config.json", text_config=content["text_config"], substep=own)
+    with pytest.raises(CheckpointError, match=r"substep.backbone.siglip.width is 64, .*siglip.mlp_width is 7, the"):
+        load_model(folder, CPU, torch.float32)
+
+
 def test_a_missing_or_cut_file_is_named(folder: Path) -> None:
+    head = folder / "action_head--150000_checkpoint.pt"
+    kept = head.rename(folder / "kept")
+    with pytest.raises(CheckpointError, match="has no action_head--latest_checkpoint.pt"):
+        load_model(folder, CPU, torch.float32)
+    kept.rename(head)
     shard = shard_with(folder, "projector.fc1.weight")
     shard.write_bytes(shard.read_bytes()[:100])
     with pytest.raises(CheckpointError, match=f"{shard.name} cannot be read"):
         load_model(folder, CPU, torch.float32)
     shard.unlink()
     with pytest.raises(CheckpointError, match=f"{shard.name} is missing"):
-        load_model(folder, CPU, torch.float32)
-    (folder / "action_head--150000_checkpoint.pt").unlink()
-    with pytest.raises(CheckpointError, match="has no action_head--latest_checkpoint.pt"):
         load_model(folder, CPU, torch.float32)
 
 

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
+from substep_core.chunk import Chunk
 from substep_policy.benchmarks.random_models import (
     INSTRUCTION,
-    TOY_MODEL,
     random_observation,
     random_openvla,
+    toy_model,
     write_random_compact,
     write_random_openvla,
 )
-from substep_policy.chunk import Chunk
-from substep_policy.execution import executor, pad_text
-from substep_policy.model import ModelConfig
-from substep_policy.quantization import quantize
+from substep_policy.models.compact.model import CompactModelConfig
+from substep_policy.models.execution import executor, pad_text
+from substep_policy.models.quantization import quantize
 from substep_policy.registry import POLICIES, PolicySettings
 from substep_policy.run_modes import Execution, Quantization
 
@@ -29,14 +29,14 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("toy")
-    write_random_openvla(folder, TOY_MODEL)
+    write_random_openvla(folder, toy_model())
     return folder
 
 
 def predict(folder: Path, **settings: object) -> Chunk:
     policy = POLICIES.load(str(folder), PolicySettings(device="cpu", eos_threshold=1.0, **settings))
     policy.start_substep(INSTRUCTION, "")
-    return policy.predict(random_observation(TOY_MODEL.backbone.cameras, 40))
+    return policy.predict(random_observation(policy.robot, policy.cameras, 40))
 
 
 @pytest.mark.parametrize("quantization", [Quantization.INT8, Quantization.INT8_DYNAMIC])
@@ -47,7 +47,7 @@ def test_an_eight_bit_policy_acts_alike(checkpoint: Path, quantization: Quantiza
 
 
 def test_eight_bit_weights_take_a_quarter_of_the_memory_of_single_precision() -> None:
-    model = random_openvla(TOY_MODEL, CPU, torch.float32)
+    model = random_openvla(toy_model(), CPU, torch.float32)
     layer = model.backbone.language_model.model.layers[0].mlp.up_proj
     head = model.action_head.model.fc1.weight.clone()
     before = layer.weight.numel() * 4
@@ -90,6 +90,6 @@ def test_what_a_device_or_a_model_cannot_do_is_said(checkpoint: Path, tmp_path: 
         predict(checkpoint, quantization=Quantization.FP8_DYNAMIC)
     with pytest.raises(ValueError, match="cuda_graph.*needs a GPU"):
         executor(lambda inputs: None, Execution.CUDA_GRAPH, CPU, pad_token=0)
-    write_random_compact(tmp_path, ModelConfig())
+    write_random_compact(tmp_path, CompactModelConfig(robot=toy_model().robot))
     with pytest.raises(ValueError, match="quantization is 'int8'.*the compact model needs neither"):
         POLICIES.load(str(tmp_path), PolicySettings(device="cpu", quantization=Quantization.INT8))

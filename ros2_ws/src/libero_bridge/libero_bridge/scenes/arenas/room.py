@@ -1,4 +1,4 @@
-"""What every arena has: a floor and walls in LIBERO's styles, lights, and the cameras LIBERO starts from."""
+"""Parts of every arena: floor and walls in LIBERO's styles, lights, LIBERO's cameras."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
 import time
@@ -11,30 +10,53 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from libero_bridge.libero_setup import EMBEDDED_ASSETS
 from libero_bridge.scenes.check.task import TaskCheck, TaskReport, check_task
-from libero_bridge.tasks import SUITES, task_names
+from substep_core.tasks import TaskSource, check_task_index, task_source
 
 COLUMNS = "suite           task  states  slid  crept  drop   rise  tipped  goals"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 if every task passes, else 1."""
-    options = _parse(arguments)
+def check_all(
+    tasks_from: str,
+    suites: Sequence[str],
+    tasks: Sequence[int] | None,
+    states: int | None,
+    assets: str,
+    workers: int,
+    json_file: Path | None,
+) -> bool:
+    """Check tasks in parallel and print the table; -> whether all pass.
+
+    Args:
+        tasks_from: the task source.
+        suites: its suites; none: all.
+        tasks: of each suite; None: all.
+        states: initial states per task; None: all, or 50 that are drawn.
+        json_file: also gets the report.
+
+    Raises:
+        ValueError: there is no such task.
+    """
     started = time.monotonic()
-    checks = [
-        TaskCheck(suite, index, options.assets, options.states)
-        for suite in options.suite or SUITES
-        for index in ([options.task] if options.task is not None else range(len(task_names(suite))))
-    ]
-    reports = sorted(_run(checks, options.workers), key=lambda report: (SUITES.index(report.suite), report.index))
+    source = task_source(tasks_from)
+    chosen = _chosen(source, suites or source.suites, tasks)
+    checks = [TaskCheck(suite, index, assets, states, tasks_from) for suite, index in chosen]
+    reports = sorted(_run(checks, workers), key=lambda report: (source.suites.index(report.suite), report.index))
     print(table(reports))
     failed = [report for report in reports if report.problems()]
     print(f"{len(reports) - len(failed)} of {len(reports)} tasks pass ({time.monotonic() - started:.0f} s)")
-    if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps([report.as_dict() for report in reports], indent=1) + "\n")
-    return 1 if failed else 0
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps([report.as_dict() for report in reports], indent=1) + "\n")
+    return not failed
+
+
+def _chosen(source: TaskSource, suites: Sequence[str], tasks: Sequence[int] | None) -> Iterator[tuple[str, int]]:
+    for suite in suites:
+        count = len(source.names(suite))
+        for index in tasks or range(count):
+            check_task_index(suite, index, count)
+            yield suite, index
 
 
 def table(reports: Sequence[TaskReport]) -> str:
@@ -61,14 +83,3 @@ def _run(checks: Sequence[TaskCheck], workers: int) -> Iterator[TaskReport]:
                 yield result.get()
             except Exception as error:  # whatever keeps a task from loading is a finding, not the end of the check
                 yield TaskReport(check.suite, check.index, error=f"{type(error).__name__}: {error}")
-
-
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="substep scenes check", description=__doc__)
-    parser.add_argument("--suite", action="append", choices=SUITES, help="only this suite (may be repeated)")
-    parser.add_argument("--task", type=int, help="only the task of this index in each suite")
-    parser.add_argument("--states", type=int, help="initial states per task (default: all 50)")
-    parser.add_argument("--assets", default=EMBEDDED_ASSETS, help="embedded, libero or a folder (default: embedded)")
-    parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
-    parser.add_argument("--json", type=Path, help="write the report to this file")
-    return parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Can the goal of a task be reached in a world? Puts the goal's objects and joints there and asks LIBERO."""
+"""Checks that a task's goal can hold: puts its objects and joints into goal states and asks LIBERO's predicates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do the benchmark's initial states stay settled in a world? Raw physics, the arm held up, nothing drawn."""
+"""Checks that the benchmark's initial states stay settled: physics alone, the arm held up, no rendering."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import mujoco
 import numpy as np
 from mujoco import rollout
 
-CONTROL_STEP = 0.05  # s
 IDLE_STEPS = 10
 
 
@@ -67,7 +66,7 @@ def settle(env, init_states: np.ndarray) -> Settling:
 def idle_trajectory(env, init_states: np.ndarray) -> np.ndarray:
     """(n, 3, nq): joint positions at the start, after the idle steps and after as many again."""
     model, data = env.sim.model._model, env.sim.data._data
-    steps = round(IDLE_STEPS * CONTROL_STEP / model.opt.timestep)
+    steps = round(IDLE_STEPS * env.control_timestep / model.opt.timestep)
     start = np.zeros((len(init_states), mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_FULLPHYSICS)))
     start[:, : init_states.shape[1]] = init_states
     control = np.stack([holding_control(env, state) for state in init_states])[:, None, :]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from libero_bridge import libero_setup
-from libero_bridge.environment import build_environment, reset_environment
+from libero_bridge.environment import build_environment, drawn_state, reset_environment
 from libero_bridge.scenes.check.goals import reach_goal
 from libero_bridge.scenes.check.settling import Settling, settle
-from libero_bridge.tasks import load_task
+from libero_bridge.tasks import INIT_STATES, LIBERO, ROBOT
+from substep_core.contract import load_robot
+from substep_core.tasks import task_source
 
 MOST_MOVED = 0.02  # m
 MOST_TIPPED = 30.0  # degrees
@@ -16,12 +20,13 @@ MOST_TIPPED = 30.0  # degrees
 
 @dataclass(frozen=True)
 class TaskCheck:
-    """What to check: a task of a suite, on which assets (see `SimulationConfig`), with how many initial states."""
+    """What to check: a task of a source, on which assets (see `SimulationConfig`), with how many initial states."""
 
     suite: str
     index: int
     assets: str
     states: int | None = None
+    tasks_from: str = LIBERO
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,12 @@ def check_task(check: TaskCheck) -> TaskReport:
     Raises:
         ValueError: there is no such suite, task or asset folder.
     """
-    task = load_task(check.suite, check.index)
+    task = task_source(check.tasks_from).task(check.suite, check.index)
     libero_setup.use_assets(check.assets)
-    env = build_environment(task, libero_setup.model_filter(check.assets))
+    env = build_environment(task, load_robot(ROBOT), libero_setup.model_filter(check.assets))
     reset_environment(env, seed=0)
     states = task.init_states()
+    if states is None:
+        states = np.stack([drawn_state(env, number) for number in range(check.states or INIT_STATES)])
     settling = settle(env, states[: check.states])
     return TaskReport(check.suite, check.index, task.name, settling, reach_goal(env, states[0]))

@@ -1,4 +1,4 @@
-"""Everything LIBERO moves freely: generators by asset path, grouped by kind of thing."""
+"""Movable objects: generators by LIBERO's asset path."""
 
 from __future__ import annotations
 

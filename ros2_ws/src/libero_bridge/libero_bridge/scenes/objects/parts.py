@@ -1,4 +1,4 @@
-"""What the movable objects are put together from: rigid collision boxes that share out an object's mass."""
+"""Parts of movable objects: rigid collision boxes that share an object's mass."""
 
 from __future__ import annotations
 

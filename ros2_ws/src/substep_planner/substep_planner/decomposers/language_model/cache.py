@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from substep_planner.plan import Plan, PlanFormatError, plan_from_json, steps_to_json
+from substep_core.plan import Plan, PlanFormatError, plan_from_json, steps_to_json
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A model that one can talk to, wherever it runs."""
+"""Interface of a chat model, in this process or on a server."""
 
 from __future__ import annotations
 

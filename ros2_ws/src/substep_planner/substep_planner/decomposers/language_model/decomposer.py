@@ -7,6 +7,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from substep_core.errors import ErrorCode, PlanningError
+from substep_core.plan import Plan, PlanFormatError, Substep, normalise_instruction
 from substep_planner.decomposers.base import PlanRequest, SourcedPlan
 from substep_planner.decomposers.language_model.cache import CacheKey, PlanCache
 from substep_planner.decomposers.language_model.chat import BackendError, ChatModel, Message
@@ -15,8 +17,6 @@ from substep_planner.decomposers.language_model.reply import REPLY_SCHEMA, plan_
 from substep_planner.decomposers.language_model.server_chat import ServerChat, ServerSettings
 from substep_planner.decomposers.plan_checks import in_shared_words, missing_things
 from substep_planner.decomposers.registry import DecomposerSettings
-from substep_planner.errors import ErrorCode, PlanningError
-from substep_planner.plan import Plan, PlanFormatError, Substep, normalise_instruction
 
 _NO_PLAN = Plan("", (Substep("none", "none"),))  # stands in drafts that could not be read
 _REPAIR = "This plan cannot be used: {problems}. Answer again with the whole corrected JSON and nothing else."
@@ -61,7 +61,7 @@ class LanguageModelDecomposer:
 
     def _cache_key(self, request: PlanRequest) -> CacheKey | None:
         """None for plans that depend on more than words: what was done or went wrong, what the scene looks like."""
-        if request.done or request.trouble or self.wants_picture:
+        if request.done or request.failure is not None or self.wants_picture:
             return None
         instruction = normalise_instruction(request.instruction)
         objects = tuple(sorted(request.objects))
@@ -103,7 +103,7 @@ class _Draft:
 
 
 def create_transformers(settings: DecomposerSettings) -> LanguageModelDecomposer:
-    # imports torch and transformers, which nobody else here needs
+    # imports torch and transformers, which no other decomposer needs
     from substep_planner.decomposers.language_model.transformers_chat import LocalModelSettings, TransformersChat
 
     model = LocalModelSettings(

@@ -35,11 +35,13 @@ def load_prompt(path: str = "") -> Prompt:
     """Read a prompt file; an empty path means the shipped one.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: a section or a placeholder is missing, or there is an unknown placeholder.
+        ValueError: the file cannot be read, a section or a placeholder is missing, or there is an unknown placeholder.
     """
     source = Path(path) if path else files("substep_planner") / "data" / "decompose_prompt.md"
-    text = source.read_text(encoding="utf-8")
+    try:
+        text = source.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"prompt: {error}") from error
     found = re.fullmatch(r"\s*# system\n(.*)\n# user\n(.*)", text, re.DOTALL)
     if found is None:
         raise ValueError(f"prompt {source}: expected a section '# system' followed by a section '# user'")
@@ -57,6 +59,6 @@ def _context(request: PlanRequest) -> str:
     if request.done:
         done = "; ".join(substep.instruction for substep in request.done)
         lines.append(f"Already done: {done}. Plan only what remains.")
-    if request.trouble:
-        lines.append(f"An earlier plan came to grief: {request.trouble}.")
+    if request.failure is not None:
+        lines.append(f"The previous plan failed: {request.failure}.")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What a model must answer, and how the answer becomes a plan."""
+"""JSON schema of a language model's reply, and its conversion to a plan."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from substep_planner.plan import MAX_SUBSTEPS, Plan, PlanFormatError, normalise_instruction, plan_from_json
+from substep_core.plan import MAX_SUBSTEPS, Plan, PlanFormatError, normalise_instruction, plan_from_json
 
 # Bounds stand in the pattern: a length bound alone would let raw control characters through a decoding grammar.
 _TEXT = {"type": "string", "pattern": r"^[A-Za-z][A-Za-z0-9 ,'-]{1,118}[A-Za-z0-9]$"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -14,6 +15,7 @@ import httpx
 import numpy as np
 from PIL import Image
 
+from substep_core.printable import printable
 from substep_planner.decomposers.language_model.chat import BackendError, Message
 
 LARGEST_ANSWER = 1 << 20  # bytes; a plan is a few thousand
@@ -29,8 +31,8 @@ class ServerSettings:
         url: up to and including the version, e.g. "http://localhost:8000/v1".
         model: as the server calls it.
         key: sent as bearer token; empty: none.
-        timeout: s for one whole answer.
-        retries: after a failed connection, a timeout, status 429 or 5xx.
+        timeout: s for one whole answer, with all tries and the pauses between them.
+        retries: after a failed connection, status 429 or 5xx.
         max_tokens: of one answer.
     """
 
@@ -93,48 +95,59 @@ class ServerChat:
         return _content(self._ask_patiently(body))
 
     def _ask_patiently(self, body: dict[str, Any]) -> bytes:
-        pause = FIRST_PAUSE
-        for attempts_left in reversed(range(self._settings.retries + 1)):
-            try:
-                return self._ask(body)
-            except _Retryable as error:
-                if attempts_left == 0:
-                    tries = self._settings.retries + 1
-                    raise BackendError(f"{self._address}: {error} (asked {tries} times)") from error
-                self._sleep(min(max(pause, error.pause), LONGEST_PAUSE))
-                pause *= 2
-        raise AssertionError("unreachable")
-
-    def _ask(self, body: dict[str, Any]) -> bytes:
-        headers = {"Authorization": f"Bearer {self._settings.key}"} if self._settings.key else {}
+        """All tries and the pauses between them within one deadline."""
         deadline = time.monotonic() + self._settings.timeout
+        pause, tries = FIRST_PAUSE, 0
+        while True:
+            tries += 1
+            try:
+                return self._ask(body, deadline)
+            except TimeoutError as error:
+                late = f"no whole answer within {self._settings.timeout:g} s"
+                raise BackendError(f"{self._address}: {late} (tries: {tries})") from error
+            except _Retryable as error:
+                wait = min(max(pause, error.pause), LONGEST_PAUSE)
+                if tries > self._settings.retries or time.monotonic() + wait >= deadline:
+                    raise BackendError(f"{self._address}: {error} (tries: {tries})") from error
+                self._sleep(wait)
+                pause *= 2
+
+    def _ask(self, body: dict[str, Any], deadline: float) -> bytes:
+        """One answer; the deadline is for all of it: connecting, headers that come one by one, and the body."""
         try:
-            with (
-                httpx.Client(timeout=self._settings.timeout) as client,
-                client.stream("POST", self._address, json=body, headers=headers) as response,
-            ):
-                content = self._read(response, deadline)
-        except httpx.TimeoutException as error:
-            raise _Retryable(f"no answer within {self._settings.timeout:g} s") from error
+            exchange = asyncio.wait_for(self._exchange(body), deadline - time.monotonic())
+            response, content = asyncio.run(exchange)
+        except TimeoutError:
+            raise
         except httpx.RequestError as error:
             raise _Retryable(f"{type(error).__name__}: {error}") from error
-        except httpx.InvalidURL as error:
-            raise BackendError(f"{self._address}: {error}") from error
+        except (httpx.InvalidURL, ValueError, OSError) as error:  # the latter of proxy and certificate variables
+            raise BackendError(f"{self._address}: {type(error).__name__}: {error}") from error
         if response.status_code == 429 or response.status_code >= 500:
             raise _Retryable(_status(response, content), _retry_after(response))
         if response.status_code != 200:
             raise BackendError(f"{self._address}: {_status(response, content)}")
         return content
 
-    def _read(self, response: httpx.Response, deadline: float) -> bytes:
-        """The body, unless it is too large or comes too slowly."""
+    async def _exchange(self, body: dict[str, Any]) -> tuple[httpx.Response, bytes]:
+        headers = {"Accept-Encoding": "identity"}
+        if self._settings.key:
+            headers["Authorization"] = f"Bearer {self._settings.key}"
+        async with (
+            httpx.AsyncClient(timeout=None) as client,
+            client.stream("POST", self._address, json=body, headers=headers) as response,
+        ):
+            return response, await self._read(response)
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        """The body as it is sent, unless it is too large. What is compressed unasked may grow without bounds."""
+        if (encoding := response.headers.get("content-encoding", "identity")) != "identity":
+            raise BackendError(f"{self._address}: the answer is compressed ({encoding!r}), and was asked for as it is")
         content = b""
-        for piece in response.iter_bytes():
+        async for piece in response.aiter_raw():
             content += piece
             if len(content) > LARGEST_ANSWER:
                 raise BackendError(f"{self._address}: the answer is longer than {LARGEST_ANSWER} bytes")
-            if time.monotonic() > deadline:
-                raise _Retryable(f"no whole answer within {self._settings.timeout:g} s")
         return content
 
 
@@ -168,7 +181,8 @@ def _content(body: bytes) -> str:
 
 
 def _status(response: httpx.Response, content: bytes) -> str:
-    return f"status {response.status_code} {response.reason_phrase}: {content[:300].decode(errors='replace')}"
+    words = content[:300].decode(errors="replace")
+    return printable(f"status {response.status_code} {response.reason_phrase}: {words}")
 
 
 def _retry_after(response: httpx.Response) -> float:

@@ -13,7 +13,8 @@ import xgrammar
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 
 from substep_planner.decomposers.language_model.chat import BackendError, Message
-from substep_policy.compact_policy import choose_device
+from substep_policy.checkpoints.hub import check_name
+from substep_policy.models.compact.policy import choose_device
 
 
 @dataclass(frozen=True)
@@ -45,20 +46,29 @@ class TransformersChat:
     A tokenizer without a chat template gets the turns one below the other.
 
     Raises:
-        OSError, ValueError: the model cannot be loaded.
+        ValueError: there is no such folder or device.
+        BackendError: the model cannot be had, or cannot be used.
     """
 
     backend = "transformers"
 
     def __init__(self, settings: LocalModelSettings) -> None:
+        check_name(settings.model)
         self.model = settings.model
         self._settings = settings
         device = choose_device(settings.device)
-        kind = AutoModelForImageTextToText if settings.look else AutoModelForCausalLM
-        self._network = kind.from_pretrained(settings.model, dtype="auto").to(device).eval()
-        reader = AutoProcessor if settings.look else AutoTokenizer
-        self._reader = reader.from_pretrained(settings.model)
-        self._tokenizer = self._reader.tokenizer if settings.look else self._reader
+        try:
+            self._load(device)
+        except Exception as error:  # the border to the hub, transformers and xgrammar
+            raise BackendError(f"{settings.model}: {type(error).__name__}: {error}") from error
+
+    def _load(self, device: torch.device) -> None:
+        model, look = self.model, self._settings.look
+        kind = AutoModelForImageTextToText if look else AutoModelForCausalLM
+        self._network = kind.from_pretrained(model, dtype="auto").to(device).eval()
+        reader = AutoProcessor if look else AutoTokenizer
+        self._reader = reader.from_pretrained(model)
+        self._tokenizer = self._reader.tokenizer if look else self._reader
         vocabulary = self._network.config.get_text_config().vocab_size
         stops = _stop_tokens(self._network.generation_config.eos_token_id, self._tokenizer.eos_token_id)
         info = xgrammar.TokenizerInfo.from_huggingface(self._tokenizer, vocab_size=vocabulary, stop_token_ids=stops)

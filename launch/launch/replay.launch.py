@@ -1,0 +1,16 @@
+"""``ros2 launch substep_bringup replay.launch.py bag:=FOLDER``: plays a bag; ends with it, or by Ctrl-C."""
+
+from __future__ import annotations
+
+from launch import LaunchDescription, LaunchDescriptionEntity
+from substep_bringup.graph import player
+from substep_bringup.graph_config import ReplayConfig
+from substep_bringup.launching import ExitStatus, describe, node_action
+
+
+def generate_launch_description() -> LaunchDescription:
+    return describe(ReplayConfig, _start)
+
+
+def _start(config: ReplayConfig, status: ExitStatus) -> list[LaunchDescriptionEntity]:
+    return [node_action(player(config), {})]

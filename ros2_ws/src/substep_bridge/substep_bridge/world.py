@@ -1,0 +1,119 @@
+"""What a bridge drives: a simulated world or a robot, behind one interface without ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from substep_core.contract import Pose, Readings, RobotContract
+from substep_core.episode import EpisodeStart, EpisodeState
+from substep_core.registry import Registry
+from substep_core.scene import SceneState
+
+if TYPE_CHECKING:
+    from substep_core.ros.parameters import NodeParameters
+
+
+@dataclass(frozen=True)
+class Sensed:
+    """What the world's sensors say at one instant.
+
+    Attributes:
+        stamp: ns of world time; of a world that is not simulated, of ROS time.
+        images: camera name -> (H, W, 3) uint8 RGB, upright.
+        scene: ground truth; None where there is none, as on a real robot.
+    """
+
+    stamp: int
+    readings: Readings
+    images: Mapping[str, np.ndarray] = field(default_factory=lambda: MappingProxyType({}))
+    scene: SceneState | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A coordinate frame in the one that it is attached to.
+
+    Attributes:
+        pose: in ``parent``.
+        fixed: it stays there until the next reset.
+    """
+
+    name: str
+    parent: str
+    pose: Pose
+    fixed: bool = False
+
+
+class World(Protocol):
+    """One robot in its surroundings. ``reset`` comes before anything but ``contract``, ``episode`` and descriptions.
+
+    Attributes:
+        simulated: its time is its own, so the bridge tells it to the others on ``clock``.
+        contract: of the robot, with its cameras as they are.
+        workspace_origin: (3,) m in the contract's base frame: what the workspace's corners are measured from.
+    """
+
+    simulated: bool
+    contract: RobotContract
+
+    @property
+    def workspace_origin(self) -> np.ndarray: ...
+
+    @property
+    def episode(self) -> EpisodeState: ...
+
+    def reset(self, start: EpisodeStart) -> None:
+        """Begin an episode. Raises: ValueError: it cannot be; the world is as it was."""
+
+    def step(self, action: np.ndarray, under_task: bool = True) -> None:
+        """One control step: command (A,), and let a control period pass.
+
+        Args:
+            under_task: False while nobody has asked for anything: the episode's steps are not counted on, and whether
+                its goal holds does not matter.
+        """
+
+    def sense(self) -> Sensed:
+        """The newest of every sensor."""
+
+    def intrinsics(self, camera: str) -> np.ndarray:
+        """(3, 3) pinhole matrix in pixels."""
+
+    @property
+    def description(self) -> str:
+        """URDF of the robot; empty: there is none, or somebody else publishes it."""
+
+    def frames(self) -> Sequence[Frame]:
+        """Coordinate frames of the robot and its cameras as they are now; none where somebody else publishes them."""
+
+    def close(self) -> None: ...
+
+
+class WorldFactory(Protocol):
+    """Makes the world that a bridge drives.
+
+    Attributes:
+        robot: the contract whose limits are the defaults of the bridge's parameters.
+    """
+
+    robot: RobotContract
+
+    def declare(self, parameters: NodeParameters) -> None:
+        """Declare the world's own parameters."""
+
+    def build(self, parameters: NodeParameters) -> tuple[World, EpisodeStart]:
+        """The world, and how its first episode begins.
+
+        Raises:
+            BadParameter: names the parameter, its value and what would be right.
+            ValueError: the world cannot be built of these parameters.
+        """
+
+
+# An entry is a WorldFactory's type, made without arguments.
+WORLDS: Registry[Callable[[], WorldFactory]] = Registry("world", "substep.worlds")

@@ -1,0 +1,72 @@
+"""The chunk being played: order, what is left, and what the arm does when there is none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from substep_bridge.action_queue import ActionQueue
+from substep_core.chunk import Chunk
+from substep_core.contract import Hold, load_robot
+
+ROBOT = load_robot("libero_panda")
+PROPRIO = np.zeros(ROBOT.state_width, np.float32)
+
+
+def numbered(count: int, gripper: float = 1.0) -> Chunk:
+    actions = np.zeros((count, 7), np.float32)
+    actions[:, 0] = np.arange(count) / 100
+    actions[:, 6] = gripper
+    return Chunk(actions)
+
+
+@given(st.integers(1, 20), st.integers(0, 25))
+def test_actions_come_in_order_then_the_arm_holds(count, taken):
+    queue = ActionQueue(ROBOT)
+    queue.load(numbered(count))
+    for step in range(taken):
+        action = queue.next_action(PROPRIO)
+        assert action[0] == np.float32((step if step < count else 0) / 100)
+    assert len(queue) == max(count - taken, 0)
+    assert queue.steps_played == min(taken, count)
+
+
+def test_holding_means_no_motion_and_the_gripper_as_it_was():
+    queue = ActionQueue(ROBOT)
+    assert queue.next_action(PROPRIO).tolist() == [0, 0, 0, 0, 0, 0, -1]
+    queue.load(numbered(1, gripper=1.0))
+    queue.next_action(PROPRIO)
+    assert queue.next_action(PROPRIO).tolist() == [0, 0, 0, 0, 0, 0, 1]
+
+
+def test_what_is_dropped_is_not_played():
+    queue = ActionQueue(ROBOT)
+    queue.load(numbered(5))
+    queue.next_action(PROPRIO)
+    queue.next_action(PROPRIO)
+    assert queue.drop() == 2
+    assert len(queue) == 0
+    assert not queue.next_action(PROPRIO)[:6].any()
+
+
+def test_a_chunk_does_not_silently_replace_another():
+    queue = ActionQueue(ROBOT)
+    queue.load(numbered(2))
+    with pytest.raises(RuntimeError, match="2 actions are still queued"):
+        queue.load(numbered(1))
+
+
+def test_a_group_that_holds_what_is_measured_stays_where_the_hold_began():
+    translation, *others = ROBOT.action
+    held = replace(translation, hold=Hold.MEASURED, measured_by="eef_position")
+    queue = ActionQueue(replace(ROBOT, action=(held, *others)))
+    first, later = np.full_like(PROPRIO, 0.02), np.full_like(PROPRIO, 0.03)
+    assert queue.next_action(first)[:3] == pytest.approx(0.02 / translation.scale)
+    assert queue.next_action(later)[:3] == pytest.approx(0.02 / translation.scale), "it must not drift with the robot"
+    queue.load(numbered(1))
+    queue.next_action(later)
+    assert queue.next_action(later)[:3] == pytest.approx(0.03 / translation.scale)

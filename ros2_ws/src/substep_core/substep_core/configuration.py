@@ -1,0 +1,108 @@
+"""Frozen, validated configuration classes, and reading them with errors that name file, key and value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, is_dataclass
+from typing import Annotated, Any, TypeVar, dataclass_transform
+
+import pydantic
+from pydantic import ConfigDict, PlainSerializer, PlainValidator, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True)
+def configuration(cls: type[T]) -> type[T]:
+    """A frozen dataclass that checks types when it is made and refuses unknown keys."""
+    made = pydantic.dataclasses.dataclass(cls, frozen=True, config=ConfigDict(extra="forbid"))
+    for name, info in made.__pydantic_fields__.items():  # so that dataclasses.fields() says defaults, not pydantic's
+        field = made.__dataclass_fields__[name]
+        if isinstance(field.default, FieldInfo):
+            field.default = MISSING if info.is_required() else info.default
+            field.metadata = {"help": info.description}
+    return made
+
+
+def parse(kind: type[T], data: Any, source: str) -> T:
+    """Plain data (from JSON or YAML) -> ``kind``.
+
+    Raises:
+        ValueError: every wrong, missing or unknown key, with its place, its value and what would be right.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(data)
+    except ValidationError as error:
+        raise ValueError(f"{source}: {'; '.join(_problems(error))}") from error
+
+
+def dump(config: Any) -> dict[str, Any]:
+    """A configuration -> plain data that JSON and YAML can hold, and ``parse`` reads back."""
+    return TypeAdapter(type(config)).dump_python(config, mode="json")
+
+
+@dataclass(frozen=True)
+class Option:
+    """A number in a configuration, for those who let people set it: as a parameter, on a command line."""
+
+    name: str
+    default: int | float
+    bounds: tuple[int | float, int | float]
+    description: str
+
+
+def options_of(kind: type) -> tuple[Option, ...]:
+    """The fields of a configuration all of which have a description and bounds, ``ge`` and ``le``."""
+    found = []
+    for name, info in kind.__pydantic_fields__.items():
+        (low,), (high,) = ([getattr(m, side) for m in info.metadata if hasattr(m, side)] for side in ("ge", "le"))
+        found.append(Option(name, info.default, (low, high), info.description))
+    return tuple(found)
+
+
+def registered(find: Callable[[str], type], name_of: Callable[[Mapping[str, Any]], Any]) -> Any:
+    """The annotation of a configuration's field whose class is found by a name that the field holds.
+
+    Args:
+        find: name -> class, as from a registry; raises ValueError, which says what there is, for an unknown one.
+        name_of: the field's plain data -> the name.
+    """
+
+    def validate(value: Any) -> Any:
+        if is_dataclass(value):
+            return value  # made, and checked, by its own class
+        if not isinstance(value, Mapping) or not isinstance(name := name_of(value), str):
+            raise ValueError("expected a mapping that says of which kind it is")
+        try:
+            return TypeAdapter(find(name)).validate_python(value)
+        except ValidationError as error:
+            raise PydanticCustomError(_NESTED, "wrong", {"error": error}) from error
+
+    return Annotated[Any, PlainValidator(validate), PlainSerializer(dump)]
+
+
+_NESTED = "nested"
+
+
+def _problems(error: ValidationError, within: tuple = ()) -> list[str]:
+    found: list[str] = []
+    for problem in error.errors(include_url=False):
+        place = (*within, *problem["loc"])
+        if problem["type"] == _NESTED:
+            found += _problems(problem["ctx"]["error"], place)
+        else:
+            found.append(_describe(problem, place))
+    return found
+
+
+def _describe(problem: Any, loc: tuple) -> str:
+    if not loc:
+        return problem["msg"]
+    place = ".".join(map(str, loc))
+    if problem["type"] == "missing":
+        return f"{place} is missing"
+    if problem["type"] == "unexpected_keyword_argument":
+        return f"{place} is not a known key"
+    return f"{place} is {problem['input']!r}: {problem['msg']}"

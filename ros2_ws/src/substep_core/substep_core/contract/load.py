@@ -1,0 +1,68 @@
+"""Reads and writes robot contracts as YAML: shipped files, one's own, and the text on topic ``robot_contract``."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BeforeValidator
+
+from substep_core.configuration import dump, parse
+from substep_core.contract.robot import RobotContract
+from substep_core.registry import Registry
+
+ROBOTS: Registry[Path | RobotContract] = Registry("robot", "substep.robots")  # an entry: a YAML file, or a contract
+LIBERO_PANDA = "libero_panda"
+
+
+def load_robot(robot: str | Path) -> RobotContract:
+    """A robot's contract.
+
+    Args:
+        robot: name of an entry point in ``substep.robots``, or the path of a YAML file.
+
+    Raises:
+        ValueError: there is no such robot, or the file does not hold a contract; the message names key and value.
+    """
+    found = Path(robot).expanduser()
+    if found.suffix not in (".yaml", ".yml"):
+        found = ROBOTS.load(str(robot))
+    if isinstance(found, RobotContract):
+        return found
+    if not found.is_file():
+        raise ValueError(f"robot {str(robot)!r}: there is no file {found}")
+    return contract_from_text(found.read_text(encoding="utf-8"), str(found))
+
+
+def _named(robot: Any) -> Any:
+    return load_robot(robot) if isinstance(robot, (str, Path)) else robot
+
+
+NamedRobot = Annotated[
+    RobotContract, BeforeValidator(_named)
+]  # of a configuration: a contract, or what load_robot takes
+
+
+def contract_from_text(text: str, source: str) -> RobotContract:
+    """Raises: ValueError: the text is not YAML or no contract; the message names ``source``, key and value."""
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{source} is not YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ValueError(f"{source} holds a {type(data).__name__}, expected the mapping of a robot contract")
+    return parse(RobotContract, data, source)
+
+
+def contract_to_text(contract: RobotContract) -> str:
+    """The YAML that ``contract_from_text`` reads back to the same contract."""
+    return yaml.safe_dump(_plain(dump(contract)), sort_keys=False, allow_unicode=True)
+
+
+def _plain(data: Any) -> Any:
+    """Without what YAML writes and reads back differently."""
+    if isinstance(data, float) and not math.isfinite(data):
+        raise ValueError(f"a contract holds {data}, expected finite numbers")
+    return data

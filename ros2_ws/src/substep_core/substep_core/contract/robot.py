@@ -1,0 +1,240 @@
+"""The contract's top level: control rate, cameras, state and action groups, limits."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Annotated
+
+from pydantic import Field
+
+from substep_core.configuration import configuration
+from substep_core.contract.groups import ActionGroup, ActionQuantity, Hold, StateGroup, StateQuantity
+
+
+class CameraRole(enum.StrEnum):
+    """What a camera is for, so that others can choose one without knowing its name."""
+
+    SCENE = "scene"  # looks at the workspace from outside
+    WRIST = "wrist"  # moves with the hand
+
+
+@configuration
+class Camera:
+    """One camera; its topics are ``camera/<name>/image_raw`` and ``camera/<name>/camera_info``.
+
+    Attributes:
+        height, width: pixels.
+        frame: optical frame of its images: x right, y down, z forward.
+        source: its name in the simulator or driver, where that is another one.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z]\w*$")]
+    role: CameraRole
+    height: Annotated[int, Field(ge=1)]
+    width: Annotated[int, Field(ge=1)]
+    frame: str
+    source: str = ""
+
+    @property
+    def driver_name(self) -> str:
+        return self.source or self.name
+
+
+@configuration
+class Workspace:
+    """The box that the end effector stays in: corners in m, along the axes of the frame it is measured in.
+
+    Attributes:
+        origin: what the corners are measured from, in words; the bridge knows where that is.
+        approach: direction, in the frame of the corners, that the end effector's z axis points in when it is upright.
+        max_tilt: rad, largest angle between the end effector's z axis and ``approach``; None: no limit.
+    """
+
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+    origin: str
+    approach: tuple[float, float, float] = (0.0, 0.0, -1.0)
+    max_tilt: float | None = Field(default=None, gt=0, le=math.pi)
+
+    def __post_init__(self) -> None:
+        if abs(math.hypot(*self.approach) - 1.0) > 1e-6:
+            raise ValueError(
+                f"workspace approach {self.approach} has length {math.hypot(*self.approach):.6f}, expected 1"
+            )
+        if not all(low < high for low, high in zip(self.low, self.high, strict=True)):
+            raise ValueError(f"workspace low {self.low} is not below high {self.high} on every axis")
+
+
+@configuration
+class JointLimit:
+    """Where a joint must stay, as measured: rad or m."""
+
+    name: str
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise ValueError(f"joint {self.name!r}: low {self.low} is not below high {self.high}")
+
+
+@configuration
+class RobotContract:
+    """Everything that a program must know to observe and to command a robot.
+
+    Attributes:
+        rate: control steps a second, Hz.
+        state: groups of the proprioception vector, in its order.
+        action: groups of the action vector, in its order.
+        max_horizon: most actions of a chunk.
+        workspace: limits of the end effector, where the action moves one.
+        joint_limits: of joints on the contract's JointState topics.
+        change_time: s in which changes of the command are added up, see ``ActionGroup.max_change``.
+        base_frame: that poses are published in.
+    """
+
+    name: str
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    cameras: tuple[Camera, ...]
+    state: Annotated[tuple[StateGroup, ...], Field(min_length=1)]
+    action: Annotated[tuple[ActionGroup, ...], Field(min_length=1)]
+    max_horizon: int = Field(default=64, ge=1)
+    workspace: Workspace | None = None
+    joint_limits: tuple[JointLimit, ...] = ()
+    change_time: float = Field(default=0.5, gt=0, allow_inf_nan=False)
+    base_frame: str = "world"
+
+    def __post_init__(self) -> None:
+        for what in ("cameras", "state", "action", "joint_limits"):
+            counts = Counter(item.name for item in getattr(self, what))
+            if twice := [name for name, count in counts.items() if count > 1]:
+                raise ValueError(f"{what} has {', '.join(map(repr, twice))} more than once")
+        for group in self.action:
+            if group.hold is Hold.MEASURED and self.state_group(group.measured_by).width != group.width:
+                raise ValueError(f"action group {group.name!r} and {group.measured_by!r} have different widths")
+        if self.workspace is not None and not (self.action_groups(ActionQuantity.DELTA_POSITION) and self.position):
+            raise ValueError("a workspace needs a delta_position action group and a position state group")
+        if self.workspace is not None and self.workspace.max_tilt is not None and self.rotation is None:
+            raise ValueError("a workspace's max_tilt needs a rotation state group")
+
+    # --- sizes ---
+
+    @property
+    def period_ns(self) -> int:
+        """Nanoseconds of a control step."""
+        return round(1e9 / self.rate)
+
+    @property
+    def change_steps(self) -> int:
+        """Control steps in ``change_time``, at least one."""
+        return max(1, round(self.change_time * self.rate))
+
+    @cached_property
+    def state_width(self) -> int:
+        return sum(group.width for group in self.state)
+
+    @cached_property
+    def action_width(self) -> int:
+        return sum(group.width for group in self.action)
+
+    # --- finding groups ---
+
+    def state_group(self, name: str) -> StateGroup:
+        """Raises: ValueError: there is none of that name."""
+        return _named(self.state, name, f"state group of robot {self.name}")
+
+    def state_groups(self, quantity: StateQuantity) -> tuple[StateGroup, ...]:
+        return tuple(group for group in self.state if group.quantity is quantity)
+
+    def action_groups(self, quantity: ActionQuantity) -> tuple[ActionGroup, ...]:
+        return tuple(group for group in self.action if group.quantity is quantity)
+
+    def state_slice(self, group: StateGroup) -> slice:
+        """Where a group's values stand in the proprioception vector."""
+        return _slice(self.state, group)
+
+    def action_slice(self, group: ActionGroup) -> slice:
+        """Where a group's values stand in the action vector."""
+        return _slice(self.action, group)
+
+    @property
+    def position(self) -> StateGroup | None:
+        """The first end effector's position, where there is one."""
+        return next(iter(self.state_groups(StateQuantity.POSITION)), None)
+
+    @property
+    def rotation(self) -> StateGroup | None:
+        """The first end effector's rotation, where there is one."""
+        return next(iter(self.state_groups(StateQuantity.ROTATION)), None)
+
+    @property
+    def gripper(self) -> ActionGroup | None:
+        """The first gripper, where there is one."""
+        return next(iter(self.action_groups(ActionQuantity.GRIPPER)), None)
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        return tuple(camera.name for camera in self.cameras)
+
+    def camera(self, name: str) -> Camera:
+        """Raises: ValueError: there is none of that name."""
+        return _named(self.cameras, name, f"camera of robot {self.name}")
+
+    def camera_of(self, role: CameraRole) -> str:
+        """The name of the first camera of a role. Raises: ValueError: there is none."""
+        for camera in self.cameras:
+            if camera.role is role:
+                return camera.name
+        raise ValueError(f"robot {self.name} has no camera of role {role.value!r}; its cameras: {self._cameras_told()}")
+
+    def camera_called(self, name_or_role: str) -> str:
+        """The name of a camera that is given by it, or by its role: the first of that.
+
+        Raises:
+            ValueError: there is neither.
+        """
+        if name_or_role in self.camera_names:
+            return name_or_role
+        try:
+            return self.camera_of(CameraRole(name_or_role))
+        except ValueError:
+            why = f"robot {self.name} has no camera of the name or role {name_or_role!r}"
+            raise ValueError(f"{why}; its cameras: {self._cameras_told()}") from None
+
+    # --- variants ---
+
+    def with_cameras(self, names: Sequence[str], height: int | None = None, width: int | None = None) -> RobotContract:
+        """With these cameras alone, in this order, and of this size where one is given.
+
+        Raises:
+            ValueError: there is no camera of one of these names.
+        """
+        chosen = [self.camera(name) for name in names]
+        sized = [replace(item, height=height or item.height, width=width or item.width) for item in chosen]
+        return replace(self, cameras=tuple(sized))
+
+    def _cameras_told(self) -> str:
+        return ", ".join(f"{camera.name} ({camera.role.value})" for camera in self.cameras) or "none"
+
+
+def _named(items: Sequence, name: str, what: str):
+    for item in items:
+        if item.name == name:
+            return item
+    raise ValueError(
+        f"no {what} is called {name!r}: expected one of {', '.join(item.name for item in items) or 'none'}"
+    )
+
+
+def _slice(groups: Sequence, wanted) -> slice:
+    begin = 0
+    for group in groups:
+        if group is wanted or group.name == wanted.name:
+            return slice(begin, begin + group.width)
+        begin += group.width
+    raise ValueError(f"{wanted.name!r} is none of the groups {', '.join(group.name for group in groups)}")

@@ -1,0 +1,104 @@
+"""The robot contract: what it says comes back from YAML, what makes no sense is named, misfits are one sentence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from substep_core.contract import (
+    Joints,
+    Pose,
+    Readings,
+    contract_from_text,
+    contract_to_text,
+    gripper_command,
+    gripper_opening,
+    load_robot,
+    misfit,
+    state_vector,
+)
+
+ROBOT = load_robot("libero_panda")
+TEXT = contract_to_text(ROBOT)
+
+
+def test_a_contract_comes_back_from_its_yaml():
+    assert contract_from_text(TEXT, "topic") == ROBOT
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("rate: 20.0", "rate: -1"), "robot.yaml: rate is -1"),
+        (("role: wrist", "role: nose"), "cameras.1.role is 'nose'"),
+        (("name: eye_in_hand", "name: agentview"), "cameras has 'agentview' more than once"),
+        (("width: 3\n  unit: m\n", "width: 0\n  unit: m\n"), "action.0.width is 0"),
+        (("- 0.5\n  - 0.65", "- -0.9\n  - 0.65"), "is not below high"),
+        (("max_horizon", "max_horizont"), "max_horizont is not a known key"),
+        (("part: position", "part: rotation"), "quantity 'position' cannot come from a rotation"),
+        (("name: libero_panda", "- name: ["), "robot.yaml is not YAML"),
+    ],
+)
+def test_what_makes_no_sense_is_named(change, words):
+    assert change[0] in TEXT
+    with pytest.raises(ValueError, match=words):
+        contract_from_text(TEXT.replace(*change, 1), "robot.yaml")
+
+
+def test_an_unknown_robot_names_those_there_are():
+    with pytest.raises(ValueError, match="unknown robot 'panad': expected one of libero_panda .substep.core"):
+        load_robot("panad")
+
+
+unit_quaternions = st.tuples(*[st.floats(-1, 1)] * 4).filter(lambda q: np.linalg.norm(q) > 0.1)
+
+
+@given(unit_quaternions, st.floats(0, 0.04), st.floats(-0.04, 0))
+def test_the_state_is_put_together_as_the_contract_says(quaternion, left, right):
+    quaternion = np.array(quaternion) / np.linalg.norm(quaternion)
+    joints = Joints({"other": 1.0, "gripper0_finger_joint2": right, "gripper0_finger_joint1": left})
+    readings = Readings({"eef_pose": Pose(np.array([0.1, 0.2, 0.3]), quaternion)}, {"joint_states": joints})
+    state = state_vector(ROBOT, readings)
+    np.testing.assert_allclose(state[[0, 1, 2, 6, 7]], [0.1, 0.2, 0.3, left, right], rtol=1e-6, atol=1e-9)
+    turned = Rotation.from_quat(quaternion) * Rotation.from_euler("z", 90, degrees=True)
+    assert (Rotation.from_rotvec(state[3:6]).inv() * turned).magnitude() < 1e-5
+    assert gripper_opening(ROBOT, state) == pytest.approx(left - right, abs=1e-6)
+
+
+@pytest.mark.parametrize(("opened", "closed"), [(-1.0, 1.0), (1.0, 0.0), (0.08, 0.0)])
+def test_a_grippers_command_says_open_or_closed_whatever_its_numbers(opened, closed):
+    *motions, gripper = ROBOT.action
+    robot = replace(ROBOT, action=(*motions, replace(gripper, opened=opened, closed=closed)))
+    assert gripper_command(robot, np.array([0] * 6 + [opened])) == pytest.approx(-1)
+    assert gripper_command(robot, np.array([0] * 6 + [closed])) == pytest.approx(1)
+
+
+def changed_state(**values):
+    return replace(ROBOT, state=(replace(ROBOT.state[0], **values), *ROBOT.state[1:]))
+
+
+@pytest.mark.parametrize(
+    ("robot", "why"),
+    [
+        (ROBOT, ""),
+        (ROBOT.with_cameras(("agentview", "eye_in_hand"), 480, 640), ""),
+        (replace(ROBOT, name="other", max_horizon=8), ""),
+        (ROBOT.with_cameras(("eye_in_hand",)), "needs camera 'agentview', and robot libero_panda has eye_in_hand"),
+        (changed_state(frame="base"), "state group 'eef_position': the policy needs frame world"),
+        (replace(ROBOT, state=ROBOT.state[1:], workspace=None), "needs state group 'eef_position'"),
+        (
+            replace(ROBOT, action=ROBOT.action[:2]),
+            "commands translation, rotation, gripper, and robot",
+        ),
+        (replace(ROBOT, rate=10.0), "made for 20 Hz, and robot libero_panda is controlled at 10 Hz"),
+        (replace(ROBOT, max_horizon=7), "chunks have 8 actions, and robot libero_panda takes at most 7"),
+    ],
+)
+def test_a_misfit_is_told_in_one_sentence(robot, why):
+    told = misfit(ROBOT, ("agentview", "eye_in_hand"), 8, robot)
+    assert (told == "") if not why else (why in told)

@@ -1,0 +1,50 @@
+"""What keeps a node's process going, and what ends it."""
+
+from __future__ import annotations
+
+import pytest
+from rclpy.event_handler import EventHandler
+from rclpy.exceptions import InvalidHandle
+from rclpy.node import Node
+from std_msgs.msg import Empty
+
+from substep_core.ros.node_main import run_node
+
+
+class Ticking(Node):
+    """Ends its process with the third tick of a timer."""
+
+    def __init__(self) -> None:
+        super().__init__("ticking")
+        self.ticks = 0
+        self.create_publisher(Empty, "topic", 1)  # brings event handlers
+        self.create_timer(0.02, self.tick)
+
+    def tick(self) -> None:
+        self.ticks += 1
+        if self.ticks == 3:
+            raise KeyboardInterrupt
+
+
+class Faulty(Ticking):
+    def tick(self) -> None:
+        raise InvalidHandle("of what the callback has destroyed")
+
+
+def test_an_event_handler_that_is_destroyed_while_it_is_waited_for_does_not_end_the_node(monkeypatch):
+    add, raised = EventHandler.add_to_wait_set, []
+
+    def add_once_destroyed(self: EventHandler, wait_set: object) -> None:
+        if not raised:
+            raised.append(True)
+            raise InvalidHandle("cannot use Destroyable because destruction was requested")
+        add(self, wait_set)
+
+    monkeypatch.setattr(EventHandler, "add_to_wait_set", add_once_destroyed)
+    assert run_node(Ticking, []) == 0
+    assert raised
+
+
+def test_a_callback_that_uses_what_is_destroyed_is_a_fault():
+    with pytest.raises(InvalidHandle, match="the callback"):
+        run_node(Faulty, [])

@@ -1,0 +1,227 @@
+"""The substep manager's inputs (events) and outputs (commands), without ROS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from substep_core.chunk import ChunkOutcome
+from substep_core.errors import ErrorCode
+from substep_core.keys import SubstepKey
+from substep_core.plan import Substep
+from substep_core.protocol import Cause, Reason, RefusalKind, TaskEvent
+from substep_planner.decomposers.base import SourcedPlan
+
+UNKNOWN = -1.0  # an EOS probability or similarity that has not been heard
+
+
+# --- events ---
+
+
+@dataclass(frozen=True)
+class EpisodeProgress:
+    """The world after a control step. ``step`` counts control steps since the reset, ``episode`` counts resets.
+
+    ``latched`` is why the safety guard holds the arm; empty: it does not.
+    """
+
+    episode: int
+    step: int
+    success: bool
+    done: bool
+    instruction: str = ""
+    suite: str = ""
+    latched: str = ""
+
+
+@dataclass(frozen=True)
+class ChunkAnnounced:
+    """The policy answered: a chunk that may end in an EOS is about to be played."""
+
+    key: SubstepKey
+    eos: bool
+
+
+@dataclass(frozen=True)
+class Fingers:
+    """The gripper: as last commanded, 1 closes; m between its fingers."""
+
+    command: float
+    width: float
+
+
+@dataclass(frozen=True)
+class ChunkPlayed:
+    """The bridge's report on a chunk.
+
+    Attributes:
+        stamp: ns of world time.
+        reason: why it was superseded or rejected, for people.
+        fingers: None where they are not measured.
+    """
+
+    key: SubstepKey
+    outcome: ChunkOutcome
+    stamp: int
+    eos_probability: float = UNKNOWN
+    reason: str = ""
+    latched: bool = False
+    fingers: Fingers | None = None
+
+
+@dataclass(frozen=True)
+class PolicyRefused:
+    """The policy gives no chunk for the substep, and says why."""
+
+    key: SubstepKey
+    reason: Reason[RefusalKind]
+
+
+@dataclass(frozen=True)
+class FrameScored:
+    """The completion scorer's word on a frame of world time ``stamp`` (ns); ``completed`` is debounced."""
+
+    key: SubstepKey
+    stamp: int
+    similarity: float
+    completed: bool
+
+
+@dataclass(frozen=True)
+class PlanMade:
+    """The answer to ``request``."""
+
+    request: MakePlan
+    sourced: SourcedPlan
+
+
+@dataclass(frozen=True)
+class PlanFailed:
+    """The other answer to ``request``."""
+
+    request: MakePlan
+    code: ErrorCode
+    message: str
+
+
+@dataclass(frozen=True)
+class AnotherPlan:
+    """Somebody else publishes the active substep. ``plan_id``: whose; empty: nothing is to be active."""
+
+    plan_id: str
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Somebody ends the task: cancel, preempt, deactivation. ``code`` says who."""
+
+    code: ErrorCode
+    message: str
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time has passed."""
+
+
+Event = (
+    EpisodeProgress
+    | ChunkAnnounced
+    | ChunkPlayed
+    | PolicyRefused
+    | FrameScored
+    | PlanMade
+    | PlanFailed
+    | AnotherPlan
+    | Stopped
+    | Tick
+)
+
+# --- commands ---
+
+
+@dataclass(frozen=True)
+class MakePlan:
+    """Ask the decomposers.
+
+    Attributes:
+        done: substeps of the task that were completed already.
+        failure: why the previous plan failed; None for the first.
+    """
+
+    instruction: str
+    suite: str = ""
+    done: tuple[Substep, ...] = ()
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Activate:
+    """Make a substep the active one; ``back_off``: it, or what came after it, has failed."""
+
+    key: SubstepKey
+    plan: tuple[Substep, ...]
+    task: str
+    back_off: bool = False
+
+    @property
+    def substep(self) -> Substep:
+        return self.plan[self.key.index]
+
+
+@dataclass(frozen=True)
+class Deactivate:
+    """Make nothing active: the world holds; ``plan_done``: once what was let go last has come to rest."""
+
+    plan_done: bool = False
+
+
+@dataclass(frozen=True)
+class TaskFeedback:
+    """Feedback: where the task stands and what just happened.
+
+    Attributes:
+        done: substeps of the whole task that count as done.
+        event, cause: what just happened, and why.
+    """
+
+    key: SubstepKey
+    done: int
+    plan: tuple[Substep, ...]
+    source: str
+    steps: int
+    eos_probability: float
+    similarity: float
+    event: TaskEvent = TaskEvent.NONE
+    cause: Reason[Cause] = Reason(Cause.NONE)
+
+    @property
+    def event_text(self) -> str:
+        """For people, as in "advanced: eos"; empty when only figures have changed."""
+        if self.event is TaskEvent.NONE:
+            return ""
+        if self.event is TaskEvent.REPLANNED:
+            return f"replanned by {self.source}"
+        return f"{self.event.words}: {self.cause.text}" if self.cause else self.event.words
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The task is over."""
+
+    code: ErrorCode
+    message: str
+    source: str
+    completed: int
+    total: int
+
+    @property
+    def success(self) -> bool:
+        return self.code is ErrorCode.NONE
+
+    @property
+    def as_wished(self) -> bool:
+        """It succeeded, or it was asked to end."""
+        return self.code in (ErrorCode.NONE, ErrorCode.CANCELED, ErrorCode.PREEMPTED)
+
+
+Command = MakePlan | Activate | Deactivate | TaskFeedback | Finish

@@ -1,0 +1,420 @@
+"""Brings one task from its instruction to its end: a state machine without clock, threads or ROS.
+
+It is told events with the time at which they happened and answers with commands. Phases: waiting for the episode's
+instruction, planning (also again, in mid-task), running, growing (an open plan has come to its end, and what follows is
+asked for), finished.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from substep_core.chunk import ChunkOutcome
+from substep_core.errors import ErrorCode
+from substep_core.keys import SubstepKey
+from substep_core.plan import MAX_SUBSTEPS, Plan, Substep
+from substep_core.protocol import Cause, Reason, TaskEvent
+from substep_planner.decomposers.base import SourcedPlan
+from substep_planner.manager.episode_watch import EpisodeWatch
+from substep_planner.manager.events import (
+    UNKNOWN,
+    Activate,
+    AnotherPlan,
+    ChunkAnnounced,
+    ChunkPlayed,
+    Command,
+    Deactivate,
+    EpisodeProgress,
+    Event,
+    Finish,
+    FrameScored,
+    MakePlan,
+    PlanFailed,
+    PlanMade,
+    PolicyRefused,
+    Stopped,
+    TaskFeedback,
+)
+from substep_planner.manager.grasp_watch import FingerLimits, GraspWatch
+from substep_planner.manager.recovery import RecoveryLadder, Remedy, needs_what_was_picked_up
+from substep_planner.manager.switch_rules import STAY, Decision, SwitchRule, Verdict
+from substep_planner.manager.watchdogs import SilenceLimits, SilenceWatch
+
+NO_CAUSE = Reason(Cause.NONE)
+FAILED_IN_THE_WORLD = ErrorCode.SUBSTEP_TIMEOUT, ErrorCode.GRASP_LOST  # the arm was at it, and may be stuck
+
+
+@dataclass(frozen=True)
+class ManagerSettings:
+    """Limits of a task.
+
+    Attributes:
+        substep_timeout: control steps after which a substep is not waited for any more.
+        planning_timeout: s of wall time that the decomposers may take together.
+        silence: of the other nodes.
+        recovery: what a substep that failed leads to.
+        empty_width: m, fingers nearer to each other hold nothing, and the substep has failed; 0: not checked;
+            None: the robot's own.
+    """
+
+    substep_timeout: int = 200
+    planning_timeout: float = 120.0
+    silence: SilenceLimits = field(default_factory=SilenceLimits)
+    recovery: RecoveryLadder = field(default_factory=RecoveryLadder)
+    empty_width: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.substep_timeout < 1:
+            raise ValueError(f"substep_timeout is {self.substep_timeout}, expected at least 1 control step")
+        if not self.planning_timeout > 0:
+            raise ValueError(f"planning_timeout is {self.planning_timeout} s, expected more than 0")
+        if self.empty_width is not None and not self.empty_width >= 0:
+            raise ValueError(f"empty_width is {self.empty_width} m, expected 0 or more")
+
+
+class Phase(Enum):
+    WAITING = "waiting for the episode's instruction"
+    PLANNING = "planning"
+    RUNNING = "running"
+    GROWING = "waiting for what follows in an open plan"
+    FINISHED = "finished"
+
+
+class SubstepManager:
+    """One task. Call ``start`` once, then ``handle`` for every event until a ``Finish`` comes.
+
+    Args:
+        rule: decides when a substep is over; used by this task alone.
+        task: the instruction; empty: the episode's own.
+        task_id: tells this task's plans from others'.
+        episode: what is known of the episode so far.
+        now: monotonic time in s, here and in ``handle``.
+        fingers: the robot's.
+    """
+
+    def __init__(
+        self,
+        settings: ManagerSettings,
+        rule: SwitchRule,
+        task: str,
+        task_id: str,
+        episode: EpisodeProgress | None,
+        now: float,
+        fingers: FingerLimits,
+    ) -> None:
+        self._settings = settings
+        self._rule = rule
+        width = settings.empty_width
+        self._grasp = GraspWatch(fingers if width is None else replace(fingers, empty=width))
+        self._task = task
+        self._own_instruction = task == ""  # the episode's, which may still change with a reset
+        self._task_id = task_id
+        self._known = episode
+        self._watch = EpisodeWatch(episode, self._own_instruction, now)
+        self._silence = SilenceWatch(settings.silence, now)
+        self._phase = Phase.WAITING
+        self._since = now  # when the phase began
+        self._request: MakePlan | None = None
+        self._failure: tuple[ErrorCode, str] | None = None  # of the plan that another one replaces
+        self._done: list[Substep] = []
+        self._done_before = 0  # by earlier plans
+        self._replans = 0
+        self._plan: Plan | None = None
+        self._is_open = False  # what follows the plan is asked for at its end
+        self._left: Reason[Cause] = NO_CAUSE  # why the last substep of an open plan was left
+        self._plans = 0  # made so far
+        self._plan_id = ""
+        self._source = ""
+        self._index = self._attempt = 0
+        self._retries: Counter[int] = Counter()  # of the task's first, second, … substep, under this plan
+        self._back_off = False  # the substep, or what came after it, has failed
+        self._started_at: int | None = None  # step at which the substep began
+        self._eos_probability = self._similarity = UNKNOWN
+
+    @property
+    def phase(self) -> Phase:
+        return self._phase
+
+    def start(self, now: float) -> list[Command]:
+        """Begin. The first command asks for a plan, or finishes."""
+        if self._task:
+            return self._plan_task(self._task, now)
+        if self._watch.known:
+            return self._plan_task(self._known.instruction, now)
+        return []
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        """What to do about an event. Nothing comes after ``Finish``."""
+        if self._phase is Phase.FINISHED:
+            return []
+        if isinstance(event, Stopped):
+            return self._finish(event.code, event.message)
+        if isinstance(event, AnotherPlan):
+            return self._on_another_plan(event)
+        commands = self._dispatch(event, now)
+        if self._phase is not Phase.FINISHED:
+            commands += self._check(now)
+        return commands
+
+    def _dispatch(self, event: Event, now: float) -> list[Command]:
+        if isinstance(event, EpisodeProgress):
+            return self._on_progress(event, now)
+        if isinstance(event, PlanMade):
+            return self._on_plan(event, now) if event.request is self._request else []
+        if isinstance(event, PlanFailed):
+            return self._on_no_plan(event) if event.request is self._request else []
+        if self._phase is not Phase.RUNNING:
+            return []
+        if isinstance(event, (ChunkAnnounced, ChunkPlayed)):
+            return self._on_chunk(event, now)
+        if isinstance(event, FrameScored):
+            return self._on_frame(event, now)
+        if isinstance(event, PolicyRefused) and event.key == self._key:
+            return self._on_refusal(event, now)
+        return []
+
+    # --- the world ---
+
+    def _on_progress(self, event: EpisodeProgress, now: float) -> list[Command]:
+        self._known = event
+        self._silence.hear_bridge(now)
+        self._watch.update(event, now)
+        if not self._watch.known:
+            return []
+        if self._own_instruction and not self._watch.played and event.instruction != self._task:
+            return self._hold() + self._plan_task(event.instruction, now)
+        if self._started_at is None or self._watch.step < self._started_at:
+            self._started_at = self._watch.step
+        return []
+
+    def _check(self, now: float) -> list[Command]:
+        """What time and the world's verdict lead to, whatever the event was."""
+        if self._watch.succeeded(now):
+            return self._finish(ErrorCode.NONE, "the world says that the goal holds")
+        if (over := self._watch.over(now)) is not None:
+            return self._finish(*over)
+        if self._phase in (Phase.PLANNING, Phase.GROWING):
+            return self._check_planning(now)
+        if silent := self._silence.verdict(now):
+            return self._finish(*silent)
+        if self._phase is Phase.WAITING:
+            return []
+        commands = self._follow(self._rule.on_time(now), now)
+        if not commands and self._steps >= self._settings.substep_timeout:
+            failure = f"no end of substep {self._key.index} ({self._substep.instruction!r}) after {self._steps} steps"
+            retries = self._retries[len(self._done)]
+            commands = self._recover(ErrorCode.SUBSTEP_TIMEOUT, failure, Reason(Cause.TIMEOUT), retries, now)
+        return commands
+
+    def _check_planning(self, now: float) -> list[Command]:
+        limit = self._settings.planning_timeout
+        if now - self._since <= limit:
+            return []
+        return self._finish(*(self._failure or (ErrorCode.BACKEND_FAILED, f"no plan within {limit:g} s")))
+
+    # --- plans ---
+
+    def _plan_task(self, instruction: str, now: float) -> list[Command]:
+        if not instruction.strip():
+            whose = "the episode's own instruction" if self._own_instruction else "the task"
+            return self._finish(ErrorCode.EMPTY_INSTRUCTION, f"{whose} is empty: {instruction!r}")
+        self._task = instruction
+        self._done = []
+        return self._ask_for_plan(Phase.PLANNING, now)
+
+    def _ask_for_plan(self, phase: Phase, now: float) -> list[Command]:
+        suite = self._known.suite if self._known is not None else ""
+        failure = None if self._failure is None else self._failure[1]
+        self._request = MakePlan(self._task, suite, tuple(self._done), failure)
+        self._phase, self._since = phase, now
+        return [self._request]
+
+    def _on_plan(self, event: PlanMade, now: float) -> list[Command]:
+        sourced, is_growing = event.sourced, self._phase is Phase.GROWING
+        if sourced.plan is None:
+            return self._on_nothing_left(sourced)
+        event = TaskEvent.STARTED if self._failure is None else TaskEvent.REPLANNED
+        back_off = self._failure is not None and self._failure[0] in FAILED_IN_THE_WORLD
+        self._source, self._is_open = sourced.source, sourced.is_open
+        self._request = self._failure = None
+        self._phase, self._since = Phase.RUNNING, now
+        self._silence = SilenceWatch(self._settings.silence, now)
+        if is_growing and len(self._plan.substeps) + len(sourced.plan.substeps) <= MAX_SUBSTEPS:
+            self._plan = replace(self._plan, substeps=self._plan.substeps + sourced.plan.substeps)
+            self._index += 1
+        else:
+            self._take_up(sourced.plan)
+        if is_growing:
+            return self._activate(TaskEvent.ADVANCED, self._left)
+        self._retries.clear()
+        return self._activate(event, back_off=back_off)
+
+    def _on_nothing_left(self, sourced: SourcedPlan) -> list[Command]:
+        """An open plan has come to its end. Its last substep is told as left where that was not told yet."""
+        told = [self._report(TaskEvent.ADVANCED, self._left)] if self._phase is Phase.GROWING else []
+        return [*told, *self._finish(ErrorCode.NONE, f"{sourced.source} says that the task is done", plan_done=True)]
+
+    def _take_up(self, plan: Plan) -> None:
+        """A plan of what remains, under a name of its own."""
+        self._plan, self._index = plan, 0
+        self._plan_id = f"{self._task_id}.{self._plans}" if self._plans else self._task_id
+        self._plans += 1
+        self._done_before = len(self._done)
+
+    def _on_no_plan(self, event: PlanFailed) -> list[Command]:
+        if self._phase is Phase.GROWING:
+            why = f"after {len(self._done)} substeps there is no next one: {event.message}"
+            return [self._report(TaskEvent.ADVANCED, self._left), *self._finish(event.code, why)]
+        if self._failure is None:
+            return self._finish(event.code, event.message)
+        code, message = self._failure
+        return self._finish(code, f"{message}; there is no other plan either: {event.message}")
+
+    def _on_another_plan(self, event: AnotherPlan) -> list[Command]:
+        """Two who command one arm: whoever notices lets go."""
+        whose = f"plan {event.plan_id!r}" if event.plan_id else "that nothing is to be active"
+        why = f"somebody else publishes {whose} on active_substep: is there another planner in this namespace?"
+        return self._finish(ErrorCode.ANOTHER_PLANNER, why)
+
+    # --- substeps ---
+
+    @property
+    def _key(self) -> SubstepKey:
+        return SubstepKey(self._plan_id, self._index, self._attempt)
+
+    @property
+    def _substep(self) -> Substep:
+        return self._plan.substeps[self._index]
+
+    @property
+    def _steps(self) -> int:
+        return 0 if self._started_at is None else self._watch.step - self._started_at
+
+    def _activate(
+        self, event: TaskEvent, cause: Reason[Cause] = NO_CAUSE, attempt: int = 0, back_off: bool = False
+    ) -> list[Command]:
+        """Publish the substep anew, from its beginning."""
+        self._attempt, self._back_off = attempt, back_off
+        self._started_at = self._watch.step if self._watch.known else None
+        self._eos_probability = self._similarity = UNKNOWN
+        self._rule.begin()
+        self._grasp.begin(self._done, self._plan.substeps[self._index :])
+        return self._publish(event, cause)
+
+    def _publish(self, event: TaskEvent, cause: Reason[Cause]) -> list[Command]:
+        return [Activate(self._key, self._plan.substeps, self._task, self._back_off), self._report(event, cause)]
+
+    def _report(self, event: TaskEvent = TaskEvent.NONE, cause: Reason[Cause] = NO_CAUSE) -> TaskFeedback:
+        figures = self._steps, self._eos_probability, self._similarity
+        return TaskFeedback(self._key, len(self._done), self._plan.substeps, self._source, *figures, event, cause)
+
+    def _on_chunk(self, event: ChunkAnnounced | ChunkPlayed, now: float) -> list[Command]:
+        if isinstance(event, ChunkPlayed) and event.latched and event.key.task_id == self._task_id:
+            return self._finish(ErrorCode.GUARD_LATCHED, f"the safety guard holds the arm: {event.reason}")
+        if event.key.plan_id != self._key.plan_id:
+            return []
+        self._silence.hear_policy(now)
+        if isinstance(event, ChunkAnnounced):
+            if event.key == self._key:
+                self._rule.on_chunk(event.eos)
+            return []
+        self._silence.hear_bridge(now)
+        if event.outcome is not ChunkOutcome.REJECTED:
+            self._watch.chunk_played()
+        return self._on_report(event, now) if event.key == self._key else []
+
+    def _on_report(self, event: ChunkPlayed, now: float) -> list[Command]:
+        self._eos_probability = event.eos_probability
+        self._rule.on_chunk(False)
+        is_end = event.outcome is ChunkOutcome.PLAYED_EOS
+        was_played = is_end or event.outcome is ChunkOutcome.PLAYED
+        grasp = self._grasp.verdict(event.fingers, is_end) if was_played else STAY
+        if grasp.verdict is Verdict.RETRY:
+            return self._on_lost_grasp(grasp.reason, now)
+        if grasp.verdict is Verdict.REISSUE:
+            return self._follow(grasp, now)
+        if is_end:
+            decision = self._rule.on_eos(event.stamp, self._watch.step, now)
+            return self._follow(decision, now) or [self._report(TaskEvent.EOS_PLAYED)]
+        if event.outcome is ChunkOutcome.REJECTED:
+            return [self._report(TaskEvent.CHUNK_REJECTED, Reason(Cause.GUARD, event.reason))]
+        return [self._report()]
+
+    def _on_frame(self, event: FrameScored, now: float) -> list[Command]:
+        if (event.key.plan_id, event.key.index) != (self._key.plan_id, self._key.index):
+            return []
+        self._similarity = event.similarity
+        decision = self._rule.on_frame(event, self._watch.step)
+        return self._follow(decision, now) or [self._report()]
+
+    def _follow(self, decision: Decision, now: float) -> list[Command]:
+        if decision.verdict is Verdict.ADVANCE:
+            return self._advance(decision.reason, now)
+        if decision.verdict is Verdict.REISSUE:
+            self._attempt, self._back_off = self._attempt + 1, False
+            return self._publish(TaskEvent.REISSUED, decision.reason)
+        if decision.verdict is Verdict.RETRY:
+            place = len(self._done)
+            if self._retries[place] == self._settings.recovery.retries:
+                return self._advance(decision.reason, now)
+            self._retries[place] += 1
+            return self._retry(decision.reason)
+        return []
+
+    def _advance(self, cause: Reason[Cause], now: float) -> list[Command]:
+        self._done.append(self._substep)
+        is_last = self._index + 1 == len(self._plan.substeps)
+        if is_last and self._is_open:  # it stays the active one meanwhile
+            self._left = cause
+            return self._ask_for_plan(Phase.GROWING, now)
+        if is_last:
+            last = self._report(TaskEvent.ADVANCED, cause)
+            end = f"all substeps are done; the last by {cause.text}"
+            return [last, *self._finish(ErrorCode.NONE, end, plan_done=True)]
+        self._index += 1
+        return self._activate(TaskEvent.ADVANCED, cause)
+
+    # --- failures ---
+
+    def _on_refusal(self, event: PolicyRefused, now: float) -> list[Command]:
+        failure = f"the policy gives no chunk for {self._substep.instruction!r}: {event.reason.detail}"
+        never_retry = self._settings.recovery.retries
+        return self._recover(ErrorCode.POLICY_FAILED, failure, Reason(Cause.POLICY_REFUSED), never_retry, now)
+
+    def _on_lost_grasp(self, cause: Reason[Cause], now: float) -> list[Command]:
+        failure = f"substep {self._key.index} ({self._substep.instruction!r}): {cause.text}"
+        return self._recover(ErrorCode.GRASP_LOST, failure, cause, self._retries[len(self._done)], now)
+
+    def _recover(self, code: ErrorCode, failure: str, cause: Reason[Cause], retries: int, now: float) -> list[Command]:
+        remedy = self._settings.recovery.remedy(retries, self._replans)
+        if remedy is Remedy.RETRY:
+            self._retries[len(self._done)] += 1
+            return self._retry(cause)
+        if remedy is Remedy.REPLAN:
+            report = self._report(TaskEvent.REPLANNING, cause)
+            self._replans += 1
+            if code in FAILED_IN_THE_WORLD and needs_what_was_picked_up(self._done, self._substep):
+                self._done.pop()
+            self._failure = (code, failure)
+            return [report, Deactivate(), *self._ask_for_plan(Phase.PLANNING, now)]
+        return self._finish(code, failure)
+
+    def _retry(self, cause: Reason[Cause]) -> list[Command]:
+        """The substep again, from the pick up before it if there is one."""
+        remaining = self._plan.substeps[self._index :]
+        if not needs_what_was_picked_up(self._done, self._substep) or len(remaining) == MAX_SUBSTEPS:
+            return self._activate(TaskEvent.RETRIED, cause, self._attempt + 1, back_off=True)
+        self._take_up(Plan(self._plan.instruction, (self._done.pop(), *remaining)))
+        return self._activate(TaskEvent.RETRIED_FROM_PICK_UP, cause, back_off=True)
+
+    def _finish(self, code: ErrorCode, message: str, plan_done: bool = False) -> list[Command]:
+        hold = self._hold(plan_done)
+        self._phase = Phase.FINISHED
+        total = self._done_before + (len(self._plan.substeps) if self._plan is not None else 0)
+        return [*hold, Finish(code, message, self._source, len(self._done), total)]
+
+    def _hold(self, plan_done: bool = False) -> list[Command]:
+        """Make nothing active, if something is."""
+        return [Deactivate(plan_done)] if self._phase in (Phase.RUNNING, Phase.GROWING) else []

@@ -1,0 +1,110 @@
+"""Runs a substep manager: queues its events, tells it the time, carries out its commands."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from substep_core.errors import ErrorCode, PlanningError
+from substep_planner.decomposers.base import SourcedPlan
+from substep_planner.manager.events import (
+    Activate,
+    Command,
+    Deactivate,
+    Event,
+    Finish,
+    MakePlan,
+    PlanFailed,
+    PlanMade,
+    Stopped,
+    TaskFeedback,
+    Tick,
+)
+from substep_planner.manager.substep_manager import SubstepManager
+
+TICK = 0.1  # s
+
+
+class Outlet(Protocol):
+    """Where a task's commands go. Called in the task's thread."""
+
+    def activate(self, command: Activate) -> None:
+        """Publish the active substep."""
+
+    def deactivate(self, command: Deactivate) -> None:
+        """Publish that nothing is active, and whether the plan is done."""
+
+    def report(self, command: TaskFeedback) -> None:
+        """Publish feedback."""
+
+    def is_cancel_requested(self) -> bool:
+        """Whether the client has asked to end the task."""
+
+
+class TaskLoop:
+    """One task, in the thread that calls ``run``.
+
+    Args:
+        new_manager: makes the task's manager, given the time in s.
+        make_plan: may take long; raises ``PlanningError``. Called in a thread of its own.
+        outlet: where commands go.
+    """
+
+    def __init__(
+        self,
+        new_manager: Callable[[float], SubstepManager],
+        make_plan: Callable[[MakePlan], SourcedPlan],
+        outlet: Outlet,
+    ) -> None:
+        self._new_manager = new_manager
+        self._make_plan = make_plan
+        self._outlet = outlet
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+
+    def put(self, event: Event) -> None:
+        """Tell the task something; from any thread."""
+        self._events.put(event)
+
+    def run(self) -> Finish:
+        """Until the task is over."""
+        now = time.monotonic()
+        manager = self._new_manager(now)
+        finish = self._perform(manager.start(now))
+        while finish is None:
+            event = self._next_event()
+            finish = self._perform(manager.handle(event, time.monotonic()))
+        return finish
+
+    def _next_event(self) -> Event:
+        if self._outlet.is_cancel_requested():
+            return Stopped(ErrorCode.CANCELED, "canceled by request")
+        try:
+            return self._events.get(timeout=TICK)
+        except queue.Empty:
+            return Tick()
+
+    def _perform(self, commands: list[Command]) -> Finish | None:
+        for command in commands:
+            match command:
+                case MakePlan():
+                    threading.Thread(target=self._plan, args=(command,), name="planning", daemon=True).start()
+                case Activate():
+                    self._outlet.activate(command)
+                case Deactivate():
+                    self._outlet.deactivate(command)
+                case TaskFeedback():
+                    self._outlet.report(command)
+                case Finish():
+                    return command
+        return None
+
+    def _plan(self, request: MakePlan) -> None:
+        try:
+            self.put(PlanMade(request, self._make_plan(request)))
+        except PlanningError as error:
+            self.put(PlanFailed(request, error.code, str(error)))
+        except Exception as error:  # the border of the thread: a fault of a backend must not leave the task waiting
+            self.put(PlanFailed(request, ErrorCode.BACKEND_FAILED, f"{type(error).__name__}: {error}"))

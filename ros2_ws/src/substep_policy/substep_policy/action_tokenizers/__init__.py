@@ -1,0 +1,1 @@
+"""Tokenizers of action chunks: fitted to demonstrations, kept in a folder, used by heads that predict tokens."""

@@ -1,0 +1,1 @@
+"""Heads that predict the residual codes of an RFSQ tokenizer: all at once, or coarse to fine."""

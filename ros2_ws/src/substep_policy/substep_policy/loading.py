@@ -1,0 +1,79 @@
+"""Loads a policy the way a run has it: with the statistics of its suite, and warmed up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from substep_core.observation import Observation
+from substep_policy.policy import OfSeveralDataSets, Policy, SubstepNamer, as_namer
+from substep_policy.registry import PolicyRegistry, PolicySettings
+
+
+def load_policy(
+    name: str, settings: PolicySettings, suite: str, registry: PolicyRegistry, must_name_substeps: bool = False
+) -> Policy:
+    """Load a policy.
+
+    Args:
+        name: a policy's name, the folder of a checkpoint, or a hub id.
+        suite: whose statistics it works with where a checkpoint has several; empty: those of ``settings``.
+        must_name_substeps: it is refused where its model has no words.
+
+    Raises:
+        ValueError: it has none.
+        Exception: as ``PolicyRegistry.load``.
+    """
+    if suite:
+        settings = registry.settings_for(name, settings, suite)
+    policy = registry.load(name, settings)
+    if must_name_substeps:
+        as_namer(policy)
+    warm_up(policy)
+    return policy
+
+
+class SuiteStatistics:
+    """Has a policy work with the statistics of the suite that is run, which a reset of the world may change.
+
+    Args:
+        policy: as ``load_policy`` has loaded it, with the other arguments.
+
+    Raises:
+        PolicyError: no such policy.
+    """
+
+    def __init__(
+        self, policy: Policy, name: str, settings: PolicySettings, suite: str, registry: PolicyRegistry
+    ) -> None:
+        source = registry.source(name)
+        self._name = str(source) if isinstance(source, Path) else name  # a hub is not asked again
+        self._policy, self._settings, self._suite, self._registry = policy, settings, suite, registry
+
+    def follow(self, suite: str) -> None:
+        """The world is of this suite now; empty: of none.
+
+        Raises:
+            ValueError: the checkpoint has several data sets, none of them of this suite, and none was chosen.
+        """
+        if suite in ("", self._suite) or not isinstance(self._policy, OfSeveralDataSets):
+            return
+        self._policy.use_dataset(self._registry.settings_for(self._name, self._settings, suite).dataset)
+        self._suite = suite
+
+
+def warm_up(policy: Policy) -> None:
+    """One chunk, and words, for an empty picture, so that the first real ones are not the slow ones.
+
+    A policy that needs the scene's ground truth has no network to warm up and is left alone.
+    """
+    if policy.requires_scene:
+        return
+    cameras = [policy.robot.camera(name) for name in policy.cameras]
+    blank = {camera.name: np.zeros((camera.height, camera.width, 3), np.uint8) for camera in cameras}
+    policy.start_substep("warm up", "warm up")
+    seen = Observation(blank, np.zeros(policy.robot.state_width, np.float32))
+    policy.predict(seen)
+    if isinstance(policy, SubstepNamer):
+        policy.next_substep(seen, "warm up")

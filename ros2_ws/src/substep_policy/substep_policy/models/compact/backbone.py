@@ -1,0 +1,177 @@
+"""The compact backbone: cameras, proprioception and text to action hidden states, trained from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from substep_core.configuration import configuration
+from substep_policy.models.compact.image_encoder import Keypoints, VisionEncoder, as_tokens
+from substep_policy.models.compact.transformer import DecoderLayer, EncoderLayer
+from substep_policy.models.sizes import Heads, Layers, Vocabulary, Width
+
+
+@configuration
+class CompactConfig:
+    """Sizes. The defaults make about 11 M parameters with the L1 and EOS heads.
+
+    Attributes:
+        vision_widths: channels of the stem, which divides the resolution by 4, and of each stage, which halves it.
+        vision_blocks: residual blocks of each stage.
+        keypoints: positions of features that are read off each image in the second-last stage's resolution.
+        width: of text and fusion tokens; action_width: D of the action hidden states.
+    """
+
+    type: Literal["compact"] = "compact"
+    vision_widths: tuple[Width, ...] = (64, 128, 256)
+    vision_blocks: tuple[Layers, ...] = (1, 2)
+    keypoints: Width = 48
+    vocabulary_size: Vocabulary = 1024
+    text_layers: Layers = 2
+    width: Width = 256
+    heads: Heads = 8
+    decoder_layers: Layers = 4
+    action_width: Width = 128
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if len(self.vision_blocks) != len(self.vision_widths) - 1:
+            raise ValueError(
+                f"vision_blocks {self.vision_blocks} needs one entry per stage, {len(self.vision_widths) - 1} "
+                f"for vision_widths {self.vision_widths}"
+            )
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} does not divide into {self.heads} heads")
+
+
+@dataclass(frozen=True)
+class TextFeatures:
+    """An encoded instruction: tokens (B, L, D), mask (B, L) bool, summary (B, D). Constant during a substep."""
+
+    tokens: Tensor
+    mask: Tensor
+    summary: Tensor
+
+
+@dataclass(frozen=True)
+class CompactPrefix:
+    """What actions attend to: image, proprioception and instruction tokens (B, M, width), mask (B, M) bool."""
+
+    memory: Tensor
+    mask: Tensor
+
+    @property
+    def size(self) -> int:
+        return len(self.memory)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.memory.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.memory.device
+
+
+class TextEncoder(nn.Module):
+    """Token ids (B, L) -> ``TextFeatures``."""
+
+    def __init__(self, config: CompactConfig, max_length: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(config.vocabulary_size, config.width)
+        self.position = nn.Parameter(torch.randn(max_length, config.width) * 0.02)
+        self.layers = nn.ModuleList(
+            EncoderLayer(config.width, config.heads, config.dropout) for _ in range(config.text_layers)
+        )
+        self.norm = nn.LayerNorm(config.width)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> TextFeatures:
+        tokens = self.embedding(ids) + self.position
+        for layer in self.layers:
+            tokens = layer(tokens, mask)
+        tokens = self.norm(tokens)
+        weight = mask.unsqueeze(-1).to(tokens.dtype)
+        return TextFeatures(tokens, mask, (tokens * weight).sum(1) / weight.sum(1).clamp(min=1.0))
+
+
+class CompactBackbone(nn.Module):
+    """Observation and instruction -> ``actions_hidden_states`` (B, C·A, D), D = ``action_width``.
+
+    One query per action looks at image, proprioception and instruction tokens, and is then spread over the
+    action's A dimensions.
+    """
+
+    def __init__(
+        self, config: CompactConfig, cameras: int, image_size: int, max_length: int, chunk_length: int, action_dim: int
+    ) -> None:
+        super().__init__()
+        self.config, self.action_dim = config, action_dim
+        self.hidden_dim = config.action_width
+        self.proprio_token_dim = config.width
+        self.text_encoder = TextEncoder(config, max_length)
+        self.vision_encoder = VisionEncoder(config.vision_widths, config.vision_blocks, config.width)
+        self.vision_encoder.to(memory_format=torch.channels_last)
+        fine = config.vision_widths[-2]
+        self.keypoints = Keypoints(fine, config.keypoints)
+        self.keypoint_projection = nn.Linear(2 * config.keypoints, config.width)
+        self.camera_embedding = nn.Parameter(torch.randn(cameras, config.width) * 0.02)
+        patches = (image_size // self.vision_encoder.stride) ** 2
+        self.vision_projection = nn.Linear(config.vision_widths[-1], config.width)
+        self.vision_position = nn.Parameter(torch.randn(cameras, patches, config.width) * 0.02)
+        self.queries = nn.Parameter(torch.randn(chunk_length, config.width) * 0.02)
+        self.decoder = nn.ModuleList(
+            DecoderLayer(config.width, config.heads, config.dropout) for _ in range(config.decoder_layers)
+        )
+        self.norm = nn.LayerNorm(config.width)
+        self.spread = nn.Linear(config.width, action_dim * config.action_width)
+
+    def encode_text(self, ids: Tensor, mask: Tensor) -> TextFeatures:
+        """Token ids (B, L) int64 and attention mask (B, L) bool -> features."""
+        return self.text_encoder(ids, mask)
+
+    def encode(self, batch: Mapping[str, Tensor], proprio_token: Tensor) -> CompactPrefix:
+        """Model inputs (``images``, ``input_ids``, ``attention_mask``) and proprio_token (B, width)."""
+        text = self.encode_text(batch["input_ids"], batch["attention_mask"])
+        return self.encode_with_text(batch["images"], proprio_token, text)
+
+    def encode_with_text(self, images: Tensor, proprio_token: Tensor, text: TextFeatures) -> CompactPrefix:
+        """Images (B, cameras, S, S, 3) uint8, proprio_token (B, width), encoded instruction."""
+        vision = self._vision_tokens(images, text.summary)
+        memory = torch.cat([vision, proprio_token.unsqueeze(1), text.tokens], dim=1)
+        visible = text.mask.new_ones(len(images), vision.shape[1] + 1)  # proprioception too
+        mask = torch.cat([visible, text.mask], dim=1)
+        return CompactPrefix(memory.to(_arithmetic(memory)), mask)  # once, not in every layer
+
+    def attend(self, prefix: CompactPrefix, content: None = None) -> Tensor:
+        """-> (B, C·A, D)."""
+        actions = self.queries.expand(prefix.size, -1, -1)
+        for layer in self.decoder:
+            actions = layer(actions, prefix.memory, prefix.mask)
+        return self.spread(self.norm(actions)).unflatten(-1, (self.action_dim, -1)).flatten(1, 2)
+
+    def _vision_tokens(self, images: Tensor, text: Tensor) -> Tensor:
+        """Images (B, cameras, S, S, 3) uint8, text (B, width) -> (B, cameras · (patches + 1), width).
+
+        The first tokens, one a camera, say where its keypoints are. All cameras go through one encoder as one batch,
+        each told by its embedding which view it looks at.
+        """
+        pixels = images.flatten(0, 1).movedim(-1, 1).to(_arithmetic(text)).div_(127.5).sub_(1.0)
+        condition = (text.unsqueeze(1) + self.camera_embedding).flatten(0, 1)
+        maps = self.vision_encoder.maps(pixels, condition)
+        points = self.keypoint_projection(self.keypoints(self._fine(maps)))
+        views = self.vision_projection(as_tokens(maps[-1])).unflatten(0, images.shape[:2]) + self.vision_position
+        return torch.cat([points.unflatten(0, images.shape[:2]) + self.camera_embedding, views.flatten(1, 2)], dim=1)
+
+    def _fine(self, maps: list[Tensor]) -> Tensor:
+        """The last map before the last stage."""
+        return maps[-1 - self.config.vision_blocks[-1]]
+
+
+def _arithmetic(tensor: Tensor) -> torch.dtype:
+    """What products are computed in: autocast's numbers where it is on, else the tensor's own."""
+    device = tensor.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else tensor.dtype

@@ -1,0 +1,113 @@
+"""Checkpoint folders of compact models: written, read, and made to ship."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from substep_core.configuration import dump, parse
+from substep_core.contract import LIBERO_PANDA
+from substep_core.json_files import read_object
+from substep_policy.checkpoints.folder import (
+    BACKBONE_FILE,
+    LATEST,
+    CheckpointError,
+    check_one_step,
+    component_file,
+    find_component,
+    load_state,
+    save_tensors,
+)
+from substep_policy.checkpoints.hub import CONFIG_FILE
+from substep_policy.models.compact.model import CompactModelConfig, build_compact
+from substep_policy.models.fixed import FixedModule
+from substep_policy.models.model import SubstepModel
+
+
+def save_model(folder: Path, config: CompactModelConfig, model: SubstepModel, step: int) -> None:
+    """Write configuration, backbone and heads into an existing folder."""
+    (folder / CONFIG_FILE).write_text(json.dumps(dump(config), indent=2) + "\n")
+    save_tensors(_storable(model.backbone), folder / BACKBONE_FILE)
+    for name, head in model.heads.items():
+        torch.save(head.state_dict(), folder / component_file(name, step))
+
+
+def export_model(folder: Path, config: CompactModelConfig, model: SubstepModel) -> None:
+    """Write configuration and weights for shipping: safetensors only, half precision, heads as ``latest``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG_FILE).write_text(json.dumps(dump(config), indent=2) + "\n")
+    save_tensors(_halved(model.backbone), folder / BACKBONE_FILE)
+    for name, head in model.heads.items():
+        save_tensors(_halved(head), folder / component_file(name, LATEST, "safetensors"))
+
+
+def load_weights(folder: Path, model: SubstepModel, heads: Collection[str] | None = None) -> None:
+    """Fill a model from a checkpoint folder and set it to ``eval()``.
+
+    Args:
+        heads: those of them that are to be filled; None: all.
+
+    Raises:
+        CheckpointError: as ``load_state``, ``find_component`` and ``check_one_step``.
+    """
+    files = {name: find_component(folder, name) for name in model.heads if heads is None or name in heads}
+    check_one_step(files.values())
+    load_state(model.backbone, folder / BACKBONE_FILE)
+    for name, file in files.items():
+        load_state(model.heads[name], file)
+    model.eval()
+
+
+def read_config(folder: Path) -> CompactModelConfig:
+    """Raises: CheckpointError: config.json is missing or wrong; the message names the key."""
+    path = folder / CONFIG_FILE
+    try:
+        content = read_object(path)
+        if "robot" not in content:
+            raise ValueError(
+                f"{path} does not say which robot the policy was made for: add the key robot, a whole contract or the "
+                f'name of one that ships, such as "robot": "{LIBERO_PANDA}"'
+            )
+        return parse(CompactModelConfig, content, str(path))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder} is no checkpoint: it has no {CONFIG_FILE}") from error
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def load_model(folder: Path) -> tuple[CompactModelConfig, SubstepModel]:
+    """Configuration and trained model of a checkpoint folder, in ``eval()``, on the CPU in float32.
+
+    Raises:
+        CheckpointError: a file is missing, or does not fit.
+    """
+    config = read_config(folder)
+    _check_held(config, folder / BACKBONE_FILE)
+    model = build_compact(config)
+    load_weights(folder, model)
+    return config, model
+
+
+def _storable(module: nn.Module) -> dict[str, Tensor]:
+    return {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+
+
+def _halved(module: nn.Module) -> dict[str, Tensor]:
+    if isinstance(module, FixedModule):
+        return _storable(module)
+    return {key: value.half() if value.is_floating_point() else value for key, value in _storable(module).items()}
+
+
+def _check_held(config: CompactModelConfig, weights: Path) -> None:
+    """Before memory is taken for it. Raises: CheckpointError: the weights cannot be of so large a backbone."""
+    with torch.device("meta"):
+        numbers = sum(parameter.numel() for parameter in build_compact(config).backbone.parameters())
+    if weights.is_file() and numbers > weights.stat().st_size:  # no number is kept in less than a byte
+        raise CheckpointError(
+            f"{weights} has {weights.stat().st_size} bytes, and {weights.parent / CONFIG_FILE} describes a backbone of "
+            f"{numbers} parameters"
+        )

@@ -1,0 +1,136 @@
+"""Sizes of a π0.5 backbone. The defaults are those of the published 3.3 B checkpoints."""
+
+from __future__ import annotations
+
+import enum
+from typing import Literal
+
+from pydantic import Field
+
+from substep_core.configuration import configuration
+
+
+@configuration
+class SiglipSize:
+    """A SigLIP vision transformer; ``mlp_width``: of the feed-forward layers between."""
+
+    width: int = 1152
+    layers: int = 27
+    heads: int = 16
+    mlp_width: int = 4304
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} does not divide into {self.heads} heads")
+
+
+@configuration
+class GemmaSize:
+    """A Gemma: the language model, or the action expert beside it."""
+
+    width: int
+    mlp_width: int
+    layers: int = 18
+    heads: int = 8
+    key_value_heads: int = 1
+    head_dim: int = 256
+
+    def __post_init__(self) -> None:
+        if self.heads % self.key_value_heads:
+            raise ValueError(f"{self.heads} heads cannot share {self.key_value_heads} key and value heads")
+        if self.width % 2 or self.head_dim % 2:
+            raise ValueError(f"width is {self.width} and head_dim {self.head_dim}, must be even")
+
+
+GEMMA_2B = GemmaSize(width=2048, mlp_width=16_384)
+GEMMA_300M = GemmaSize(width=1024, mlp_width=4096)
+SHARED = ("layers", "heads", "key_value_heads", "head_dim")  # the expert attends to the language model layer by layer
+
+
+class Conditioning(enum.StrEnum):
+    """What the action expert attends to beside the images."""
+
+    SUBTASK = "subtask"  # the low-level prompt alone, which has the substep and not the task (the published models)
+    JOINT = "joint"  # the high-level prompt and the substep that answers it: one prefix serves both halves
+
+
+class StateText(enum.StrEnum):
+    """How proprioception enters."""
+
+    DISCRETE = "discrete"  # as numbers from 0 to 255 in the prompt
+    NONE = "none"  # not at all; openpi's discrete_state_input false
+
+
+class StateScaling(enum.StrEnum):
+    """What of the proprioception becomes −1 and 1."""
+
+    QUANTILES = "quantiles"  # its 1st and 99th percentile
+    MEAN_STD = "mean_std"  # one standard deviation below and above its mean
+
+
+@configuration
+class PromptConfig:
+    """How prompts are written.
+
+    Attributes:
+        state: how proprioception enters; state_scaling: what of it becomes −1 and 1.
+        padded_state: numbers of the state in the prompt, filled up with the middle (128); 0: as many as it has, as in
+            every published checkpoint.
+        max_tokens: of a prompt with its answer; a longer one is refused.
+        max_answer_tokens: of the words for a substep.
+    """
+
+    state: StateText = StateText.DISCRETE
+    state_scaling: StateScaling = StateScaling.QUANTILES
+    padded_state: int = Field(default=0, ge=0)
+    max_tokens: int = Field(default=200, ge=8)
+    max_answer_tokens: int = Field(default=48, ge=1)
+
+
+@configuration
+class SpecialTokens:
+    """Ids of PaliGemma's tokenizer."""
+
+    pad: int = 0
+    eos: int = 1
+    bos: int = 2
+
+
+@configuration
+class Pi05Config:
+    """A π0.5 backbone.
+
+    Attributes:
+        vocabulary_size: rows of the embedding, which is the output layer too.
+        image_size: side of the square images in pixels.
+        cameras: in the order in which their patches enter the sequence; empty: all of the robot's.
+        chunk_length: actions of a chunk, a token of the expert each.
+        knowledge_insulation: no loss of the actions reaches vision and language model (Driess et al. 2025).
+    """
+
+    type: Literal["pi05"] = "pi05"
+    siglip: SiglipSize = SiglipSize()
+    language_model: GemmaSize = GEMMA_2B
+    expert: GemmaSize = GEMMA_300M
+    vocabulary_size: int = Field(default=257_152, ge=8)
+    tokens: SpecialTokens = SpecialTokens()
+    image_size: int = 224
+    patch_size: int = 14
+    cameras: tuple[str, ...] = ()
+    chunk_length: int = 50
+    conditioning: Conditioning = Conditioning.SUBTASK
+    prompt: PromptConfig = PromptConfig()
+    knowledge_insulation: bool = True
+
+    def __post_init__(self) -> None:
+        if self.image_size % self.patch_size:
+            raise ValueError(f"image_size {self.image_size} is no multiple of patch_size {self.patch_size}")
+        for name in SHARED:
+            language, expert = getattr(self.language_model, name), getattr(self.expert, name)
+            if language != expert:
+                raise ValueError(f"the expert has {expert} {name} and the language model {language}: must be equal")
+        if (highest := max(self.tokens.pad, self.tokens.eos, self.tokens.bos)) >= self.vocabulary_size:
+            raise ValueError(f"token id {highest} is outside the vocabulary of {self.vocabulary_size} tokens")
+
+
+PUBLISHED = Pi05Config()

@@ -1,0 +1,14 @@
+"""Sizes of networks as a configuration may state them: what any machine could hold, and what a layer can have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+Layers = Annotated[int, Field(ge=1, le=1000)]
+Heads = Annotated[int, Field(ge=1, le=1024)]
+Width = Annotated[int, Field(ge=1, le=2**17)]
+Vocabulary = Annotated[int, Field(ge=1, le=2**22)]
+Tokens = Annotated[int, Field(ge=1, le=2**16)]
+Pixels = Annotated[int, Field(ge=1, le=2**12)]

@@ -1,0 +1,78 @@
+"""Has a policy name what comes next, in a thread of its own, on the newest observation that is whole."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from substep_core.latest_only_worker import LatestOnlyWorker
+from substep_core.named_substep import NamedSubstep
+
+ENDED = "the policy is not active"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Words and the stamp (ns) of the observation that they are about; or why there are none."""
+
+    named: NamedSubstep | None = None
+    stamp: int = 0
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class _Question:
+    task: str
+    answer: Callable[[Answer], None]
+
+
+class SubstepNaming:
+    """Answers questions one after the other; those that come before the first observation wait for it.
+
+    Args:
+        name: task, messages of an observation -> answer; raises ValueError. Called in the naming thread.
+        failed: told, in that thread, of another exception, which ends it.
+    """
+
+    def __init__(self, name: Callable[[str, Mapping[str, Any]], Answer], failed: Callable[[Exception], None]) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._questions: list[_Question] = []
+        self._worker = LatestOnlyWorker[Mapping[str, Any]](self._answer_all, failed, "naming")
+
+    def ask(self, task: str, answer: Callable[[Answer], None], newest: Mapping[str, Any] | None) -> None:
+        """``answer`` is called in the naming thread. Args: newest: messages of an observation; None: there is none."""
+        with self._lock:
+            self._questions.append(_Question(task, answer))
+        if newest is not None:
+            self._worker.put(newest)
+
+    @property
+    def is_asked(self) -> bool:
+        """A question waits."""
+        return bool(self._questions)
+
+    def observe(self, newest: Mapping[str, Any]) -> None:
+        """An observation has become whole."""
+        self._worker.put(newest)
+
+    def stop(self) -> None:
+        """End the thread; who still waits is told so."""
+        self._worker.stop()
+        for question in self._take():
+            question.answer(Answer(why_not=ENDED))
+
+    def _take(self) -> list[_Question]:
+        with self._lock:
+            taken, self._questions = self._questions, []
+        return taken
+
+    def _answer_all(self, messages: Mapping[str, Any]) -> None:
+        for question in self._take():
+            try:
+                answer = self._name(question.task, messages)
+            except ValueError as error:
+                answer = Answer(why_not=str(error))
+            question.answer(answer)

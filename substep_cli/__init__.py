@@ -1,0 +1,1 @@
+"""The command line: ``./substep WORDS [options]``. ``table`` has every command, ``grammar`` reads and runs one."""

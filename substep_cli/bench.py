@@ -1,0 +1,189 @@
+"""``./substep bench …``: how fast things are here, and how good completion scorers are."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from substep_cli.changes import Changes, read_changes
+from substep_cli.grammar import CommandFailed
+from substep_cli.options import Assets, Count, Device, Json, Suite, Task, Workers
+from substep_planner.completion.registry import DEFAULT_SCORER
+
+
+def simulation(
+    *, suite: Suite = "libero_object", task: Task = 0, steps: Count = 200, assets: Assets = "embedded"
+) -> None:
+    """Time the simulated world beside LIBERO's own loop on the same task.
+
+    Args:
+        steps: control steps to measure.
+    """
+    from libero_bridge.benchmarks.simulation_speed import run
+
+    run(suite, task, steps, assets)
+
+
+def graph(*, suite: Suite = "libero_object", task: Task = 0, steps: Count = 200, assets: Assets = "embedded") -> None:
+    """Time the loop through ROS in lockstep beside the same loop in one process.
+
+    Args:
+        steps: control steps to measure.
+    """
+    from libero_bridge.benchmarks.graph_speed import run
+
+    run(suite, task, steps, assets)
+
+
+def policy(
+    *,
+    model: Literal["random-openvla", "random-toy", "random-compact"] | None = None,
+    variants: tuple[str, ...] = (),
+    repeats: Count = 100,
+    threads: Count = 1,
+    device: Device = "auto",
+    json: Json = None,
+) -> int:
+    """Time a chunk of a network with random weights, in every way to run it; checkpoint latency times a trained one.
+
+    The instruction is prepared once a substep and timed apart. An OpenVLA is timed in several ways beside each other,
+    the first of which is how the published code does it. A way that fails has its reason in its row, and the exit code
+    is then 1; the others are timed all the same.
+
+    Args:
+        model: OpenVLA-OFT at its published size or at a toy size, or the compact model; none: the published size where
+            there is a GPU, else the toy size.
+        variants: ways to run an OpenVLA; none: all that the device can do.
+        repeats: chunks that are timed.
+        threads: of the CPU.
+    """
+    import torch
+
+    from substep_policy.benchmarks.policy_latency import benchmark_random
+
+    torch.set_num_threads(threads)
+    report = benchmark_random(model, variants, device, repeats)
+    print(report)
+    if json is not None:
+        json.write_text(report.to_json() + "\n")
+    if report.failures:
+        print(f"{len(report.failures)} of {len(report.rows)} variants failed", file=sys.stderr)
+    return 1 if report.failures else 0
+
+
+def planner() -> None:
+    """Time what the planner does with what two cameras see, without the completion scorer's model."""
+    from substep_planner.benchmark import run
+
+    run()
+
+
+def training(
+    *,
+    model: Literal["random-openvla", "random-toy"] | None = None,
+    batch: Count = 8,
+    rank: Count = 32,
+    gradient_checkpointing: bool = True,
+    repeats: Count = 20,
+    json: Json = None,
+) -> None:
+    """Time a LoRA step of OpenVLA-OFT with random weights: samples a second and memory.
+
+    Args:
+        model: at its published size or at a toy size; none: the published size where there is a GPU, else the toy size.
+        batch: samples of a step.
+        rank: of the adapters.
+        gradient_checkpointing: compute activations again instead of keeping them.
+        repeats: steps that are timed.
+    """
+    import torch
+
+    from training.bench.lora_step import benchmark
+
+    try:
+        report = benchmark(model, batch, rank, gradient_checkpointing, repeats)
+    except torch.OutOfMemoryError as error:
+        raise CommandFailed(f"a batch of {batch} does not fit: {error}") from error
+    print(report)
+    if json is not None:
+        json.write_text(report.to_json() + "\n")
+
+
+def speculative(
+    *changes: Changes,
+    checkpoint: Path | None = None,
+    layers: Count = 8,
+    chunks: Count = 100,
+    threads: Count = 1,
+    device: Device = "auto",
+    json: Json = None,
+) -> None:
+    """Time speculative decoding of residual codes beside decoding layer by layer, and count what is accepted.
+
+    Args:
+        checkpoint: folder of a run with a draft, measured on the demonstrations held out; none: random weights.
+        layers: of random weights.
+        chunks: that are decoded.
+        threads: of the CPU.
+        changes: of the configuration it was trained with, as for train policy: --data.cache FOLDER.
+    """
+    overrides = read_changes(changes)
+
+    import torch
+
+    from training.bench.speculative import benchmark
+
+    torch.set_num_threads(threads)
+    report = benchmark(checkpoint, layers, chunks, device, overrides)
+    print(report)
+    if json is not None:
+        json.write_text(report.to_json() + "\n")
+
+
+def action_tokenizer(
+    tokenizer: Path,
+    /,
+    *,
+    demonstrations: Path,
+    layers: tuple[int, ...] = (),
+    per_task: Count = 5,
+    out: Path,
+    workers: Workers = 1,
+) -> None:
+    """Replay recorded demonstrations through an action tokenizer: the ceiling of any policy that predicts its tokens.
+
+    The same command again makes only the replays that are missing.
+
+    Args:
+        tokenizer: folder of ./substep train action-tokenizer.
+        demonstrations: folder of ./substep data collect.
+        layers: of residual codes that are kept, one replay each; none: every number.
+        per_task: demonstrations of each task that are replayed.
+        out: folder of the results.
+    """
+    from training.action_tokenizer.replay import replays
+
+    print(replays(tokenizer, demonstrations, layers, per_task, out, workers))
+
+
+def completion(
+    frames: Path,
+    /,
+    *,
+    scorers: tuple[str, ...] = (DEFAULT_SCORER,),
+    model: str = "",
+    measure: str = "cosine",
+    json: Json = None,
+) -> None:
+    """Measure how well completion scorers tell a substep that is done from one that is not, a line a suite.
+
+    Args:
+        frames: held-out episodes: ./substep data collect --split evaluation --widened 1, then data frames --every-step.
+        scorers: compact, open_clip, transformers, or an installed one.
+        model: of the scorer: hub id, folder or its own name; empty: its default.
+        measure: of contrastive scorers: cosine or sigmoid.
+    """
+    from training.completion.evaluate import report
+
+    report(frames, scorers, model, measure, json)

@@ -1,0 +1,99 @@
+"""``./substep eval``, with presets: options that are taken where the command line does not say otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, ArgumentCollection
+from cyclopts.config import Dict
+
+from substep_cli.grammar import CommandFailed
+from substep_cli.options import CommandLine, Flat, Workers
+from substep_core.printable import show
+from training.evaluation.probes import PROBES
+from training.evaluation.settings import EpisodeSettings, Selection
+
+BOTH = ["benchmark", "widened"]
+ALL_PROBES = [name for name, probe in PROBES.items() if not probe.needs_words]
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "quick": {
+            "probes": ["policy", "oracle", "replay", "whole_task", "no_words", "other_task", "eos"],
+            "placements": BOTH,
+            "episodes": 2,
+            "probe_episodes": 1,
+        },
+        "full": {"probes": ALL_PROBES, "placements": BOTH, "episodes": 20, "probe_episodes": 10},
+        "demonstrator": {
+            "policy": "demonstrator",
+            "episodes": 10,
+            "substep_timeout": 300,
+            "retries": 0,
+            "replans": 0,
+            "empty_width": 0.0,
+        },
+        "paraphrases": {"policy": "demonstrator", "probes": ["reworded"], "probe_episodes": 1},
+    }
+)
+
+
+def _take_preset(application: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Fill in what the command line leaves out."""
+
+    def given(option: str, default: str) -> str:
+        tokens = arguments.match(option)[0].tokens
+        return tokens[0].value if tokens else default
+
+    name = given("--preset", "quick")
+    preset = dict(PRESETS.get(name, {}))
+    if given("--through", "process") == "graph" and "probes" in preset:
+        preset["probes"] = [probe for probe in preset["probes"] if PROBES[probe].through_graph]
+    Dict(preset, source=f"preset {name}", use_commands_as_keys=False)(application, commands, arguments)
+
+
+app = App(name="eval", config=_take_preset)
+
+
+@app.default
+def evaluate(
+    *,
+    out: Path,
+    preset: Literal["quick", "full", "demonstrator", "paraphrases"] = "quick",
+    workers: Workers = 2,
+    table: Path | None = None,
+    selection: Annotated[Selection, Flat] = Selection(),
+    settings: Annotated[EpisodeSettings, Flat] = EpisodeSettings(),
+    command_line: CommandLine,
+) -> None:
+    """Measure a policy's success, with baselines and probes beside it.
+
+    Finished episodes are kept in the folder and never played twice: the same command goes on where it was, and may ask
+    for more. What episodes depend on (policy, limits, assets, …) cannot change within a folder.
+
+    Args:
+        out: folder of the results.
+        preset: what is taken of the options below where they are left out; quick: two episodes of each task with the
+            main probes; full: all probes that every policy can play, long; demonstrator: the scripted expert's success,
+            300 control steps a substep and no retries; paraphrases: the expert on plans made by rules of other
+            wordings.
+        table: also write success as a Markdown table to this file.
+    """
+    from substep_policy.checkpoints.fingerprint import fingerprint
+    from training.evaluation.evaluate import evaluate as play
+    from training.evaluation.markdown import markdown_tables
+    from training.evaluation.through_graph import GraphRunFailed
+
+    settings = replace(settings, fingerprint=fingerprint(settings.policy))
+    try:
+        folder = play(settings, selection, out, workers, command_line)
+    except GraphRunFailed as error:
+        raise CommandFailed(str(error)) from error
+    text = markdown_tables(folder.selected(selection), folder.source)
+    if table is not None:
+        table.write_text(text + "\n", encoding="utf-8")
+    show(text)
+    print(folder.path / "index.html")

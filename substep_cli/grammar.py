@@ -1,0 +1,127 @@
+"""Reads a command line by the table of commands, and runs it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import pydantic
+from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
+
+from substep_cli.table import COMMANDS, Command, find, groups
+from substep_core.printable import log_printably, show
+
+FAILED, WRONG_COMMAND_LINE, INTERRUPTED = 1, 2, 130
+
+
+class UsageError(ValueError):
+    """A command line, or a file that it names, is wrong; the message names the option, its value and what is right."""
+
+
+class CommandFailed(Exception):
+    """A command cannot go on; the message says why."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A command line that was read: ``function(*positional, **options)`` carries it out; -> exit code or None."""
+
+    words: str
+    function: Callable[..., int | None]
+    positional: tuple[Any, ...]
+    options: dict[str, Any]
+
+    def __call__(self) -> int:
+        return self.function(*self.positional, **self.options) or 0
+
+
+def read(arguments: Sequence[str]) -> Call:
+    """Read a command line and run nothing.
+
+    Raises:
+        UsageError: an unknown command or option, or a value that is refused.
+    """
+    command = find(arguments)
+    app = _app(command)
+    try:
+        function, bound, unparsed = app.parse_args(list(arguments), exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        raise UsageError(_describe(error)) from error
+    except ValueError as error:  # by a configuration class
+        raise UsageError(str(error)) from error
+    bound.apply_defaults()
+    options = dict(bound.kwargs)
+    if "command_line" in unparsed:
+        options["command_line"] = shlex.join(["./substep", *arguments])
+    return Call(command.words if command else "help", function, bound.args, options)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; -> the exit code: the command's own, 1 when it failed, 2 when the line is wrong."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    command = find(arguments)
+    name = f"substep {command.words}" if command else "substep"
+    log_printably()
+    try:
+        return read(arguments)()
+    except UsageError as error:
+        show(f"{name}: {error}", sys.stderr)
+        return WRONG_COMMAND_LINE
+    except (CommandFailed, ValueError, OSError) as error:
+        show(f"{name}: {error}", sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        hint = "; the same command goes on from here" if command and command.resumes else ""
+        print(f"{name}: stopped{hint}", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _app(wanted: Command | None) -> App:
+    """The table as a tree of commands; the wanted one's module is imported, and its own text is its help."""
+    parameter = Parameter(consume_multiple=True, negative_iterable=(), negative_none=(), show_default=_show)
+    common = {"version_flags": [], "help_format": "rst", "default_parameter": parameter}
+    app = App(name="./substep", **common)
+    for group in groups():
+        app.command(App(name=group, **common))
+    for command in COMMANDS:
+        *group, name = command.words.split()
+        parent = app[group[0]] if group else app
+        if command.target is not None:
+            parent.command(command.target, name=name, help=None if command is wanted else command.help)
+    return app
+
+
+def _show(value: Any) -> str:
+    """A default as it would be typed."""
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return " ".join(map(_show, value))
+    if isinstance(value, Enum):
+        return str(value.value)
+    return str(value) or '""'
+
+
+def _describe(error: CycloptsError) -> str:
+    cause = error.__cause__
+    if not isinstance(cause, pydantic.ValidationError):
+        return str(error).strip().replace("\n", " ")
+    names = {name for argument in _arguments(error) for name in argument.names}
+    return "; ".join(_problem(problem, names) for problem in cause.errors(include_url=False))
+
+
+def _arguments(error: CycloptsError) -> ArgumentCollection:
+    return error.app.assemble_argument_collection() if error.app is not None else ArgumentCollection()
+
+
+def _problem(problem: Any, names: set[str]) -> str:
+    """One of pydantic's findings, by the option's name: its field's path, or the end of that where it is flat."""
+    path = [str(part).replace("_", "-") for part in problem["loc"] if not isinstance(part, int)]
+    candidates = ["--" + ".".join(path[start:]) for start in range(len(path))]
+    option = next((name for name in candidates if name in names), ".".join(path))
+    text = problem["msg"].removeprefix("Value error, ")
+    return f"{option} is {problem['input']!r}: {text}" if option and problem["type"] != "value_error" else text

@@ -1,0 +1,41 @@
+"""Options that several commands have: one name, one type and one text each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from substep_core.tasks import TASKS_FROM_HELP
+
+Flat = Parameter(name="*")  # the fields of a configuration class become options without its name before them
+
+Suite = Annotated[str, Parameter(help="task suite")]
+TasksFrom = Annotated[str, Parameter(help=TASKS_FROM_HELP)]
+Suites = Annotated[tuple[str, ...], Parameter(help="task suites; none: the task source's")]
+Task = Annotated[int, Parameter(help="task within the suite, from 0")]
+Tasks = Annotated[tuple[int, ...] | None, Parameter(help="tasks of each suite, from 0; none: all")]
+Assets = Annotated[str, Parameter(help="meshes and textures: embedded, libero (LIBERO's own), or a folder")]
+Device = Annotated[str, Parameter(help="auto (a GPU where there is one), cpu, cuda or cuda:N")]
+Dataset = Annotated[
+    str | None,
+    Parameter(help="whose statistics the checkpoint works with, by name; none: the suite's, or those of its only one"),
+]
+Workers = Annotated[int, Parameter(help="processes", validator=Number(gte=1, lte=256))]
+Domain = Annotated[
+    int | None,
+    Parameter(help="ROS domain; none: ROS_DOMAIN_ID, or a free one", validator=Number(gte=0, lte=232)),
+]
+Network = Annotated[
+    Literal["local", "open"],
+    Parameter(
+        help="who can reach the graph, unless discovery is configured by ROS's own variables: programs on this machine "
+        "(local), or on the network (open)"
+    ),
+]
+Count = Annotated[int, Parameter(validator=Number(gte=1))]
+Members = Parameter(name_transform=str.lower)  # of an enumeration, spelled as in messages and files
+Json = Annotated[Path | None, Parameter(help="also write the figures to this file")]
+CommandLine = Annotated[str, Parameter(parse=False)]  # what was typed; no option: the grammar fills it in

@@ -1,0 +1,73 @@
+"""``./substep plan``."""
+
+from __future__ import annotations
+
+import json as json_format
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from substep_cli.grammar import CommandFailed
+from substep_cli.options import Device
+from substep_core.printable import show
+from substep_planner.decomposers.registry import DEFAULT_ORDER, DecomposerSettings
+
+DEFAULTS = DecomposerSettings()
+
+
+def plan(
+    instruction: str,
+    /,
+    *,
+    suite: str = "",
+    decomposers: tuple[str, ...] = DEFAULT_ORDER,
+    library: Path | None = None,
+    model: str = DEFAULTS.openai_model,
+    url: str = DEFAULTS.openai_url,
+    device: Device = DEFAULTS.device,
+    prompt: Path | None = None,
+    cache: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Print the plan for an instruction, and on stderr who made it and who was passed over.
+
+    Args:
+        instruction: such as "put both mugs on the plate".
+        suite: the suite that the instruction belongs to, such as libero_10.
+        decomposers: who is asked, in this order: library, rules, transformers, openai, whole_task, or an installed one.
+        library: a plan file instead of the shipped one.
+        model: of a language model: hub id, folder or the server's name for it.
+        url: of an OpenAI-compatible server.
+        prompt: a prompt file instead of the shipped one.
+        cache: folder in which language models' plans are kept.
+        json: print the steps as in APD_plans.json.
+    """
+    from substep_core.errors import PlanningError
+    from substep_core.plan import steps_to_json
+    from substep_planner.decomposers.base import PlanRequest
+    from substep_planner.decomposers.fallback import decompose
+    from substep_planner.decomposers.registry import load_decomposers
+
+    settings = replace(
+        DEFAULTS,
+        library=str(library or ""),
+        prompt=str(prompt or ""),
+        plan_cache=str(cache or ""),
+        transformers_model=model,
+        device=device,
+        openai_url=url,
+        openai_model=model,
+    )
+    try:
+        result = decompose(PlanRequest(instruction, suite), load_decomposers(decomposers, settings))
+    except PlanningError as error:
+        raise CommandFailed(f"{error.code.name}: {error}") from error
+    for remark in result.remarks:
+        show(f"note: {remark}", sys.stderr)
+    show(f"plan by {result.sourced.source}", sys.stderr)
+    steps = steps_to_json(result.sourced.plan.substeps)
+    if json:
+        show(json_format.dumps(steps, indent=2, ensure_ascii=False))
+        return
+    for step in steps:
+        show(f"{step['step']}. {step['subgoal']}\n     seen when done: {step['expected_effect']}")

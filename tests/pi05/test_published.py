@@ -1,0 +1,172 @@
+"""Published checkpoints of π0.5, LeRobot's and openpi's: loaded whole, or refused with what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from substep_cli.grammar import main
+from substep_core.contract import LIBERO_PANDA, load_robot
+from substep_core.observation import Observation
+from substep_policy.checkpoints.folder import CheckpointError
+from substep_policy.models.kind import kind_of
+from substep_policy.models.pi05.policy import Pi05Policy
+from substep_policy.models.pi05.published import load_model, save_model
+from substep_policy.models.pi05.published_config import read_config
+from substep_policy.models.pi05.statistics import find_statistics
+from substep_policy.registry import POLICIES, PolicySettings
+from tests.pi05 import drawn as toy
+from tests.pi05.toy import drawn_model, toy_config
+from tests.pi05.toy_checkpoint import HIGH, LOW, STATE_HIGH, STATE_LOW, write_lerobot, write_openpi
+
+CPU = torch.device("cpu")
+SETTINGS = PolicySettings(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def lerobot(tmp_path_factory) -> Path:
+    return write_lerobot(tmp_path_factory.mktemp("lerobot") / "pi05_toy")
+
+
+@pytest.fixture(scope="module")
+def openpi(tmp_path_factory) -> Path:
+    return write_openpi(tmp_path_factory.mktemp("openpi") / "pi05_toy")
+
+
+def observation() -> Observation:
+    random = np.random.default_rng(0)
+    robot = load_robot(LIBERO_PANDA)
+    images = {name: random.integers(0, 255, (40, 40, 3), np.uint8) for name in robot.camera_names}
+    return Observation(images, random.uniform(-1, 1, robot.state_width).astype(np.float32))
+
+
+def policy(folder: Path) -> Pi05Policy:
+    made = POLICIES.load(str(folder), SETTINGS)
+    made.start_substep("pick up the bowl", "clean up")
+    return made
+
+
+@pytest.mark.parametrize("layout", ["lerobot", "openpi"])
+def test_every_weight_is_the_files(layout, request):
+    """None stays random; embedding and output layer are one."""
+    config, model = load_model(request.getfixturevalue(layout), CPU, torch.float32)
+    expected = drawn_model(toy_config()).state_dict()
+    assert config.cameras == ("agentview", "eye_in_hand") and config.chunk_length == toy.CHUNK
+    assert set(model.state_dict()) == set(expected)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+    assert not any(buffer.is_meta for buffer in model.buffers())
+
+
+def test_both_layouts_give_the_same_chunk_in_the_robots_units(lerobot, openpi):
+    """LeRobot's says how many actions of a chunk are played; the gripper says open or closed."""
+    chunks = [policy(folder).predict(observation()) for folder in (lerobot, openpi)]
+    assert [len(chunk.actions) for chunk in chunks] == [toy.CHUNK - 1, toy.CHUNK]
+    np.testing.assert_allclose(chunks[0].actions, chunks[1].actions[:-1], atol=1e-5)  # LeRobot's are in float32
+    assert set(np.unique(chunks[0].actions[:, 6])) <= {-1.0, 1.0}
+    assert np.isfinite(chunks[0].actions).all() and np.abs(chunks[0].actions[:, :6]).max() <= 1.0
+
+
+def test_proprioception_and_words_matter(lerobot):
+    """The same noise, another place, another substep: another chunk."""
+    made, seen = policy(lerobot), observation()
+
+    def chunk(instruction: str, proprio: np.ndarray) -> np.ndarray:
+        torch.manual_seed(0)
+        made.start_substep(instruction, "")
+        return made.predict(Observation(seen.images, proprio)).actions
+
+    first = chunk("pick up the bowl", seen.proprio)
+    np.testing.assert_array_equal(chunk("pick up the bowl", seen.proprio), first)
+    assert not np.array_equal(chunk("up the bowl", seen.proprio), first)
+
+
+def test_it_names_a_substep(lerobot):
+    said = policy(lerobot).next_substep(observation(), "pick up the bowl")
+    assert isinstance(said.text, str) and 0.0 < said.probability <= 1.0
+    assert said.is_complete or said.text
+
+
+@pytest.mark.parametrize(("mode", "number"), [("QUANTILES", 3), ("QUANTILES", 2), ("MEAN_STD", 3)])
+def test_statistics_are_found_by_the_steps_name_and_scale_as_it_says(mode, number, tmp_path):
+    folder = write_lerobot(tmp_path / "toy", mode, number)
+    found = find_statistics(folder, None, read_config(folder))
+    for part, low, high in ((found.action, LOW, HIGH), (found.proprio, STATE_LOW, STATE_HIGH)):
+        np.testing.assert_allclose(part.q01, low, atol=1e-6)
+        np.testing.assert_allclose(part.q99, high, atol=1e-6)
+
+
+def test_openpis_statistics_have_their_data_sets_name(openpi, tmp_path):
+    config = read_config(openpi)
+    np.testing.assert_allclose(find_statistics(openpi, "physical-intelligence/libero", config).action.q01, LOW)
+    with pytest.raises(CheckpointError, match="statistics of physical-intelligence/libero, not of 'droid'"):
+        find_statistics(openpi, "droid", config)
+
+
+def test_this_projects_own_folder_gives_everything_back(lerobot, tmp_path):
+    config, model = load_model(lerobot, CPU, torch.float32)
+    save_model(tmp_path, config, model.state_dict(), step=3)
+    again, same = load_model(tmp_path, CPU, torch.float32)
+    assert again == config and kind_of(tmp_path) is kind_of(lerobot)
+    for name, value in model.state_dict().items():
+        assert torch.equal(same.state_dict()[name], value), name
+
+
+def test_what_denoises_stays_in_single_precision(lerobot):
+    _, model = load_model(lerobot, CPU, torch.bfloat16)
+    types = {name: weight.dtype for name, weight in model.named_parameters()}
+    assert types["action_out_proj.weight"] == types["time_mlp_in.bias"] == torch.float32
+    assert types["backbone.expert.layers.0.mlp.up_proj.weight"] == torch.bfloat16
+    assert np.isfinite(policy(lerobot).predict(observation()).actions).all()
+
+
+def test_inspect_says_what_there_is(lerobot, capsys):
+    assert main(["checkpoint", "inspect", str(lerobot)]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "π0.5, chunks of 4 actions, 3 played, cameras agentview, eye_in_hand, state in the prompt: discrete" in text
+    assert "statistics fits pi05_toy" in text and "tokenizer fits 16 tokens, the model knows 64" in text
+    assert "complete: it can be loaded" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"use_relative_actions": True}, "use_relative_actions is on, and a model that works so is not supported"),
+        ({"paligemma_variant": "gemma_9b"}, "paligemma_variant is 'gemma_9b', expected 'gemma_2b'"),
+        ({"image_resolution": [224, 280]}, "image_resolution is [224, 280], expected a square"),
+        ({"input_features": {"observation.images.top": {"type": "VISUAL"}}}, "takes 1 images (observation.images.top)"),
+        ({"output_features": {"action": {"shape": [14]}}}, "actions have 14 values, and those of robot libero_panda 7"),
+        ({"max_action_dim": 5}, "actions have 7 values, action_head.width is 5"),
+    ],
+)
+def test_what_it_cannot_do_is_named(changes, message, tmp_path, capsys):
+    folder = write_lerobot(tmp_path / "toy", **changes)
+    assert main(["checkpoint", "inspect", str(folder)]) == 1
+    assert message in " ".join(capsys.readouterr().out.split())
+
+
+def test_weights_that_are_missing_or_of_another_model_are_named(lerobot, tmp_path, capsys):
+    folder = write_lerobot(tmp_path / "toy")
+    file = folder / "model.safetensors"
+    state = load_file(file)
+    key = "model.paligemma_with_expert.gemma_expert.model.layers.1.mlp.up_proj.weight"
+    save_file({name: value for name, value in state.items() if name != key}, file)
+    with pytest.raises(CheckpointError, match=f"{key.removeprefix('model.')} is missing"):
+        load_model(folder, CPU, torch.float32)
+    save_file(state | {"model.state_proj.weight": torch.zeros(2, 2)}, file)
+    with pytest.raises(CheckpointError, match="holds a π0, which has a state token, and not a π0.5"):
+        load_model(folder, CPU, torch.float32)
+    (folder / "tokenizer.json").write_text("{}")
+    assert main(["checkpoint", "inspect", str(folder)]) == 1
+    assert "tokenizer.json is not a tokenizer.json" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_folder_of_neither_layout_is_no_policy(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"type": "act", "chunk_size": 100}))
+    with pytest.raises(ValueError, match="model_type None, expected one of compact"):
+        kind_of(tmp_path)

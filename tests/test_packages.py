@@ -1,0 +1,76 @@
+"""What a ROS package imports stands in its package.xml: by rosdep's key, or by name where rosdep has none that fits."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.launch_stand_in import WORKSPACE
+
+SOURCES = Path(__file__).parents[1] / "ros2_ws" / "src"
+PYTHON_PACKAGES = [name for name in WORKSPACE if name != "substep_interfaces"]
+ROSDEP_KEYS = {
+    "PIL": "python3-pil",
+    "cv2": "python3-opencv",
+    "filelock": "python3-filelock",
+    "httpx": "python3-httpx",
+    "jsonschema": "python3-jsonschema",
+    "numpy": "python3-numpy",
+    "psutil": "python3-psutil",
+    "rich": "python3-rich",
+    "scipy": "python3-scipy",
+    "tqdm": "python3-tqdm",
+    "yaml": "python3-yaml",
+}
+FROM_PYPI = {  # module -> distribution: not in rosdep, or there in a version that does not fit
+    "fast_simplification": "fast-simplification",
+    "huggingface_hub": "huggingface_hub",
+    "imageio_ffmpeg": "imageio-ffmpeg",
+    "libero": "hf-libero",
+    "mcap": "mcap",
+    "mujoco": "mujoco",
+    "open_clip": "open_clip_torch",
+    "peft": "peft",
+    "pydantic": "pydantic",
+    "pydantic_core": "pydantic",
+    "robosuite": "robosuite",
+    "rosbags": "rosbags",
+    "safetensors": "safetensors",
+    "sentencepiece": "sentencepiece",
+    "simplejpeg": "simplejpeg",
+    "timm": "timm",
+    "tokenizers": "tokenizers",
+    "torch": "torch",
+    "torchao": "torchao",
+    "torchvision": "torchvision",
+    "transformers": "transformers",
+    "xgrammar": "xgrammar",
+}
+
+
+def imported(folder: Path) -> set[str]:
+    """Top-level modules that the files below a folder import, without those of Python and of the package itself."""
+    found: set[str] = set()
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found.update(alias.name.split(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                found.add(node.module.split(".")[0])
+    return found - sys.stdlib_module_names - {folder.name}
+
+
+@pytest.mark.parametrize("package", PYTHON_PACKAGES)
+def test_a_package_declares_what_it_imports(package: str):
+    text = (SOURCES / package / "package.xml").read_text(encoding="utf-8")
+    declared = set(re.findall(r"<(?:exec_depend|depend)>([\w-]+)<", text))
+    named = set(re.findall(r"[\w-]+", " ".join(re.findall(r"<!-- from PyPI, .*?: (.*?)-->", text, re.DOTALL))))
+    modules = imported(SOURCES / package / package)
+    needed = {ROSDEP_KEYS.get(module, module) for module in modules if module not in FROM_PYPI}
+    assert needed - declared == set(), "imported and not declared"
+    assert declared - needed <= set(WORKSPACE), "declared and not imported, nor a package whose programs are started"
+    assert {FROM_PYPI[module] for module in modules if module in FROM_PYPI} == named

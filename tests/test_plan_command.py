@@ -1,0 +1,42 @@
+"""The command that prints plans."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from substep_cli.grammar import main
+
+
+def test_it_prints_the_plan_and_who_made_it(capsys):
+    assert main(["plan", "put both mugs on the plate"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(
+        "1. pick up the left mug\n     seen when done: the gripper holds the left mug in the air\n2. "
+    )
+    assert "note: library: no plan for 'put both mugs on the plate'" in err
+    assert "plan by rules (after library)" in err
+
+
+def test_it_prints_json_in_the_plan_files_format(capsys):
+    assert main(["plan", "Turn on the stove.", "--suite", "libero_goal", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert [step["subgoal"] for step in json.loads(out)] == ["turn on the stove"]
+    assert err == "plan by library:libero_goal\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sing a song"], "NO_PLAN: library: no plan for 'sing a song'"),
+        ([" "], "EMPTY_INSTRUCTION: the instruction is empty: ' '"),
+        (["x", "--decomposers", "oracle"], "unknown decomposer 'oracle'"),
+        (["x", "--library", "/no/such/file.json"], "/no/such/file.json"),
+        (["x", "--decomposers", "openai", "--url", "here"], "url is 'here'"),
+    ],
+)
+def test_where_there_is_no_plan_it_says_why(capsys, arguments, message):
+    assert main(["plan", *arguments]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and message in err

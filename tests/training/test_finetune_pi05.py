@@ -1,0 +1,195 @@
+"""π0.5 through the training loop at toy size: each mode trains its part, and its checkpoints run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from substep_cli.grammar import main
+from substep_core.configuration import dump
+from substep_core.named_substep import TASK_DONE
+from substep_policy.benchmarks.random_models import random_observation
+from substep_policy.heads import EOSHeadConfig
+from substep_policy.models.model import EosDetection
+from substep_policy.models.pi05.config import Conditioning, SpecialTokens
+from substep_policy.models.pi05.model import build_pi05
+from substep_policy.registry import POLICIES, PolicySettings
+from substep_policy.run_modes import Execution
+from tests.pi05.toy import toy_config
+from tests.training.checkpoints import assert_same, weights
+from training.checkpoints.words import word_scores
+from training.train import finetune_substep
+from training.train.config import FinetuneConfig, read_config
+from training.train.finetune_substep import finetune, start, train_step
+
+WORDS_ALONE = [
+    "objective={mode: words}",
+    "eos={mode: none}",
+    "model.eos_head=null",
+    "model.eos={source: none, threshold: null}",
+]
+NO_EOS = WORDS_ALONE[1:]
+VLM = ("backbone.vision_tower.", "backbone.projector.", "backbone.language_model.")
+
+
+@pytest.fixture
+def pi05_run(large_run) -> Callable[..., FinetuneConfig]:
+    """``pi05_run("steps=3", …)``: the configuration of a run on four short demonstrations."""
+    tokens = SpecialTokens(pad=0, eos=1, bos=1)  # of a tokenizer that is made of the plans' words
+    config = toy_config(vocabulary_size=1024, tokens=tokens)
+    config = dataclasses.replace(config, eos_head=EOSHeadConfig(hidden_dim=16), eos=EosDetection())
+    data = {"rules": {"late_steps": 2}}
+    return large_run(dump(config), data, objective={"mode": "hierarchical"}, steps=2, log_every=1, save_every=1)
+
+
+def test_words_actions_and_eos_are_learned_and_the_checkpoint_runs(pi05_run, tmp_path, capsys):
+    """Also exactly resumed: two steps at once are a step, a stop and a step."""
+    whole = finetune(pi05_run())
+    finetune(pi05_run("steps=1", f"out={tmp_path / 'parts'}"))
+    assert_same(weights(finetune(pi05_run(f"out={tmp_path / 'parts'}"))), weights(whole))
+    out = tmp_path / "shipped"
+    assert main(["checkpoint", "export", str(whole), "--out", str(out)]) == 0
+    assert main(["checkpoint", "inspect", str(out)]) == 0
+    assert "complete: it can be loaded" in capsys.readouterr().out
+    policy = POLICIES.load(str(out), PolicySettings(device="cpu"))
+    seen = random_observation(policy.robot, policy.cameras, 40)
+    policy.start_substep("pick up the bowl", "put the bowl on the plate")
+    chunk = policy.predict(seen)
+    assert np.isfinite(chunk.actions).all() and len(chunk.eos_probabilities) == policy.horizon
+    assert 0.0 < policy.next_substep(seen, "put the bowl on the plate").probability <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "language", "expert"),
+    [(["objective={mode: actions}"], False, True), (WORDS_ALONE, True, False), ([], True, True)],
+    ids=["actions", "words", "hierarchical"],
+)
+def test_a_mode_trains_its_own_part(pi05_run, overrides, language, expert):
+    run = start(pi05_run(*overrides))
+    before = {name: weight.detach().clone() for name, weight in run.objective.model.named_parameters()}
+    report = train_step(run, [run.stream.batch(0)])
+    changed = {name for name, weight in run.objective.model.named_parameters() if not torch.equal(weight, before[name])}
+    assert any(name.startswith(VLM) for name in changed) is language
+    assert any(not name.startswith(VLM) for name in changed) is expert
+    parts = report.losses.parts
+    assert ("text" in parts, "action" in parts) == (language, expert)
+    if language and expert:
+        expected = parts["text"] + 10.0 * parts["action"] + run.config.eos.lambda_eos * parts["eos"]
+        assert report.losses.total.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_is_to_be_said_is_the_plans_next_substep(pi05_run):
+    """Also where the ended one is shown with its EOS, and in the plan's own words whatever the other prompt says."""
+    run = start(pi05_run())
+    data, inputs = run.data.training, run.data.inputs
+    samples = [data[number] for number in range(len(data))]
+    late = [sample for sample in samples if not sample.mask.any()]
+    assert late and all(sample.next_substep != sample.instruction for sample in late)
+    batch = inputs.text(late)
+    for row, sample in enumerate(late):
+        said = batch["task_input_ids"][row][batch["task_attention_mask"][row]][batch["task_answer_start"][row] :]
+        assert said[-1] == 1 and inputs.tokenizer.decode(said[:-1].tolist()).strip() == sample.next_substep
+    silent = dataclasses.replace(late[0], next_substep="")
+    assert inputs.text([silent, late[0]])["answer_counts"].tolist() == [False, True]
+
+
+def test_a_joint_prompt_teaches_only_words_that_come_next(pi05_run):
+    run = start(pi05_run(f"model.backbone.conditioning={Conditioning.JOINT.value}"))
+    data = run.data.training
+    samples = [data[number] for number in range(len(data))]
+    batch = run.data.inputs.text(samples)
+    taught = [sample.next_substep in (sample.instruction, TASK_DONE) for sample in samples]
+    assert batch["answer_counts"].tolist() == taught and not all(taught)
+    assert "task_input_ids" not in batch
+    assert train_step(run, [run.stream.batch(0)]).losses.text is not None
+
+
+def fast_tokens(pi05_run, tmp_path) -> str:
+    """Fit FAST tokens to the run's data; -> the folder."""
+    pi05_run()
+    out = tmp_path / "tokens"
+    if not out.exists():
+        command = ["train", "action-tokenizer", str(tmp_path / "large.yaml"), "--type", "fast", "--out", str(out)]
+        assert main([*command, "--scale", "3", "--vocabulary-size", "100"]) == 0
+    return str(out)
+
+
+def test_words_and_action_tokens_are_taught_to_vision_and_language_alone(pi05_run, tmp_path):
+    """The checkpoint is a π0.5 as any other, whose expert is then taught to act."""
+    folder = fast_tokens(pi05_run, tmp_path)
+    mode = f"objective={{mode: words_and_action_tokens, tokens: {{action_tokenizer: {folder}, skipped: 0}}}}"
+    run = start(pi05_run(mode, *NO_EOS))
+    before = {name: weight.detach().clone() for name, weight in run.objective.model.named_parameters()}
+    parts = train_step(run, [run.stream.batch(0)]).losses.parts
+    changed = {name for name, weight in run.objective.model.named_parameters() if not torch.equal(weight, before[name])}
+    assert changed and all(name.startswith(VLM) for name in changed)
+    assert parts["text"] > 0 and parts["action"] > 0
+    assert run.data.inputs.tokenizer.size <= 1024 - 100, "words leave room for actions"
+    last = finetune(pi05_run(mode, *NO_EOS))
+    policy = POLICIES.load(str(last), PolicySettings(device="cpu"))
+    policy.start_substep("pick up the bowl", "put the bowl on the plate")
+    assert np.isfinite(policy.predict(random_observation(policy.robot, policy.cameras, 40)).actions).all()
+    with pytest.raises(ValueError, match="objective mode is 'words_and_action_tokens', which has no states of actions"):
+        pi05_run(mode)
+
+
+def test_action_tokens_act_alone(pi05_run, tmp_path):
+    """Trained two steps, kept whole in the checkpoint, and said by the policy; without the folder they came from."""
+    folder = fast_tokens(pi05_run, tmp_path)
+    head = f"model.action_head={{type: fast, action_tokenizer: {folder}, skipped: 0}}"
+    last = finetune(pi05_run(head, "objective={mode: hierarchical, alpha: 1}", *NO_EOS))
+    (tmp_path / "tokens").rename(tmp_path / "gone")
+    policy = POLICIES.load(str(last), PolicySettings(device="cpu"))
+    policy.start_substep("pick up the bowl", "put the bowl on the plate")
+    chunk = policy.predict(random_observation(policy.robot, policy.cameras, 40))
+    assert chunk.actions.shape == (policy.horizon, 7) and chunk.eos_index == -1
+    with pytest.raises(ValueError, match="execution is 'compiled'"):
+        POLICIES.load(str(last), PolicySettings(device="cpu", execution=Execution.COMPILED))
+
+
+def test_a_checkpoint_is_measured_by_the_words_it_names(pi05_run, tmp_path, capsys):
+    """All frames just after an end and the last ones count; the log of the training says the same shares."""
+    folder = finetune(pi05_run("data.held_out_every=2", "validation_batches=7"))
+    scores = word_scores(folder, every=1)
+    assert [score.suite for score in scores] == ["libero_goal", "all"]
+    whole = scores[-1]
+    assert (whole.frames, whole.frames_done) == (24, 2), "two demonstrations of twelve timesteps"
+    assert whole.frames_after_end == 2 * 5, "what is left after a substep of seven timesteps"
+    assert main(["checkpoint", "words", str(folder), "--every", "6", "--json", str(tmp_path / "words.json")]) == 0
+    assert "just after an end" in capsys.readouterr().out
+    assert json.loads((tmp_path / "words.json").read_text())[-1]["frames_after_end"] == 10
+    assert "held_out/words_right_after_end" in (tmp_path / "run/train.log").read_text()
+
+
+def test_the_last_timestep_says_that_the_task_is_done(pi05_run):
+    run = start(pi05_run("data.rules.done_copies=3"))
+    data, inputs = run.data.training, run.data.inputs
+    done = [data[number] for number in range(len(data)) if data[number].next_substep == TASK_DONE]
+    assert len(done) == 4 * (1 + 3), "the last timestep of each demonstration, and its copies"
+    assert all(sample.instruction == "place the bowl on the plate" for sample in done)
+    ids = inputs.text(done[:1])
+    row = ids["task_input_ids"][0][ids["task_attention_mask"][0]][ids["task_answer_start"][0] :]
+    assert inputs.tokenizer.decode(row[:-1].tolist()).strip() == TASK_DONE
+
+
+def test_the_small_configuration_is_small():
+    config = read_config(Path(finetune_substep.__file__).parents[1] / "configs/pi05_small.yaml")
+    with torch.device("meta"):
+        model = build_pi05(config.checkpoint_model())
+    parameters = sum(weight.numel() for weight in model.parameters())
+    assert f"{parameters / 1e6:.0f} M parameters" == "14 M parameters", "as the file says"
+
+
+def test_what_a_model_cannot_be_taught_is_refused(pi05_run, toy_run):
+    with pytest.raises(ValueError, match="objective mode is 'hierarchical', and compact says no words"):
+        toy_run("objective={mode: hierarchical}")
+    with pytest.raises(ValueError, match="eos mode must be 'none' and is 'direct'"):
+        pi05_run("objective={mode: words}")
+    with pytest.raises(ValueError, match="lora is for the openvla backbone"):
+        pi05_run("lora={rank: 4}")

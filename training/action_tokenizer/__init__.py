@@ -1,0 +1,1 @@
+"""Fits action tokenizers to demonstrations, and measures what they lose."""

@@ -1,0 +1,167 @@
+"""Frames and states of recorded demonstrations, made again from their start and their actions."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from libero_bridge.simulation import Simulation, SimulationConfig
+from substep_core.episode import Placement
+from training.data.libero_layout import TaskReference, init_state_index
+
+ARM_JOINTS = 7
+PROPRIO_TOLERANCE = 1e-3  # metres and radians; the same machine gives the same bits
+
+
+class ReplayError(ValueError):
+    """A recording that does not give the motion that was recorded; the message says by how much."""
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """How frames are rendered; cameras: names, None for all of the robot's."""
+
+    image_size: int = 128
+    cameras: tuple[str, ...] | None = None
+    assets: str = "embedded"
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """An episode of T timesteps, everything before its action.
+
+    Attributes:
+        frames: camera name -> (T, S, S, 3) uint8, upright.
+        states: (T, 1 + nq + nv) time, qpos and qvel of the simulated world.
+        joint_states: (T, 7) rad, the arm's.
+        robot_states: (T, 9) finger joints (m), position (m) and xyzw quaternion of the hand.
+    """
+
+    frames: Mapping[str, np.ndarray]
+    states: np.ndarray
+    joint_states: np.ndarray
+    robot_states: np.ndarray
+
+
+def replay(file: Path, demo: str, config: ReplayConfig) -> Replayed:
+    """One demonstration of a recorded file.
+
+    Raises:
+        ReplayError: the file holds no recording, or the arm went elsewhere than when it was recorded.
+    """
+    recorded = read_recorded(file, demo)
+    shape = (len(recorded.actions), config.image_size, config.image_size, 3)
+    states, joints, robot = [], [], []
+    simulation = recorded.restart(config)
+    frames = {camera: np.empty(shape, np.uint8) for camera in simulation.contract.camera_names}
+    for step, action in enumerate(recorded.actions):
+        recorded.check(step, simulation)
+        for camera, images in frames.items():
+            images[step] = simulation.render(camera, config.image_size, config.image_size)
+        states.append(simulation.state())
+        joints.append(list(simulation.joint_positions().values())[:ARM_JOINTS])
+        robot.append(simulation.robot_state())
+        simulation.step(action)
+    return Replayed(frames, np.stack(states), np.array(joints), np.stack(robot))
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a recorded file says of an episode of T timesteps.
+
+    Attributes:
+        start: initial state, seed and placement.
+        actions: (T, A) as carried out.
+        positions: (T, 3) m, the hand before each of them.
+        source: file and place in it, for messages.
+    """
+
+    task: TaskReference
+    start: tuple[int, int, Placement]
+    actions: np.ndarray
+    positions: np.ndarray
+    source: str
+
+    def restart(self, config: ReplayConfig) -> Simulation:
+        """The world at the beginning of the episode. It renders when it is asked to."""
+        simulation = _open_world(threading.get_ident()).open(self.task, config)
+        simulation.reset(*self.start)
+        return simulation
+
+    def check(self, step: int, simulation: Simulation) -> None:
+        """Raises: ReplayError: before action ``step`` the arm is not where it was."""
+        error = float(np.abs(simulation.grip_site_pose().position - self.positions[step]).max())
+        if error > PROPRIO_TOLERANCE:
+            raise ReplayError(
+                f"{self.source}: the arm is {error:.4f} m off at timestep {step} of the replay; "
+                "has the simulated world changed since it was recorded?"
+            )
+
+
+def read_recorded(file: Path, demo: str) -> Recorded:
+    """Raises: ReplayError: the file holds no recording."""
+    with h5py.File(file) as content:
+        data, group = content["data"], content["data"][demo]
+        if "placement" not in group.attrs:
+            raise ReplayError(f"{file}: data/{demo} has neither frames nor the start of a recording to make them from")
+        return Recorded(
+            task=TaskReference.of(data.attrs),
+            start=(init_state_index(group.attrs), int(group.attrs["seed"]), Placement(group.attrs["placement"])),
+            actions=group["actions"][:],
+            positions=group["obs/ee_pos"][:],
+            source=f"{file}: data/{demo}",
+        )
+
+
+class _OpenWorld:
+    """The task that was replayed last, kept for the next demonstration and given up for the next task."""
+
+    def __init__(self) -> None:
+        self._key: tuple[TaskReference, ReplayConfig] | None = None
+        self._simulation: Simulation | None = None
+
+    def open(self, task: TaskReference, config: ReplayConfig) -> Simulation:
+        if self._key != (task, config):
+            is_first = self._simulation is None
+            self.close()
+            self._simulation = _build(task, config)
+            self._key = task, config
+            if is_first:  # the OpenGL context is made by now: its own clean-up at exit must come after ours
+                atexit.register(self.close)
+        return self._simulation
+
+    def close(self) -> None:
+        if self._simulation is not None:
+            self._simulation.close()
+
+
+@lru_cache(maxsize=1)
+def _open_world(thread: int) -> _OpenWorld:
+    """An OpenGL context belongs to one thread."""
+    return _OpenWorld()
+
+
+def _build(task: TaskReference, config: ReplayConfig) -> Simulation:
+    size = (config.image_size, config.image_size)
+    simulation = Simulation(
+        SimulationConfig(
+            task.suite,
+            task.index,
+            assets=config.assets,
+            image_size=size,
+            cameras=config.cameras,
+            render=False,
+            scene=False,
+            tasks_from=task.tasks_from,
+        )
+    )
+    simulation.reset()
+    simulation.render(simulation.contract.camera_names[0], *size)
+    return simulation

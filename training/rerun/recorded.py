@@ -1,0 +1,201 @@
+"""The decisions of a recorded run: what each was about, what was answered, what became of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from substep_bags.graph_bag import GraphBag
+from substep_bags.reader import BagError
+from substep_core.chunk import Chunk
+from substep_core.keys import IssuedSubstep, RequestKey, SubstepKey
+from substep_core.observation_sync import ObservationSync
+from substep_core.plan import Substep
+from substep_core.ros import topics
+from substep_core.ros.messages import chunk_from_message, stamp_of_serialized, to_nanoseconds
+from substep_core.ros.topics import Topic
+from substep_policy.session.request_matcher import Work
+
+ASKED = (topics.CHUNK_REQUEST, topics.ACTION_CHUNK, topics.ACTIVE_SUBSTEP, topics.EPISODE_STATUS)
+HELD = 32  # instants of which a part is kept: what was published together was not recorded together
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A recorded chunk. model: policy and checkpoint that made it; inference_time in s."""
+
+    chunk: Chunk
+    model: str
+    inference_time: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A request with its observation, and the chunk that answered it in the run.
+
+    Attributes:
+        number: from 0, among all that were answered.
+        step: control steps under a task before it.
+        steps_played: of its chunk; None where no report was recorded.
+    """
+
+    number: int
+    work: Work
+    answer: Answer
+    step: int
+    steps_played: int | None
+
+    @property
+    def key(self) -> RequestKey:
+        return self.work.key
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A task that was begun; ``suite`` as the world said it."""
+
+    plan_id: str
+    task: str
+    suite: str
+
+
+class RecordedRun:
+    """A run of a graph, out of its bag. What is small is read once and kept; observations are read as they are used.
+
+    Args:
+        bag: with requests, chunks and substeps.
+
+    Attributes:
+        robot: its contract.
+        answers: recorded chunks.
+        substeps: as they were issued.
+        plans: of each plan id: the plan and its source; none where feedback was not recorded.
+        goals: by the id of their first plan.
+
+    Raises:
+        BagError: one of these topics is missing.
+    """
+
+    def __init__(self, bag: GraphBag) -> None:
+        bag.require(ASKED, "a rerun")
+        self.bag, self.robot = bag, bag.contract
+        self.answers: dict[RequestKey, Answer] = {}
+        self.substeps: dict[SubstepKey, IssuedSubstep] = {}
+        self.plans: dict[str, tuple[tuple[Substep, ...], str]] = {}
+        self.goals: dict[str, Goal] = {}
+        self._played: dict[RequestKey, int] = {}
+        self._steps: dict[RequestKey, int] = {}
+        self._index()
+
+    @cached_property
+    def parameters(self) -> Mapping[str, Mapping[str, Any]]:
+        """Node -> what it was told, as far as the bag says it."""
+        text = self.bag.bag.about.get("parameters", "")
+        return json.loads(text) if text else {}
+
+    @property
+    def seconds(self) -> float:
+        """s of wall time from the first message to the last."""
+        return (self.bag.bag.end - self.bag.bag.start) / 1e9
+
+    @property
+    def first_goals(self) -> list[Goal]:
+        """The tasks in the order in which they were begun, each under its first plan."""
+        return [goal for goal in self.goals.values() if goal.plan_id == SubstepKey(goal.plan_id, 0, 0).task_id]
+
+    def played(self, key: RequestKey) -> int | None:
+        """How many actions of a chunk were played; None where no report of it was recorded."""
+        return self._played.get(key)
+
+    def step_of(self, key: RequestKey) -> int:
+        """Control steps under a task before a request."""
+        return self._steps.get(key, 0)
+
+    def decisions(self, observed: Iterable[Topic]) -> Iterator[Decision]:
+        """Those that were answered, each once its observation is complete; those without are left out.
+
+        Args:
+            observed: what an observation consists of; all of it was recorded.
+
+        Raises:
+            BagError: there is not one of which the observation was recorded.
+        """
+        by_name = {topic.name: topic for topic in observed}
+        sync, waiting, number, first_seen = ObservationSync(by_name, HELD), {}, 0, {}
+        for heard in self.bag.read([topics.CHUNK_REQUEST, *by_name.values()]):
+            if heard.topic is topics.CHUNK_REQUEST:
+                request = heard.message
+                key = request_key(request)
+                if key in self.answers and key.substep in self.substeps:
+                    waiting[key.stamp] = key, request
+                stamp = key.stamp
+            else:
+                stamp = stamp_of_serialized(heard.data)
+                sync.add(heard.topic.name, stamp, heard.data)
+                first_seen.setdefault(heard.topic.name, stamp)
+            if stamp in waiting and (messages := sync.messages(stamp)) is not None:
+                key, request = waiting.pop(stamp)
+                work = Work(key, request, messages, self.substeps[key.substep])
+                yield Decision(number, work, self.answers[key], self.step_of(key), self.played(key))
+                number += 1
+        if number == 0:
+            raise BagError(self._why_nothing(first_seen))
+
+    def _why_nothing(self, first_seen: Mapping[str, int]) -> str:
+        """first_seen: stamp of the first message of each topic of an observation."""
+        if not self.answers:
+            return f"{self.bag.path} has no chunk that answers a recorded request"
+        asked = min(key.stamp for key in self.answers)
+        seen = ", ".join(f"{name} begins at {stamp / 1e9:.3f} s" for name, stamp in first_seen.items())
+        return (
+            f"{self.bag.path}: no request was recorded with its observation, whose messages carry its stamp: requests "
+            f"begin at {asked / 1e9:.3f} s, {seen}. All nodes of a graph must go by one clock (use_sim_time)"
+        )
+
+    # --- the index ---
+
+    def _index(self) -> None:
+        step, suite = 0, ""
+        for heard in self.bag.read([*ASKED, topics.CHUNK_REPORT, topics.EXECUTE_TASK.feedback]):
+            message = heard.message
+            if heard.topic is topics.EPISODE_STATUS:
+                step, suite = message.step, message.suite
+            elif heard.topic is topics.CHUNK_REQUEST:
+                self._steps.setdefault(request_key(message), step)
+            elif heard.topic is topics.ACTION_CHUNK:
+                answer = Answer(_chunk(self.bag, message), message.model, message.inference_time)
+                self.answers.setdefault(request_key(message), answer)
+            elif heard.topic is topics.CHUNK_REPORT:
+                self._played[request_key(message, message.chunk_stamp)] = message.steps_played
+            elif heard.topic is topics.ACTIVE_SUBSTEP:
+                self._hear_substep(message, suite)
+            else:
+                self._hear_feedback(message.feedback)
+
+    def _hear_substep(self, message: Any, suite: str) -> None:
+        if not message.plan_id:
+            return
+        key = SubstepKey(message.plan_id, message.index, message.attempt)
+        self.substeps[key] = IssuedSubstep(key, message.instruction, message.task, message.back_off)
+        self.goals.setdefault(message.plan_id, Goal(message.plan_id, message.task, suite))
+
+    def _hear_feedback(self, message: Any) -> None:
+        plan = tuple(Substep(item.instruction, item.expected_effect) for item in message.plan)
+        if plan:
+            self.plans[message.plan_id] = plan, message.plan_source
+
+
+def request_key(message: Any, stamp: Any = None) -> RequestKey:
+    """Of a request, a chunk, or a report, whose chunk's stamp is ``stamp``."""
+    substep = SubstepKey(message.plan_id, message.substep_index, message.attempt)
+    return RequestKey(to_nanoseconds(message.header.stamp if stamp is None else stamp), message.episode, substep)
+
+
+def _chunk(bag: GraphBag, message: Any) -> Chunk:
+    try:
+        return chunk_from_message(message)
+    except ValueError as error:
+        raise BagError(f"{bag.path}: {topics.ACTION_CHUNK.name}: {error}") from error

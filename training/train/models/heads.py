@@ -1,0 +1,37 @@
+"""Heads of a model that is to start from a checkpoint, which may lack some of them."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from torch import nn
+
+from substep_policy.checkpoints.folder import has_component
+from substep_policy.models.fixed import FixedModule
+from substep_policy.models.model import SubstepModel
+
+log = logging.getLogger("training.train.models")
+
+
+def begin_heads(model: SubstepModel, checkpoint: Path) -> list[str]:
+    """Names of the heads that the checkpoint has. Others begin: as their decoder says, else at random, and it is said.
+
+    Raises:
+        CheckpointError: a part that was to be trained beforehand cannot be had.
+    """
+    there = [name for name in model.heads if has_component(checkpoint, name)]
+    if not any(name in there for name in model.decoder.parts):
+        model.decoder.begin()
+    for name, head in model.heads.items():
+        if name not in there and not isinstance(head, FixedModule):
+            log.warning("%s has no %s: it starts from random weights", checkpoint, name)
+    return there
+
+
+def make(head: nn.Module) -> None:
+    """Give a head that was made on the meta device random weights, in float32."""
+    head.to_empty(device="cpu")
+    for module in head.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()

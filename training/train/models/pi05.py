@@ -1,0 +1,174 @@
+"""Training π0.5: words for substeps and actions, or one of them (``training.train.modes``)."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from substep_core.named_substep import TASK_DONE
+from substep_policy.checkpoints.folder import LATEST, has_component
+from substep_policy.checkpoints.part import load_parts
+from substep_policy.heads.fast_tokens import FastTokensConfig
+from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE, train_tokenizer
+from substep_policy.models.normalization import Statistics
+from substep_policy.models.pi05.config import Conditioning
+from substep_policy.models.pi05.images import pixels
+from substep_policy.models.pi05.model import Pi05Model, Pi05ModelConfig, build_pi05
+from substep_policy.models.pi05.prompt import PromptBuilder, Prompts
+from substep_policy.models.pi05.published import EOS_HEAD, load_model, published_parts, save_model
+from substep_policy.models.pi05.published_config import read_config, write_config
+from substep_policy.models.pi05.tokenizer import FastTokenizer, find_tokenizer
+from training.data.dataset import Sample
+from training.data.frame_cache import Resizing, StoreFormat
+from training.train.config import FinetuneConfig
+from training.train.models.compact import plan_texts
+from training.train.models.heads import make
+from training.train.modes import WordsAndActionTokens
+
+CPU = torch.device("cpu")
+EXPORTED_DTYPE = torch.bfloat16
+NUMBERS = tuple(str(number) for number in range(-1, 256))  # that a state is written in
+
+log = logging.getLogger("training.train.models")
+
+
+@dataclass(frozen=True)
+class Pi05Inputs:
+    """Implements ``training.train.models.ModelInputs`` with the policy's own prompts and images."""
+
+    config: Pi05ModelConfig
+    tokenizer: FastTokenizer
+    proprio_statistics: Statistics
+
+    def text(self, samples: Sequence[Sample]) -> dict[str, np.ndarray]:
+        """Low-level prompts; and, with ``task_`` before their names, high-level ones with the words to be said.
+
+        Of a model whose expert is conditioned jointly, one prompt that has both: what is said is what is carried out,
+        and it is taught where that is what comes next in the plan's own words.
+        """
+        builder = PromptBuilder(self.tokenizer, self.config.backbone, self.proprio_statistics)
+        proprio = np.stack([sample.proprio for sample in samples])
+        said, tasks = [sample.instruction for sample in samples], [sample.task for sample in samples]
+        following = [sample.next_substep for sample in samples]
+        if self.config.backbone.conditioning is Conditioning.JOINT:
+            said = [TASK_DONE if other == TASK_DONE else one for one, other in zip(said, following, strict=True)]
+            is_taught = np.array([one == other for one, other in zip(said, following, strict=True)])
+            return _arrays(builder.high(tasks, proprio, said), "") | {"answer_counts": is_taught}
+        asked = _arrays(builder.high(tasks, proprio, following), "task_")
+        is_taught = np.array([bool(words) for words in following])
+        return _arrays(builder.low(said, proprio), "") | asked | {"answer_counts": is_taught}
+
+    def check(self, instructions: Sequence[str]) -> None:
+        """In the state that has the longest words: the lowest one."""
+        builder = PromptBuilder(self.tokenizer, self.config.backbone, self.proprio_statistics)
+        lowest = np.tile(self.proprio_statistics.min, (len(instructions), 1))
+        builder.low(instructions, lowest)
+        builder.high(instructions, lowest)
+
+    def fits(self, instruction: str) -> bool:
+        try:
+            self.check([instruction])
+        except ValueError:
+            return False
+        return True
+
+    def proprio(self, proprio: np.ndarray) -> np.ndarray:
+        return self.proprio_statistics.normalize(proprio)
+
+    def images(self, frames: Tensor, is_cropped: bool) -> dict[str, Tensor]:
+        flat = pixels(frames.flatten(0, 1), self.config.backbone.image_size)
+        return {"pixel_values": flat.unflatten(0, frames.shape[:2])}
+
+    def save(self, folder: Path) -> None:
+        self.tokenizer.save(folder)
+
+
+@dataclass(frozen=True)
+class Pi05Training:
+    """Implements ``training.train.models.ModelTraining``.
+
+    Attributes:
+        tokenizer: a file to use where no checkpoint has one; None: one is made of the words of plans and data.
+        reserved: ids at the end of the vocabulary that are actions.
+    """
+
+    config: Pi05ModelConfig
+    tokenizer: Path | None
+    reserved: int = 0
+
+    @property
+    def store_format(self) -> StoreFormat:
+        size = self.config.backbone.image_size
+        return StoreFormat(self.config.robot, self.config.cameras, size, Resizing.PI05)
+
+    def proprio_statistics(self, proprio: np.ndarray) -> Statistics:
+        return Statistics.of(proprio)
+
+    def inputs(self, checkpoint: Path | None, texts: set[str], proprio: Statistics) -> Pi05Inputs:
+        """Raises: ValueError: the tokenizer is none, or has more tokens than the model."""
+        rows = self.config.backbone.vocabulary_size
+        if checkpoint is not None:
+            tokenizer = find_tokenizer(checkpoint)
+        elif self.tokenizer is not None:
+            tokenizer = find_tokenizer(self.tokenizer.parent)
+        else:
+            said = {*plan_texts(), *texts, *NUMBERS, TASK_DONE, "state subtask"}
+            tokenizer = FastTokenizer(train_tokenizer(said, rows - self.reserved))
+        if tokenizer.size > rows:
+            raise ValueError(f"the tokenizer has {tokenizer.size} tokens, backbone.vocabulary_size is {rows}")
+        if self.reserved and (shared := tokenizer.size - (rows - self.reserved)) > 0:
+            log.warning("%d ids of words stand for actions too, as in published models", shared)
+        return Pi05Inputs(self.config, tokenizer, proprio)
+
+    def build(self, checkpoint: Path | None) -> Pi05Model:
+        if checkpoint is None:
+            log.warning("there is no initial_checkpoint: the whole model starts from random weights, backbone and all")
+            return build_pi05(self.config)
+        with torch.device("meta"):
+            model = build_pi05(self.config)
+        has_head = has_component(checkpoint, EOS_HEAD.removesuffix("."))
+        parts = published_parts(checkpoint, model)
+        load_parts(checkpoint, parts if has_head else parts[:1], model, CPU, torch.float32)
+        if model.eos_head is not None and not has_head:
+            make(model.eos_head)
+            log.warning("%s has no eos_head: it starts from random weights", checkpoint)
+        return model
+
+    def save(self, folder: Path, state: Mapping[str, Tensor], step: int) -> None:
+        save_model(folder, self.config, state, step)
+
+    def store_threshold(self, folder: Path, threshold: float) -> None:
+        config = read_config(folder)
+        eos = dataclasses.replace(config.eos, threshold=threshold, calibrated=True)
+        write_config(folder, dataclasses.replace(config, eos=eos))
+
+    def export(self, checkpoint: Path, out: Path) -> None:
+        config, model = load_model(checkpoint, CPU, torch.float32)
+        out.mkdir(parents=True, exist_ok=True)
+        save_model(out, config, model.state_dict(), LATEST, EXPORTED_DTYPE)
+
+
+def training(config: FinetuneConfig) -> Pi05Training:
+    """Raises: ValueError: it asks for what training of a π0.5 does not have."""
+    if config.lora is not None:
+        raise ValueError("lora is for the openvla backbone, and model is pi05")
+    tokenizer = config.data.tokenizer
+    if tokenizer is not None and tokenizer.name != TOKENIZER_FILE:
+        raise ValueError(f"data.tokenizer is {tokenizer}, expected a file {TOKENIZER_FILE}")
+    head, objective = config.model.action_head, config.objective
+    spoken = objective.tokens if isinstance(objective, WordsAndActionTokens) else head
+    is_spoken = isinstance(spoken, FastTokensConfig)
+    if is_spoken and config.keyframe_weight:
+        raise ValueError("keyframe_weight is for states of single actions, and FAST tokens have none: leave it 0")
+    return Pi05Training(config.checkpoint_model(), tokenizer, spoken.reserved if is_spoken else 0)
+
+
+def _arrays(prompts: Prompts, level: str) -> dict[str, np.ndarray]:
+    return {f"{level}{name}": array for name, array in vars(prompts).items()}
