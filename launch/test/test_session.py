@@ -104,6 +104,25 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.01)
 
 
+def wait_for_frame(run: Run) -> None:
+    """Until the encoder has read a whole frame: a line that is printed says nothing of the images' way."""
+    width, height = frame_size([np.zeros((32, 32, 3), np.uint8)] * 2)  # as the stand-in's cameras
+    two_frames = 2 * width * height * 3  # with what else it reads, one of them wholly
+
+    def frame_was_read() -> bool:
+        encoders = [child for child in psutil.Process(run.process.pid).children(recursive=True) if is_encoder(child)]
+        return any(encoder.io_counters().read_chars >= two_frames for encoder in encoders)
+
+    wait_for(frame_was_read, "frames to reach the encoder")
+
+
+def is_encoder(process: psutil.Process) -> bool:
+    try:
+        return "ffmpeg" in process.name()
+    except psutil.NoSuchProcess:
+        return False
+
+
 def nodes_of(run: Run) -> psutil.Process:
     """The process of the stand-ins."""
     children = psutil.Process(run.process.pid).children()
@@ -198,6 +217,7 @@ def test_a_second_graph_in_the_same_domain_is_refused_and_does_not_disturb_the_f
 def test_a_frozen_session_is_given_up(start):
     run = start("standstill")
     run.wait_for("substep 1/2")
+    wait_for_frame(run)
     session = next(
         child for child in psutil.Process(run.process.pid).children() if "session.main" in str(child.cmdline())
     )
@@ -211,6 +231,7 @@ def test_a_frozen_session_is_given_up(start):
 def test_an_interrupted_run_keeps_its_video_and_summary(start):
     run = start("standstill")
     run.wait_for("substep 1/2")
+    wait_for_frame(run)
     run.process.send_signal(signal.SIGINT)
     assert run.end()[0] == ExitCode.INTERRUPTED
     summary = run.summary()
@@ -230,6 +251,7 @@ def test_an_interrupted_configure_ends_at_once(start):
 def test_a_node_that_dies_is_named_in_the_summary(start):
     run = start("standstill")
     run.wait_for("substep 1/2")
+    wait_for_frame(run)
     os.kill(nodes_of(run).pid, signal.SIGKILL)
     code, printed = run.end()
     assert code == ExitCode.NODE_DIED
@@ -251,11 +273,8 @@ def test_output_that_nobody_reads_any_more_ends_no_run(start):
 def test_a_killed_runner_leaves_summary_and_video_and_no_process(start):
     run = start("standstill")
     run.wait_for("substep 1/2")
+    wait_for_frame(run)
     family = psutil.Process(run.process.pid).children(recursive=True)
-    encoder = next(process for process in family if "ffmpeg" in process.name())
-    width, height = frame_size([np.zeros((32, 32, 3), np.uint8)] * 2)  # as the stand-in's cameras
-    two_frames = 2 * width * height * 3  # with what else it reads, one of them wholly
-    wait_for(lambda: encoder.io_counters().read_chars >= two_frames, "frames to reach the encoder")
     run.process.kill()
     _, alive = psutil.wait_procs(family, PATIENCE)
     assert alive == []
