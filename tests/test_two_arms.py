@@ -1,4 +1,4 @@
-"""A package of somebody else's, installed: robot, world, tasks, policy, action decoder, decomposer, data."""
+"""A package of somebody else's, installed: robot, world, tasks, policy, backbone, decoder, decomposer, data."""
 
 from __future__ import annotations
 
@@ -142,7 +142,6 @@ def demonstrations(installed, tmp_path: Path) -> Path:
 
 def training(folder: Path, out: Path, steps: int) -> Path:
     """A training of so many steps, as a YAML file says it; -> its newest checkpoint."""
-    sizes = {"vision_widths": [8, 8, 16], "vision_blocks": [1, 1], "vocabulary_size": 300, "text_layers": 1}
     content = {
         "out": str(out),
         "data": {
@@ -153,15 +152,7 @@ def training(folder: Path, out: Path, steps: int) -> Path:
             "held_out_every": 3,
             "workers": 0,
         },
-        "model": {
-            "model_type": "compact",
-            "robot": "two_arms",
-            "chunk_length": 25,
-            "backbone": {**sizes, "width": 16, "heads": 2, "decoder_layers": 1, "action_width": 4},
-            "action_head": {"type": "line"},
-            "eos_head": {"hidden_dim": 16},
-            "preprocessing": {"cameras": ["overhead"], "image_size": 32},
-        },
+        "model": {"model_type": "glance", "action_head": {"type": "line"}, "eos_head": {"hidden_dim": 16}},
         "optimizer": {"batch_size": 4, "warmup_steps": 1},
         "steps": steps,
         "log_every": 1,
@@ -175,13 +166,23 @@ def training(folder: Path, out: Path, steps: int) -> Path:
     return max((out / "checkpoints").iterdir())
 
 
-def test_a_model_is_trained_for_it_resumed_and_acts(demonstrations: Path, tmp_path: Path):
+def test_its_own_backbone_is_trained_resumed_exported_and_acts(demonstrations: Path, tmp_path: Path, capsys):
     out = tmp_path / "run"
     first = training(demonstrations, out, 1)
     second = training(demonstrations, out, 2)
     assert (first.name, second.name) == ("step_0000001", "step_0000002")
-    policy = POLICIES.load(str(second), PolicySettings(device="cpu"))
+    assert f"resuming from {first}" in (out / "train.log").read_text()
+    assert main(["checkpoint", "inspect", str(second)]) == 0
+    assert "glance, chunks of 25 actions, cameras overhead" in capsys.readouterr().out
+    assert main(["checkpoint", "export", str(second), "--out", str(tmp_path / "shipped")]) == 0
+    trained, shipped = (chunk_of(folder) for folder in (second, tmp_path / "shipped"))
+    assert trained.shape[1] == 14 and (np.abs(trained) <= 2.9).all()
+    np.testing.assert_allclose(shipped, trained, atol=2e-2, err_msg="it ships in half precision")
+
+
+def chunk_of(checkpoint: Path) -> np.ndarray:
+    """Its actions for the left arm, with the EOS threshold out of reach."""
+    policy = POLICIES.load(str(checkpoint), PolicySettings(device="cpu", eos_threshold=1.0))
     assert policy.robot == load_robot("two_arms") and policy.cameras == ("overhead",) and policy.horizon == 25
     policy.start_substep("move the left arm up", "move both arms up")
-    chunk = policy.predict(Observation({"overhead": np.zeros((32, 48, 3), np.uint8)}, np.zeros(14, np.float32)))
-    assert chunk.actions.shape[1] == 14 and (np.abs(chunk.actions) <= 2.9).all()
+    return policy.predict(Observation({"overhead": np.zeros((32, 48, 3), np.uint8)}, np.zeros(14, np.float32))).actions

@@ -18,8 +18,9 @@ from substep_cli.grammar import main
 from substep_policy.action_tokenizers.folder import load_tokenizer
 from substep_policy.benchmarks.random_models import random_observation
 from substep_policy.checkpoints.folder import CheckpointError
+from substep_policy.checkpoints.plain import export_model
 from substep_policy.eos import EosSource
-from substep_policy.models.compact.checkpoint import export_model, load_model, read_config
+from substep_policy.models.compact.checkpoints import CHECKPOINTS
 from substep_policy.registry import POLICIES, PolicySettings
 from tests.training.checkpoints import assert_same, weights
 from tests.training.toy import ToyDemo
@@ -120,7 +121,7 @@ def test_a_policy_of_codes_is_trained_resumed_and_carries_its_tokenizer(codes_ru
 def test_eos_is_one_more_code(codes_run):
     config = codes_run("coarse_to_fine", "model.eos_head=null", "eos={mode: none}", "model.eos.source=token")
     folder = finetune(config)
-    assert read_config(folder).eos.source is EosSource.TOKEN
+    assert CHECKPOINTS.read_config(folder).eos.source is EosSource.TOKEN
     policy = POLICIES.load(str(folder), PolicySettings(device="cpu"))
     policy.start_substep("pick up the bowl", "")
     chunk = policy.predict(random_observation(policy.robot, policy.cameras, 16))
@@ -145,9 +146,9 @@ def test_a_new_head_begins_on_a_backbone_that_is_there(toy_run, codes_run, tmp_p
 
 
 def test_an_exported_policy_keeps_its_tokenizer_exact(codes_run, tmp_path: Path):
-    config, model = load_model(finetune(codes_run("parallel", "steps=1")))
+    config, model = CHECKPOINTS.load(finetune(codes_run("parallel", "steps=1")))
     export_model(tmp_path / "exported", config, model)
-    _, exported = load_model(tmp_path / "exported")
+    _, exported = CHECKPOINTS.load(tmp_path / "exported")
     assert_same(model.action_tokenizer.state_dict(), exported.action_tokenizer.state_dict())
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from substep_cli.grammar import main
-from substep_policy.models.compact.checkpoint import load_model, read_config
+from substep_policy.models.compact.checkpoints import CHECKPOINTS
 from substep_policy.registry import POLICIES, PolicySettings
 from training.checkpoints.average import average
 from training.train.finetune_substep import finetune
@@ -25,14 +25,14 @@ def test_the_mean_of_two_is_a_policy_whose_threshold_can_be_calibrated(checkpoin
     out = tmp_path / "mean"
     assert main(["checkpoint", "average", *map(str, checkpoints), "--out", str(out)]) == 0
     assert "calibrate" in capsys.readouterr().out
-    one, other, mean = (load_model(folder)[1].state_dict() for folder in [*checkpoints, out])
+    one, other, mean = (CHECKPOINTS.load(folder)[1].state_dict() for folder in [*checkpoints, out])
     assert any(not torch.equal(one[name], other[name]) for name in mean)
     for name, tensor in mean.items():
         torch.testing.assert_close(tensor, (one[name] + other[name]) / 2, rtol=1e-3, atol=1e-5, msg=name)
-    assert not read_config(out).eos.calibrated, "the threshold was chosen for other weights"
+    assert not CHECKPOINTS.read_config(out).eos.calibrated, "the threshold was chosen for other weights"
     POLICIES.load(str(out), PolicySettings(device="cpu")).start_substep("pick up the bowl", "")
     assert main(["checkpoint", "calibrate", str(out)]) == 0
-    assert read_config(out).eos.calibrated
+    assert CHECKPOINTS.read_config(out).eos.calibrated
 
 
 def test_weights_that_do_not_mean_the_same_have_no_mean(checkpoints, toy_run, tmp_path: Path, capsys):

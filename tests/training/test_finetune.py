@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from substep_cli.grammar import main
 from substep_policy.eos import EosSource
 from substep_policy.heads.decoder import OnePassDecoder
-from substep_policy.models.compact.checkpoint import read_config as read_model_config
+from substep_policy.models.compact.checkpoints import CHECKPOINTS
 from substep_policy.registry import POLICIES, PolicySettings
 from tests.training.checkpoints import assert_same, weights
 from training import folder_lock
@@ -61,7 +61,7 @@ def test_a_run_leaves_a_checkpoint_that_is_a_policy(toy_run):
     }
     policy = POLICIES.load(str(folder), PolicySettings(device="cpu"))
     policy.start_substep("pick up the bowl", "put the bowl on the plate")
-    eos = read_model_config(folder).eos
+    eos = CHECKPOINTS.read_config(folder).eos
     assert (
         eos.calibrated and eos.threshold == json.loads((folder / "calibration.json").read_text())["chosen"]["threshold"]
     )
@@ -126,7 +126,7 @@ def test_a_checkpoint_of_before_keyframes_is_told_to_be_old(toy_run):
 
 
 def test_eos_is_read_from_the_head_that_is_trained_where_no_source_is_named(toy_run):
-    eos = read_model_config(finetune(toy_run("model.eos.source=none"))).eos
+    eos = CHECKPOINTS.read_config(finetune(toy_run("model.eos.source=none"))).eos
     assert eos.source is EosSource.HEAD and eos.calibrated
 
 
@@ -305,19 +305,19 @@ def test_the_whole_configuration_is_echoed_into_the_checkpoint(toy_run):
 
 def test_default_thresholds_follow_the_mode_and_calibration_overrides_them(toy_run):
     folder = finetune(toy_run("steps=1", "data.held_out_every=0", "eos={mode: buffer}"))
-    eos = read_model_config(folder).eos
+    eos = CHECKPOINTS.read_config(folder).eos
     assert (eos.threshold, eos.calibrated) == (0.5, False)
 
 
 def test_a_chosen_threshold_is_kept_where_nothing_is_held_out(toy_run, tmp_path: Path):
     first = finetune(toy_run("steps=1"))
-    chosen = read_model_config(first).eos
+    chosen = CHECKPOINTS.read_config(first).eos
     assert chosen.calibrated and chosen.threshold != 0.03
     on = (f"initial_checkpoint={first}", "data.held_out_every=0", "steps=1", "save_every=1")
     second = finetune(toy_run(f"out={tmp_path / 'second'}", *on))
-    assert read_model_config(second).eos == chosen
+    assert CHECKPOINTS.read_config(second).eos == chosen
     third = finetune(toy_run(f"out={tmp_path / 'third'}", *on, "eos={mode: direct, threshold: 0.2}"))
-    assert (read_model_config(third).eos.threshold, read_model_config(third).eos.calibrated) == (0.2, False)
+    assert (CHECKPOINTS.read_config(third).eos.threshold, CHECKPOINTS.read_config(third).eos.calibrated) == (0.2, False)
 
 
 def test_a_run_starts_from_the_weights_and_tokenizer_of_another(toy_run, tmp_path: Path):
@@ -423,7 +423,7 @@ def test_the_exported_folder_is_small_holds_no_pickles_and_is_the_same_policy(to
     assert "MB" in capsys.readouterr().out
     suffixes = {path.suffix for path in out.iterdir()}
     assert suffixes == {".json", ".yaml", ".safetensors"}
-    assert read_model_config(out) == read_model_config(checkpoint)
+    assert CHECKPOINTS.read_config(out) == CHECKPOINTS.read_config(checkpoint)
     POLICIES.load(str(out), PolicySettings(device="cpu")).start_substep("pick up the bowl", "")
     assert main(["checkpoint", "export", str(tmp_path / "nowhere"), "--out", str(out)]) == 1
     assert "nowhere" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import torch
 
 from substep_cli.grammar import main
 from substep_policy.checkpoints.folder import CheckpointError
-from substep_policy.models.compact.checkpoint import read_config as read_model_config
+from substep_policy.models.compact.checkpoints import CHECKPOINTS
 from training.train.finetune_substep import finetune, start
 
 TOKENS = ["model.action_head={type: tokens}", "model.eos_head=null", "eos={mode: none}"]
@@ -42,9 +42,9 @@ def test_token_eos_is_refused_of_a_model_that_is_not_taught_it(toy_run, tmp_path
 
 def test_a_checkpoint_says_whether_it_was_taught_eos_and_does_not_take_it_for_granted(toy_run):
     folder = finetune(toy_run(*TOKENS, "model.eos.source=none", WITHOUT_EOS, "steps=1"))
-    assert read_model_config(folder).action_head.use_substep_eos is False
+    assert CHECKPOINTS.read_config(folder).action_head.use_substep_eos is False
     config = (folder / "config.json").read_text()
     assert config.count('"source": "none"') == 1
     (folder / "config.json").write_text(config.replace('"source": "none"', '"source": "token"'))
     with pytest.raises(CheckpointError, match="'tokens' offers only head, none: .*as 'tokens' with use_substep_eos is"):
-        read_model_config(folder)
+        CHECKPOINTS.read_config(folder)

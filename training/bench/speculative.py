@@ -23,6 +23,7 @@ from substep_core.contract import LIBERO_PANDA, load_robot
 from substep_policy.action_tokenizers.rfsq import RfsqConfig
 from substep_policy.action_tokenizers.space import ActionSpace
 from substep_policy.benchmarks.timing import device_name, measure
+from substep_policy.device import choose_device
 from substep_policy.heads import DecoderShape
 from substep_policy.heads.residual_tokens.coarse_to_fine import CoarseToFineConfig, CoarseToFineHead
 from substep_policy.heads.residual_tokens.decoder import ResidualTokenDecoder
@@ -30,7 +31,6 @@ from substep_policy.heads.residual_tokens.draft import DraftConfig
 from substep_policy.heads.residual_tokens.parallel import ParallelHead, ParallelTokensConfig
 from substep_policy.heads.residual_tokens.speculative import greedy
 from substep_policy.models.compact.backbone import CompactConfig
-from substep_policy.models.compact.policy import choose_device
 from substep_policy.models.normalization import GripperConvention
 from training.checkpoints.load_run import load_trained
 

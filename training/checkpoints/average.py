@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from substep_core.configuration import dump
-from substep_policy.models.compact.checkpoint import export_model, load_model
+from substep_policy.checkpoints.plain import export_model
+from substep_policy.models.compact.checkpoints import CHECKPOINTS
 from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE
 from substep_policy.models.compact.model import CompactModelConfig
 from substep_policy.models.normalization import STATISTICS_FILE
@@ -38,10 +39,10 @@ def average(folders: Sequence[Path], out: Path) -> None:
     if out.resolve() in {folder.resolve() for folder in folders}:
         raise ValueError(f"{out} is one of the folders and would be written over: give another")
     first, *others = folders
-    config, model = load_model(first)
+    config, model = CHECKPOINTS.load(first)
     states = [model.state_dict()]
     for folder in others:
-        other, loaded = load_model(folder)
+        other, loaded = CHECKPOINTS.load(folder)
         _check_alike(first, config, folder, other)
         states.append(loaded.state_dict())
     model.load_state_dict({name: _mean([state[name] for state in states]) for name in states[0]})

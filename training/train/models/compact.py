@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from substep_core.configuration import dump
 from substep_planner.decomposers.library import shipped_library
-from substep_policy.checkpoints.hub import CONFIG_FILE
-from substep_policy.models.compact.checkpoint import export_model, load_model, load_weights, read_config, save_model
+from substep_policy.models.compact.checkpoints import CHECKPOINTS
 from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE, InstructionTokenizer, train_tokenizer
-from substep_policy.models.compact.model import CompactModelConfig, build_compact
+from substep_policy.models.compact.model import CompactModelConfig
 from substep_policy.models.compact.preprocessing import Preprocessor
-from substep_policy.models.model import SubstepModel
 from substep_policy.models.normalization import Statistics
 from training.data.dataset import Sample
 from training.data.frame_cache import StoreFormat
 from training.data.paraphrases import training_wordings
 from training.train.config import FinetuneConfig
-from training.train.models import check_actions_only
-from training.train.models.heads import begin_heads
-from training.whole_file import write_whole
+from training.train.models.plain import PlainTraining
 
 
 @dataclass(frozen=True)
@@ -56,12 +48,12 @@ class CompactInputs:
         self.preprocessor.tokenizer.save(folder / TOKENIZER_FILE)
 
 
-@dataclass(frozen=True)
-class CompactTraining:
-    """Implements ``training.train.models.ModelTraining``. ``tokenizer``: a file; None: one is made."""
+class CompactTraining(PlainTraining[CompactModelConfig]):
+    """Implements ``training.train.models.ModelTraining``. Where there is no tokenizer's file, one is made."""
 
-    config: CompactModelConfig
-    tokenizer: Path | None
+    def __init__(self, run: FinetuneConfig) -> None:
+        super().__init__(CHECKPOINTS, run)
+        self._tokenizer = run.data.tokenizer
 
     @property
     def store_format(self) -> StoreFormat:
@@ -74,7 +66,7 @@ class CompactTraining:
     def inputs(self, checkpoint: Path | None, texts: set[str], proprio: Statistics) -> CompactInputs:
         """Raises: ValueError: the tokenizer has more tokens than the backbone."""
         length, size = self.config.preprocessing.max_instruction_tokens, self.config.backbone.vocabulary_size
-        path = self.tokenizer if checkpoint is None else checkpoint / TOKENIZER_FILE
+        path = self._tokenizer if checkpoint is None else checkpoint / TOKENIZER_FILE
         if path is None:
             tokenizer = InstructionTokenizer(train_tokenizer(_all_wordings(plan_texts() | texts), size), length)
         else:
@@ -85,39 +77,10 @@ class CompactTraining:
             )
         return CompactInputs(Preprocessor(self.config, proprio, tokenizer))
 
-    def build(self, checkpoint: Path | None) -> SubstepModel:
-        model = build_compact(self.config)
-        if checkpoint is None:
-            model.decoder.begin()
-        else:
-            load_weights(checkpoint, model, begin_heads(model, checkpoint))
-        return model
-
-    def save(self, folder: Path, state: Mapping[str, Tensor], step: int) -> None:
-        save_model(folder, self.config, self._holding(state), step)
-
-    def store_threshold(self, folder: Path, threshold: float) -> None:
-        config = read_config(folder)
-        config = dataclasses.replace(config, eos=dataclasses.replace(config.eos, threshold=threshold, calibrated=True))
-        write_whole(folder / CONFIG_FILE, json.dumps(dump(config), indent=2) + "\n")
-
-    def export(self, checkpoint: Path, out: Path) -> None:
-        config, model = load_model(checkpoint)
-        export_model(out, config, model)
-
-    def _holding(self, state: Mapping[str, Tensor]) -> SubstepModel:
-        with torch.device("meta"):
-            model = build_compact(self.config)
-        model.load_state_dict(state, assign=True)
-        return model
-
 
 def training(config: FinetuneConfig) -> CompactTraining:
     """Raises: ValueError: it asks for what the compact model does not have."""
-    check_actions_only(config)
-    if config.lora is not None or config.gradient_checkpointing:
-        raise ValueError("lora and gradient_checkpointing are for the openvla backbone, and model is compact")
-    return CompactTraining(config.checkpoint_model(), config.data.tokenizer)
+    return CompactTraining(config)
 
 
 def plan_texts() -> set[str]:

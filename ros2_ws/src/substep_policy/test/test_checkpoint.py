@@ -18,7 +18,8 @@ from substep_core.configuration import dump, parse
 from substep_core.contract import LIBERO_PANDA, load_robot, misfit
 from substep_core.observation import Observation
 from substep_policy.checkpoints.folder import CheckpointError, find_component, load_state
-from substep_policy.models.compact.checkpoint import export_model, load_model, read_config, save_model
+from substep_policy.checkpoints.plain import export_model, save_model
+from substep_policy.models.compact.checkpoints import CHECKPOINTS
 from substep_policy.models.compact.model import CompactModelConfig, build_compact
 from substep_policy.models.kind import UnknownModel, kind_of
 from substep_policy.registry import POLICIES, WEIGHTS, PolicySettings
@@ -53,7 +54,7 @@ def test_a_network_that_no_machine_holds_is_refused_before_it_is_made(
     backbone = json.loads((toy_checkpoint / "config.json").read_text())["backbone"]
     edit_config(toy_checkpoint, backbone=backbone | changes)
     with pytest.raises(CheckpointError, match=message):
-        load_model(toy_checkpoint)
+        CHECKPOINTS.load(toy_checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -107,17 +108,17 @@ def test_heads_of_different_steps_are_not_mixed(toy_checkpoint: Path):
     (toy_checkpoint / "eos_head--5_checkpoint.pt").rename(toy_checkpoint / "eos_head--4_checkpoint.pt")
     files = "action_head--5_checkpoint.pt, eos_head--4_checkpoint.pt, proprio_projector--5_checkpoint.pt"
     with pytest.raises(CheckpointError, match=f"different steps: {files}"):
-        load_model(toy_checkpoint)
+        CHECKPOINTS.load(toy_checkpoint)
     (toy_checkpoint / "eos_head--4_checkpoint.pt").rename(toy_checkpoint / "eos_head--latest_checkpoint.pt")
-    load_model(toy_checkpoint)
+    CHECKPOINTS.load(toy_checkpoint)
 
 
 @pytest.mark.parametrize("wrap", ["module.{}", "_orig_mod.{}", "_fsdp_wrapped_module.{}", "module._orig_mod.{}"])
 def test_what_training_wraps_weights_in_does_not_count(toy_checkpoint: Path, wrap: str):
     path = toy_checkpoint / "eos_head--5_checkpoint.pt"
-    state, before = torch.load(path), load_model(toy_checkpoint)[1].eos_head.state_dict()
+    state, before = torch.load(path), CHECKPOINTS.load(toy_checkpoint)[1].eos_head.state_dict()
     torch.save({"state_dict": {wrap.format(key): value for key, value in state.items()}, "epoch": 3}, path)
-    after = load_model(toy_checkpoint)[1].eos_head.state_dict()
+    after = CHECKPOINTS.load(toy_checkpoint)[1].eos_head.state_dict()
     assert all(torch.equal(after[key], value) for key, value in before.items())
 
 
@@ -128,26 +129,26 @@ def test_what_training_wraps_weights_in_does_not_count(toy_checkpoint: Path, wra
 def test_a_file_without_named_tensors_is_no_head(toy_checkpoint: Path, content, message):
     torch.save(content, toy_checkpoint / "eos_head--5_checkpoint.pt")
     with pytest.raises(CheckpointError, match=message):
-        load_model(toy_checkpoint)
+        CHECKPOINTS.load(toy_checkpoint)
 
 
 def test_a_misfit_shows_what_is_missing_and_what_is_there_instead(toy_checkpoint: Path):
     path = toy_checkpoint / "model.safetensors"
     save_file({f"net.{key}": value for key, value in load_file(path).items()}, path)
     with pytest.raises(CheckpointError) as error:
-        load_model(toy_checkpoint)
+        CHECKPOINTS.load(toy_checkpoint)
     assert str(error.value).count(" is missing;") == 4 and "net." in str(error.value) and " more" in str(error.value)
 
 
 def test_a_missing_head_is_named(toy_checkpoint: Path):
     (toy_checkpoint / "eos_head--5_checkpoint.pt").unlink()
     with pytest.raises(CheckpointError, match="no eos_head--latest_checkpoint.pt"):
-        load_model(toy_checkpoint)
+        CHECKPOINTS.load(toy_checkpoint)
 
 
 def test_weights_survive_and_the_model_is_in_eval_mode(toy_checkpoint: Path):
-    _, first = load_model(toy_checkpoint)
-    _, second = load_model(toy_checkpoint)
+    _, first = CHECKPOINTS.load(toy_checkpoint)
+    _, second = CHECKPOINTS.load(toy_checkpoint)
     assert not any(module.training for module in first.modules())
     for one, other in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
         assert torch.equal(one, other)
@@ -157,12 +158,12 @@ def test_prefixes_of_data_parallel_training_are_removed(toy_checkpoint: Path):
     path = toy_checkpoint / "eos_head--5_checkpoint.pt"
     state = torch.load(path, weights_only=True)
     torch.save({f"module.{key}": value for key, value in state.items()}, path)
-    _, model = load_model(toy_checkpoint)
+    _, model = CHECKPOINTS.load(toy_checkpoint)
     assert torch.equal(model.eos_head.state_dict()["model.1.weight"], state["model.1.weight"])
 
 
 def test_misfit_keys_and_shapes_are_named(toy_checkpoint: Path):
-    _, model = load_model(toy_checkpoint)
+    _, model = CHECKPOINTS.load(toy_checkpoint)
     path = toy_checkpoint / "eos_head--5_checkpoint.pt"
     state = torch.load(path, weights_only=True)
     del state["model.0.bias"]
@@ -178,13 +179,13 @@ def test_a_cut_off_file_is_named(toy_checkpoint: Path, name: str):
     path = toy_checkpoint / name
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(CheckpointError, match=name):
-        load_model(toy_checkpoint)
+        CHECKPOINTS.load(toy_checkpoint)
 
 
 def test_token_eos_with_the_l1_head_is_refused(toy_checkpoint: Path):
     edit_config(toy_checkpoint, eos={"source": "token"})
     with pytest.raises(CheckpointError, match="action head 'l1' offers only head, none: EOS as a token needs"):
-        read_config(toy_checkpoint)
+        CHECKPOINTS.read_config(toy_checkpoint)
 
 
 def test_a_checkpoint_that_does_not_say_its_robot_is_refused_with_what_to_add(toy_checkpoint: Path):
@@ -193,15 +194,15 @@ def test_a_checkpoint_that_does_not_say_its_robot_is_refused_with_what_to_add(to
     del content["robot"]
     path.write_text(json.dumps(content))
     with pytest.raises(CheckpointError, match='add the key robot, .* such as "robot": "libero_panda"'):
-        read_config(toy_checkpoint)
+        CHECKPOINTS.read_config(toy_checkpoint)
     edit_config(toy_checkpoint, robot=LIBERO_PANDA)
-    assert read_config(toy_checkpoint).robot == load_robot(LIBERO_PANDA)
+    assert CHECKPOINTS.read_config(toy_checkpoint).robot == load_robot(LIBERO_PANDA)
 
 
 def test_statistics_of_another_robot_are_refused_and_its_groups_named(toy_config, toy_checkpoint: Path):
     without_fingers = replace(toy_config.robot, state=toy_config.robot.state[:2])
     edit_config(toy_checkpoint, robot=dump(without_fingers))
-    config = read_config(toy_checkpoint)
+    config = CHECKPOINTS.read_config(toy_checkpoint)
     save_model(toy_checkpoint, config, build_compact(config), step=5)
     expected = "describes 11 proprio values, expected 9 for robot libero_panda .eef_position 3, eef_rotation 6."
     with pytest.raises(ValueError, match=expected):
@@ -212,11 +213,11 @@ def test_statistics_of_another_robot_are_refused_and_its_groups_named(toy_config
 def test_a_wrong_configuration_names_file_key_and_value(toy_checkpoint: Path):
     edit_config(toy_checkpoint, chunk_length=0, preprocessing={"image_size": "big"})
     with pytest.raises(CheckpointError, match="config.json: preprocessing.image_size is 'big'"):
-        read_config(toy_checkpoint)
+        CHECKPOINTS.read_config(toy_checkpoint)
 
 
 def test_exported_weights_are_half_the_size_and_give_the_same_policy(toy_checkpoint: Path, tmp_path: Path):
-    config, model = load_model(toy_checkpoint)
+    config, model = CHECKPOINTS.load(toy_checkpoint)
     shipped = tmp_path / "shipped"
     export_model(shipped, config, model)
     assert not list(shipped.glob("*.pt")), "pickles are not shipped"
@@ -300,7 +301,7 @@ def test_the_default_model_keeps_to_twelve_million_parameters():
 def test_the_policy_that_ships_is_small():
     folder = WEIGHTS / "compact"
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 30_000_000
-    config, model = load_model(folder)
+    config, model = CHECKPOINTS.load(folder)
     assert misfit(config.robot, config.cameras, config.chunk_length, load_robot(LIBERO_PANDA)) == ""
     assert 1_000_000 < sum(parameter.numel() for parameter in model.parameters()) <= 12_000_000
 

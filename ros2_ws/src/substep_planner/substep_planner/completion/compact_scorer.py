@@ -14,8 +14,8 @@ from substep_planner.completion.compact_model import load_completion_model, subs
 from substep_planner.completion.registry import CompletionSettings
 from substep_planner.completion.scorer import warn_of_default
 from substep_planner.completion.unread import NOT_DONE, whole_texts
+from substep_policy.device import choose_device
 from substep_policy.models.compact.backbone import TextFeatures
-from substep_policy.models.compact.policy import choose_device
 
 
 class CompactScorer:

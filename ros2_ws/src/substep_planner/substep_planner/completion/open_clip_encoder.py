@@ -12,7 +12,7 @@ from PIL import Image
 
 from substep_planner.completion.contrastive import ContrastiveScorer
 from substep_planner.completion.registry import CompletionSettings
-from substep_policy.models.compact.policy import choose_device
+from substep_policy.device import choose_device
 
 DEFAULT_MODEL = "hf-hub:timm/ViT-B-16-SigLIP"
 

@@ -11,7 +11,7 @@ from transformers import AutoModel, AutoProcessor
 from substep_planner.completion.contrastive import ContrastiveScorer
 from substep_planner.completion.registry import CompletionSettings
 from substep_policy.checkpoints.hub import check_name
-from substep_policy.models.compact.policy import choose_device
+from substep_policy.device import choose_device
 
 DEFAULT_MODEL = "google/siglip-base-patch16-224"
 PADDING_IS_READ = ("siglip", "siglip2")  # trained without a mask (Zhai et al. 2023), whatever the tokenizer hands out

@@ -44,10 +44,10 @@ from substep_policy.benchmarks.timing import (
     peak_memory,
     reset_peak_memory,
 )
+from substep_policy.device import choose_device
 from substep_policy.memory import TooLargeError
 from substep_policy.models.chunk_builder import ChunkBuilder
 from substep_policy.models.compact.model import CompactModelConfig
-from substep_policy.models.compact.policy import choose_device
 from substep_policy.models.model import SubstepModel
 from substep_policy.models.on_device import choose_dtype
 from substep_policy.models.openvla.images import ImagePipeline

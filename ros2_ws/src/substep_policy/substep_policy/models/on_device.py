@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from substep_policy.device import choose_device
 from substep_policy.memory import TooLargeError
-from substep_policy.models.compact.policy import choose_device
 from substep_policy.models.model import SubstepModel
 from substep_policy.models.quantization import check_quantization, quantize
 from substep_policy.run_modes import Quantization

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, Auto
 
 from substep_planner.decomposers.language_model.chat import BackendError, Message
 from substep_policy.checkpoints.hub import check_name
-from substep_policy.models.compact.policy import choose_device
+from substep_policy.device import choose_device
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from substep_policy.models.compact.checkpoint import read_config
-from substep_policy.models.compact.inspection import inspect_compact
+from substep_policy.models.compact.checkpoints import CHECKPOINTS, inspect_compact
 from substep_policy.models.compact.model import CompactModelConfig
 from substep_policy.models.compact.policy import load
 from substep_policy.models.kind import ModelKind
 
 KIND = ModelKind(
-    CompactModelConfig, read_config, load, inspect_compact, training="training.train.models.compact:training"
+    CompactModelConfig,
+    CHECKPOINTS.read_config,
+    load,
+    inspect_compact,
+    training="training.train.models.compact:training",
 )

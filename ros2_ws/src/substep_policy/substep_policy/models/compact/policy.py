@@ -13,8 +13,9 @@ import torch
 
 from substep_core.chunk import Chunk
 from substep_core.observation import Observation
+from substep_policy.device import choose_device
 from substep_policy.models.chunk_builder import ChunkBuilder
-from substep_policy.models.compact.checkpoint import load_model
+from substep_policy.models.compact.checkpoints import CHECKPOINTS
 from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE, InstructionTokenizer
 from substep_policy.models.compact.model import CompactModelConfig
 from substep_policy.models.compact.preprocessing import Preprocessor
@@ -98,7 +99,7 @@ def load(folder: Path, settings: PolicySettings) -> CompactPolicy:
             f"quantization is {settings.quantization.value!r} and execution {settings.execution.value!r}; "
             "the compact model needs neither: 'none' and 'eager'"
         )
-    model_config, model = load_model(folder)
+    model_config, model = CHECKPOINTS.load(folder)
     model_config = replace(model_config, eos=model_config.eos.at(settings.eos_threshold, folder))
     read_statistics = partial(fitting_statistics, folder, model_config)
     statistics = read_statistics(settings.dataset)
@@ -123,15 +124,3 @@ def load_preprocessor(folder: Path, config: CompactModelConfig, proprio_statisti
             f"the model knows {config.backbone.vocabulary_size}"
         )
     return Preprocessor(config, proprio_statistics, tokenizer)
-
-
-def choose_device(device: str) -> torch.device:
-    """ "auto" is a GPU where there is one. Raises: ValueError: a GPU was asked for that is not there."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = torch.device(device)
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device is {device!r}, but PyTorch finds no CUDA device: use 'cpu' or 'auto'")
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device is {device!r}, but there are {torch.cuda.device_count()} CUDA devices")
-    return chosen
