@@ -44,7 +44,8 @@ from substep_planner.manager.events import (
     TaskFeedback,
 )
 from substep_planner.manager.grasp_watch import FingerLimits
-from substep_planner.manager.substep_manager import ManagerSettings, SubstepManager
+from substep_planner.manager.settings import ManagerSettings
+from substep_planner.manager.substep_manager import SubstepManager
 from substep_planner.manager.switch_rules import SwitchRule
 from substep_policy.policy import Policy, as_namer
 from substep_policy.session.policy_session import PolicySession, StuckSettings

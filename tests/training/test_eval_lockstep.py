@@ -23,7 +23,7 @@ from substep_planner.decomposers.base import SourcedPlan
 from substep_planner.decomposers.own_words import OwnWordsDecomposer
 from substep_planner.manager.events import TaskFeedback
 from substep_planner.manager.recovery import RecoveryLadder
-from substep_planner.manager.substep_manager import ManagerSettings
+from substep_planner.manager.settings import ManagerSettings
 from substep_planner.manager.switch_rules import make_switch_rule
 from substep_policy.session.policy_session import StuckSettings
 from training.evaluation.substep_log import MISSED_AFTER, SubstepLog

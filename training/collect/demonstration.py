@@ -9,7 +9,7 @@ from substep_core.observation import Observation
 from substep_planner.decomposers.base import Decomposer
 from substep_planner.decomposers.registry import DEFAULT_ORDER, DecomposerSettings, load_decomposers
 from substep_planner.manager.recovery import RecoveryLadder
-from substep_planner.manager.substep_manager import ManagerSettings
+from substep_planner.manager.settings import ManagerSettings
 from substep_planner.manager.switch_rules import make_switch_rule
 from substep_policy.policy import Policy
 from substep_policy.session.policy_session import NO_HELP

@@ -19,7 +19,7 @@ from substep_planner.completion.frame_scorer import WatchSettings
 from substep_planner.completion.registry import DEFAULT_SCORER, NO_SCORER, SCENE_CAMERA
 from substep_planner.decomposers.registry import DECOMPOSERS, DEFAULT_ORDER
 from substep_planner.manager.recovery import RecoveryLadder
-from substep_planner.manager.substep_manager import ManagerSettings
+from substep_planner.manager.settings import ManagerSettings
 from substep_planner.manager.switch_rules import SWITCH_RULES, SwitchSettings, make_switch_rule
 from substep_policy.session.policy_session import NO_HELP, StuckSettings
 from training.collect.recording_files import task_file

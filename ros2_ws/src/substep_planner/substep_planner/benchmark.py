@@ -25,7 +25,8 @@ from substep_planner.decomposers.base import SourcedPlan
 from substep_planner.decomposers.rules import plan_by_rules
 from substep_planner.manager.events import Activate, FrameScored, MakePlan, PlanMade, TaskFeedback
 from substep_planner.manager.grasp_watch import FingerLimits
-from substep_planner.manager.substep_manager import ManagerSettings, SubstepManager
+from substep_planner.manager.settings import ManagerSettings
+from substep_planner.manager.substep_manager import SubstepManager
 from substep_planner.manager.switch_rules import make_switch_rule
 from substep_planner.messages import feedback_to_message
 

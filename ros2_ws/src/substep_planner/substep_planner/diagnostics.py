@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from substep_core.ros.diagnostics import diagnostic_status
-from substep_planner.completion.scorer import CompletionScorer
-from substep_planner.completion.views import CameraViews
 from substep_planner.decomposers.fallback import Decomposition
 from substep_planner.decomposers.registry import FailedDecomposer
+from substep_planner.lookout import Lookout
 from substep_planner.manager.events import Finish, TaskFeedback
 
 
@@ -58,11 +57,12 @@ def plan_status(name: str, last: Decomposition | None, failed: Sequence[FailedDe
     return diagnostic_status(name, "plan", made, level, values)
 
 
-def completion_status(name: str, scorer: CompletionScorer | None, views: CameraViews | None) -> DiagnosticStatus:
+def completion_status(name: str, lookout: Lookout | None) -> DiagnosticStatus:
     """Who looks whether substeps are done, and which camera lets it down."""
-    if scorer is None or views is None:
+    if lookout is None:
         return diagnostic_status(name, "completion", "nobody looks")
-    if missed := views.missed:
+    scorer = lookout.scorer
+    if missed := lookout.views.missed:
         message = f"{scorer.name} scores nothing: no frames come of camera {', '.join(missed)}"
         return diagnostic_status(name, "completion", message, DiagnosticStatus.ERROR)
     return diagnostic_status(name, "completion", f"{scorer.name} looks through {', '.join(scorer.cameras)}")

@@ -23,10 +23,6 @@ class NewestPicture:
             self._serialised = serialised
             self._changed.notify_all()
 
-    def forget(self) -> None:
-        with self._changed:
-            self._serialised = b""
-
     def newest(self, timeout: float) -> np.ndarray | None:
         """(H, W, 3) uint8 RGB; None: no picture came within ``timeout`` s."""
         with self._changed:

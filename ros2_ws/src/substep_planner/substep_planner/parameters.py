@@ -30,7 +30,7 @@ from substep_planner.decomposers.registry import (
     load_decomposers,
 )
 from substep_planner.manager.recovery import RecoveryLadder
-from substep_planner.manager.substep_manager import ManagerSettings
+from substep_planner.manager.settings import ManagerSettings
 from substep_planner.manager.switch_rules import (
     SWITCH_RULES,
     SwitchRule,

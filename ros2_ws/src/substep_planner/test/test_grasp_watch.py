@@ -26,7 +26,8 @@ from substep_planner.manager.events import (
 )
 from substep_planner.manager.grasp_watch import FingerLimits, GraspWatch
 from substep_planner.manager.recovery import RecoveryLadder
-from substep_planner.manager.substep_manager import ManagerSettings, SubstepManager
+from substep_planner.manager.settings import ManagerSettings
+from substep_planner.manager.substep_manager import SubstepManager
 from substep_planner.manager.switch_rules import Verdict, make_switch_rule
 
 PICK = Substep("pick up the milk", "the milk is held")

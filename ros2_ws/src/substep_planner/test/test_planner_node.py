@@ -134,9 +134,9 @@ def test_a_goal_accepted_while_the_planner_is_deactivated_ends_at_once(graph):
 
     def late(goal):
         graph.planner.is_active = False  # as deactivation leaves it, once it has told every task that it knows of
-        graph.planner._on_accepted(goal)
+        graph.planner._goals._on_accepted(goal)
 
-    graph.planner._action.register_handle_accepted_callback(late)
+    graph.planner._goals._action.register_handle_accepted_callback(late)
     result = graph.result(graph.accepted())
     assert (result.error_code, result.message) == (ErrorCode.NOT_ACTIVE, "the planner is not active any more")
 

@@ -33,7 +33,8 @@ from substep_planner.manager.events import (
 )
 from substep_planner.manager.grasp_watch import FingerLimits
 from substep_planner.manager.recovery import RecoveryLadder
-from substep_planner.manager.substep_manager import ManagerSettings, Phase, SubstepManager
+from substep_planner.manager.settings import ManagerSettings
+from substep_planner.manager.substep_manager import Phase, SubstepManager
 from substep_planner.manager.switch_rules import SWITCH_RULES, make_switch_rule
 from substep_planner.manager.watchdogs import SilenceLimits
 

@@ -7,14 +7,12 @@ asked for), finished.
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import Enum
 
 from substep_core.chunk import ChunkOutcome
 from substep_core.errors import ErrorCode
-from substep_core.keys import SubstepKey
-from substep_core.plan import MAX_SUBSTEPS, Plan, Substep
+from substep_core.plan import MAX_SUBSTEPS
 from substep_core.protocol import Cause, Reason, TaskEvent
 from substep_planner.decomposers.base import SourcedPlan
 from substep_planner.manager.episode_watch import EpisodeWatch
@@ -38,40 +36,14 @@ from substep_planner.manager.events import (
     TaskFeedback,
 )
 from substep_planner.manager.grasp_watch import FingerLimits, GraspWatch
-from substep_planner.manager.recovery import RecoveryLadder, Remedy, needs_what_was_picked_up
+from substep_planner.manager.plan_progress import PlanProgress
+from substep_planner.manager.recovery import Remedy
+from substep_planner.manager.settings import ManagerSettings
 from substep_planner.manager.switch_rules import STAY, Decision, SwitchRule, Verdict
-from substep_planner.manager.watchdogs import SilenceLimits, SilenceWatch
+from substep_planner.manager.watchdogs import SilenceWatch
 
 NO_CAUSE = Reason(Cause.NONE)
 FAILED_IN_THE_WORLD = ErrorCode.SUBSTEP_TIMEOUT, ErrorCode.GRASP_LOST  # the arm was at it, and may be stuck
-
-
-@dataclass(frozen=True)
-class ManagerSettings:
-    """Limits of a task.
-
-    Attributes:
-        substep_timeout: control steps after which a substep is not waited for any more.
-        planning_timeout: s of wall time that the decomposers may take together.
-        silence: of the other nodes.
-        recovery: what a substep that failed leads to.
-        empty_width: m, fingers nearer to each other hold nothing, and the substep has failed; 0: not checked;
-            None: the robot's own.
-    """
-
-    substep_timeout: int = 200
-    planning_timeout: float = 120.0
-    silence: SilenceLimits = field(default_factory=SilenceLimits)
-    recovery: RecoveryLadder = field(default_factory=RecoveryLadder)
-    empty_width: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.substep_timeout < 1:
-            raise ValueError(f"substep_timeout is {self.substep_timeout}, expected at least 1 control step")
-        if not self.planning_timeout > 0:
-            raise ValueError(f"planning_timeout is {self.planning_timeout} s, expected more than 0")
-        if self.empty_width is not None and not self.empty_width >= 0:
-            raise ValueError(f"empty_width is {self.empty_width} m, expected 0 or more")
 
 
 class Phase(Enum):
@@ -111,6 +83,7 @@ class SubstepManager:
         self._task = task
         self._own_instruction = task == ""  # the episode's, which may still change with a reset
         self._task_id = task_id
+        self._progress = PlanProgress(task_id)
         self._known = episode
         self._watch = EpisodeWatch(episode, self._own_instruction, now)
         self._silence = SilenceWatch(settings.silence, now)
@@ -118,17 +91,8 @@ class SubstepManager:
         self._since = now  # when the phase began
         self._request: MakePlan | None = None
         self._failure: tuple[ErrorCode, str] | None = None  # of the plan that another one replaces
-        self._done: list[Substep] = []
-        self._done_before = 0  # by earlier plans
         self._replans = 0
-        self._plan: Plan | None = None
-        self._is_open = False  # what follows the plan is asked for at its end
         self._left: Reason[Cause] = NO_CAUSE  # why the last substep of an open plan was left
-        self._plans = 0  # made so far
-        self._plan_id = ""
-        self._source = ""
-        self._index = self._attempt = 0
-        self._retries: Counter[int] = Counter()  # of the task's first, second, … substep, under this plan
         self._back_off = False  # the substep, or what came after it, has failed
         self._started_at: int | None = None  # step at which the substep began
         self._eos_probability = self._similarity = UNKNOWN
@@ -171,7 +135,7 @@ class SubstepManager:
             return self._on_chunk(event, now)
         if isinstance(event, FrameScored):
             return self._on_frame(event, now)
-        if isinstance(event, PolicyRefused) and event.key == self._key:
+        if isinstance(event, PolicyRefused) and event.key == self._progress.key:
             return self._on_refusal(event, now)
         return []
 
@@ -203,9 +167,9 @@ class SubstepManager:
             return []
         commands = self._follow(self._rule.on_time(now), now)
         if not commands and self._steps >= self._settings.substep_timeout:
-            failure = f"no end of substep {self._key.index} ({self._substep.instruction!r}) after {self._steps} steps"
-            retries = self._retries[len(self._done)]
-            commands = self._recover(ErrorCode.SUBSTEP_TIMEOUT, failure, Reason(Cause.TIMEOUT), retries, now)
+            failure = f"no end of {self._progress.place} after {self._steps} steps"
+            cause = Reason(Cause.TIMEOUT)
+            commands = self._recover(ErrorCode.SUBSTEP_TIMEOUT, failure, cause, self._progress.retries, now)
         return commands
 
     def _check_planning(self, now: float) -> list[Command]:
@@ -221,13 +185,13 @@ class SubstepManager:
             whose = "the episode's own instruction" if self._own_instruction else "the task"
             return self._finish(ErrorCode.EMPTY_INSTRUCTION, f"{whose} is empty: {instruction!r}")
         self._task = instruction
-        self._done = []
+        self._progress.done.clear()
         return self._ask_for_plan(Phase.PLANNING, now)
 
     def _ask_for_plan(self, phase: Phase, now: float) -> list[Command]:
         suite = self._known.suite if self._known is not None else ""
         failure = None if self._failure is None else self._failure[1]
-        self._request = MakePlan(self._task, suite, tuple(self._done), failure)
+        self._request = MakePlan(self._task, suite, tuple(self._progress.done), failure)
         self._phase, self._since = phase, now
         return [self._request]
 
@@ -237,18 +201,15 @@ class SubstepManager:
             return self._on_nothing_left(sourced)
         event = TaskEvent.STARTED if self._failure is None else TaskEvent.REPLANNED
         back_off = self._failure is not None and self._failure[0] in FAILED_IN_THE_WORLD
-        self._source, self._is_open = sourced.source, sourced.is_open
+        self._progress.source, self._progress.is_open = sourced.source, sourced.is_open
         self._request = self._failure = None
         self._phase, self._since = Phase.RUNNING, now
         self._silence = SilenceWatch(self._settings.silence, now)
-        if is_growing and len(self._plan.substeps) + len(sourced.plan.substeps) <= MAX_SUBSTEPS:
-            self._plan = replace(self._plan, substeps=self._plan.substeps + sourced.plan.substeps)
-            self._index += 1
-        else:
-            self._take_up(sourced.plan)
         if is_growing:
+            self._progress.grow(sourced.plan)
             return self._activate(TaskEvent.ADVANCED, self._left)
-        self._retries.clear()
+        self._progress.take_up(sourced.plan)
+        self._progress.forget_retries()
         return self._activate(event, back_off=back_off)
 
     def _on_nothing_left(self, sourced: SourcedPlan) -> list[Command]:
@@ -256,16 +217,9 @@ class SubstepManager:
         told = [self._report(TaskEvent.ADVANCED, self._left)] if self._phase is Phase.GROWING else []
         return [*told, *self._finish(ErrorCode.NONE, f"{sourced.source} says that the task is done", plan_done=True)]
 
-    def _take_up(self, plan: Plan) -> None:
-        """A plan of what remains, under a name of its own."""
-        self._plan, self._index = plan, 0
-        self._plan_id = f"{self._task_id}.{self._plans}" if self._plans else self._task_id
-        self._plans += 1
-        self._done_before = len(self._done)
-
     def _on_no_plan(self, event: PlanFailed) -> list[Command]:
         if self._phase is Phase.GROWING:
-            why = f"after {len(self._done)} substeps there is no next one: {event.message}"
+            why = f"after {len(self._progress.done)} substeps there is no next one: {event.message}"
             return [self._report(TaskEvent.ADVANCED, self._left), *self._finish(event.code, why)]
         if self._failure is None:
             return self._finish(event.code, event.message)
@@ -281,14 +235,6 @@ class SubstepManager:
     # --- substeps ---
 
     @property
-    def _key(self) -> SubstepKey:
-        return SubstepKey(self._plan_id, self._index, self._attempt)
-
-    @property
-    def _substep(self) -> Substep:
-        return self._plan.substeps[self._index]
-
-    @property
     def _steps(self) -> int:
         return 0 if self._started_at is None else self._watch.step - self._started_at
 
@@ -296,34 +242,36 @@ class SubstepManager:
         self, event: TaskEvent, cause: Reason[Cause] = NO_CAUSE, attempt: int = 0, back_off: bool = False
     ) -> list[Command]:
         """Publish the substep anew, from its beginning."""
-        self._attempt, self._back_off = attempt, back_off
+        self._progress.attempt, self._back_off = attempt, back_off
         self._started_at = self._watch.step if self._watch.known else None
         self._eos_probability = self._similarity = UNKNOWN
         self._rule.begin()
-        self._grasp.begin(self._done, self._plan.substeps[self._index :])
+        self._grasp.begin(self._progress.done, self._progress.remaining)
         return self._publish(event, cause)
 
     def _publish(self, event: TaskEvent, cause: Reason[Cause]) -> list[Command]:
-        return [Activate(self._key, self._plan.substeps, self._task, self._back_off), self._report(event, cause)]
+        plan = self._progress.plan.substeps
+        return [Activate(self._progress.key, plan, self._task, self._back_off), self._report(event, cause)]
 
     def _report(self, event: TaskEvent = TaskEvent.NONE, cause: Reason[Cause] = NO_CAUSE) -> TaskFeedback:
-        figures = self._steps, self._eos_probability, self._similarity
-        return TaskFeedback(self._key, len(self._done), self._plan.substeps, self._source, *figures, event, cause)
+        progress, figures = self._progress, (self._steps, self._eos_probability, self._similarity)
+        plan = progress.plan.substeps
+        return TaskFeedback(progress.key, len(progress.done), plan, progress.source, *figures, event, cause)
 
     def _on_chunk(self, event: ChunkAnnounced | ChunkPlayed, now: float) -> list[Command]:
         if isinstance(event, ChunkPlayed) and event.latched and event.key.task_id == self._task_id:
             return self._finish(ErrorCode.GUARD_LATCHED, f"the safety guard holds the arm: {event.reason}")
-        if event.key.plan_id != self._key.plan_id:
+        if event.key.plan_id != self._progress.key.plan_id:
             return []
         self._silence.hear_policy(now)
         if isinstance(event, ChunkAnnounced):
-            if event.key == self._key:
+            if event.key == self._progress.key:
                 self._rule.on_chunk(event.eos)
             return []
         self._silence.hear_bridge(now)
         if event.outcome is not ChunkOutcome.REJECTED:
             self._watch.chunk_played()
-        return self._on_report(event, now) if event.key == self._key else []
+        return self._on_report(event, now) if event.key == self._progress.key else []
 
     def _on_report(self, event: ChunkPlayed, now: float) -> list[Command]:
         self._eos_probability = event.eos_probability
@@ -343,7 +291,7 @@ class SubstepManager:
         return [self._report()]
 
     def _on_frame(self, event: FrameScored, now: float) -> list[Command]:
-        if (event.key.plan_id, event.key.index) != (self._key.plan_id, self._key.index):
+        if (event.key.plan_id, event.key.index) != (self._progress.key.plan_id, self._progress.key.index):
             return []
         self._similarity = event.similarity
         decision = self._rule.on_frame(event, self._watch.step)
@@ -353,67 +301,67 @@ class SubstepManager:
         if decision.verdict is Verdict.ADVANCE:
             return self._advance(decision.reason, now)
         if decision.verdict is Verdict.REISSUE:
-            self._attempt, self._back_off = self._attempt + 1, False
+            self._progress.attempt, self._back_off = self._progress.attempt + 1, False
             return self._publish(TaskEvent.REISSUED, decision.reason)
         if decision.verdict is Verdict.RETRY:
-            place = len(self._done)
-            if self._retries[place] == self._settings.recovery.retries:
+            if self._progress.retries == self._settings.recovery.retries:
                 return self._advance(decision.reason, now)
-            self._retries[place] += 1
+            self._progress.count_retry()
             return self._retry(decision.reason)
         return []
 
     def _advance(self, cause: Reason[Cause], now: float) -> list[Command]:
-        self._done.append(self._substep)
-        is_last = self._index + 1 == len(self._plan.substeps)
-        if is_last and self._is_open:  # it stays the active one meanwhile
+        progress = self._progress
+        progress.done.append(progress.substep)
+        is_last = len(progress.remaining) == 1
+        if is_last and progress.is_open:  # it stays the active one meanwhile
             self._left = cause
             return self._ask_for_plan(Phase.GROWING, now)
         if is_last:
             last = self._report(TaskEvent.ADVANCED, cause)
             end = f"all substeps are done; the last by {cause.text}"
             return [last, *self._finish(ErrorCode.NONE, end, plan_done=True)]
-        self._index += 1
+        progress.go_on()
         return self._activate(TaskEvent.ADVANCED, cause)
 
     # --- failures ---
 
     def _on_refusal(self, event: PolicyRefused, now: float) -> list[Command]:
-        failure = f"the policy gives no chunk for {self._substep.instruction!r}: {event.reason.detail}"
+        failure = f"the policy gives no chunk for {self._progress.substep.instruction!r}: {event.reason.detail}"
         never_retry = self._settings.recovery.retries
         return self._recover(ErrorCode.POLICY_FAILED, failure, Reason(Cause.POLICY_REFUSED), never_retry, now)
 
     def _on_lost_grasp(self, cause: Reason[Cause], now: float) -> list[Command]:
-        failure = f"substep {self._key.index} ({self._substep.instruction!r}): {cause.text}"
-        return self._recover(ErrorCode.GRASP_LOST, failure, cause, self._retries[len(self._done)], now)
+        failure = f"{self._progress.place}: {cause.text}"
+        return self._recover(ErrorCode.GRASP_LOST, failure, cause, self._progress.retries, now)
 
     def _recover(self, code: ErrorCode, failure: str, cause: Reason[Cause], retries: int, now: float) -> list[Command]:
         remedy = self._settings.recovery.remedy(retries, self._replans)
         if remedy is Remedy.RETRY:
-            self._retries[len(self._done)] += 1
+            self._progress.count_retry()
             return self._retry(cause)
         if remedy is Remedy.REPLAN:
             report = self._report(TaskEvent.REPLANNING, cause)
             self._replans += 1
-            if code in FAILED_IN_THE_WORLD and needs_what_was_picked_up(self._done, self._substep):
-                self._done.pop()
+            if code in FAILED_IN_THE_WORLD and self._progress.needs_pick_up:
+                self._progress.done.pop()
             self._failure = (code, failure)
             return [report, Deactivate(), *self._ask_for_plan(Phase.PLANNING, now)]
         return self._finish(code, failure)
 
     def _retry(self, cause: Reason[Cause]) -> list[Command]:
         """The substep again, from the pick up before it if there is one."""
-        remaining = self._plan.substeps[self._index :]
-        if not needs_what_was_picked_up(self._done, self._substep) or len(remaining) == MAX_SUBSTEPS:
-            return self._activate(TaskEvent.RETRIED, cause, self._attempt + 1, back_off=True)
-        self._take_up(Plan(self._plan.instruction, (self._done.pop(), *remaining)))
+        progress = self._progress
+        if not progress.needs_pick_up or len(progress.remaining) == MAX_SUBSTEPS:
+            return self._activate(TaskEvent.RETRIED, cause, progress.attempt + 1, back_off=True)
+        progress.go_back()
         return self._activate(TaskEvent.RETRIED_FROM_PICK_UP, cause, back_off=True)
 
     def _finish(self, code: ErrorCode, message: str, plan_done: bool = False) -> list[Command]:
         hold = self._hold(plan_done)
         self._phase = Phase.FINISHED
-        total = self._done_before + (len(self._plan.substeps) if self._plan is not None else 0)
-        return [*hold, Finish(code, message, self._source, len(self._done), total)]
+        progress = self._progress
+        return [*hold, Finish(code, message, progress.source, len(progress.done), progress.total)]
 
     def _hold(self, plan_done: bool = False) -> list[Command]:
         """Make nothing active, if something is."""

@@ -1,0 +1,87 @@
+"""Makes plans with what there is to see and to ask at that moment: for tasks, and for the service decompose_task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from substep_interfaces.srv import DecomposeTask
+
+from substep_core.errors import ErrorCode, PlanningError
+from substep_core.ros import topics
+from substep_core.ros.lifecycle_node import GraphNode
+from substep_planner import messages as planner_messages
+from substep_planner.cameras import Cameras
+from substep_planner.decomposers.base import Decomposer, PlanRequest, SourcedPlan
+from substep_planner.decomposers.fallback import Decomposition, decompose
+from substep_planner.manager.events import EpisodeProgress, MakePlan
+from substep_planner.newest_image import NewestPicture
+from substep_planner.parameters import PlannerSettings
+from substep_planner.policy_words import PolicyWords
+
+PICTURE_WAIT = 5.0  # s that a plan waits for the first frame, where a decomposer looks at it
+
+
+class PlanMaker:
+    """Made when the node is configured; goes with its other entities.
+
+    Args:
+        words: the policy's, for decomposers that ask for them.
+        episode: what is known of it now.
+
+    Attributes:
+        last: the newest plan, and what there is to say about it.
+    """
+
+    def __init__(
+        self,
+        node: GraphNode,
+        settings: PlannerSettings,
+        cameras: Cameras,
+        words: PolicyWords,
+        episode: Callable[[], EpisodeProgress | None],
+    ) -> None:
+        self._node, self._words, self._episode = node, words, episode
+        self._decomposers: tuple[Decomposer, ...] = settings.decomposers
+        self.last: Decomposition | None = None
+        self._scene = b""  # newest SceneState, serialised: its names are looked up when a plan is asked for
+        node.subscribe(topics.SCENE_STATE, self._on_scene, raw=True)
+        self._picture = NewestPicture() if settings.wants_picture else None
+        if self._picture is not None:
+            cameras.see(settings.picture_camera, self._picture.put, raw=True)
+        node.serve(topics.DECOMPOSE_TASK, self._on_decompose, MutuallyExclusiveCallbackGroup())
+
+    def make(self, request: MakePlan) -> SourcedPlan:
+        """For a task. May take long. Raises: PlanningError: nobody has a plan."""
+        return self._decompose(PlanRequest(request.instruction, request.suite, request.done, request.failure))
+
+    def _on_scene(self, serialised: bytes) -> None:
+        self._scene = serialised
+
+    def _decompose(self, request: PlanRequest) -> SourcedPlan:
+        """With what there is to see now."""
+        objects = planner_messages.categories_in_scene(self._scene)
+        picture = None if self._picture is None else self._picture.newest(PICTURE_WAIT)
+        ask = partial(self._words.ask, request.instruction)
+        result = decompose(replace(request, objects=objects, image=picture, ask_policy=ask), self._decomposers)
+        for remark in result.remarks:
+            self._node.warn(f"plan by {result.sourced.source}: {remark}")
+        self.last = result
+        self._node.publish_diagnostics()
+        return result.sourced
+
+    def _on_decompose(self, request: DecomposeTask.Request, response: DecomposeTask.Response) -> DecomposeTask.Response:
+        try:
+            if not self._node.is_active:
+                raise PlanningError(ErrorCode.NOT_ACTIVE, "the planner is not active")
+            episode = self._episode()
+            suite, own = (episode.suite, episode.instruction) if episode is not None else ("", "")
+            sourced = self._decompose(PlanRequest(request.task or own, suite))
+        except PlanningError as error:
+            response.success, response.error_code, response.message = False, int(error.code), str(error)
+            return response
+        response.success, response.source = True, sourced.source
+        response.substeps = planner_messages.substeps_to_messages(sourced.plan.substeps)
+        return response
