@@ -108,6 +108,25 @@ def test_openpis_statistics_have_their_data_sets_name(openpi, tmp_path):
         find_statistics(openpi, "droid", config)
 
 
+def test_a_policy_goes_over_to_the_statistics_of_another_data_set(tmp_path):
+    """As loading it with those does: the words for proprioception and the scale of actions."""
+    folder = write_openpi(tmp_path / "toy")
+    (first,) = (folder / "assets").glob("**/norm_stats.json")
+    wider = json.loads(first.read_text())
+    for part in wider["norm_stats"].values():
+        part |= {"q01": [3.0 * value for value in part["q01"]], "q99": [3.0 * value for value in part["q99"]]}
+    (folder / "assets/wider").mkdir()
+    (folder / "assets/wider/norm_stats.json").write_text(json.dumps(wider))
+    name, chunks = str(first.parent.relative_to(folder / "assets")), []
+    for begun, then in ((name, name), ("wider", "wider"), (name, "wider")):
+        made = POLICIES.load(str(folder), PolicySettings(device="cpu", dataset=begun))
+        made.use_dataset(then)
+        made.start_substep("pick up the bowl", "clean up")
+        torch.manual_seed(0)
+        chunks.append(made.predict(observation()).actions)
+    assert np.array_equal(chunks[1], chunks[2]) and not np.array_equal(chunks[0], chunks[1])
+
+
 def test_this_projects_own_folder_gives_everything_back(lerobot, tmp_path):
     config, model = load_model(lerobot, CPU, torch.float32)
     save_model(tmp_path, config, model.state_dict(), step=3)
@@ -142,6 +161,18 @@ def test_inspect_says_what_there_is(lerobot, capsys):
         ({"input_features": {"observation.images.top": {"type": "VISUAL"}}}, "takes 1 images (observation.images.top)"),
         ({"output_features": {"action": {"shape": [14]}}}, "actions have 14 values, and those of robot libero_panda 7"),
         ({"max_action_dim": 5}, "actions have 7 values, action_head.width is 5"),
+        ({"chunk_size": 10**9}, "backbone.chunk_length is 1000000000"),
+        ({"num_inference_steps": 10**9}, "action_head.sampling_steps is 1000000000"),
+        ({"image_resolution": 224}, "config.json is not as LeRobot, openpi or this project write it: TypeError"),
+        ({"substep": {"backbone": {"image_size": 10**6}}}, "backbone.image_size is 1000000"),
+        ({"input_features": ["observation.state"]}, "config.json is not as LeRobot"),
+        ({"output_features": {"action": None}}, "config.json is not as LeRobot"),
+        ({"substep": []}, "config.json is not as LeRobot"),
+        ({"substep": {"backbone": {"siglip": {"heads": 0}}}}, "siglip.heads is 0"),
+        ({"substep": {"backbone": {"siglip": {"layers": 10**6}}}}, "siglip.layers is 1000000"),
+        ({"substep": {"backbone": {"expert": {"key_value_heads": 0}}}}, "expert.key_value_heads is 0"),
+        ({"substep": {"backbone": {"language_model": {"layers": 10**6}}}}, "language_model.layers is 1000000"),
+        ({"substep": {"backbone": {"patch_size": 0}}}, "patch_size is 0"),
     ],
 )
 def test_what_it_cannot_do_is_named(changes, message, tmp_path, capsys):

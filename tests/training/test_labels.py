@@ -103,6 +103,7 @@ def test_the_same_substep_twice_in_a_row_stays_two_substeps(tmp_path: Path):
         ("{", "not JSON"),
         ("[]", "expected an object, got list"),
         ("[" * 100_000, "not JSON"),
+        ("9" * 5000, "not JSON"),
         (
             '{"s": {"t": {"episode_0": {"total_timesteps": 1099511627776, "timestep_labels": []}}}}',
             "total_timesteps is 1099511627776, expected 1 to 1000000",

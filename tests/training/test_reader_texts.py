@@ -147,13 +147,17 @@ PLUS = "_view_0_0_100_2_352_initstate_0"
         (f"open_it{PLUS}".replace("_", " "), "open it"),
         ("open it view 0 0 100 -2 352 initstate 12 noise 3", "open it"),
         ("put the cup on table 3", "put the cup on table 3"),
+        ("(slowly) open it [now]", "(slowly) open it [now]"),
     ],
 )
 def test_an_instruction_is_what_is_to_be_done(value: object, expected: str):
     assert read_instruction(value) == expected
 
 
-@pytest.mark.parametrize("value", ["", " ", [], b"\xff", None, 3, {"a": 1}, f"open it language 3{PLUS}"])
+@pytest.mark.parametrize(
+    "value",
+    ["", " ", [], b"\xff", None, 3, {"a": 1}, f"open it language 3{PLUS}", "b'open it'", "['o', 'p']", str((b"open",))],
+)
 def test_what_is_no_instruction_is_refused(value: object):
     with pytest.raises(ValueError):  # noqa: PT011
         read_instruction(value)

@@ -12,13 +12,15 @@ import cv2
 import h5py
 import imageio.v3 as iio
 import numpy as np
+import pyarrow
+import pyarrow.parquet as parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from imageio_ffmpeg import get_ffmpeg_exe
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from tests.training.data_sets import edit_lerobot, edit_rlds, record, serialize_example
+from tests.training.data_sets import edit_lerobot, edit_rlds, record, serialize_example, write_lerobot_texts
 from tests.training.toy import FORMAT, INSTRUCTION, ROBOT, TASK, ToyDemo, write_hdf5, write_lerobot, write_rlds
 from training.data.frame_cache import DemonstrationStore
 from training.data.readers import (
@@ -200,6 +202,25 @@ def test_a_damaged_episode_of_lerobot_keeps_its_number(tmp_path: Path):
     folder = write_lerobot(tmp_path / "set", FOUR, video=False)
     edit_lerobot(folder, "meta/episodes", length=lambda lengths: [5, *lengths[1:]])
     assert episodes(LeRobotSource(path=folder)) == [None, *((TASK, f"episode_{number}") for number in (1, 2, 3))]
+
+
+@pytest.mark.parametrize(
+    ("column", "bad", "why"),
+    [("subtask_index", 9, "subtask_index 9 is not in its table"), ("language_persistent", None, "is empty")],
+)
+def test_damaged_subtasks_of_lerobot_cost_that_episode_alone(tmp_path: Path, column: str, bad: object, why: str):
+    """Its task is known, so that the numbers of those after it are."""
+    folder = write_lerobot(tmp_path / "set", FOUR, video=False)
+    write_lerobot_texts(folder, ["open"], [0] * 4)
+    if column == "subtask_index":
+        parquet.write_table(pyarrow.table({column: [0], "subtask": ["grasp"]}), folder / "meta/subtasks.parquet")
+    good = 0 if column == "subtask_index" else [{"content": "grasp", "style": "subtask", "timestamp": 0.0}]
+    starts = [0, *np.cumsum([demo.length for demo in FOUR]).tolist()]
+    values = [bad if starts[1] <= row < starts[2] else good for row in range(starts[-1])]
+    edit_lerobot(folder, "data", timestamp=lambda _: [0.0] * len(values), **{column: lambda _: values})
+    items = list(LeRobotSource(path=folder).read(ROBOT))
+    assert isinstance(items[1], DemonstrationError) and why in str(items[1]) and "episode 1" in str(items[1])
+    assert [item.episode for item in items[:1] + items[2:]] == ["episode_0", "episode_2", "episode_3"]
 
 
 def test_no_episode_is_numbered_after_one_whose_task_cannot_be_read(tmp_path: Path):

@@ -116,7 +116,7 @@ class SubstepLabels:
         """Raises: LabelError: the file is not JSON or not in the format. OSError: it cannot be read."""
         try:
             content = json.loads(path.read_bytes())
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # no JSON, no text, or a number of too many digits
             raise LabelError(f"{path} is not JSON: {error}") from error
         labels = cls()
         for suite, tasks in _items(content, str(path)):
@@ -174,7 +174,7 @@ def _from_json(entry: Any, where: str) -> EpisodeLabels:
         return EpisodeLabels(str(entry["original_instruction"]), tuple(substeps), index, is_end, cycle)
     except KeyError as error:
         raise LabelError(f"{where}: {error} is missing") from error
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, OverflowError) as error:
         raise LabelError(f"{where}: not in the format: {error}") from error
 
 

@@ -155,7 +155,9 @@ class EpisodeNumbers:
         if self._lost:
             raise DemonstrationError(
                 f"{where}: how many episodes of its task come before it, by which its labels are found, cannot be "
-                f"known after this damage: {self._lost}. Restore that file, or remove it and label the others anew"
+                f"known after this damage: {self._lost}. Restore that file, give the source `numbering: dataset` where "
+                "the data set counts its episodes (labels are then of these numbers), or remove the file and label the "
+                "others anew"
             )
         self._counts[task] += 1
         return f"episode_{self._counts[task] - 1}"

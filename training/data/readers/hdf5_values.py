@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from training.data.readers.demonstration import DemonstrationError
-from training.data.readers.limits import check_array
+from training.data.readers.limits import check_array, check_length
 
 MAX_LINKS = 8  # that lead to each other
 
@@ -48,6 +48,7 @@ def values_at(parent: h5py.Group, key: str) -> np.ndarray:
         raise DemonstrationError(f"{place} holds no numbers")
     if found.is_virtual or found.external:
         raise DemonstrationError(f"{place} is kept in another file, which is not read")
+    check_length(found.shape[0] if found.shape else 1, place)
     check_array(found.shape, found.dtype.itemsize, place)
     return found[()] if found.shape else found[()][None]
 

@@ -17,6 +17,9 @@ from training.labels.file import UNLABELLED, EpisodeLabels, without_scene
 _VIEW = re.compile(r"[ _]view(?:[ _]-?\d+){5}[ _]initstate[ _]\d+(?:[ _]noise[ _]\d+)?$")
 # … or table, wall, light, added objects and moved ones.
 _SCENERY = re.compile(r"_(?:light|add|table|tb)_\d+$|(?:_moved)?_level\d+_sample\d+$")
+_NOTATION = re.compile(
+    r"""b(['"]).*\1|\[ *b?['"].*\]|\( *b?['"].*\)""", re.DOTALL
+)  # Python's, of what str() was applied to
 _WORDING = re.compile(r"[ _]language[ _]\d+$")
 
 
@@ -33,6 +36,8 @@ def read_instruction(value: object) -> str:
         parts = [_text(part) for part in value]
         value = ("" if all(len(part) == 1 for part in parts) else " ").join(parts)
     text = _VIEW.sub("", _text(value).strip().strip('"').strip())
+    if _NOTATION.fullmatch(text):
+        raise DemonstrationError(f"the instruction {text!r} is a list or bytes written out as text, expected the words")
     if _WORDING.search(text):
         raise DemonstrationError(
             f"the instruction {text!r} names a LIBERO-plus task in another wording, which its BDDL file alone has"

@@ -108,13 +108,13 @@ class _Reading:
         if row is None:
             return self._lost(DemonstrationError(f"{where} is missing from meta/episodes"))
         rows = attempt(partial(self.files.rows, row), where)
-        told = attempt(partial(self.texts.told, row, rows if isinstance(rows, EpisodeRows) else None), where)
+        told = attempt(partial(self.texts.told, row, rows if isinstance(rows, EpisodeRows) else None, where), where)
         if isinstance(told, DemonstrationError):
             return self._lost(told)
         counts_tasks = self.source.numbering == "task"
         name = self.numbers.take(told.instruction, where) if counts_tasks else f"episode_{number}"
-        if isinstance(rows, DemonstrationError):
-            return rows
+        if damage := next((part for part in (rows, told.labels) if isinstance(part, DemonstrationError)), None):
+            return damage
         return attempt(partial(self._demonstration, row, rows, told, name, where), where)
 
     def _demonstration(

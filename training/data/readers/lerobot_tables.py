@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,12 +16,13 @@ import pyarrow.parquet as parquet
 
 from training.data.readers.demonstration import DemonstrationError
 from training.data.readers.description import read_description
-from training.data.readers.limits import check_length
+from training.data.readers.limits import check_array, check_length
 from training.labels.file import MAX_TIMESTEPS
 
 EPISODE = "episode_index"
 MAX_ROWS = 100 * MAX_TIMESTEPS  # of a file
 MAX_EPISODES = 10_000_000
+BYTES_OF_A_NUMBER = 8
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class LeRobotInfo:
                 str(info["data_path"]),
                 str(info.get("video_path") or ""),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DemonstrationError(f"{path} is not LeRobot's: {type(error).__name__} {error}") from error
         if not 0 < found.rate < 10_000 or not 0 <= found.episodes <= MAX_EPISODES:
             raise DemonstrationError(f"{path} says fps {found.rate:g} and total_episodes {found.episodes}")
@@ -199,11 +201,23 @@ def read_table(path: Path, columns: Sequence[str] | None, episode: int | None = 
         raise DemonstrationError(f"{path} is missing")
     filters = None if episode is None else [(EPISODE, "=", episode)]
     try:
-        if (count := parquet.read_metadata(path).num_rows) > MAX_ROWS:
+        metadata = parquet.read_metadata(path)
+        if (count := metadata.num_rows) > MAX_ROWS:
             raise DemonstrationError(f"{path} says {count} rows, expected at most {MAX_ROWS}")
+        for name, values in _values_of(metadata).items():
+            check_array((values,), BYTES_OF_A_NUMBER, f"{path}: {name}")
         return parquet.read_table(path, columns=None if columns is None else list(columns), filters=filters)
     except (OSError, pyarrow.ArrowException) as error:
         raise DemonstrationError(f"{path} cannot be read: {error}") from error
+
+
+def _values_of(metadata: parquet.FileMetaData) -> Counter[str]:
+    """How many values, those in lists too, each column says that it has. Repeated ones take no room in the file."""
+    found: Counter[str] = Counter()
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for part in map(group.column, range(group.num_columns)):
+            found[part.path_in_schema] += part.num_values
+    return found
 
 
 def whole_number(row: Mapping[str, Any], name: str) -> int:

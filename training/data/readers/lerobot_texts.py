@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from training.data.readers.demonstration import DemonstrationError
+from training.data.readers.demonstration import DemonstrationError, attempt
 from training.data.readers.instructions import read_instruction, read_steps
 from training.data.readers.lerobot_tables import EpisodeRows, read_texts
 from training.labels.file import EpisodeLabels
@@ -15,10 +16,10 @@ LANGUAGE = "language_persistent"  # of every frame: annotations of the episode, 
 
 
 class Told(NamedTuple):
-    """An episode's instruction, and its substeps where they are annotated."""
+    """An episode's instruction, and its substeps where they are annotated; the damage where those cannot be read."""
 
     instruction: str
-    labels: EpisodeLabels | None
+    labels: EpisodeLabels | DemonstrationError | None
 
 
 class EpisodeTexts:
@@ -29,12 +30,13 @@ class EpisodeTexts:
         self._tasks = read_texts(root / "meta/tasks.parquet", "task_index")
         self._subtasks = read_texts(root / "meta/subtasks.parquet", "subtask_index")
 
-    def told(self, row: Mapping[str, Any], rows: EpisodeRows | None) -> Told:
+    def told(self, row: Mapping[str, Any], rows: EpisodeRows | None, where: str) -> Told:
         """What an episode shows. The frames decide: ``tasks`` of ``meta/episodes`` are in any order.
 
         Args:
             row: of ``meta/episodes``.
             rows: its timesteps; None where they cannot be read.
+            where: the episode's place, for messages.
 
         Raises:
             DemonstrationError: nothing says which task it is, or which of several is shown when.
@@ -42,7 +44,11 @@ class EpisodeTexts:
         if rows is None or not rows.has("task_index") or not self._tasks:
             return Told(_only_task(row), None)
         tasks = self._texts_of(rows, "task_index", self._tasks)
-        return Told(*read_steps(tasks, self._subtasks_of(rows)))
+        instruction, labels = read_steps(tasks)
+        subtasks = attempt(partial(self._subtasks_of, rows), where)  # damaged, they leave the task known
+        if isinstance(subtasks, DemonstrationError):
+            return Told(instruction, subtasks)
+        return Told(instruction, labels) if subtasks is None else Told(*read_steps(tasks, subtasks))
 
     def _subtasks_of(self, rows: EpisodeRows) -> list[str] | None:
         if rows.has("subtask_index") and self._subtasks:

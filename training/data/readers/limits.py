@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from substep_policy.memory import free_memory
 from training.data.readers.demonstration import DemonstrationError
 from training.labels.file import MAX_TIMESTEPS
 
@@ -25,6 +26,8 @@ def check_image_size(width: int, height: int, where: str) -> None:
 
 
 def check_array(shape: Sequence[int], item_bytes: int, where: str) -> None:
-    """Raises: DemonstrationError: the array would not fit into memory."""
-    if (size := math.prod(shape) * item_bytes) > MAX_BYTES:
-        raise DemonstrationError(f"{where} says {tuple(shape)}, {size / 2**30:.0f} GiB, expected at most 16")
+    """Raises: DemonstrationError: the array would not fit into memory, or leave no room for what is made of it."""
+    limit = min(MAX_BYTES, free_memory() / 2)
+    if (size := math.prod(shape) * item_bytes) > limit:
+        declared, room = size / 2**30, limit / 2**30
+        raise DemonstrationError(f"{where} says {tuple(shape)}, {declared:.1f} GiB, expected at most {room:.1f}")

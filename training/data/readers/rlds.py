@@ -216,7 +216,7 @@ def _step_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     try:
         steps = description["featuresDict"]["features"]["steps"]["sequence"]["feature"]
         return dict(_tensor_shapes(steps, ""))
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         raise DemonstrationError(f"{path} does not describe RLDS episodes: {error!r}") from error
 
 

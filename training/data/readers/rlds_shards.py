@@ -74,7 +74,8 @@ def check_complete(shards: Sequence[Shard]) -> None:
     if missing := [shard for shard in shards if not shard.is_there]:
         raise DemonstrationError(
             f"{len(missing)} of {len(shards)} shards are missing: {missing[0].absence}. Fetch what is missing, or give "
-            "the source `allow_missing: true` to read the rest"
+            f"the source `allow_missing: true` and `numbering: dataset` to read the rest, for which {INFO_FILE} must "
+            "say how many episodes each has"
         )
 
 
@@ -115,7 +116,7 @@ def _declared(path: Path, split: str) -> list[int] | None:
         raise DemonstrationError(f"{path} says fileFormat {file_format!r}, this reader takes tfrecord")
     try:
         splits = {item["name"]: [int(count) for count in item.get("shardLengths", [])] for item in info["splits"]}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise DemonstrationError(f"{path} does not say how many episodes each shard has: {error!r}") from error
     if split not in splits:
         raise DemonstrationError(f"{path} has splits {', '.join(sorted(splits)) or 'of no name'}, not {split!r}")

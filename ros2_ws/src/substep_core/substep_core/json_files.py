@@ -22,7 +22,7 @@ def read_object(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, no text, or a number of too many digits
         raise JsonFileError(f"{path} is not JSON: {error}") from error
     except OSError as error:
         raise JsonFileError(f"{path} cannot be read: {error}") from error

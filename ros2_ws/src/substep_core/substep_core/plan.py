@@ -108,10 +108,10 @@ def read_library(path: Path) -> Library:
     """
     try:
         data = json.loads(path.read_bytes(), object_pairs_hook=_refuse_duplicates)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise PlanFormatError(f"{path}: not JSON: {error}") from error
     except PlanFormatError as error:
         raise PlanFormatError(f"{path}: {error}") from error
+    except (ValueError, RecursionError) as error:  # no JSON, no text, or a number of too many digits
+        raise PlanFormatError(f"{path}: not JSON: {error}") from error
     return {
         suite: {
             instruction: _library_plan(instruction, steps, f"{path}: suite {suite!r}, instruction {instruction!r}")

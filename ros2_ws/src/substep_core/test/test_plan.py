@@ -86,6 +86,7 @@ def test_a_bad_plan_is_refused_with_its_place(steps, expected):
     [
         (b"{", "not JSON"),
         (b"\xff\xfe", "not JSON"),
+        (b"9" * 5000, "not JSON: Exceeds the limit"),
         (b"[]", "expected an object mapping suites to plans, got list"),
         (b'{"libero_10": []}', "suite 'libero_10': expected an object mapping instructions to steps, got list"),
         (json.dumps({"s": {"Put It": [GOOD]}}).encode(), "'Put It' is not in its matching form, 'put it'"),

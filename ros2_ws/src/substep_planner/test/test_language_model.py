@@ -88,7 +88,9 @@ def test_a_plan_that_failed_is_not_given_again_from_memory():
     assert "The previous plan failed: no end of substep 1 after 200 steps." in chat.heard[1][0][1].text
 
 
-@pytest.mark.parametrize("first", [BAD, "no JSON", "[" * 100_000, "{}", answer(), GOOD[:-5], "null", '{"steps": [1]}'])
+@pytest.mark.parametrize(
+    "first", [BAD, "no JSON", "[" * 100_000, "9" * 5000, "{}", answer(), GOOD[:-5], "null", '{"steps": [1]}']
+)
 def test_an_unusable_answer_is_repaired_once(first):
     made, chat = decomposer(first, GOOD)
     assert len(made.decompose(PlanRequest(TASK)).plan.substeps) == 2

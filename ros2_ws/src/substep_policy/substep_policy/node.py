@@ -57,6 +57,7 @@ class PolicyNode(GraphNode):
         self._robot: RobotContract | None = None  # as the policy was activated for
         self._contract = ""  # newest robot_contract
         self._suite = ""  # of the world's newest episode
+        self._episode: int | None = None  # its number
         self._latencies = LatencyLog()
         self._worker: LatestOnlyWorker[Work] | None = None
         self._naming: SubstepNaming | None = None
@@ -95,7 +96,7 @@ class PolicyNode(GraphNode):
         robot = self._robot_heard()
         self._answering, self._robot = RequestAnswering(self._policy, robot, self._stuck), robot
         self._sync = ObservationSync(self._answering.topics)
-        self._matcher = RequestMatcher(self._sync)
+        self._matcher = RequestMatcher(self._sync, self._episode)
         self._tell_substep()
         self._answer: tuple[RequestKey, ActionChunk] | None = None
         self._failure: ChunkRefused | None = None
@@ -118,6 +119,7 @@ class PolicyNode(GraphNode):
     def release(self) -> None:
         self._policy = self._answering = self._robot = self._statistics = None
         self._contract = self._suite = ""
+        self._episode = None
 
     def _subscribe(self, topic: topics.Topic) -> Subscription:
         """Raw: of the images of a chunk's eight steps one is looked at, and only that one is deserialised."""
@@ -136,7 +138,9 @@ class PolicyNode(GraphNode):
         self._contract = message.data
 
     def _on_episode(self, message: EpisodeStatus) -> None:
-        self._suite = message.suite
+        self._suite, self._episode = message.suite, message.episode
+        if self.is_active:
+            self._submit(self._matcher.set_episode(message.episode))
 
     def _robot_heard(self) -> RobotContract:
         """The robot that is there. Raises: ValueError: there is none."""

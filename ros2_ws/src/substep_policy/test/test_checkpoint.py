@@ -212,8 +212,29 @@ def test_statistics_of_another_robot_are_refused_and_its_groups_named(toy_config
 
 def test_a_wrong_configuration_names_file_key_and_value(toy_checkpoint: Path):
     edit_config(toy_checkpoint, chunk_length=0, preprocessing={"image_size": "big"})
-    with pytest.raises(CheckpointError, match="config.json: preprocessing.image_size is 'big'"):
+    with pytest.raises(CheckpointError, match="config.json: chunk_length is 0: .*; preprocessing.image_size is 'big'"):
         CHECKPOINTS.read_config(toy_checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"chunk_length": 10**12}, "config.json: chunk_length is 1000000000000"),
+        ({"action_head": {"type": "diffusion", "train_steps": 10**12}}, "action_head.train_steps is 1000000000000"),
+        ({"action_head": {"type": "diffusion", "sampling_steps": 0}}, "action_head.sampling_steps is 0"),
+        ({"backbone": {"dropout": -1}}, "backbone.dropout is -1"),
+        (
+            {"backbone": {"vision_widths": [1, 64, 128]}},
+            "config.json describes a model that cannot be made",
+        ),
+    ],
+)
+def test_a_network_that_nobody_could_make_is_refused(toy_checkpoint: Path, changes: dict, message: str, capsys):
+    edit_config(toy_checkpoint, **changes)
+    with pytest.raises(CheckpointError, match=message):
+        CHECKPOINTS.load(toy_checkpoint)
+    assert main(["checkpoint", "inspect", str(toy_checkpoint)]) == 1
+    assert message in " ".join(capsys.readouterr().out.split())
 
 
 def test_exported_weights_are_half_the_size_and_give_the_same_policy(toy_checkpoint: Path, tmp_path: Path):

@@ -328,16 +328,20 @@ def test_a_reset_to_another_suite_chooses_that_suites_statistics(world, checkpoi
     policy.used = None
     world.set_substep()
     world.ask(1)
-    world.statuses.publish(EpisodeStatus(suite="libero_goal"))
+    world.statuses.publish(EpisodeStatus(episode=1, suite="libero_goal"))
     stamps = iter(range(2, 1000))
     while policy.used is None:  # until the status is heard
         world.ask(next(stamps))
     assert policy.used == "libero_goal_no_noops"
-    world.statuses.publish(EpisodeStatus(suite="kitchens"))
-    while world.refusals.empty():
-        world.observe(stamp := next(stamps))
-        world.request(stamp)
-        world.call(world.get_state, GetState.Request())
+    world.observe(1001)
+    world.request(1001, episode=2)  # overtakes the status of its episode
+    assert world.diagnostic(DiagnosticStatus.WARN).message == "a chunk request waits for episode_status"
+    world.statuses.publish(EpisodeStatus(episode=2, suite="libero_10"))
+    world.chunks.get(timeout=PATIENCE)
+    assert policy.used == "libero_10"
+    world.statuses.publish(EpisodeStatus(episode=3, suite="kitchens"))
+    world.observe(1002)
+    world.request(1002, episode=3)
     refusal = world.refusals.get(timeout=PATIENCE)
     assert (refusal.kind, refusal.reason) == (ChunkRefusal.OTHER, "none is of the suite that is run")
 

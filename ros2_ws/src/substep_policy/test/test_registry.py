@@ -64,6 +64,7 @@ def test_an_unknown_name_lists_what_there_is():
     [
         (None, "is no checkpoint: it has no config.json"),
         ("{", "config.json is not JSON"),
+        ('{"model_type": ' + "9" * 5000 + "}", "config.json is not JSON"),
         ("[]", "holds a JSON list, expected an object"),
         ('{"model_type": "huge"}', "has model_type 'huge', expected one of tiny .given here."),
         ("{}", "has model_type None, expected one of tiny"),

@@ -22,6 +22,7 @@ from substep_policy.action_tokenizers.residual_quantizer import ResidualQuantize
 from substep_policy.action_tokenizers.space import ActionSpace
 from substep_policy.checkpoints.folder import CheckpointError, load_state
 from substep_policy.models.fixed import FixedModule
+from substep_policy.models.sizes import Actions, Width
 
 
 @configuration
@@ -36,10 +37,10 @@ class RfsqNetwork:
     """
 
     layers: int = Field(default=8, ge=1, le=16)
-    levels: int = Field(default=7, ge=2)
-    latents: int = Field(default=16, ge=1)
-    width: int = Field(default=128, ge=1)
-    context: int = Field(default=4, ge=1)
+    levels: int = Field(default=7, ge=2, le=2**16)
+    latents: Width = 16
+    width: Width = 128
+    context: Actions = 4
 
 
 @configuration

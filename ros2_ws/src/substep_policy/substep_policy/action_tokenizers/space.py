@@ -8,6 +8,7 @@ from pydantic import Field
 from substep_core.configuration import configuration
 from substep_core.contract import NamedRobot, motion_values, vector_misfit
 from substep_policy.models.normalization import ActionNormalizer, GripperConvention, Statistics
+from substep_policy.models.sizes import Actions
 
 TOLERANCE = 1e-6  # of a bound, relative to the span
 
@@ -23,7 +24,7 @@ class ActionSpace:
     """
 
     robot: NamedRobot = Field(kw_only=True)
-    chunk_length: int = Field(ge=1, kw_only=True)
+    chunk_length: Actions = Field(kw_only=True)
     gripper: GripperConvention = Field(kw_only=True)
     low: tuple[float, ...] = Field(kw_only=True)
     high: tuple[float, ...] = Field(kw_only=True)

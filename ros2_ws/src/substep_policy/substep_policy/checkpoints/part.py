@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,24 @@ from substep_policy.models.fixed import FixedModule
 from substep_policy.models.model import SubstepModel
 
 State = Mapping[str, Tensor]
+Model = TypeVar("Model", bound=SubstepModel)
+
+
+def without_weights(build: Callable[[Any], Model], config: Any, owner: Path) -> Model:
+    """The model of a configuration, on the meta device.
+
+    Args:
+        owner: the file that the configuration comes from.
+
+    Raises:
+        CheckpointError: no layers of such sizes can be made.
+    """
+    try:
+        with torch.device("meta"):
+            return build(config)
+    except Exception as error:  # sizes that go with each other in no layer; what torch raises then cannot be listed
+        why = f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"{owner} describes a model that cannot be made: {why}") from error
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ from substep_policy.checkpoints.inspection import (
     total_finding,
     weight_findings,
 )
-from substep_policy.checkpoints.part import Part, head_parts
+from substep_policy.checkpoints.part import Part, head_parts, without_weights
 from substep_policy.models.fixed import FixedModule
 from substep_policy.models.kind import ModelConfiguration
 from substep_policy.models.model import SubstepModel
@@ -94,8 +94,9 @@ class PlainCheckpoints(Generic[C]):
         kind = self.config.model_type
         if is_error(config):
             return CheckpointReport(f"{folder}: {kind}", (misfit("config", config), *statistics))
-        with torch.device("meta"):
-            model = self.build(config)
+        model = attempt(lambda: without_weights(self.build, config, folder / CONFIG_FILE))
+        if is_error(model):
+            return CheckpointReport(f"{folder}: {kind}", (misfit("config", model), *statistics))
         names = {key: key for key in model.backbone.state_dict()}
         backbone = Part("backbone", model.backbone, lambda: (folder / BACKBONE_FILE,), names)
         findings = (
@@ -110,13 +111,18 @@ class PlainCheckpoints(Generic[C]):
         return CheckpointReport(title, findings)
 
     def _check_held(self, config: C, weights: Path) -> None:
-        """Before memory is taken for it. Raises: CheckpointError: the weights cannot be of so large a backbone."""
-        with torch.device("meta"):
-            numbers = sum(parameter.numel() for parameter in self.build(config).backbone.parameters())
+        """Before memory is taken for it.
+
+        Raises:
+            CheckpointError: no model can be made so, or the weights cannot be of so large a backbone.
+        """
+        described = weights.parent / CONFIG_FILE
+        model = without_weights(self.build, config, described)
+        numbers = sum(parameter.numel() for parameter in model.backbone.parameters())
         if weights.is_file() and numbers > weights.stat().st_size:  # no number is kept in less than a byte
             raise CheckpointError(
-                f"{weights} has {weights.stat().st_size} bytes, and {weights.parent / CONFIG_FILE} describes a "
-                f"backbone of {numbers} parameters"
+                f"{weights} has {weights.stat().st_size} bytes, and {described} describes a backbone of "
+                f"{numbers} parameters"
             )
 
 

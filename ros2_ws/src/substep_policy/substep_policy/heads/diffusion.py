@@ -18,7 +18,7 @@ from substep_policy.heads.ddim import add_noise, ddim_step, sampling_timesteps, 
 from substep_policy.heads.decoder import CONTINUOUS, DecoderShape, OnePassDecoder
 from substep_policy.heads.residual_mlp import ResidualMLP
 from substep_policy.heads.targets import ActionTargets, group_by_action, masked_mean
-from substep_policy.models.sizes import Layers, Width
+from substep_policy.models.sizes import Layers, Steps, Width
 
 
 @configuration
@@ -29,14 +29,14 @@ class DiffusionHeadConfig:
     hidden_dim: Width = 512
     blocks: Layers = 2
     time_dim: Width = 64
-    train_steps: int = 50
-    sampling_steps: int = 10
+    train_steps: Steps = 50
+    sampling_steps: Steps = 10
 
     fills_slots: ClassVar[bool] = False
     eos_sources: ClassVar[frozenset[EosSource]] = CONTINUOUS
 
     def __post_init__(self) -> None:
-        if not 1 <= self.sampling_steps <= self.train_steps:
+        if self.sampling_steps > self.train_steps:
             raise ValueError(f"sampling_steps is {self.sampling_steps}, must be in 1..train_steps ({self.train_steps})")
         if self.time_dim % 2:
             raise ValueError(f"time_dim is {self.time_dim}, must be even")

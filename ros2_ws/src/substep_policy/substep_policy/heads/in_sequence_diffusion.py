@@ -34,7 +34,7 @@ from substep_policy.heads.decoder import (
 )
 from substep_policy.heads.residual_mlp import ResidualMLP
 from substep_policy.heads.targets import ActionTargets, group_by_action, masked_mean
-from substep_policy.models.sizes import Layers, Width
+from substep_policy.models.sizes import Layers, Steps, Width
 
 
 @configuration
@@ -44,14 +44,14 @@ class InSequenceDiffusionConfig:
     type: Literal["in_sequence_diffusion"] = "in_sequence_diffusion"
     hidden_dim: Width = 4096
     blocks: Layers = 2
-    train_steps: int = 50
-    sampling_steps: int = 50
+    train_steps: Steps = 50
+    sampling_steps: Steps = 50
 
     fills_slots: ClassVar[bool] = True
     eos_sources: ClassVar[frozenset[EosSource]] = CONTINUOUS
 
     def __post_init__(self) -> None:
-        if not 1 <= self.sampling_steps <= self.train_steps:
+        if self.sampling_steps > self.train_steps:
             raise ValueError(f"sampling_steps is {self.sampling_steps}, must be in 1..train_steps ({self.train_steps})")
 
     def build(self, shape: DecoderShape) -> InSequenceDiffusion:

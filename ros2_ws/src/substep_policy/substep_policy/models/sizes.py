@@ -12,3 +12,5 @@ Width = Annotated[int, Field(ge=1, le=2**17)]
 Vocabulary = Annotated[int, Field(ge=1, le=2**22)]
 Tokens = Annotated[int, Field(ge=1, le=2**16)]
 Pixels = Annotated[int, Field(ge=1, le=2**12)]
+Actions = Annotated[int, Field(ge=1, le=2**12)]  # of a chunk
+Steps = Annotated[int, Field(ge=1, le=10_000)]  # from noise to actions

@@ -1,4 +1,4 @@
-"""Matches a chunk request with its active substep and its observation; answers what is still missing."""
+"""Matches a chunk request with its episode, active substep and observation; answers what is still missing."""
 
 from __future__ import annotations
 
@@ -25,10 +25,16 @@ class Work:
 
 
 class RequestMatcher:
-    """Holds the newest request until its observation and its substep's text are there, then hands it out once."""
+    """Holds the newest request until its observation and its substep's text are there, then hands it out once.
 
-    def __init__(self, sync: ObservationSync) -> None:
-        self._sync = sync
+    Nor is it handed out before it is known which task its episode is of: topics overtake each other.
+
+    Args:
+        episode: as heard last; None: nothing of episodes was heard yet, and no request waits for that.
+    """
+
+    def __init__(self, sync: ObservationSync, episode: int | None = None) -> None:
+        self._sync, self._episode = sync, episode
         self._newest: RequestKey | None = None
         self._pending: Any = None  # the newest request's message, until it is handed out
         self._substep: IssuedSubstep | None = None
@@ -41,6 +47,11 @@ class RequestMatcher:
     def set_substep(self, substep: IssuedSubstep) -> Work | None:
         """The active substep, as the planner says; returns the work that it completed."""
         self._substep = substep
+        return self._hand_out()
+
+    def set_episode(self, episode: int) -> Work | None:
+        """The world's newest episode; returns the work that it completed."""
+        self._episode = episode
         return self._hand_out()
 
     def request(self, key: RequestKey, request: Any) -> Work | None:
@@ -64,13 +75,18 @@ class RequestMatcher:
         lacks = self._sync.missing(self._newest.stamp)
         if not self._has_substep():
             lacks = [*lacks, "active_substep"]
+        if not self._has_episode():
+            lacks = [*lacks, "episode_status"]
         return ", ".join(lacks)
 
     def _has_substep(self) -> bool:
         return self._substep is not None and self._newest is not None and self._substep.key == self._newest.substep
 
+    def _has_episode(self) -> bool:
+        return self._episode is None or self._newest is None or self._episode == self._newest.episode
+
     def _hand_out(self) -> Work | None:
-        if self._pending is None or not self._has_substep():
+        if self._pending is None or not self._has_substep() or not self._has_episode():
             return None
         messages = self._sync.messages(self._newest.stamp)
         if messages is None:

@@ -58,6 +58,6 @@ class PlanCache:
         path = self._path(key)
         try:
             steps = json.loads(path.read_text())["steps"]
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
             raise PlanFormatError(f"cached plan {path} is damaged ({error}); delete it") from error
         return plan_from_json(key.instruction, steps, f"cached plan {path}")

@@ -44,7 +44,7 @@ def plan_from_reply(instruction: str, reply: str) -> Plan:
         text = fenced[1]
     try:
         data = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, or a number of too many digits
         raise PlanFormatError(f"the answer is not JSON: {error}; it begins {text[:80]!r}") from error
     steps = data.get("steps") if isinstance(data, dict) else data
     if not isinstance(steps, list):

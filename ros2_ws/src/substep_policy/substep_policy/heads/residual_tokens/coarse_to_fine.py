@@ -16,6 +16,7 @@ from substep_policy.heads.residual_tokens.decoder import ResidualTokenDecoder
 from substep_policy.heads.residual_tokens.draft import DraftConfig, DraftHead
 from substep_policy.heads.residual_tokens.head import CodeHead
 from substep_policy.heads.residual_tokens.speculative import SpeculativeChoice, sample
+from substep_policy.models.sizes import Width
 
 
 @configuration
@@ -29,7 +30,7 @@ class CoarseToFineConfig(ResidualTokensConfig):
     """
 
     type: Literal["rfsq_coarse_to_fine"] = "rfsq_coarse_to_fine"
-    chain_hidden_dim: int = Field(default=64, ge=1)
+    chain_hidden_dim: Width = 64
     temperature: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     draft: DraftConfig | None = None
 

@@ -11,6 +11,7 @@ from substep_core.configuration import configuration
 from substep_policy.action_tokenizers.rfsq import NamedRfsq
 from substep_policy.eos import EosSource
 from substep_policy.heads.decoder import CONTINUOUS, DecoderShape, Vocabulary
+from substep_policy.models.sizes import Width
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ class ResidualTokensConfig:
 
     action_tokenizer: NamedRfsq = Field(kw_only=True)
     layers: int | None = Field(default=None, ge=1)
-    hidden_dim: int = Field(default=512, ge=1)
-    blocks: int = Field(default=2, ge=0)
-    chain_dim: int = Field(default=32, ge=1)
+    hidden_dim: Width = 512
+    blocks: int = Field(default=2, ge=0, le=1000)
+    chain_dim: Width = 32
     layer_discount: float = Field(default=0.5, gt=0, le=1)
     use_substep_eos: bool = True
 

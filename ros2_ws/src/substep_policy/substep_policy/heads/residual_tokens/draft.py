@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from substep_core.configuration import configuration
 from substep_policy.heads.residual_tokens.head import CodeHead
+from substep_policy.models.sizes import Width
 
 
 @configuration
 class DraftConfig:
     """``hidden_dim``: width of its one hidden layer."""
 
-    hidden_dim: int = Field(default=64, ge=1)
+    hidden_dim: Width = 64
 
 
 class DraftHead(nn.Module):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from substep_core.configuration import configuration
@@ -36,7 +37,7 @@ class CompactConfig:
     heads: Heads = 8
     decoder_layers: Layers = 4
     action_width: Width = 128
-    dropout: float = 0.1
+    dropout: float = Field(default=0.1, ge=0, lt=1)
 
     def __post_init__(self) -> None:
         if len(self.vision_blocks) != len(self.vision_widths) - 1:

@@ -14,6 +14,7 @@ from substep_policy.models.compact.backbone import CompactBackbone, CompactConfi
 from substep_policy.models.compact.preprocessing import PreprocessingConfig
 from substep_policy.models.model import EosDetection, SubstepModel, assemble, check_model
 from substep_policy.models.normalization import GripperConvention
+from substep_policy.models.sizes import Actions
 
 
 @configuration
@@ -26,7 +27,7 @@ class CompactModelConfig:
 
     model_type: Literal["compact"] = "compact"
     robot: NamedRobot = Field(kw_only=True)
-    chunk_length: int = 8
+    chunk_length: Actions = 8
     backbone: CompactConfig = CompactConfig()
     action_head: ActionDecoderConfig = L1HeadConfig()
     eos_head: EOSHeadConfig | None = EOSHeadConfig()

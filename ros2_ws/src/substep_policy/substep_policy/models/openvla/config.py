@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from substep_core.configuration import configuration
-from substep_policy.models.sizes import Heads, Layers, Pixels, Vocabulary, Width
+from substep_policy.models.sizes import Actions, Heads, Layers, Pixels, Vocabulary, Width
 
 
 @configuration
@@ -81,10 +81,10 @@ class LanguageModelConfig:
 class SpecialTokens:
     """Ids that frame the sequence. ``empty`` closes every prompt: Llama's token of the lone space marker."""
 
-    bos: int = 1
-    eos: int = 2
-    empty: int = 29871
-    pad: int = 32000
+    bos: int = Field(default=1, ge=0)
+    eos: int = Field(default=2, ge=0)
+    empty: int = Field(default=29871, ge=0)
+    pad: int = Field(default=32000, ge=0)
 
 
 @configuration
@@ -106,14 +106,12 @@ class OpenVLAConfig:
     image_size: Pixels = 224
     patch_size: Pixels = 14
     cameras: tuple[str, ...] = ()
-    chunk_length: int = 8
+    chunk_length: Actions = 8
     film: bool = False
 
     def __post_init__(self) -> None:
         if self.image_size % self.patch_size:
             raise ValueError(f"image_size {self.image_size} is no multiple of patch_size {self.patch_size}")
-        if self.chunk_length < 1:
-            raise ValueError(f"chunk_length is {self.chunk_length}, must be at least 1")
         highest = max(self.tokens.bos, self.tokens.eos, self.tokens.empty, self.tokens.pad)
         if highest >= self.language_model.vocabulary_size:
             raise ValueError(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
+from substep_policy.checkpoints.hub import CONFIG_FILE
 from substep_policy.checkpoints.inspection import (
     FITS,
     MISFIT,
@@ -21,7 +20,7 @@ from substep_policy.checkpoints.inspection import (
     total_finding,
     weight_findings,
 )
-from substep_policy.checkpoints.part import check_surplus, head_parts
+from substep_policy.checkpoints.part import check_surplus, head_parts, without_weights
 from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE
 from substep_policy.models.model import SubstepModel
 from substep_policy.models.openvla.adapter import ADAPTER_FOLDER, base_folder, check_adapter, has_adapter
@@ -52,8 +51,9 @@ def inspect_openvla(folder: Path) -> CheckpointReport:
     if sizes and not is_error(sizes):
         found = Finding("backbone", MISFIT, "; ".join(sizes))
         return CheckpointReport(f"{folder}: OpenVLA-OFT", (found, *findings))
-    with torch.device("meta"):
-        model = build_openvla(config)
+    model = attempt(lambda: without_weights(build_openvla, config, folder / CONFIG_FILE))
+    if is_error(model):
+        return CheckpointReport(f"{folder}: OpenVLA-OFT", (misfit("config", model), *findings))
     weights = _weights(folder, config, model)
     weights += [_adapter(folder, model)] if has_adapter(folder) else []
     findings = [*weights, eos_finding(config.eos, config.action_head.type), *findings, total_finding(model)]

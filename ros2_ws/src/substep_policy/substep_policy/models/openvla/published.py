@@ -31,7 +31,7 @@ from substep_policy.checkpoints.folder import (
     read_json,
 )
 from substep_policy.checkpoints.hub import CONFIG_FILE
-from substep_policy.checkpoints.part import Part, check_surplus, head_parts, load_parts
+from substep_policy.checkpoints.part import Part, check_surplus, head_parts, load_parts, without_weights
 from substep_policy.models.model import SubstepModel
 from substep_policy.models.openvla.adapter import (
     ADAPTER_CONFIG,
@@ -69,8 +69,7 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[
     """
     config = read_config(folder)
     check_sizes(config.backbone, weight_files(folder), folder / CONFIG_FILE)
-    with torch.device("meta"):
-        model = build_openvla(config)
+    model = without_weights(build_openvla, config, folder / CONFIG_FILE)
     parts = published_parts(folder, config, model)
     check_surplus(present_components(folder), parts, folder)
     load_parts(folder, parts, model, device, dtype)

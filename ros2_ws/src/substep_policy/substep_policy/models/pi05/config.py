@@ -8,16 +8,17 @@ from typing import Literal
 from pydantic import Field
 
 from substep_core.configuration import configuration
+from substep_policy.models.sizes import Actions, Heads, Layers, Pixels, Tokens, Vocabulary, Width
 
 
 @configuration
 class SiglipSize:
     """A SigLIP vision transformer; ``mlp_width``: of the feed-forward layers between."""
 
-    width: int = 1152
-    layers: int = 27
-    heads: int = 16
-    mlp_width: int = 4304
+    width: Width = 1152
+    layers: Layers = 27
+    heads: Heads = 16
+    mlp_width: Width = 4304
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -28,12 +29,12 @@ class SiglipSize:
 class GemmaSize:
     """A Gemma: the language model, or the action expert beside it."""
 
-    width: int
-    mlp_width: int
-    layers: int = 18
-    heads: int = 8
-    key_value_heads: int = 1
-    head_dim: int = 256
+    width: Width
+    mlp_width: Width
+    layers: Layers = 18
+    heads: Heads = 8
+    key_value_heads: Heads = 1
+    head_dim: Width = 256
 
     def __post_init__(self) -> None:
         if self.heads % self.key_value_heads:
@@ -82,18 +83,18 @@ class PromptConfig:
 
     state: StateText = StateText.DISCRETE
     state_scaling: StateScaling = StateScaling.QUANTILES
-    padded_state: int = Field(default=0, ge=0)
-    max_tokens: int = Field(default=200, ge=8)
-    max_answer_tokens: int = Field(default=48, ge=1)
+    padded_state: int = Field(default=0, ge=0, le=1024)
+    max_tokens: Tokens = Field(default=200, ge=8)
+    max_answer_tokens: Tokens = 48
 
 
 @configuration
 class SpecialTokens:
     """Ids of PaliGemma's tokenizer."""
 
-    pad: int = 0
-    eos: int = 1
-    bos: int = 2
+    pad: int = Field(default=0, ge=0)
+    eos: int = Field(default=1, ge=0)
+    bos: int = Field(default=2, ge=0)
 
 
 @configuration
@@ -112,12 +113,12 @@ class Pi05Config:
     siglip: SiglipSize = SiglipSize()
     language_model: GemmaSize = GEMMA_2B
     expert: GemmaSize = GEMMA_300M
-    vocabulary_size: int = Field(default=257_152, ge=8)
+    vocabulary_size: Vocabulary = Field(default=257_152, ge=8)
     tokens: SpecialTokens = SpecialTokens()
-    image_size: int = 224
-    patch_size: int = 14
+    image_size: Pixels = 224
+    patch_size: Pixels = 14
     cameras: tuple[str, ...] = ()
-    chunk_length: int = 50
+    chunk_length: Actions = 50
     conditioning: Conditioning = Conditioning.SUBTASK
     prompt: PromptConfig = PromptConfig()
     knowledge_insulation: bool = True

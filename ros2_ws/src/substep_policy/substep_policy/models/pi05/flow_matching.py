@@ -20,6 +20,7 @@ from substep_core.configuration import configuration
 from substep_policy.eos import EosSource
 from substep_policy.heads.decoder import CONTINUOUS, ActionDecoder, Backbone, DecoderShape, Prefix, SlotContent
 from substep_policy.heads.targets import ActionTargets, masked_mean
+from substep_policy.models.sizes import Steps, Width
 
 
 @configuration
@@ -35,8 +36,8 @@ class FlowMatchingConfig:
     """
 
     type: Literal["flow_matching"] = "flow_matching"
-    width: int = Field(default=32, ge=1)
-    sampling_steps: int = Field(default=10, ge=1)
+    width: Width = 32
+    sampling_steps: Steps = 10
     time_alpha: float = Field(default=1.5, gt=0)
     time_beta: float = Field(default=1.0, gt=0)
     time_scale: float = 0.999

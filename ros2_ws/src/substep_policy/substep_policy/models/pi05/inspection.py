@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
+from substep_policy.checkpoints.hub import CONFIG_FILE
 from substep_policy.checkpoints.inspection import (
     NOTE,
     CheckpointReport,
@@ -19,6 +18,7 @@ from substep_policy.checkpoints.inspection import (
     total_finding,
     weight_findings,
 )
+from substep_policy.checkpoints.part import without_weights
 from substep_policy.models.pi05.model import Pi05ModelConfig, build_pi05
 from substep_policy.models.pi05.published import published_parts
 from substep_policy.models.pi05.published_config import read_config
@@ -30,8 +30,9 @@ def inspect_pi05(folder: Path) -> CheckpointReport:
     config = attempt(lambda: read_config(folder))
     if not isinstance(config, Pi05ModelConfig):
         return CheckpointReport(f"{folder}: π0.5", (misfit("config", config), _tokenizer(folder, None)))
-    with torch.device("meta"):
-        model = build_pi05(config)
+    model = attempt(lambda: without_weights(build_pi05, config, folder / CONFIG_FILE))
+    if is_error(model):
+        return CheckpointReport(f"{folder}: π0.5", (misfit("config", model), _tokenizer(folder, None)))
     prompt, played = config.backbone.prompt, f", {config.horizon} played" if config.played else ""
     title = (
         f"{folder}: π0.5, chunks of {config.chunk_length} actions{played}, cameras {', '.join(config.cameras)}, state "

@@ -19,7 +19,8 @@ from substep_policy.checkpoints.folder import (
     component_file,
     save_tensors,
 )
-from substep_policy.checkpoints.part import Part, head_parts, load_parts
+from substep_policy.checkpoints.hub import CONFIG_FILE
+from substep_policy.checkpoints.part import Part, head_parts, load_parts, without_weights
 from substep_policy.models.pi05.model import Pi05Model, Pi05ModelConfig, build_pi05
 from substep_policy.models.pi05.published_config import read_config, write_config
 from substep_policy.models.pi05.published_keys import is_older, published_key, uniform
@@ -38,8 +39,7 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[
         TooLargeError: the weights do not fit into the computer's memory.
     """
     config = read_config(folder)
-    with torch.device("meta"):
-        model = build_pi05(config)
+    model = without_weights(build_pi05, config, folder / CONFIG_FILE)
     load_parts(folder, published_parts(folder, model), model, device, dtype)
     return config, model.eval()
 

@@ -7,9 +7,10 @@ which overrides all that was read. Nor do they tell the sizes, but for the two t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from substep_core.configuration import dump, parse
 from substep_core.contract import LIBERO_PANDA
@@ -20,6 +21,7 @@ from substep_policy.models.pi05.config import PUBLISHED
 from substep_policy.models.pi05.flow_matching import FlowMatchingConfig
 from substep_policy.models.pi05.model import Pi05ModelConfig
 
+Result = TypeVar("Result")
 MODEL_TYPE = "pi05"
 OPENPI_KEYS = ("action_dim", "action_horizon", "paligemma_variant", "action_expert_variant")
 VARIANTS = {"paligemma_variant": "gemma_2b", "action_expert_variant": "gemma_300m"}
@@ -51,20 +53,34 @@ def read_config(folder: Path) -> Pi05ModelConfig:
     elif not recognises(content):
         raise CheckpointError(f"{path} is neither LeRobot's pi05, nor openpi's, nor says model_type {MODEL_TYPE!r}")
     else:
-        data = _published(content, path) | {"robot": LIBERO_PANDA} | _recognised_eos(folder)
-        data = _merged(data, content.get("substep", {}))
+        said = _as_published(partial(_published, content, path), path)
+        data = said | {"robot": LIBERO_PANDA} | _recognised_eos(folder)
+        data = _as_published(partial(_merged, data, content.get("substep", {})), path)
     try:
         config = parse(Pi05ModelConfig, data, str(path))
     except ValueError as error:
         raise CheckpointError(str(error)) from error
     if data is not content:
-        _check_features(content, config, path)
+        _as_published(partial(_check_features, content, config, path), path)
     return config
 
 
 def write_config(folder: Path, config: Pi05ModelConfig) -> None:
     """Write this project's own file, so that ``read_config`` gives ``config`` back."""
     (folder / CONFIG_FILE).write_text(json.dumps(dump(config), indent=2) + "\n", encoding="utf-8")
+
+
+def _as_published(read: Callable[[], Result], path: Path) -> Result:
+    """What ``read`` gives.
+
+    Raises:
+        CheckpointError: as it does, and where lists or objects are not where they belong.
+    """
+    try:
+        return read()
+    except (AttributeError, TypeError, LookupError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"{path} is not as LeRobot, openpi or this project write it: {why}") from error
 
 
 def _published(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
