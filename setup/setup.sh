@@ -6,6 +6,7 @@
 export HOME=${HOME:-/}
 # Python's modules read it too (substep_core/user_cache.py).
 export SUBSTEP_CACHE=${SUBSTEP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/substep}
+case $SUBSTEP_CACHE in /*) ;; *) SUBSTEP_CACHE=$PWD/$SUBSTEP_CACHE ;; esac  # commands change the folder that they run in
 CACHE=$SUBSTEP_CACHE
 UV_VERSION=0.13.8
 TRAINING_METADATA=$ROOT/ros2_ws/install/training

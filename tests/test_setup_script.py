@@ -81,6 +81,7 @@ def test_an_interrupted_step_is_no_failure():
     ("environment", "expected"),
     [
         ({"SUBSTEP_CACHE": "/given"}, "/given"),
+        ({"SUBSTEP_CACHE": "below"}, f"{Path.cwd()}/below"),
         ({"XDG_CACHE_HOME": "/xdg"}, "/xdg/substep"),
         ({"HOME": "/home/me"}, "/home/me/.cache/substep"),
     ],

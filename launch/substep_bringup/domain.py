@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import stat
 import tempfile
@@ -16,6 +17,7 @@ from filelock import FileLock, Timeout
 from rclpy.utilities import get_rmw_implementation_identifier
 
 DOMAINS = range(101, 0, -1)  # 0 is everybody's; above 101 the ports reach into Linux's ephemeral range
+HIGHEST_DOMAIN = 232  # its ports are the last that there are
 DISCOVERY_VARIABLES = (
     "ROS_AUTOMATIC_DISCOVERY_RANGE",
     "ROS_LOCALHOST_ONLY",
@@ -27,6 +29,10 @@ DISCOVERY_VARIABLES = (
 # Fast DDS 2 and 3; other middlewares do not read them.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 LOCAL, OPEN = "local", "open"
+
+
+class NoDomain(OSError):
+    """There is no ROS domain for a graph; the message says why, and what to set."""
 
 
 @contextmanager
@@ -43,11 +49,13 @@ def isolation(
         network: "local", or "open": as ROS is where nothing is set, open to the network.
 
     Raises:
-        RuntimeError: no domain is free.
+        NoDomain: none is free, or the user's is none.
     """
     is_told = any(name in environment for name in (*DISCOVERY_VARIABLES, *PROFILE_VARIABLES))
     middleware = environment.get("RMW_IMPLEMENTATION") or get_rmw_implementation_identifier()
     changes = {} if is_told or network == OPEN else loopback_only(middleware)
+    if domain is None and "ROS_DOMAIN_ID" in environment:
+        _check_domain(environment["ROS_DOMAIN_ID"])
     if domain is not None:
         yield changes | {"ROS_DOMAIN_ID": str(domain)}
     elif "ROS_DOMAIN_ID" in environment:
@@ -77,10 +85,10 @@ def free_domain() -> Iterator[int]:
     """A domain that nothing else on this machine uses; kept until the context or the process ends, however it ends.
 
     Raises:
-        RuntimeError: all of them are taken, or there is no folder for their locks that is the user's alone.
+        NoDomain: all of them are taken, or there is no folder for their locks that is the user's alone.
     """
     folder = own_folder() / "domains"
-    folder.mkdir(exist_ok=True)
+    _make(folder)
     for domain in DOMAINS:
         try:
             lock = FileLock(folder / str(domain)).acquire(blocking=False)
@@ -90,7 +98,7 @@ def free_domain() -> Iterator[int]:
             if _is_silent(domain):
                 yield domain
                 return
-    raise RuntimeError(f"every ROS domain from {DOMAINS[-1]} to {DOMAINS[0]} is taken ({folder}); set ROS_DOMAIN_ID")
+    raise NoDomain(f"every ROS domain from {DOMAINS[-1]} to {DOMAINS[0]} is taken ({folder}); set ROS_DOMAIN_ID")
 
 
 def own_folder() -> Path:
@@ -99,7 +107,7 @@ def own_folder() -> Path:
     It lies in XDG_RUNTIME_DIR, or else in the temporary folder, where anybody could have made it before.
 
     Raises:
-        RuntimeError: it is another user's, a link, or open to others.
+        NoDomain: it is another user's, a link, or open to others, or cannot be made.
     """
     user = os.getuid()
     given = os.environ.get("XDG_RUNTIME_DIR")
@@ -107,15 +115,32 @@ def own_folder() -> Path:
         folder = Path(given) / "substep"
     else:
         folder = Path(tempfile.gettempdir()) / f"substep-{user}"
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
+    _make(folder)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or stat.S_IMODE(found.st_mode) & 0o077:
-        raise RuntimeError(
+        raise NoDomain(
             f"{folder} is not a folder of this user's alone (owner {found.st_uid}, mode "
             f"{stat.S_IMODE(found.st_mode):o}): remove it, or set XDG_RUNTIME_DIR to a folder of your own"
         )
     return folder
+
+
+def _make(folder: Path) -> None:
+    """Raises: NoDomain: it cannot be made."""
+    try:
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise NoDomain(
+            f"{folder}, for locks on ROS domains, cannot be made: {error.strerror}; set TMPDIR or XDG_RUNTIME_DIR to a "
+            "folder of your own, or ROS_DOMAIN_ID"
+        ) from error
+
+
+def _check_domain(text: str) -> None:
+    """Whether rcl would take it; an empty one is 0. Raises: NoDomain: it would not."""
+    if text and not (re.fullmatch("[0-9]{1,9}", text) and int(text) <= HIGHEST_DOMAIN):
+        raise NoDomain(f"ROS_DOMAIN_ID is {text!r}, expected a number from 0 to {HIGHEST_DOMAIN}")
 
 
 def _is_silent(domain: int) -> bool:

@@ -31,7 +31,10 @@ class RunFolder:
         """
         name = (now or datetime.now()).strftime(TIME_FORMAT)
         runs = runs.expanduser()
-        runs.mkdir(parents=True, exist_ok=True)
+        try:
+            runs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(f"there can be no folder for runs at {runs}: {error.strerror}") from error
         folder = RunFolder.open(_make_unique(runs, name))
         (folder.path / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         return folder

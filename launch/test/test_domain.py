@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
 import os
 import shutil
@@ -14,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from substep_bringup.domain import DISCOVERY_VARIABLES, DOMAINS, free_domain, isolation
+from substep_bringup.domain import DISCOVERY_VARIABLES, DOMAINS, NoDomain, free_domain, isolation
+from substep_cli.__main__ import main
 
 
 def test_domains_held_at_the_same_time_differ():
@@ -94,6 +96,40 @@ def test_a_local_graph_listens_on_loopback_alone(network: str, expected: set[str
     assert addresses == expected if network == "local" else expected <= addresses
 
 
+@pytest.mark.parametrize("told", ["abc", "233", "-1", "1.5", "9" * 50, "٣"])
+def test_a_domain_that_is_none_is_said_before_anything_starts(told: str):
+    with (
+        pytest.raises(NoDomain, match="ROS_DOMAIN_ID is .*, expected a number from 0 to 232"),
+        isolation({"ROS_DOMAIN_ID": told}),
+    ):
+        pass
+
+
+def test_no_domain_is_one_sentence(tmp_path, monkeypatch, capfd):
+    """Not a traceback: whoever meets it is a user."""
+    (tmp_path / "substep").touch()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)
+    assert main(["sim", "--runs", str(tmp_path / "runs")]) == 1
+    assert f"substep sim: {tmp_path / 'substep'} is not a folder of this user's alone" in capfd.readouterr().err
+    (tmp_path / "substep").unlink()
+    monkeypatch.setattr("pathlib.Path.mkdir", failing_mkdir(tmp_path / "substep"))
+    assert main(["sim", "--runs", str(tmp_path / "runs")]) == 1
+    assert "for locks on ROS domains, cannot be made: Read-only file system; set TMPDIR" in capfd.readouterr().err
+
+
+def failing_mkdir(which: Path):
+    """``Path.mkdir`` on a disk that takes no more of this folder."""
+    make = Path.mkdir
+
+    def mkdir(path: Path, *args, **options) -> None:
+        if path == which:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        make(path, *args, **options)
+
+    return mkdir
+
+
 def test_locks_lie_in_a_folder_of_the_users_own(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "gone"))
@@ -101,19 +137,19 @@ def test_locks_lie_in_a_folder_of_the_users_own(tmp_path, monkeypatch):
     with free_domain():
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     folder.chmod(0o777)
-    with pytest.raises(RuntimeError, match="is not a folder of this user's alone .owner .*mode 777"), free_domain():
+    with pytest.raises(NoDomain, match="is not a folder of this user's alone .owner .*mode 777"), free_domain():
         pass
     shutil.rmtree(folder)
     (victim := tmp_path / "victim").mkdir(mode=0o700)
     folder.symlink_to(victim)
-    with pytest.raises(RuntimeError, match="is not a folder of this user's alone"), free_domain():
+    with pytest.raises(NoDomain, match="is not a folder of this user's alone"), free_domain():
         pass
     folder.unlink()
     folder.mkdir(mode=0o700)
     stranger = folder.stat().st_uid + 1
     monkeypatch.setattr("os.getuid", lambda: stranger)
     folder.rename(tmp_path / f"substep-{os.getuid()}")
-    with pytest.raises(RuntimeError, match="is not a folder of this user's alone"), free_domain():
+    with pytest.raises(NoDomain, match="is not a folder of this user's alone"), free_domain():
         pass
     runtime = tmp_path / "runtime"
     runtime.mkdir()

@@ -20,6 +20,14 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
+def shortened(text: str, longest: int = 300) -> str:
+    """A text of any length for a line of a log: beginning and end, with how many characters there are."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]} … {text[-half:]} ({len(text)} characters)"
+
+
 def show(what: Any, file: TextIO | None = None) -> None:
     """``print`` for what quotes files, servers or other programs; on standard output unless said."""
     print(printable_lines(str(what)), file=file)

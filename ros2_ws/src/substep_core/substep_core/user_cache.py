@@ -15,8 +15,8 @@ def user_cache() -> Path:
         OSError: none of them is set and the account has no home.
     """
     if given := os.environ.get(VARIABLE):
-        return Path(given)
+        return Path(given).absolute()
     try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "substep"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "substep"
     except RuntimeError as error:
         raise OSError(f"there is no folder for a cache: {error}; set {VARIABLE} to one") from error

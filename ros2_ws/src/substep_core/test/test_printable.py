@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from substep_core.printable import PrintableFormatter, show
+from substep_core.printable import PrintableFormatter, shortened, show
 
 EVIL = "\x1b]0;title\x07\x9b2J\u202e"
 SAID = r"\x1b]0;title\x07\x9b2J\u202e"
@@ -19,6 +19,12 @@ NODES = sorted(Path(__file__).parents[2].glob("*/substep_*/*node.py"))
 def test_what_is_shown_cannot_steer_the_terminal_but_has_lines(capsys):
     show(f"one {EVIL}\ntwo é 抽屉", sys.stderr)
     assert capsys.readouterr().err == f"one {SAID}\ntwo é 抽屉\n"
+
+
+def test_a_text_of_any_length_is_a_line_of_a_log():
+    assert shortened("pick up the mug") == "pick up the mug"
+    long = shortened("a" * 1_000_000 + "b")
+    assert len(long) < 400 and long.startswith("aaa") and long.endswith("b (1000001 characters)")
 
 
 def test_logs_are_printable_with_their_tracebacks():

@@ -20,6 +20,7 @@ from substep_interfaces.msg import GoalRejection
 from substep_interfaces.srv import StartTask
 
 from substep_core.errors import ErrorCode
+from substep_core.printable import shortened
 from substep_core.ros import topics
 from substep_core.ros.lifecycle_node import GraphNode
 from substep_planner import messages as planner_messages
@@ -95,7 +96,7 @@ class GoalServer:
         return None
 
     def _refuse(self, code: ErrorCode, task: str, why: str) -> GoalRejection:
-        self.last_rejection = f"{code.value} {code.name}: {task!r}: {why}"
+        self.last_rejection = f"{code.value} {code.name}: {shortened(task)!r}: {why}"
         self._node.warn(f"goal rejected: {self.last_rejection}")
         rejection = GoalRejection(task=task, error_code=code, message=why)
         rejection.header.stamp = self._node.now()
@@ -106,7 +107,7 @@ class GoalServer:
     # --- its turn, and its end ---
 
     def _line_up(self, identity: uuid.UUID, told: str, goal: ServerGoalHandle | None = None) -> TaskLoop:
-        self._queue.stop_all(ErrorCode.PREEMPTED, f"another task came: {told!r}")
+        self._queue.stop_all(ErrorCode.PREEMPTED, f"another task came: {shortened(told)!r}")
         task = self._tasks.new_task(identity.hex[:12], told, goal)
         self._queue.add(task)
         if not self._node.is_active:  # deactivated since the task was accepted, before it could be told

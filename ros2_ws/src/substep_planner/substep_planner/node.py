@@ -12,6 +12,7 @@ from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkRefusal, Chu
 
 from substep_core.contract import contract_from_text
 from substep_core.errors import ErrorCode
+from substep_core.printable import shortened
 from substep_core.protocol import TaskEvent
 from substep_core.ros import topics
 from substep_core.ros.lifecycle_node import GraphNode
@@ -147,7 +148,7 @@ class PlannerNode(GraphNode):
 
     def conclude(self, told: str, finish: Finish) -> None:
         self._last = finish
-        end = f"task {told or 'of the episode'!r} ended with {finish.code.name}: {finish.message}"
+        end = f"task {shortened(told) or 'of the episode'!r} ended with {finish.code.name}: {finish.message}"
         (self.say if finish.as_wished else self.complain)(end)
         self._publish_task_status(planner_messages.end_to_status(told, finish))
 

@@ -154,6 +154,7 @@ def test_the_published_config_describes_the_published_size(tmp_path: Path) -> No
         ({"substep": {"chunk": 3}}, "chunk is not a known key"),
         ({"substep": []}, r"substep is \[\], expected an object"),
         ({"substep": {"backbone": 3}}, "backbone is 3, expected an object"),
+        ({"substep": {"backbone": {"dinov2": None}}}, "config.json: dinov2 is None, expected an object"),
         ({"text_config": "llama"}, "text_config is 'llama', expected an object"),
         ({"text_config": {"num_hidden_layers": 1_000_000}}, "language_model.layers is 1000000"),
         ({"text_config": {"num_attention_heads": 0}}, "text_config"),

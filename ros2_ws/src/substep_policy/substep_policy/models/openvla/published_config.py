@@ -131,7 +131,7 @@ def _with_pixel_statistics(folder: Path, backbone: dict[str, Any]) -> dict[str, 
         if not isinstance(rows, list) or len(rows) != 2:
             raise CheckpointError(f"{path}: {key} is {rows}, expected one row for DINOv2 and one for SigLIP")
         for part, values in zip(("dinov2", "siglip"), rows, strict=True):
-            backbone[part] = backbone[part] | {field: values}
+            backbone[part] = _part(backbone, part, folder / CONFIG_FILE) | {field: values}
     return backbone
 
 
