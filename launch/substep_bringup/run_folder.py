@@ -32,11 +32,15 @@ class RunFolder:
         name = (now or datetime.now()).strftime(TIME_FORMAT)
         runs = runs.expanduser()
         try:
-            runs.mkdir(parents=True, exist_ok=True)
+            return RunFolder._create(runs, name, json.dumps(config, indent=2) + "\n")
         except OSError as error:
-            raise OSError(f"there can be no folder for runs at {runs}: {error.strerror}") from error
+            raise OSError(f"there can be no folder for a run in {runs}: {error.strerror}") from error
+
+    @staticmethod
+    def _create(runs: Path, name: str, config: str) -> RunFolder:
+        runs.mkdir(parents=True, exist_ok=True)
         folder = RunFolder.open(_make_unique(runs, name))
-        (folder.path / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        (folder.path / "config.json").write_text(config, encoding="utf-8")
         return folder
 
     @staticmethod

@@ -29,6 +29,7 @@ from substep_bringup.exit_codes import ExitCode
 from substep_bringup.graph import NodeSpec, simulation_graph
 from substep_bringup.graph_config import CLOCKS, GraphConfig, PolicyConfig
 from substep_bringup.parameter_files import read_parameter_file
+from substep_bringup.run_folder import RunFolder
 from substep_bringup.session.session_node import SessionNode
 from substep_cli.grammar import main
 from substep_planner.node import PlannerNode
@@ -407,8 +408,13 @@ def test_what_is_not_built_says_how_to_build_it():
         find_executable("substep_nowhere", "node")
 
 
+def test_a_place_where_no_run_can_be_kept_is_named(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=f"no folder for a run in {tmp_path / 'file'}: File exists"):
+        RunFolder.create(tmp_path / "file", {})
+
+
 def test_the_configuration_can_be_kept_as_json(tmp_path):
-    from substep_bringup.run_folder import RunFolder
 
     folder = RunFolder.create(tmp_path, dataclasses.asdict(GraphConfig()))
     assert folder.config()["image_size"] is None

@@ -19,6 +19,7 @@ from substep_policy.models.pi05.policy import Pi05Policy
 from substep_policy.models.pi05.published import load_model, save_model
 from substep_policy.models.pi05.published_config import read_config
 from substep_policy.models.pi05.statistics import find_statistics
+from substep_policy.models.pi05.tokenizer import find_tokenizer
 from substep_policy.registry import POLICIES, PolicySettings
 from tests.pi05 import drawn as toy
 from tests.pi05.toy import drawn_model, toy_config
@@ -195,6 +196,70 @@ def test_weights_that_are_missing_or_of_another_model_are_named(lerobot, tmp_pat
     (folder / "tokenizer.json").write_text("{}")
     assert main(["checkpoint", "inspect", str(folder)]) == 1
     assert "tokenizer.json is not a tokenizer.json" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "message"),
+    [
+        ("q01", [float("nan")] * 7, "actions: q01 is .*, expected a row of finite numbers"),
+        ("q01", [9.0] * 7, "actions: q01 and q99 of value 0 are 9 and 0.1, the wrong way round"),
+        ("q01", [[0.0] * 7], "actions: q01 is .*, expected a row of finite numbers"),
+        ("q01", [0.0] * 3, "actions: statistics have unequal lengths"),
+        ("std", "x", "actions: std is no row of numbers"),
+        (None, [], "norm_stats.json is not as LeRobot"),
+    ],
+)
+def test_statistics_of_openpi_that_are_none_are_refused(part, values, message, tmp_path):
+    folder = write_openpi(tmp_path / "toy")
+    (path,) = folder.glob("assets/**/norm_stats.json")
+    content = json.loads(path.read_text())
+    content["norm_stats"]["actions"] = values if part is None else content["norm_stats"]["actions"] | {part: values}
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=f"norm_stats.json.*{message.removeprefix('norm_stats.json')}"):
+        find_statistics(folder, None, read_config(folder))
+    assert main(["checkpoint", "inspect", str(folder)]) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"state_file": "../../elsewhere.safetensors"},
+            "names the file '../../elsewhere.safetensors', expected one of",
+        ),
+        ({"state_file": "/etc/passwd"}, "names the file '/etc/passwd', expected one of"),
+        ({"config": []}, "policy_preprocessor.json is not as LeRobot"),
+        ({"config": {"norm_map": {"STATE": []}}}, "policy_preprocessor.json is not as LeRobot"),
+    ],
+)
+def test_a_processor_of_lerobot_that_is_none_is_refused(change, message, tmp_path):
+    folder = write_lerobot(tmp_path / "toy")
+    path = folder / "policy_preprocessor.json"
+    content = json.loads(path.read_text())
+    content["steps"][1] |= change
+    path.write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=message):
+        find_statistics(folder, None, read_config(folder))
+
+
+def test_statistics_of_lerobot_that_are_not_finite_are_refused(tmp_path):
+    folder = write_lerobot(tmp_path / "toy")
+    (path,) = folder.glob("policy_postprocessor*.safetensors")
+    save_file({key: torch.full_like(value, torch.nan) for key, value in load_file(path).items()}, path)
+    with pytest.raises(ValueError, match="unnormalizer_processor.safetensors: action: .* expected a row of finite"):
+        find_statistics(folder, None, read_config(folder))
+
+
+def test_what_a_tokenizer_file_says_of_padding_and_cutting_is_not_obeyed(lerobot, tmp_path):
+    """It is of whoever used the file last."""
+    folder = write_lerobot(tmp_path / "toy")
+    path = folder / "tokenizer.json"
+    padding = {"strategy": {"Fixed": 64}, "direction": "Left", "pad_to_multiple_of": None}
+    padding |= {"pad_id": 0, "pad_type_id": 0, "pad_token": "<pad>"}
+    cut = {"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"padding": padding, "truncation": cut}))
+    text = "Task: pick up the bowl"
+    assert find_tokenizer(folder).encode(text) == find_tokenizer(lerobot).encode(text)
 
 
 def test_a_folder_of_neither_layout_is_no_policy(tmp_path):

@@ -206,7 +206,11 @@ def test_no_pause_goes_beyond_the_deadline(serve):
     assert pauses == []
 
 
-VARIABLES = {"ALL_PROXY": "gopher://proxy", "SSL_CERT_FILE": "/nowhere/certificates.pem"}
+VARIABLES = {
+    "ALL_PROXY": "gopher://proxy",
+    "HTTP_PROXY": "socks5://proxy",  # needs a package that is not among ours
+    "SSL_CERT_FILE": "/nowhere/certificates.pem",
+}
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
@@ -217,6 +221,7 @@ def test_variables_that_the_client_refuses_are_the_backends_failure(serve, monke
     result = decompose(PlanRequest("open the microwave"), [openai(serve(says("unheard"))), *rules])
     assert result.sourced.source == "rules (after openai)"
     assert result.passed_over[0].code is ErrorCode.BACKEND_FAILED
+    assert "/chat/completions: " in result.passed_over[0].message
 
 
 def test_half_a_character_in_an_answer_is_no_plan(serve):

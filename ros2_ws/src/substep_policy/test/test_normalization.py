@@ -123,6 +123,24 @@ def test_wrong_statistics_are_refused_with_their_place(tmp_path: Path, content, 
         load_statistics(tmp_path, name)
 
 
+@pytest.mark.parametrize("change", [{"mask": None}, {"mask": "yes"}, {"mask": [0.5, 1.0]}, {"q01": [2.0, 2.0]}])
+def test_a_part_that_is_none_is_refused_with_its_place(tmp_path: Path, change: dict):
+    part = {field: [0.0, 1.0] for field in ("mean", "std", "min", "max", "q01", "q99")}
+    content = {"a": {"action": part | change, "proprio": part}}
+    (tmp_path / "dataset_statistics.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=f"dataset_statistics.json: a/action: {next(iter(change))}"):
+        load_statistics(tmp_path)
+
+
+@pytest.mark.parametrize("count", ["null", "[]", "1e999", '"x"', "-1"])
+def test_a_count_that_is_none_is_refused_with_its_place(tmp_path: Path, count: str):
+    part = {field: [0.0, 1.0] for field in ("mean", "std", "min", "max", "q01", "q99")}
+    text = json.dumps({"a": {"action": part, "proprio": part, "num_transitions": 7}})
+    (tmp_path / "dataset_statistics.json").write_text(text.replace("7", count))
+    with pytest.raises(ValueError, match="dataset_statistics.json: a: num_transitions is"):
+        load_statistics(tmp_path)
+
+
 def test_unequal_lengths_and_empty_data_are_refused():
     data = Statistics.of(np.zeros((3, 2))).to_json() | {"q01": [0.0]}
     with pytest.raises(ValueError, match="unequal lengths"):

@@ -30,6 +30,13 @@ FIRST_SYMBOL = 0x4E00  # a block of 20,000 letters without surrogates, spaces or
 MOST_SYMBOLS = 20_000
 
 
+def plain(tokenizer: Tokenizer) -> Tokenizer:
+    """Without the padding and the cutting of whoever used the file last."""
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
 class MalformedTokens(ValueError):
     """A sequence of tokens that is no chunk."""
 
@@ -104,7 +111,7 @@ class FastTokenizer:
         if not path.exists():
             raise CheckpointError(f"{path} is missing")
         try:
-            tokenizer = cls(config, Tokenizer.from_file(str(path)))
+            tokenizer = cls(config, plain(Tokenizer.from_file(str(path))))
         except Exception as error:  # the library raises bare Exception for every kind of bad file
             raise CheckpointError(f"{path} is not a tokenizer.json: {error}") from error
         missing = [code for code in range(config.lowest, config.highest + 1) if tokenizer._id(code) is None]

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 from tokenizers import Tokenizer
 
 from substep_core.configuration import configuration, dump
-from substep_policy.action_tokenizers.fast import FastConfig, FastTokenizer
+from substep_policy.action_tokenizers.fast import FastConfig, FastTokenizer, plain
 from substep_policy.action_tokenizers.folder import read_config
 
 
@@ -21,7 +21,7 @@ class FittedFast:
     vocabulary: str
 
     def load(self) -> FastTokenizer:
-        return FastTokenizer(self.config, Tokenizer.from_str(self.vocabulary))
+        return FastTokenizer(self.config, plain(Tokenizer.from_str(self.vocabulary)))
 
 
 def _named(value: Any) -> Any:

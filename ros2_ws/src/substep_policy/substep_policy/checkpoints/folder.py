@@ -58,6 +58,13 @@ def read_json(path: Path) -> dict[str, Any]:
         raise CheckpointError(str(error)) from error
 
 
+def file_in(folder: Path, name: Any, stated_by: Path) -> Path:
+    """The file of a checkpoint folder that one of its files names. Raises: CheckpointError: it leads out of it."""
+    if not isinstance(name, str) or not name or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise CheckpointError(f"{stated_by} names the file {name!r}, expected one of {folder}")
+    return folder / name
+
+
 def component_file(name: str, step: int | str, suffix: str = "pt") -> str:
     """``eos_head--1000_checkpoint.pt``; ``step`` may be ``LATEST``."""
     return f"{name}--{step}_checkpoint.{suffix}"

@@ -62,8 +62,8 @@ class Statistics:
         missing = [field for field in FIELDS if field not in data]
         if missing:
             raise ValueError(f"{source}: statistics lack {', '.join(missing)}")
-        arrays = {field: _numbers(data[field], f"{source}: {field}") for field in FIELDS}
-        arrays["mask"] = np.asarray(data.get("mask", [True] * len(arrays["mean"])), bool)
+        arrays = {field: row_of_numbers(data[field], f"{source}: {field}") for field in FIELDS}
+        arrays["mask"] = _flags(data.get("mask", [True] * len(arrays["mean"])), f"{source}: mask")
         lengths = {field: len(array) for field, array in arrays.items()}
         if len(set(lengths.values())) != 1:
             raise ValueError(f"{source}: statistics have unequal lengths {lengths}")
@@ -86,7 +86,7 @@ class Statistics:
         return np.where(self.mask, restored, values).astype(np.float32)
 
 
-def _numbers(values: Any, source: str) -> np.ndarray:
+def row_of_numbers(values: Any, source: str) -> np.ndarray:
     """A row of a statistics file (N,) float64. Raises: ValueError: it is none, or holds NaN or infinity."""
     try:
         array = np.asarray(values, np.float64)
@@ -95,6 +95,22 @@ def _numbers(values: Any, source: str) -> np.ndarray:
     if array.ndim != 1 or not np.isfinite(array).all():
         raise ValueError(f"{source} is {values}, expected a row of finite numbers")
     return array
+
+
+def _flags(values: Any, source: str) -> np.ndarray:
+    """A row of a statistics file (N,) bool. Raises: ValueError: it is none."""
+    array = np.asarray(values)
+    if array.ndim != 1 or array.dtype.kind not in "bi":
+        raise ValueError(f"{source} is {values!r}, expected a row of true and false")
+    return array.astype(bool)
+
+
+def _count(entry: Mapping[str, Any], name: str, source: str) -> int:
+    """Raises: ValueError: it is none."""
+    value = entry.get(name, 0)
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{source}: {name} is {value!r}, expected a whole number")
+    return value
 
 
 @dataclass(frozen=True)
@@ -146,8 +162,8 @@ def load_statistics(folder: Path, name: str | None = None) -> DatasetStatistics:
     return DatasetStatistics(
         Statistics.from_json(entry["action"], f"{path}: {name}/action"),
         Statistics.from_json(entry["proprio"], f"{path}: {name}/proprio"),
-        int(entry.get("num_transitions", 0)),
-        int(entry.get("num_trajectories", 0)),
+        _count(entry, "num_transitions", f"{path}: {name}"),
+        _count(entry, "num_trajectories", f"{path}: {name}"),
     )
 
 

@@ -222,6 +222,13 @@ def test_sizes_that_the_weights_do_not_have_are_told_before_a_model_is_made(
         load_model(folder, CPU, torch.float32)
 
 
+@pytest.mark.parametrize("name", ["../elsewhere.safetensors", "/etc/passwd", 3])
+def test_weights_lie_in_the_folder(folder: Path, name: object) -> None:
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"some.weight": name}}))
+    with pytest.raises(CheckpointError, match=f"index.json names the file {name!r}, expected one of"):
+        load_model(folder, CPU, torch.float32)
+
+
 def test_a_missing_or_cut_file_is_named(folder: Path) -> None:
     head = folder / "action_head--150000_checkpoint.pt"
     kept = head.rename(folder / "kept")

@@ -121,7 +121,7 @@ class ServerChat:
             raise
         except httpx.RequestError as error:
             raise _Retryable(f"{type(error).__name__}: {error}") from error
-        except (httpx.InvalidURL, ValueError, OSError) as error:  # the latter of proxy and certificate variables
+        except (httpx.InvalidURL, ValueError, OSError, ImportError) as error:  # most of proxies and certificates
             raise BackendError(f"{self._address}: {type(error).__name__}: {error}") from error
         if response.status_code == 429 or response.status_code >= 500:
             raise _Retryable(_status(response, content), _retry_after(response))
@@ -141,7 +141,7 @@ class ServerChat:
 
     async def _read(self, response: httpx.Response) -> bytes:
         """The body as it is sent, unless it is too large. What is compressed unasked may grow without bounds."""
-        if (encoding := response.headers.get("content-encoding", "identity")) != "identity":
+        if (encoding := response.headers.get("content-encoding", "identity")).lower() != "identity":
             raise BackendError(f"{self._address}: the answer is compressed ({encoding!r}), and was asked for as it is")
         content = b""
         async for piece in response.aiter_raw():

@@ -26,6 +26,7 @@ from substep_policy.checkpoints.folder import (
     CheckpointError,
     allow_readers,
     component_file,
+    file_in,
     find_component,
     has_component,
     read_json,
@@ -168,6 +169,6 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     if not index.exists():
         return (folder / BACKBONE_FILE,)
     shards = read_json(index).get("weight_map")
-    if not shards:
+    if not shards or not isinstance(shards, dict):
         raise CheckpointError(f"{index} has no weight_map")
-    return tuple(folder / name for name in sorted(set(shards.values())))
+    return tuple(sorted({file_in(folder, name, index) for name in shards.values()}))

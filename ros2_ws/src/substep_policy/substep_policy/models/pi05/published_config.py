@@ -53,15 +53,15 @@ def read_config(folder: Path) -> Pi05ModelConfig:
     elif not recognises(content):
         raise CheckpointError(f"{path} is neither LeRobot's pi05, nor openpi's, nor says model_type {MODEL_TYPE!r}")
     else:
-        said = _as_published(partial(_published, content, path), path)
+        said = as_published(partial(_published, content, path), path)
         data = said | {"robot": LIBERO_PANDA} | _recognised_eos(folder)
-        data = _as_published(partial(_merged, data, content.get("substep", {})), path)
+        data = as_published(partial(_merged, data, content.get("substep", {})), path)
     try:
         config = parse(Pi05ModelConfig, data, str(path))
     except ValueError as error:
         raise CheckpointError(str(error)) from error
     if data is not content:
-        _as_published(partial(_check_features, content, config, path), path)
+        as_published(partial(_check_features, content, config, path), path)
     return config
 
 
@@ -70,7 +70,7 @@ def write_config(folder: Path, config: Pi05ModelConfig) -> None:
     (folder / CONFIG_FILE).write_text(json.dumps(dump(config), indent=2) + "\n", encoding="utf-8")
 
 
-def _as_published(read: Callable[[], Result], path: Path) -> Result:
+def as_published(read: Callable[[], Result], path: Path) -> Result:
     """What ``read`` gives.
 
     Raises:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from substep_core.contract import RobotContract, motion_values
-from substep_policy.checkpoints.folder import CheckpointError, read_json, read_state
+from substep_policy.checkpoints.folder import CheckpointError, file_in, read_json, read_state
 from substep_policy.models.normalization import (
+    FIELDS,
     STATISTICS_FILE,
     DatasetStatistics,
     Statistics,
     check_widths,
     load_statistics,
     read_statistics_file,
+    row_of_numbers,
 )
 from substep_policy.models.pi05.model import Pi05ModelConfig
+from substep_policy.models.pi05.published_config import as_published
 
 PREPROCESSOR, POSTPROCESSOR = "policy_preprocessor.json", "policy_postprocessor.json"
 NORMALIZERS = {PREPROCESSOR: "normalizer_processor", POSTPROCESSOR: "unnormalizer_processor"}
@@ -33,6 +37,7 @@ BOUNDS = {
     "MEAN_STD": ("mean", "std"),
     "IDENTITY": (),
 }
+TAKEN = {*FIELDS, *(name for names in BOUNDS.values() for name in names)}
 
 
 def data_sets(folder: Path) -> list[str]:
@@ -68,10 +73,11 @@ def find_statistics(folder: Path, name: str | None, config: Pi05ModelConfig) -> 
     if (folder / STATISTICS_FILE).exists():
         found, source = load_statistics(folder, chosen), folder / STATISTICS_FILE
     elif (folder / PREPROCESSOR).exists():
-        found, source = _lerobot(folder, config.robot), folder / PREPROCESSOR
+        source = folder / PREPROCESSOR
+        found = as_published(partial(_lerobot, folder, config.robot), source)
     else:
         source = folder / "assets" / chosen / NORM_STATS
-        found = _openpi(source, config.robot)
+        found = as_published(partial(_openpi, source, config.robot), source)
     check_widths(found, config.robot, config.proprio_widths, str(source))
     return found
 
@@ -94,7 +100,7 @@ def _lerobot_part(path: Path, feature: str, robot: RobotContract) -> Statistics:
     mode = step.get("config", {}).get("norm_map", {}).get(feature, "IDENTITY")
     if mode not in BOUNDS:
         raise CheckpointError(f"{path}: norm_map scales {feature} by {mode!r}, expected one of {', '.join(BOUNDS)}")
-    file, part = path.parent / step["state_file"], PARTS[feature]
+    file, part = file_in(path.parent, step["state_file"], path), PARTS[feature]
     state = read_state(file)
     prefix = f"{part}."
     values = {
@@ -107,18 +113,25 @@ def _openpi(path: Path, robot: RobotContract) -> DatasetStatistics:
     content = read_json(path).get("norm_stats", {})
     parts = []
     for name, is_action in (("actions", True), ("state", False)):
-        values = {key: np.asarray(numbers, np.float64) for key, numbers in content.get(name, {}).items() if numbers}
+        values = {key: numbers for key, numbers in content.get(name, {}).items() if numbers}
         parts.append(_statistics(values, BOUNDS["QUANTILES"], is_action, robot, f"{path}: {name}"))
     return DatasetStatistics(*parts, 0, 0)
 
 
 def _statistics(
-    values: Mapping[str, Any], bounds: tuple[str, ...], is_action: bool, robot: RobotContract, source: str
+    said: Mapping[str, Any], bounds: tuple[str, ...], is_action: bool, robot: RobotContract, source: str
 ) -> Statistics:
     """As q01 and q99 those two numbers that become −1 and 1, whatever they are called.
 
     A gripper is left to its convention (``Pi05ModelConfig.gripper``): scaled, its command is above 0 when it closes.
+
+    Raises:
+        ValueError: something is missing, has another length, is not finite, or the two are the wrong way round.
     """
+    values = {name: row_of_numbers(numbers, f"{source}: {name}") for name, numbers in said.items() if name in TAKEN}
+    lengths = {name: len(row) for name, row in values.items()}
+    if len(set(lengths.values())) > 1:
+        raise CheckpointError(f"{source}: statistics have unequal lengths {lengths}")
     if missing := [name for name in bounds if name not in values]:
         raise CheckpointError(f"{source} has no {' and no '.join(missing)}")
     if not bounds:
@@ -133,7 +146,8 @@ def _statistics(
     if is_action and len(low) == robot.action_width:
         _check_grippers(robot, source)
         mask = np.asarray(list(motion_values(robot)), bool)
-    return Statistics(mean, std, values.get("min", low), values.get("max", high), low, high, mask)
+    rows = (mean, std, values.get("min", low), values.get("max", high), low, high)
+    return Statistics.from_json(dict(zip(FIELDS, rows, strict=True)) | {"mask": mask}, source)
 
 
 def _check_grippers(robot: RobotContract, source: str) -> None:
