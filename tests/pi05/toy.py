@@ -16,7 +16,9 @@ from tests.pi05 import drawn as toy
 
 SHARED = {"layers": toy.LAYERS, "heads": toy.HEADS, "key_value_heads": toy.KEY_VALUE_HEADS, "head_dim": toy.HEAD_DIM}
 BACKBONE = Pi05Config(
-    siglip=SiglipSize(toy.VISION_WIDTH, toy.VISION_LAYERS, toy.VISION_HEADS, toy.VISION_MLP),
+    vision=SiglipSize(
+        width=toy.VISION_WIDTH, layers=toy.VISION_LAYERS, heads=toy.VISION_HEADS, mlp_width=toy.VISION_MLP
+    ),
     language_model=GemmaSize(width=toy.WIDTH, mlp_width=toy.MLP, **SHARED),
     expert=GemmaSize(width=toy.EXPERT_WIDTH, mlp_width=toy.EXPERT_MLP, **SHARED),
     vocabulary_size=toy.VOCABULARY,

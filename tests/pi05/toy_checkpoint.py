@@ -75,7 +75,7 @@ def taught_to_say(weights: dict[str, Tensor], token: int) -> dict[str, Tensor]:
 def sizes(**more: Any) -> dict[str, Any]:
     """What published files do not say of other sizes than theirs."""
     backbone = dump(toy_config())["backbone"]
-    kept = ("siglip", "language_model", "expert", "vocabulary_size", "image_size")
+    kept = ("vision", "language_model", "expert", "vocabulary_size", "image_size")
     return {"backbone": {name: backbone[name] for name in kept}, **more}
 
 

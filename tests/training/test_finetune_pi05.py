@@ -16,6 +16,7 @@ from substep_core.configuration import dump
 from substep_core.named_substep import TASK_DONE
 from substep_policy.benchmarks.random_models import random_observation
 from substep_policy.heads import EOSHeadConfig
+from substep_policy.models.compact.checkpoints import CHECKPOINTS
 from substep_policy.models.model import EosDetection
 from substep_policy.models.pi05.config import Conditioning, SpecialTokens
 from substep_policy.models.pi05.model import build_pi05
@@ -183,7 +184,54 @@ def test_the_small_configuration_is_small():
     with torch.device("meta"):
         model = build_pi05(config.checkpoint_model())
     parameters = sum(weight.numel() for weight in model.parameters())
-    assert f"{parameters / 1e6:.0f} M parameters" == "14 M parameters", "as the file says"
+    assert f"{parameters / 1e6:.0f} M parameters" == "12 M parameters", "as the file says"
+
+
+CONVOLUTION = [  # of the compact policy that ships
+    "model.backbone.vision={type: convolution}",
+    "model.backbone.image_size=128",
+    "model.backbone.render_size=128",
+]
+
+
+def test_a_convolution_starts_from_a_compact_policys_and_learns(pi05_run, caplog):
+    run = start(pi05_run(*CONVOLUTION, "initial_vision=compact"))
+    assert "vision starts from compact" in caplog.text
+    tower, model = run.objective.model.backbone.vision_tower, run.objective.model
+    _, compact = CHECKPOINTS.load(POLICIES.folder("compact"))
+    pixels = torch.rand(1, 2, 3, 128, 128) * 2 - 1
+    points, patches = compact.backbone.image_tokens(pixels, torch.zeros(1, 256))
+    tokens = tower.tokens(pixels)
+    assert tokens.shape == (1, 2 * (1 + 16), 256)
+    torch.testing.assert_close(tokens[:, :2], points)
+    corner = patches.unflatten(2, (8, 8))[0, 1, :2, :2].mean(dim=(0, 1))  # the second camera's first patch
+    torch.testing.assert_close(tokens[0, 2 + 16], corner)
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    train_step(run, [run.stream.batch(0)])
+    unchanged = {name for name, weight in model.named_parameters() if torch.equal(weight, before[name])}
+    assert not any("vision_tower" in name for name in unchanged - {"backbone.vision_tower.keypoints.score.bias"})
+
+
+def test_a_vision_that_cannot_be_taken_over_is_refused(pi05_run, toy_run):
+    with pytest.raises(ValueError, match="vision is a siglip: expected a convolution"):
+        pi05_run("initial_vision=compact")
+    with pytest.raises(ValueError, match="it is for the convolution of a π0.5, and model is compact"):
+        toy_run("initial_vision=compact")
+    with pytest.raises(ValueError, match="a vision of its own: one of them"):
+        pi05_run(*CONVOLUTION, "initial_vision=compact", "initial_checkpoint=compact")
+    with pytest.raises(ValueError, match=r"whose .* is \(.*\) and the model's \(.*\): give model.backbone.vision"):
+        start(
+            pi05_run(*CONVOLUTION[1:], "model.backbone.vision={type: convolution, width: 64}", "initial_vision=compact")
+        )
+    with pytest.raises(ValueError, match="image_size 72 is no multiple of 32"):
+        pi05_run(*CONVOLUTION, "model.backbone.image_size=72")
+
+
+def test_frames_of_another_size_than_the_policy_sees_are_refused(pi05_run, tmp_path):
+    source = f"data.sources=[{{type: libero_hdf5, path: {tmp_path / 'demos'}, render_size: 128}}]"
+    with pytest.raises(ValueError, match="set render_size of the source to 256"):
+        pi05_run(source)
+    pi05_run(source, *CONVOLUTION)
 
 
 def test_what_a_model_cannot_be_taught_is_refused(pi05_run, toy_run):

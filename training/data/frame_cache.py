@@ -11,6 +11,7 @@ stop at any point and go on later; what an interruption left unfinished is cut o
 from __future__ import annotations
 
 import enum
+import importlib
 import json
 import logging
 import os
@@ -35,6 +36,7 @@ from training.whole_file import write_whole
 from training.workers import parallel_map
 
 log = logging.getLogger(__name__)
+PI05_IMAGES = "substep_policy.models.pi05.images"
 
 
 class StoreError(ValueError):
@@ -70,15 +72,21 @@ class Resizing(enum.StrEnum):
     OPENVLA = "jpeg_and_float_lanczos"
     PI05 = "padded_bilinear"
 
+    def load(self) -> None:
+        """Import what it needs; to be called before frames are rendered.
+
+        Torch, which π0.5's resizing uses and others do without for its seconds of import, has to be in a process before
+        OpenGL is: after it, Mesa's compiler ends the process by SIGSEGV.
+        """
+        if self is Resizing.PI05:
+            importlib.import_module(PI05_IMAGES)
+
     def stack(self, frames: np.ndarray | FromJpeg, size: int) -> np.ndarray:
         """A camera's frames (T, H, W, 3) uint8 upright -> (T, size, size, 3) uint8 upright."""
         if self is Resizing.OPENVLA:
             return np.stack([fit(image, size, isinstance(frames, FromJpeg)) for image in images_of(frames)])
-        if self is Resizing.AREA:
-            return np.stack([resize(image, size) for image in images_of(frames)])
-        from substep_policy.models.pi05.images import fit as fit_pi05  # with torch, which takes seconds to import
-
-        return np.stack([fit_pi05(image, size) for image in images_of(frames)])
+        fitted = resize if self is Resizing.AREA else importlib.import_module(PI05_IMAGES).fit
+        return np.stack([fitted(image, size) for image in images_of(frames)])
 
 
 @dataclass(frozen=True)
@@ -119,6 +127,7 @@ def stack_frames(demonstration: Demonstration, format: StoreFormat) -> np.ndarra
 
 
 def _stacked(demonstration: Demonstration, format: StoreFormat) -> np.ndarray:
+    format.resizing.load()
     views = demonstration.stored_frames()
     missing = [camera for camera in format.cameras if camera not in views]
     if missing:

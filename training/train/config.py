@@ -185,6 +185,8 @@ class FinetuneConfig:
             position.
         initial_checkpoint: weights to start from, a folder or a hub id such as "organisation/model"; None starts from
             random ones. A file that configures no model takes the checkpoint's.
+        initial_vision: a compact policy, by name, folder or hub id, from whose image network that of a π0.5 with a
+            convolution starts; only where there is no initial_checkpoint.
         resume_from: a checkpoint of another run, any that is there, which this one goes on from with everything that
             resuming needs; ``out`` is a new folder, and the other run stays as it is. None starts at step 0. Once
             ``out`` has checkpoints of its own, the run goes on from the last of them.
@@ -208,6 +210,7 @@ class FinetuneConfig:
     steps: int = Field(default=20_000, ge=1)
     seed: int = Field(default=0, ge=0)
     initial_checkpoint: Path | None = None
+    initial_vision: str | None = None
     resume_from: Path | None = None
     lora: LoraSettings | None = None
     gradient_checkpointing: bool = False
@@ -233,6 +236,12 @@ class FinetuneConfig:
                 f"{self.keyframe_weight}"
             )
         self._check_robot()
+        self._check_render_sizes()
+        if self.initial_vision is not None and self.initial_checkpoint is not None:
+            raise ValueError(
+                f"initial_vision is {self.initial_vision} and initial_checkpoint {self.initial_checkpoint}, which has "
+                "a vision of its own: one of them"
+            )
         model_training(self)  # refuses what its kind cannot do
 
     def _check_robot(self) -> None:
@@ -244,6 +253,16 @@ class FinetuneConfig:
         if self.data.rules.gripper_copies > 1 and robot.gripper is None:
             copies = self.data.rules.gripper_copies
             raise ValueError(f"data.rules.gripper_copies is {copies}, and {keyframes_missing(robot)}: leave it 1")
+
+    def _check_render_sizes(self) -> None:
+        """Raises: ValueError: frames would be rendered at another size than those that the policy will see."""
+        for source in self.data.sources:
+            size = getattr(source, "render_size", None)
+            if size not in (None, self.model.render_size):
+                raise ValueError(
+                    f"data.sources render their frames at {size} pixels, and the model sees frames of "
+                    f"{self.model.render_size}: set render_size of the source to {self.model.render_size}"
+                )
 
     @property
     def initial_folder(self) -> Path | None:

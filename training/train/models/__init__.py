@@ -91,6 +91,15 @@ def check_actions_only(config: FinetuneConfig) -> None:
         raise ValueError(f"objective mode is {mode!r}, and {config.model.model_type} says no words: 'actions'")
 
 
+def check_no_initial_vision(config: FinetuneConfig) -> None:
+    """Raises: ValueError: the image network of another policy is to be taken over by a model that cannot."""
+    if config.initial_vision is not None:
+        raise ValueError(
+            f"initial_vision is {config.initial_vision}: it is for the convolution of a π0.5, and model is "
+            f"{config.model.model_type}"
+        )
+
+
 def model_training(config: FinetuneConfig) -> ModelTraining:
     """That of the configured model's kind (``substep_policy.models.kind.ModelKind.training``).
 

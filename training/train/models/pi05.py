@@ -16,15 +16,17 @@ from substep_core.named_substep import TASK_DONE
 from substep_policy.checkpoints.folder import LATEST, has_component
 from substep_policy.checkpoints.part import load_parts
 from substep_policy.heads.fast_tokens import FastTokensConfig
+from substep_policy.models.compact.checkpoints import CHECKPOINTS as COMPACT_CHECKPOINTS
 from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE, train_tokenizer
 from substep_policy.models.normalization import Statistics
-from substep_policy.models.pi05.config import Conditioning
+from substep_policy.models.pi05.config import Conditioning, ConvolutionSize
 from substep_policy.models.pi05.images import pixels
 from substep_policy.models.pi05.model import Pi05Model, Pi05ModelConfig, build_pi05
 from substep_policy.models.pi05.prompt import PromptBuilder, Prompts
 from substep_policy.models.pi05.published import EOS_HEAD, load_model, published_parts, save_model
 from substep_policy.models.pi05.published_config import read_config, write_config
 from substep_policy.models.pi05.tokenizer import FastTokenizer, find_tokenizer
+from substep_policy.registry import POLICIES
 from training.data.dataset import Sample
 from training.data.frame_cache import Resizing, StoreFormat
 from training.train.config import FinetuneConfig
@@ -95,6 +97,7 @@ class Pi05Training:
     """Implements ``training.train.models.ModelTraining``.
 
     Attributes:
+        initial_vision: a compact policy whose image network a new model starts with.
         tokenizer: a file to use where no checkpoint has one; None: one is made of the words of plans and data.
         reserved: ids at the end of the vocabulary that are actions.
     """
@@ -102,6 +105,7 @@ class Pi05Training:
     config: Pi05ModelConfig
     tokenizer: Path | None
     reserved: int = 0
+    initial_vision: str | None = None
 
     @property
     def store_format(self) -> StoreFormat:
@@ -129,8 +133,12 @@ class Pi05Training:
 
     def build(self, checkpoint: Path | None) -> Pi05Model:
         if checkpoint is None:
-            log.warning("there is no initial_checkpoint: the whole model starts from random weights, backbone and all")
-            return build_pi05(self.config)
+            model = build_pi05(self.config)
+            if self.initial_vision is None:
+                log.warning("there is no initial_checkpoint: the whole model starts from random weights")
+            else:
+                start_vision(model, self.initial_vision)
+            return model
         with torch.device("meta"):
             model = build_pi05(self.config)
         has_head = has_component(checkpoint, EOS_HEAD.removesuffix("."))
@@ -159,6 +167,12 @@ def training(config: FinetuneConfig) -> Pi05Training:
     """Raises: ValueError: it asks for what training of a π0.5 does not have."""
     if config.lora is not None:
         raise ValueError("lora is for the openvla backbone, and model is pi05")
+    is_convolution = isinstance(config.model.backbone.vision, ConvolutionSize)
+    if config.initial_vision is not None and not is_convolution:
+        raise ValueError(
+            f"initial_vision is {config.initial_vision}, and model.backbone.vision is a "
+            f"{config.model.backbone.vision.type}: expected a convolution"
+        )
     tokenizer = config.data.tokenizer
     if tokenizer is not None and tokenizer.name != TOKENIZER_FILE:
         raise ValueError(f"data.tokenizer is {tokenizer}, expected a file {TOKENIZER_FILE}")
@@ -167,7 +181,24 @@ def training(config: FinetuneConfig) -> Pi05Training:
     is_spoken = isinstance(spoken, FastTokensConfig)
     if is_spoken and config.keyframe_weight:
         raise ValueError("keyframe_weight is for states of single actions, and FAST tokens have none: leave it 0")
-    return Pi05Training(config.checkpoint_model(), tokenizer, spoken.reserved if is_spoken else 0)
+    return Pi05Training(
+        config.checkpoint_model(), tokenizer, spoken.reserved if is_spoken else 0, config.initial_vision
+    )
+
+
+def start_vision(model: Pi05Model, policy: str) -> None:
+    """Fill the convolution with a compact policy's. Raises: ValueError: there is none, or its sizes are others."""
+    own = model.backbone.vision_tower.state_dict()
+    _, compact = COMPACT_CHECKPOINTS.load(POLICIES.folder(policy))
+    weights = {name: value for name, value in compact.backbone.state_dict().items() if name in own}
+    if unfit := [name for name, value in weights.items() if value.shape != own[name].shape]:
+        name = unfit[0]
+        raise ValueError(
+            f"initial_vision is {policy}, whose {name} is {tuple(weights[name].shape)} and the model's "
+            f"{tuple(own[name].shape)}: give model.backbone.vision, image_size and cameras its sizes"
+        )
+    model.backbone.vision_tower.load_state_dict(own | weights)
+    log.info("vision starts from %s, the rest of the model from random weights", policy)
 
 
 def _arrays(prompts: Prompts, level: str) -> dict[str, np.ndarray]:

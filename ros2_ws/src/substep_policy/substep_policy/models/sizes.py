@@ -14,3 +14,13 @@ Tokens = Annotated[int, Field(ge=1, le=2**16)]
 Pixels = Annotated[int, Field(ge=1, le=2**12)]
 Actions = Annotated[int, Field(ge=1, le=2**12)]  # of a chunk
 Steps = Annotated[int, Field(ge=1, le=10_000)]  # from noise to actions
+
+STEM_STRIDE = 4  # of image networks: at full and half resolution a processor spends its time on memory, not arithmetic
+
+
+def check_stages(widths: tuple[int, ...], blocks: tuple[int, ...]) -> None:
+    """Raises: ValueError: an image network needs one number of blocks for each width behind its stem's."""
+    if not blocks or len(blocks) != len(widths) - 1:
+        raise ValueError(
+            f"vision blocks {blocks} need one entry per stage, {len(widths) - 1} for vision widths {widths}"
+        )

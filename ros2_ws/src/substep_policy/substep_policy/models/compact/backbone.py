@@ -11,9 +11,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from substep_core.configuration import configuration
-from substep_policy.models.compact.image_encoder import Keypoints, VisionEncoder, as_tokens
+from substep_policy.models.compact.image_tokens import ImageTokens
 from substep_policy.models.compact.transformer import DecoderLayer, EncoderLayer
-from substep_policy.models.sizes import Heads, Layers, Vocabulary, Width
+from substep_policy.models.sizes import Heads, Layers, Vocabulary, Width, check_stages
 
 
 @configuration
@@ -40,11 +40,7 @@ class CompactConfig:
     dropout: float = Field(default=0.1, ge=0, lt=1)
 
     def __post_init__(self) -> None:
-        if len(self.vision_blocks) != len(self.vision_widths) - 1:
-            raise ValueError(
-                f"vision_blocks {self.vision_blocks} needs one entry per stage, {len(self.vision_widths) - 1} "
-                f"for vision_widths {self.vision_widths}"
-            )
+        check_stages(self.vision_widths, self.vision_blocks)
         if self.width % self.heads:
             raise ValueError(f"width {self.width} does not divide into {self.heads} heads")
 
@@ -99,7 +95,7 @@ class TextEncoder(nn.Module):
         return TextFeatures(tokens, mask, (tokens * weight).sum(1) / weight.sum(1).clamp(min=1.0))
 
 
-class CompactBackbone(nn.Module):
+class CompactBackbone(ImageTokens):
     """Observation and instruction -> ``actions_hidden_states`` (B, C·A, D), D = ``action_width``.
 
     One query per action looks at image, proprioception and instruction tokens, and is then spread over the
@@ -109,20 +105,12 @@ class CompactBackbone(nn.Module):
     def __init__(
         self, config: CompactConfig, cameras: int, image_size: int, max_length: int, chunk_length: int, action_dim: int
     ) -> None:
-        super().__init__()
+        vision = config.vision_widths, config.vision_blocks, config.keypoints, config.width
+        super().__init__(*vision, cameras, image_size)
         self.config, self.action_dim = config, action_dim
         self.hidden_dim = config.action_width
         self.proprio_token_dim = config.width
         self.text_encoder = TextEncoder(config, max_length)
-        self.vision_encoder = VisionEncoder(config.vision_widths, config.vision_blocks, config.width)
-        self.vision_encoder.to(memory_format=torch.channels_last)
-        fine = config.vision_widths[-2]
-        self.keypoints = Keypoints(fine, config.keypoints)
-        self.keypoint_projection = nn.Linear(2 * config.keypoints, config.width)
-        self.camera_embedding = nn.Parameter(torch.randn(cameras, config.width) * 0.02)
-        patches = (image_size // self.vision_encoder.stride) ** 2
-        self.vision_projection = nn.Linear(config.vision_widths[-1], config.width)
-        self.vision_position = nn.Parameter(torch.randn(cameras, patches, config.width) * 0.02)
         self.queries = nn.Parameter(torch.randn(chunk_length, config.width) * 0.02)
         self.decoder = nn.ModuleList(
             DecoderLayer(config.width, config.heads, config.dropout) for _ in range(config.decoder_layers)
@@ -157,19 +145,11 @@ class CompactBackbone(nn.Module):
     def _vision_tokens(self, images: Tensor, text: Tensor) -> Tensor:
         """Images (B, cameras, S, S, 3) uint8, text (B, width) -> (B, cameras · (patches + 1), width).
 
-        The first tokens, one a camera, say where its keypoints are. All cameras go through one encoder as one batch,
-        each told by its embedding which view it looks at.
+        The first tokens, one a camera, say where its keypoints are.
         """
-        pixels = images.flatten(0, 1).movedim(-1, 1).to(_arithmetic(text)).div_(127.5).sub_(1.0)
-        condition = (text.unsqueeze(1) + self.camera_embedding).flatten(0, 1)
-        maps = self.vision_encoder.maps(pixels, condition)
-        points = self.keypoint_projection(self.keypoints(self._fine(maps)))
-        views = self.vision_projection(as_tokens(maps[-1])).unflatten(0, images.shape[:2]) + self.vision_position
-        return torch.cat([points.unflatten(0, images.shape[:2]) + self.camera_embedding, views.flatten(1, 2)], dim=1)
-
-    def _fine(self, maps: list[Tensor]) -> Tensor:
-        """The last map before the last stage."""
-        return maps[-1 - self.config.vision_blocks[-1]]
+        pixels = images.movedim(-1, 2).to(_arithmetic(text)).div_(127.5).sub_(1.0)
+        points, patches = self.image_tokens(pixels, text)
+        return torch.cat([points, patches.flatten(1, 2)], dim=1)
 
 
 def _arithmetic(tensor: Tensor) -> torch.dtype:

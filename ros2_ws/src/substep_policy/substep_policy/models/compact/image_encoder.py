@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from substep_policy.models.sizes import STEM_STRIDE
+
 GROUPS = 8
-STEM_STRIDE = 4  # at full and half resolution a processor spends its time on memory, not on arithmetic
 
 
 class FilmResidualBlock(nn.Module):

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, log_softmax
-from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from substep_policy.heads.decoder import SlotContent
-from substep_policy.models.pi05.config import Pi05Config, SiglipSize
+from substep_policy.models.pi05.config import Pi05Config
 from substep_policy.models.pi05.gemma import Attended, GemmaStack, KeysValues
+from substep_policy.models.pi05.vision import build_vision
 
 
 @dataclass(frozen=True)
@@ -110,13 +110,13 @@ class LanguageModel(GemmaStack):
 
 
 class Pi05Backbone(nn.Module):
-    """π0.5 but for what makes actions of the expert's states."""
+    """π0.5 but for what makes actions of the expert's states. ``cameras``: how many images it looks at."""
 
-    def __init__(self, config: Pi05Config) -> None:
+    def __init__(self, config: Pi05Config, cameras: int) -> None:
         super().__init__()
         self.config, self.hidden_dim = config, config.expert.width
-        self.vision_tower = _siglip(config.siglip, config.image_size, config.patch_size)
-        self.projector = nn.Linear(config.siglip.width, config.language_model.width)
+        self.vision_tower = build_vision(config, cameras)
+        self.projector = nn.Linear(config.vision.width, config.language_model.width)
         self.language_model = LanguageModel(config)
         self.expert = GemmaStack(config.expert, is_adaptive=True)
 
@@ -131,10 +131,8 @@ class Pi05Backbone(nn.Module):
         return self.read(self.look(batch["pixel_values"]), words)
 
     def look(self, pixels: Tensor) -> Tensor:
-        """(B, cameras, 3, S, S) -> patches (B, cameras · patches, D)."""
-        dtype = self.projector.weight.dtype
-        features = self.vision_tower(pixel_values=pixels.flatten(0, 1).to(dtype)).last_hidden_state
-        return self.projector(features).unflatten(0, pixels.shape[:2]).flatten(1, 2)
+        """(B, cameras, 3, S, S) -> tokens of all images (B, N, D)."""
+        return self.projector(self.vision_tower.tokens(pixels.to(self.projector.weight.dtype)))
 
     def read(self, patches: Tensor, words: Words) -> Prefix:
         """Patches (B, N, D) and words -> prefix."""
@@ -207,13 +205,12 @@ class Pi05Backbone(nn.Module):
 
     def enable_gradient_checkpointing(self) -> None:
         """Activations are computed again in the backward pass instead of being kept: less memory, a third more time."""
-        self.vision_tower.gradient_checkpointing_enable({"use_reentrant": False})
+        self.vision_tower.checkpoint_gradients()
         self.language_model.checkpoints_gradients = self.expert.checkpoints_gradients = True
 
     def restore_buffers(self, device: torch.device) -> None:
-        """Of a backbone that was made on the meta device: the one part that is computed and not stored."""
-        embeddings = self.vision_tower.embeddings
-        embeddings.position_ids = torch.arange(embeddings.num_positions, device=device).expand(1, -1)
+        """Of a backbone that was made on the meta device: what is computed and not stored."""
+        self.vision_tower.restore_buffers(device)
 
 
 def _appended(keys_values: tuple[KeysValues, ...], own: tuple[KeysValues, ...]) -> tuple[KeysValues, ...]:
@@ -221,17 +218,3 @@ def _appended(keys_values: tuple[KeysValues, ...], own: tuple[KeysValues, ...]) 
         (torch.cat([keys, new_keys], dim=2), torch.cat([values, new_values], dim=2))
         for (keys, values), (new_keys, new_values) in zip(keys_values, own, strict=True)
     )
-
-
-def _siglip(size: SiglipSize, image_size: int, patch_size: int) -> SiglipVisionModel:
-    config = SiglipVisionConfig(
-        hidden_size=size.width,
-        num_hidden_layers=size.layers,
-        num_attention_heads=size.heads,
-        intermediate_size=size.mlp_width,
-        image_size=image_size,
-        patch_size=patch_size,
-        vision_use_head=False,
-        attn_implementation="sdpa",
-    )
-    return SiglipVisionModel(config)

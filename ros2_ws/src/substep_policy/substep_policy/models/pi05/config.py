@@ -3,26 +3,67 @@
 from __future__ import annotations
 
 import enum
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from substep_core.configuration import configuration
-from substep_policy.models.sizes import Actions, Heads, Layers, Pixels, Tokens, Vocabulary, Width
+from substep_policy.models.sizes import (
+    STEM_STRIDE,
+    Actions,
+    Heads,
+    Layers,
+    Pixels,
+    Tokens,
+    Vocabulary,
+    Width,
+    check_stages,
+)
 
 
 @configuration
 class SiglipSize:
-    """A SigLIP vision transformer; ``mlp_width``: of the feed-forward layers between."""
+    """A SigLIP vision transformer, as published.
 
+    Attributes:
+        mlp_width: of the feed-forward layers between.
+        patch_size: side in pixels of what becomes a token.
+    """
+
+    type: Literal["siglip"] = "siglip"
     width: Width = 1152
     layers: Layers = 27
     heads: Heads = 16
     mlp_width: Width = 4304
+    patch_size: Pixels = 14
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
             raise ValueError(f"width {self.width} does not divide into {self.heads} heads")
+
+
+@configuration
+class ConvolutionSize:
+    """The compact policy's image network, which no instruction reaches: few tokens, and quick on a processor.
+
+    Attributes:
+        widths, blocks, keypoints: as ``CompactConfig``.
+        width: of the tokens and of what tells its layers which camera they look at.
+        pooling: side of the square of tokens that are averaged to one.
+    """
+
+    type: Literal["convolution"] = "convolution"
+    widths: tuple[Width, ...] = (64, 128, 256)
+    blocks: tuple[Layers, ...] = (1, 2)
+    keypoints: Width = 48
+    width: Width = 256
+    pooling: Pixels = 2
+
+    def __post_init__(self) -> None:
+        check_stages(self.widths, self.blocks)
+
+
+Vision = Annotated[SiglipSize | ConvolutionSize, Field(discriminator="type")]
 
 
 @configuration
@@ -104,19 +145,20 @@ class Pi05Config:
     Attributes:
         vocabulary_size: rows of the embedding, which is the output layer too.
         image_size: side of the square images in pixels.
+        render_size: side in pixels at which cameras are rendered for it, as in its training data.
         cameras: in the order in which their patches enter the sequence; empty: all of the robot's.
         chunk_length: actions of a chunk, a token of the expert each.
         knowledge_insulation: no loss of the actions reaches vision and language model (Driess et al. 2025).
     """
 
     type: Literal["pi05"] = "pi05"
-    siglip: SiglipSize = SiglipSize()
+    vision: Vision = SiglipSize()
     language_model: GemmaSize = GEMMA_2B
     expert: GemmaSize = GEMMA_300M
     vocabulary_size: Vocabulary = Field(default=257_152, ge=8)
     tokens: SpecialTokens = SpecialTokens()
     image_size: Pixels = 224
-    patch_size: Pixels = 14
+    render_size: Pixels = 256
     cameras: tuple[str, ...] = ()
     chunk_length: Actions = 50
     conditioning: Conditioning = Conditioning.SUBTASK
@@ -124,14 +166,21 @@ class Pi05Config:
     knowledge_insulation: bool = True
 
     def __post_init__(self) -> None:
-        if self.image_size % self.patch_size:
-            raise ValueError(f"image_size {self.image_size} is no multiple of patch_size {self.patch_size}")
+        if self.image_size % self.vision_stride:
+            raise ValueError(f"image_size {self.image_size} is no multiple of {self.vision_stride}, a token's side")
         for name in SHARED:
             language, expert = getattr(self.language_model, name), getattr(self.expert, name)
             if language != expert:
                 raise ValueError(f"the expert has {expert} {name} and the language model {language}: must be equal")
         if (highest := max(self.tokens.pad, self.tokens.eos, self.tokens.bos)) >= self.vocabulary_size:
             raise ValueError(f"token id {highest} is outside the vocabulary of {self.vocabulary_size} tokens")
+
+    @property
+    def vision_stride(self) -> int:
+        """Side in pixels of what a token of an image stands for."""
+        if isinstance(self.vision, SiglipSize):
+            return self.vision.patch_size
+        return STEM_STRIDE * 2 ** len(self.vision.blocks) * self.vision.pooling
 
 
 PUBLISHED = Pi05Config()

@@ -22,7 +22,6 @@ from substep_policy.models.pi05.backbone import Pi05Backbone, Prefix, Words
 from substep_policy.models.pi05.config import PUBLISHED, Conditioning, Pi05Config
 from substep_policy.models.pi05.flow_matching import FlowMatchingConfig
 
-RENDER_SIZE = 256
 FLOW_MATCHING = FlowMatchingConfig().type
 TOKENS_PER_ACTION = 1  # of the expert's sequence
 
@@ -75,8 +74,7 @@ class Pi05ModelConfig:
 
     @property
     def render_size(self) -> int:
-        """As its published training data: they are made smaller afterwards."""
-        return RENDER_SIZE
+        return self.backbone.render_size
 
     @property
     def proprio_widths(self) -> dict[str, int]:
@@ -102,7 +100,7 @@ class Pi05Model(SubstepModel):
     """
 
     def __init__(self, config: Pi05ModelConfig) -> None:
-        backbone = Pi05Backbone(config.backbone)
+        backbone = Pi05Backbone(config.backbone, len(config.cameras))
         vocabulary = Vocabulary(config.backbone.vocabulary_size, config.backbone.tokens.eos)
         width, logits = config.robot.action_width, backbone.token_logits
         shape = DecoderShape(backbone.hidden_dim, config.chunk_length, width, vocabulary, logits, says_tokens=True)

@@ -1,0 +1,59 @@
+"""Camera images to tokens: what the compact backbone sees, and a small π0.5 too."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from substep_policy.models.compact.image_encoder import Keypoints, VisionEncoder, as_tokens
+from substep_policy.models.sizes import Layers, Width
+
+
+class ImageTokens(nn.Module):
+    """One token of each camera says where its keypoints are, the others are the patches of its image.
+
+    A backbone is one of these, and not has one, so that weights keep their names (``vision_encoder.…``).
+
+    Args:
+        widths, blocks, keypoints, width: as ``CompactConfig``.
+        image_size: side in pixels.
+    """
+
+    def __init__(
+        self,
+        widths: tuple[Width, ...],
+        blocks: tuple[Layers, ...],
+        keypoints: Width,
+        width: Width,
+        cameras: int,
+        image_size: int,
+    ) -> None:
+        super().__init__()
+        self.vision_encoder = VisionEncoder(widths, blocks, width)
+        self.vision_encoder.to(memory_format=torch.channels_last)
+        self.keypoints = Keypoints(widths[-2], keypoints)
+        self.keypoint_projection = nn.Linear(2 * keypoints, width)
+        self.camera_embedding = nn.Parameter(torch.randn(cameras, width) * 0.02)
+        patches = (image_size // self.vision_encoder.stride) ** 2
+        self.vision_projection = nn.Linear(widths[-1], width)
+        self.vision_position = nn.Parameter(torch.randn(cameras, patches, width) * 0.02)
+        self._last_stage = blocks[-1]
+
+    def image_tokens(self, pixels: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """-> keypoints (B, cameras, width), patches (B, cameras, patches, width), row by row.
+
+        All cameras go through one encoder as one batch, each told which view it looks at.
+
+        Args:
+            pixels: (B, cameras, 3, S, S) in [−1, 1].
+            condition: (B or 1, width), what the layers are told beside the camera.
+        """
+        count = pixels.shape[:2]
+        told = (condition.unsqueeze(1) + self.camera_embedding).expand(*count, -1)
+        maps = self.vision_encoder.maps(pixels.flatten(0, 1), told.flatten(0, 1))
+        before_last_stage = maps[-1 - self._last_stage]
+        points = self.keypoint_projection(
+            self.keypoints(before_last_stage).to(self.keypoint_projection.weight)
+        ).unflatten(0, count)
+        patches = self.vision_projection(as_tokens(maps[-1])).unflatten(0, count) + self.vision_position
+        return points + self.camera_embedding, patches
