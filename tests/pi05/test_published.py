@@ -169,11 +169,11 @@ def test_inspect_says_what_there_is(lerobot, capsys):
         ({"input_features": ["observation.state"]}, "config.json is not as LeRobot"),
         ({"output_features": {"action": None}}, "config.json is not as LeRobot"),
         ({"substep": []}, "config.json is not as LeRobot"),
-        ({"substep": {"backbone": {"siglip": {"heads": 0}}}}, "siglip.heads is 0"),
-        ({"substep": {"backbone": {"siglip": {"layers": 10**6}}}}, "siglip.layers is 1000000"),
+        ({"substep": {"backbone": {"vision": {"heads": 0}}}}, "vision.siglip.heads is 0"),
+        ({"substep": {"backbone": {"vision": {"layers": 10**6}}}}, "vision.siglip.layers is 1000000"),
         ({"substep": {"backbone": {"expert": {"key_value_heads": 0}}}}, "expert.key_value_heads is 0"),
         ({"substep": {"backbone": {"language_model": {"layers": 10**6}}}}, "language_model.layers is 1000000"),
-        ({"substep": {"backbone": {"patch_size": 0}}}, "patch_size is 0"),
+        ({"substep": {"backbone": {"vision": {"patch_size": 0}}}}, "patch_size is 0"),
     ],
 )
 def test_what_it_cannot_do_is_named(changes, message, tmp_path, capsys):
