@@ -188,6 +188,28 @@ def test_a_chunk_that_comes_too_late_is_dropped(world):
     assert world.outcomes == [ChunkOutcome.REJECTED] and world.reports[0].reason.kind is ChunkReason.AGE
 
 
+def test_time_that_jumps_back_costs_the_chunk_that_was_awaited_and_no_more():
+    """A robot that goes by /clock while a bag begins anew; its bridge does not wait for the old time to come again."""
+    world = World(max_failures=2)
+    world.player.activate(FIRST)
+    early = world.now
+    world.answer(world.ask())
+    world.play()
+    late = world.ask()
+    world.now = early - PERIOD
+    world.step()
+    world.answer(late)
+    assert world.outcomes == [ChunkOutcome.PLAYED, ChunkOutcome.REJECTED]
+    assert world.reports[1].reason.kind is ChunkReason.AGE and not world.reports[1].latched
+    world.now = early - PERIOD
+    assert world.play() == 1, "a step for a fresh observation"
+    again = world.ask()
+    assert again.stamp == early, "an instant that a chunk has answered before"
+    world.answer(again, eos=True)
+    world.play()
+    assert world.outcomes[2:] == [ChunkOutcome.PLAYED_EOS]
+
+
 def test_repeated_failures_latch_until_reset():
     world = World(max_failures=2)
     world.player.activate(FIRST)

@@ -36,7 +36,7 @@ from substep_core.plan import Substep
 from substep_planner.completion.compact_model import load_completion_model
 from substep_planner.completion.compact_scorer import shipped_model
 from substep_planner.completion.debounce import Debounce
-from substep_planner.completion.frame_scorer import WatchSettings
+from substep_planner.completion.frame_scorer import FrameScorer, WatchSettings
 from substep_planner.completion.registry import DEFAULT_SCORER, CompletionSettings, load_scorer
 from substep_planner.completion.watcher import CompletionWatcher
 from substep_planner.manager.events import FrameScored
@@ -374,6 +374,20 @@ def test_frames_in_between_are_left_out_but_the_last_one_is_seen(watch):
     assert watch.next().stamp == 150_000_000
     watch.frame(350_000_000, 4)
     assert watch.next().stamp == 350_000_000
+
+
+@pytest.mark.parametrize("watch", [{"rate": 0.001}], indirect=True)
+def test_time_that_jumps_back_is_followed_at_once(watch):
+    """A bag that is played in a loop: else nobody would look until the loop is where it was."""
+    watch.watcher.watch(key(), PLAN)
+    for stamp in (5_000_000_000, 1_000_000_000):
+        watch.frame(stamp, 1)
+        assert watch.next().stamp == stamp
+    frames = FrameScorer(watch.scorer, WatchSettings(rate=2.0))
+    frames.watch(key(), PLAN)
+    frames.score({"agentview": np.ones((1, 1, 3), np.uint8)}, 5_000_000_000)
+    due = {stamp: frames.is_due(stamp) for stamp in (1_000_000_000, 5_000_000_000, 5_400_000_000, 5_500_000_000)}
+    assert list(due.values()) == [True, False, False, True]
 
 
 @pytest.mark.parametrize("watch", [{"frames": 2}], indirect=True)

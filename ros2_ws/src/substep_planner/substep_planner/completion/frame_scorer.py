@@ -60,7 +60,7 @@ class FrameScorer:
 
     def is_due(self, stamp: int) -> bool:
         """Whether a frame of world time ``stamp`` (ns) comes late enough after the last one."""
-        return self._last_stamp is None or stamp - self._last_stamp >= self._period
+        return is_due(stamp, self._last_stamp, self._period)
 
     def is_new(self, stamp: int) -> bool:
         """Whether the frame was not scored yet: when the world stands still its last frame is scored all the same."""
@@ -71,6 +71,11 @@ class FrameScorer:
         self._last_stamp = stamp
         similarity = self._scorer.score(images, self._key.index)
         return FrameScored(self._key, stamp, similarity, self._debounce.update(similarity))
+
+
+def is_due(stamp: int, last: int | None, period: float) -> bool:
+    """Whether a frame comes late enough after the last one; one from before it: time has jumped back. All in ns."""
+    return last is None or not last <= stamp < last + period
 
 
 def place_of(key: SubstepKey) -> tuple[str, int]:

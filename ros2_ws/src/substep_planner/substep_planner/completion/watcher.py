@@ -11,7 +11,7 @@ import numpy as np
 
 from substep_core.keys import SubstepKey
 from substep_core.plan import Substep
-from substep_planner.completion.frame_scorer import NANOSECONDS, FrameScorer, WatchSettings, place_of
+from substep_planner.completion.frame_scorer import NANOSECONDS, FrameScorer, WatchSettings, is_due, place_of
 from substep_planner.completion.scorer import CompletionScorer
 from substep_planner.manager.events import FrameScored
 
@@ -110,6 +110,6 @@ class CompletionWatcher:
         """s until the newest frame is to be scored; None while there is no frame."""
         if self._frame is None:
             return None
-        if self._last_stamp is None or self._frame.stamp - self._last_stamp >= self._period * NANOSECONDS:
+        if is_due(self._frame.stamp, self._last_stamp, self._period * NANOSECONDS):
             return 0.0
         return max(0.0, self._frame.arrived + self._period - time.monotonic())
