@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import datetime
 from itertools import count
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.serialization import deserialize_message
-from rclpy.subscription import Subscription
 from std_msgs.msg import String
 
 from substep_bags import recorder_parameters
 from substep_bags.definitions import message_type
 from substep_bags.images import COMPRESSED, SUFFIX, JpegEncoder
+from substep_bags.inbox import Inbox
 from substep_bags.recorded_topics import camera_topics, graph_topics, offered_qos, robot_topics, type_name
 from substep_bags.recording import Message, Recording, RecordingState
 from substep_bags.writer import BagWriter
@@ -29,7 +28,7 @@ from substep_core.ros.topics import Topic
 from substep_policy.checkpoints.fingerprint import fingerprint
 
 TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
-KEPT = 100  # messages of a topic that wait for this node, at least
+EMPTYING_PERIOD = 0.05  # s between two looks at what has come
 
 
 class RecorderNode(GraphNode):
@@ -46,17 +45,19 @@ class RecorderNode(GraphNode):
         recorder_parameters.declare(self.parameters)
         self._writer: BagWriter | None = None
         self._recording: Recording | None = None
-        self._heard: list[Subscription] = []
+        self._inbox = Inbox(self)
 
     # --- lifecycle ---
 
     def configure(self) -> None:
         self._settings = recorder_parameters.read(self.parameters)
         self._about = self._provenance()
+        self._contract = self.resolve_topic_name(topics.ROBOT_CONTRACT.name)
         self._ended = self.wake(self._on_end)
+        self.repeat(EMPTYING_PERIOD, self._empty_inbox)
 
     def activate(self) -> None:
-        self._convert = {}
+        self._convert, self._name_in_bag = {}, {}
         now = datetime.now().astimezone()
         folder = _unused(self._settings.bag or Path("bags", now.strftime(TIME_FORMAT)).resolve())
         about = self._about | {"started": now.isoformat(timespec="seconds")}
@@ -67,9 +68,8 @@ class RecorderNode(GraphNode):
         self.say(f"recording into {self._writer.folder}")
 
     def deactivate(self) -> None:
-        for subscription in self._heard:
-            self.destroy_subscription(subscription)
-        self._heard = []
+        self._empty_inbox()
+        self._inbox.close()
         recording, self._recording = self._recording, None
         if recording is not None:
             state = recording.close()
@@ -86,26 +86,23 @@ class RecorderNode(GraphNode):
             name, kind = name + SUFFIX, message_type(COMPRESSED)
             self._convert[name] = JpegEncoder(quality)
         self._writer.add_topic(name, kind, (offered_qos(topic),))
-        is_contract = topic.name == topics.ROBOT_CONTRACT.name
+        self._name_in_bag[self.resolve_topic_name(topic.name)] = name
+        self._inbox.add(topic)
 
-        def receive(data: bytes, info: dict) -> None:
-            if self._recording is not None:
-                now = time.time_ns()
-                self._recording.put(Message(name, data, now, info["source_timestamp"] or now))
-            if is_contract:
-                self._on_contract(data)
-
-        heard = topic.with_depth(max(topic.depth, KEPT))
-        self._heard.append(heard.subscription(self, receive, raw=True))
+    def _empty_inbox(self) -> None:
+        for item in self._inbox.take():
+            self._recording.put(Message(self._name_in_bag[item.name], item.data, item.arrived, item.published))
+            if item.name == self._contract:
+                self._on_contract(item.data)
 
     def _on_contract(self, data: bytes) -> None:
         """The robot is known: what its contract names is recorded too."""
         text = deserialize_message(data, String).data
         self._writer.about["contract"] = text
         robot = contract_from_text(text, topics.ROBOT_CONTRACT.name)
-        cameras, heard = camera_topics(robot), {item.topic_name for item in self._heard}
+        cameras = camera_topics(robot)
         for topic in robot_topics(robot):
-            if self.resolve_topic_name(topic.name) not in heard:
+            if self.resolve_topic_name(topic.name) not in self._inbox:
                 self._record(topic, topic.name in cameras)
 
     # --- what is said ---

@@ -13,10 +13,11 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.serialization import deserialize_message
 from rosbags.rosbag2 import Reader
 from std_msgs.msg import String
 from substep_interfaces.action import ExecuteTask
-from substep_interfaces.msg import ActionChunk
+from substep_interfaces.msg import ActionChunk, ChunkRefusal
 
 from substep_bags.metadata import read_metadata
 from substep_bags.recorder_node import RecorderNode
@@ -114,6 +115,28 @@ def test_all_topics_of_the_graph_and_of_the_robots_contract_are_in_the_bag(graph
     assert (about["policy"], len(about["checkpoint"]), about["namespace"]) == ("compact", 16, "/left")
     assert json.loads(about["arguments"]) == {"task": 3} and about["contract"] == contract_to_text(ROBOT)
     assert about["commit"] and about["dropped"] == "0"
+
+
+def test_what_came_between_two_looks_is_written_in_the_order_and_at_the_time_of_its_arrival(graph, tmp_path):
+    it = graph()
+    it.start()
+    chunks, refusals = (topic.publisher(it.others) for topic in (topics.ACTION_CHUNK, topics.CHUNK_REFUSAL))
+    it.spin_until(lambda: chunks.get_subscription_count() and refusals.get_subscription_count())
+    begin = time.time_ns()
+    for number in range(40):  # while nobody spins
+        refusals.publish(ChunkRefusal(episode=number)) if number % 3 else chunks.publish(ActionChunk(episode=number))
+    end = time.time_ns()
+    said = {"/left/action_chunk": ActionChunk, "/left/chunk_refusal": ChunkRefusal}
+    it.spin_until(lambda: sum(written(it)[name] for name in said) == 40)
+    it.recorder.trigger_deactivate()
+    with Reader(tmp_path / "bag") as reader:
+        found = [
+            (deserialize_message(data, said[item.topic]).episode, at)
+            for item, at, data in reader.messages()
+            if item.topic in said
+        ]
+    assert [number for number, _ in found] == list(range(40))
+    assert all(begin <= at <= end for _, at in found)
 
 
 def test_each_activation_is_a_bag_of_its_own(graph, tmp_path):

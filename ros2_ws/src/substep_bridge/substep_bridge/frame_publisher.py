@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
-from std_msgs.msg import Header
-from tf2_msgs.msg import TFMessage
 
+from substep_bridge.frame_message import ReusedFrameMessage, frame_message, names_of
 from substep_bridge.world import Frame, World
 from substep_core.ros import topics
 from substep_core.ros.lifecycle_node import GraphNode
@@ -22,11 +20,12 @@ class FramePublisher:
         self._fixed = node.advertise(topics.TF_STATIC)
         self._listeners = 0
         self._last = Time()
+        self._message: ReusedFrameMessage | None = None
 
     def begin(self, world: World, stamp: Time) -> None:
         """An episode has begun: what does not move may have another place."""
         if fixed := [frame for frame in world.frames() if frame.fixed]:
-            self._fixed.publish(_message(fixed, stamp))
+            self._fixed.publish(frame_message(fixed, stamp))
 
     def publish(self, world: World, stamp: Time) -> None:
         """One instant; again only for a new listener, since tf2 complains of what it has heard before."""
@@ -35,18 +34,9 @@ class FramePublisher:
             return
         self._last = stamp
         if moving := [frame for frame in world.frames() if not frame.fixed]:
-            self._moving.publish(_message(moving, stamp))
+            self._moving.publish(self._serialized(moving, stamp))
 
-
-def _message(frames: Iterable[Frame], stamp: Time) -> TFMessage:
-    return TFMessage(transforms=[_transform(frame, stamp) for frame in frames])
-
-
-def _transform(frame: Frame, stamp: Time) -> TransformStamped:
-    x, y, z = map(float, frame.pose.position)
-    qx, qy, qz, qw = map(float, frame.pose.quaternion)
-    return TransformStamped(
-        header=Header(stamp=stamp, frame_id=frame.parent),
-        child_frame_id=frame.name,
-        transform=Transform(translation=Vector3(x=x, y=y, z=z), rotation=Quaternion(x=qx, y=qy, z=qz, w=qw)),
-    )
+    def _serialized(self, frames: Sequence[Frame], stamp: Time) -> bytes:
+        if self._message is None or self._message.names != names_of(frames):
+            self._message = ReusedFrameMessage(frames)
+        return self._message.fill(frames, stamp)

@@ -79,9 +79,11 @@ class Topic:
         """One that is silent while its node is not active."""
         return node.create_lifecycle_publisher(self.type, self.name, self.qos)
 
-    def subscription(self, node: Node, callback: Callable, *, raw: bool = False) -> Subscription:
+    def subscription(
+        self, node: Node, callback: Callable, *, raw: bool = False, group: CallbackGroup | None = None
+    ) -> Subscription:
         """raw: ``callback`` gets the serialised message."""
-        return node.create_subscription(self.type, self.name, callback, self.qos, raw=raw)
+        return node.create_subscription(self.type, self.name, callback, self.qos, raw=raw, callback_group=group)
 
 
 @dataclass(frozen=True)
