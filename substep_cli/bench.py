@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from substep_cli.changes import Changes, read_changes
 from substep_cli.grammar import CommandFailed
-from substep_cli.options import Assets, Count, Device, Json, Suite, Task, Workers
+from substep_cli.options import Assets, CommandLine, Count, Device, Json, Suite, Task, Workers
 from substep_planner.completion.registry import DEFAULT_SCORER
+
+Pixels = Annotated[int, Parameter(validator=Number(gte=16, lte=2048))]
+
+
+@contextlib.contextmanager
+def _own_domain() -> Iterator[None]:
+    """No other graph on this machine is heard, or hears."""
+    from substep_bringup.domain import isolation
+
+    with isolation(os.environ) as variables:
+        os.environ.update(variables)
+        yield
 
 
 def simulation(
@@ -33,7 +51,43 @@ def graph(*, suite: Suite = "libero_object", task: Task = 0, steps: Count = 200,
     """
     from libero_bridge.benchmarks.graph_speed import run
 
-    run(suite, task, steps, assets)
+    with _own_domain():
+        run(suite, task, steps, assets)
+
+
+def record(
+    *,
+    suite: Suite = "libero_object",
+    task: Task = 0,
+    assets: Assets = "embedded",
+    image_size: tuple[Pixels, Pixels] = (128, 128),
+    images: tuple[Literal["raw", "jpeg"], ...] = ("raw", "jpeg"),
+    steps: Count = 200,
+    rounds: Count = 5,
+    minutes: Annotated[float, Parameter(validator=Number(gte=0))] = 0.0,
+    json: Json = None,
+    command_line: CommandLine,
+) -> None:
+    """Time a graph in lockstep with a recorder beside the same graph without one, by turns.
+
+    A lockstep graph waits for every message, so that whatever a recorder takes is seen; at a robot's rate there is
+    time to spare.
+
+    Args:
+        image_size: height and width of each of two cameras in pixels.
+        images: how cameras are recorded.
+        steps: control steps of each stretch.
+        rounds: recordings of each kind.
+        minutes: of wall time that the first kind goes on at the end, to see the recorder's memory.
+    """
+    from training.bench.recording import RecordSettings, benchmark
+
+    settings = RecordSettings(suite, task, assets, image_size, images, steps, rounds, minutes)
+    with _own_domain():
+        figures = benchmark(settings, command_line)
+    print(figures)
+    if json is not None:
+        json.write_text(figures.to_json() + "\n")
 
 
 def policy(

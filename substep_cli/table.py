@@ -42,6 +42,7 @@ COMMANDS = (
     Command("bag play", "substep_cli.bag:play", "publish what a bag has recorded"),
     Command("bag rerun", "substep_cli.bag:rerun", "ask a policy and a planner again what a bag has recorded"),
     Command("bag repair", "substep_cli.bag:repair", "make a bag readable whose recorder was killed"),
+    Command("view", "substep_cli.view:view", "look at a run, a bag or a running graph in Rerun's viewer"),
     Command("train policy", "substep_cli.train:policy", "fine-tune a policy, as a YAML file says", resumes=True),
     Command(
         "train completion", "substep_cli.train:completion", "train the model that tells done substeps", resumes=True
@@ -61,6 +62,7 @@ COMMANDS = (
     Command("checkpoint latency", "substep_cli.checkpoint:latency", "time a policy's chunk, and its memory"),
     Command("bench simulation", "substep_cli.bench:simulation", "time the simulated world beside LIBERO's own loop"),
     Command("bench graph", "substep_cli.bench:graph", "time the loop through ROS beside the same loop in one process"),
+    Command("bench record", "substep_cli.bench:record", "time the loop with a recorder beside the loop without one"),
     Command("bench policy", "substep_cli.bench:policy", "time a network with random weights, every way to run it"),
     Command("bench planner", "substep_cli.bench:planner", "time what the planner does with a frame"),
     Command("bench training", "substep_cli.bench:training", "time a LoRA step of OpenVLA-OFT with random weights"),

@@ -1,7 +1,11 @@
-"""What is shipped for tools beside the graph: the RViz configuration and the groups of diagnostic_aggregator."""
+"""What is shipped for tools beside the graph: layouts of RViz and Foxglove, the groups of diagnostic_aggregator."""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -29,6 +33,53 @@ def test_rviz_looks_where_the_bridge_speaks():
         assert (shown[name]["Reliability Policy"] == "Reliable") == topic.reliable, name
         assert (shown[name]["Durability Policy"] == "Transient Local") == topic.latched, name
     assert config["Global Options"]["Fixed Frame"] == robot.base_frame
+
+
+def strings(content) -> Iterator[str]:
+    """Every text in a JSON document, keys included."""
+    match content:
+        case dict():
+            for key, value in content.items():
+                yield from (key, *strings(value))
+        case list():
+            for value in content:
+                yield from strings(value)
+        case str():
+            yield content
+
+
+def has_field(kind: type, path: str) -> bool:
+    """Whether "pose.position.x" or "actions[3]" is in messages of this type."""
+    if not path:
+        return True
+    name, _, rest = path.partition(".")
+    found = kind.get_fields_and_field_types().get(re.sub(r"\[.*\]$", "", name))
+    if found is None or not rest:
+        return found is not None
+    package, short = found.split("/")
+    action, _, part = short.partition("_")  # of an action's feedback
+    where = getattr(import_module(f"{package}.action"), action) if part else import_module(f"{package}.msg")
+    return has_field(getattr(where, part or short), rest)
+
+
+def panels_of(layout) -> list[str]:
+    return [layout] if isinstance(layout, str) else [*panels_of(layout["first"]), *panels_of(layout["second"])]
+
+
+def test_foxgloves_layout_shows_what_the_graph_says():
+    layout = json.loads((PACKAGE / "foxglove" / "substep.json").read_text())
+    assert sorted(panels_of(layout["layout"])) == sorted(layout["configById"])
+    cameras = load_robot(LIBERO_PANDA).camera_names
+    of_cameras = [topic(name) for name in cameras for topic in (topics.camera_image, topics.camera_info)]
+    said = {
+        f"/{topic.name.lstrip('/')}": topic for topic in (*topics.TOPICS, topics.EXECUTE_TASK.feedback, *of_cameras)
+    }
+    for text in strings(layout):
+        if text.startswith("/"):
+            name, _, field = text.partition(".")
+            assert name in said and has_field(said[name].type, field), text
+    looked_at = {text.partition(".")[0] for text in strings(layout)}
+    assert {f"/{topic.name}" for topic in of_cameras} <= looked_at
 
 
 @pytest.mark.parametrize("namespace", ["", "robot1/"])

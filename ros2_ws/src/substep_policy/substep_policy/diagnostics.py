@@ -9,7 +9,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from substep_core.ros.diagnostics import diagnostic_status
 from substep_policy.memory import memory_in_use
-from substep_policy.policy import Policy
+from substep_policy.policy import EosThresholded, Policy
 
 
 class LatencyLog:
@@ -50,4 +50,6 @@ def inference_status(node: str, policy: Policy, latencies: LatencyLog, level: by
         "latency_median_ms": f"{1000 * median:.1f}",
         "latency_p99_ms": f"{1000 * p99:.1f}",
     }
+    if isinstance(policy, EosThresholded) and policy.eos_threshold is not None:
+        values["eos_threshold"] = policy.eos_threshold
     return diagnostic_status(node, "inference", message, level, values)

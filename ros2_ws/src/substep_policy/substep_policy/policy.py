@@ -42,6 +42,17 @@ class Policy(Protocol):
 
 
 @runtime_checkable
+class EosThresholded(Protocol):
+    """What a policy has besides that ends substeps where a probability reaches a threshold.
+
+    Attributes:
+        eos_threshold: in [0, 1]; None: it goes by something else.
+    """
+
+    eos_threshold: float | None
+
+
+@runtime_checkable
 class SubstepNamer(Protocol):
     """What a policy can besides whose model has words."""
 

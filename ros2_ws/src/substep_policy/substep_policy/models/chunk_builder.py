@@ -49,6 +49,11 @@ class ChunkBuilder:
         model.decoder.check_actions(normalizer)
         return cls(model.decoder, model.eos_head, config.eos, normalizer)
 
+    @property
+    def eos_threshold(self) -> float | None:
+        """Probability that ends a substep; None: no probability does."""
+        return None if self.eos.source is EosSource.NONE else self.eos.threshold
+
     def with_statistics(self, statistics: Statistics) -> ChunkBuilder:
         """The same for actions of another data set. Raises: ValueError: as ``build``."""
         normalizer = replace(self.normalizer, statistics=statistics)

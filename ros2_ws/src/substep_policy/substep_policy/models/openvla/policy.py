@@ -63,6 +63,11 @@ class OpenVLAPolicy:
         self._read_statistics = read_statistics
         self._text: dict[str, torch.Tensor] | None = None
 
+    @property
+    def eos_threshold(self) -> float | None:
+        """See ``substep_policy.policy.EosThresholded``."""
+        return self._chunks.eos_threshold
+
     def use_dataset(self, dataset: str | None) -> None:
         """See ``substep_policy.policy.OfSeveralDataSets``."""
         statistics = self._read_statistics(dataset)

@@ -1,0 +1,1 @@
+"""Shows what a graph has said, or says, in Rerun's viewer: ``./substep view``."""

@@ -1,0 +1,65 @@
+"""Rerun's own server of its viewer and of the data, in a process beside this one.
+
+The library's server listens on all interfaces of the machine; that of the command can be told to listen on one.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+from substep_bringup.child_process import die_with_parent
+
+HERE = "127.0.0.1"
+PATIENCE = 30.0  # s
+
+
+class ViewerServer:
+    """Serves the page at ``port`` and the data at ``port + 1``, to this machine alone; it ends with this process.
+
+    Attributes:
+        data: where a recording connects to.
+        page: what a browser opens.
+
+    Raises:
+        OSError: a port is taken, or the server ends at once.
+    """
+
+    def __init__(self, port: int) -> None:
+        for number in (port, port + 1):
+            _check_free(number)
+        self.data = f"rerun+http://{HERE}:{port + 1}/proxy"
+        self.page = f"http://{HERE}:{port}/?url={self.data}"
+        told = ["--bind", HERE, "--port", str(port + 1), "--web-viewer-port", str(port), "--hide-welcome-screen"]
+        command = [sys.executable, "-m", "rerun_cli", "--serve-web", *told]
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+        self._process = subprocess.Popen(command, text=True, preexec_fn=die_with_parent(), **silent)
+        self._wait_for(port)
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+    def _wait_for(self, port: int) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with suppress(OSError), socket.create_connection((HERE, port), timeout=1.0):
+                return
+            time.sleep(0.05)
+        self._process.kill()
+        said = self._process.communicate()[1].strip().splitlines()
+        raise OSError(f"Rerun's server did not come up at port {port}: {said[-1] if said else 'it said nothing'}")
+
+
+def _check_free(port: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HERE, port))
+        except OSError as error:
+            raise OSError(
+                f"port {port} is taken: choose another with --port, which takes two, one after the other"
+            ) from error
