@@ -57,11 +57,11 @@ class Bag:
         try:
             self._reader = Reader(path)
             self._reader.open()
-        except (ReaderError, FileNotFoundError) as error:
-            raise BagError(f"{path}: {error} ./substep bag repair {path} may help") from error
-        self.about = _about(path)
-        self.topics = {item.topic: _topic(item) for item in self._reader.connections}
-        self.start, self.end = self._reader.start_time, self._reader.end_time
+            self.about = _about(path)
+            self.topics = {item.topic: _topic(item) for item in self._reader.connections}
+            self.start, self.end = self._reader.start_time, self._reader.end_time
+        except Exception as error:  # what a broken one raises in the libraries that read it cannot be listed
+            raise BagError(f"{path}: {_words(error)} ./substep bag repair {path} may help") from error
         if not self._reader.message_count:
             self.close()
             raise BagError(f"{path} holds no message")
@@ -94,8 +94,9 @@ class Bag:
         try:
             for connection, log_time, data in self._reader.messages(connections, start=start, stop=stop):
                 yield Recorded(connection.topic, log_time, bytes(data))
-        except ReaderError as error:
-            raise BagError(f"{self.path}: {error} ./substep bag repair {self.path} keeps what is whole") from error
+        except Exception as error:  # as above
+            hint = f"./substep bag repair {self.path} keeps what is whole"
+            raise BagError(f"{self.path}: {_words(error)} {hint}") from error
 
 
 def _check_layout(path: Path) -> None:
@@ -115,8 +116,17 @@ def _check_layout(path: Path) -> None:
         raise BagError(f"{path} has no {metadata.FILE}{hint}")
 
 
+def _words(error: Exception) -> str:
+    """What is wrong; of what is no reader's own error its kind too."""
+    known = isinstance(error, (ReaderError, BagError, FileNotFoundError))
+    return str(error) if known else f"cannot be read: {type(error).__name__}: {error}."
+
+
 def _about(path: Path) -> Mapping[str, str]:
-    return dict(metadata.read_metadata(path).get("custom_data") or {})
+    about = metadata.read_metadata(path).get("custom_data") or {}
+    if not isinstance(about, Mapping):
+        raise BagError(f"custom_data in {metadata.FILE} is a {type(about).__name__}, expected a mapping.")
+    return dict(about)
 
 
 def _topic(connection: Connection) -> TopicInBag:

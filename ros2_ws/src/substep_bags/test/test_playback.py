@@ -200,6 +200,38 @@ def test_a_folder_that_is_no_bag_is_named(tmp_path, content, message):
         Bag(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("custom_data:", "custom_data: [1]\n  more:"), "custom_data in metadata.yaml is a list, expected a mapping"),
+        (
+            ("compression_format: ''\n  compression_mode: ''", "compression_format: zstd\n  compression_mode: FILE"),
+            "cannot be read: ZstdError",
+        ),
+    ],
+)
+def test_a_bag_that_says_nonsense_of_itself_is_named(tmp_path, bag, change, message):
+    path = bag.path / "metadata.yaml"
+    assert change[0] in path.read_text()
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(BagError, match=message), Bag(bag.path) as opened:
+        list(opened.messages())
+
+
+def test_damage_anywhere_in_a_bag_is_named(bag):
+    """Whatever the libraries raise that read it."""
+    file = bag.path / "bag_0.mcap"
+    whole, damaged = file.read_bytes(), 0
+    for place in range(20, len(whole) - 20, len(whole) // 40):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            with Bag(bag.path) as opened:
+                list(opened.messages())
+        except BagError:
+            damaged += 1
+    assert damaged > 10
+
+
 def test_a_bag_of_ros_1_and_a_file_that_is_cut_off_are_named(tmp_path, bag):
     (tmp_path / "old.bag").write_bytes(b"#ROSBAG V2.0\n")
     with pytest.raises(BagError, match="old.bag is a bag of ROS 1: convert it with 'rosbags-convert"):

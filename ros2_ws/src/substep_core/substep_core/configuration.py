@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, is_dataclass
 from typing import Annotated, Any, TypeVar, dataclass_transform
@@ -10,6 +11,8 @@ import pydantic
 from pydantic import ConfigDict, PlainSerializer, PlainValidator, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
+
+from substep_core.printable import shortened
 
 T = TypeVar("T")
 
@@ -97,6 +100,14 @@ def _problems(error: ValidationError, within: tuple = ()) -> list[str]:
     return found
 
 
+def quoted(value: Any) -> str:
+    """A value for a message, cut short: of YAML's aliases a page can mean more than any memory holds."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxlist, short.maxtuple, short.maxset, short.maxdict = 3, 12, 12, 12, 12
+    short.maxstring = short.maxlong = short.maxother = 200
+    return shortened(short.repr(value))
+
+
 def _describe(problem: Any, loc: tuple) -> str:
     if not loc:
         return problem["msg"]
@@ -105,4 +116,4 @@ def _describe(problem: Any, loc: tuple) -> str:
         return f"{place} is missing"
     if problem["type"] == "unexpected_keyword_argument":
         return f"{place} is not a known key"
-    return f"{place} is {problem['input']!r}: {problem['msg']}"
+    return f"{place} is {quoted(problem['input'])}: {problem['msg']}"

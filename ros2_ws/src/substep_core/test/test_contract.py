@@ -42,12 +42,24 @@ def test_a_contract_comes_back_from_its_yaml():
         (("max_horizon", "max_horizont"), "max_horizont is not a known key"),
         (("part: position", "part: rotation"), "quantity 'position' cannot come from a rotation"),
         (("name: libero_panda", "- name: ["), "robot.yaml is not YAML"),
+        (("name: libero_panda", "name: " + "[" * 5000), "robot.yaml is not YAML: maximum recursion depth"),
+        (("rate: 20.0", "rate: " + "9" * 5000), "robot.yaml is not YAML: Exceeds the limit"),
+        (("name: libero_panda", "name: " + "x" * 300_000), "robot.yaml has .* characters, expected at most 200000"),
     ],
 )
 def test_what_makes_no_sense_is_named(change, words):
     assert change[0] in TEXT
     with pytest.raises(ValueError, match=words):
         contract_from_text(TEXT.replace(*change, 1), "robot.yaml")
+
+
+def test_aliases_that_mean_more_than_any_memory_holds_are_no_long_message():
+    """Nine to the twelfth texts in a page of YAML."""
+    lines = ["a0: &a0 [" + ", ".join("x" * 9) + "]"]
+    lines += [f"a{n}: &a{n} [" + ", ".join([f"*a{n - 1}"] * 9) + "]" for n in range(1, 12)]
+    with pytest.raises(ValueError, match="robot.yaml: name is ") as error:
+        contract_from_text("\n".join(lines) + "\n" + TEXT.replace("name: libero_panda", "name: *a11", 1), "robot.yaml")
+    assert len(str(error.value)) < 5000
 
 
 def test_an_unknown_robot_names_those_there_are():

@@ -9,7 +9,9 @@ import rclpy
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import SingleThreadedExecutor
+from std_msgs.msg import String
 
+from substep_core.ros import topics
 from substep_core.ros.lifecycle_node import GraphNode
 
 UNKNOWN = 99
@@ -54,6 +56,32 @@ def ask() -> Iterator[Callable]:
     node.destroy_node()
     client_node.destroy_node()
     rclpy.shutdown()
+
+
+def test_a_malformed_message_is_not_heeded_said_once_and_ends_no_node(capfd):
+    """Anybody may publish on a topic."""
+    rclpy.init()
+    node, executor, heard = rclpy.create_node("listener"), SingleThreadedExecutor(), []
+
+    def hear(message: String) -> None:
+        if message.data.startswith("bad"):
+            raise ValueError(f"{message.data} is no contract \x1b[2J")
+        heard.append(message.data)
+
+    topic = topics.ROBOT_CONTRACT.with_depth(10)
+    topic.subscription(node, hear)
+    publisher = topic.publisher(node)
+    executor.add_node(node)
+    for words in ("bad", "bad", "good"):
+        publisher.publish(String(data=words))
+    while not heard:
+        executor.spin_once(10.0)
+    executor.shutdown()
+    node.destroy_node()
+    rclpy.shutdown()
+    assert heard == ["good"]
+    logged = capfd.readouterr().err
+    assert logged.count("a message on robot_contract is not heeded: bad is no contract \\x1b[2J") == 1
 
 
 @pytest.mark.parametrize("state", FITTING)

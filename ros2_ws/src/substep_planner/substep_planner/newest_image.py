@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 import numpy as np
@@ -9,6 +10,8 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image
 
 from substep_core.ros.messages import image_from_message
+
+log = logging.getLogger(__name__)
 
 
 class NewestPicture:
@@ -24,9 +27,13 @@ class NewestPicture:
             self._changed.notify_all()
 
     def newest(self, timeout: float) -> np.ndarray | None:
-        """(H, W, 3) uint8 RGB; None: no picture came within ``timeout`` s."""
+        """(H, W, 3) uint8 RGB; None: none came within ``timeout`` s, or what came is none, which is logged."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._serialised, timeout):
                 return None
             serialised = self._serialised
-        return image_from_message(deserialize_message(serialised, Image))
+        try:
+            return image_from_message(deserialize_message(serialised, Image))
+        except ValueError as error:
+            log.warning("there is no picture of the scene: %s", error)
+            return None

@@ -353,6 +353,22 @@ def test_frames_are_scored_for_the_substep_that_is_watched(watch):
     assert watch.scorer.plans == [PLAN, PLAN[:1]]
 
 
+def test_a_frame_that_is_no_image_is_left_out_and_the_next_is_scored(watch, caplog):
+    """Anybody may publish on a camera's topic."""
+
+    def no_image():
+        seen.set()
+        raise ValueError("image of camera 'agentview' has 1 bytes")
+
+    seen = threading.Event()
+    watch.watcher.watch(key(), PLAN)
+    watch.watcher.offer(1_000_000, no_image)
+    assert seen.wait(PATIENCE)
+    watch.frame(3_000_000, 5)
+    assert watch.next().stamp == 3_000_000 and watch.failures.empty()
+    assert "a frame is not scored: image of camera 'agentview' has 1 bytes" in caplog.text
+
+
 def test_only_the_newest_frame_is_scored(watch):
     watch.watcher.watch(key(), PLAN)
     watch.scorer.gate = threading.Semaphore(0)

@@ -211,7 +211,9 @@ class PolicyNode(GraphNode):
     def _answer_to(self, work: Work) -> ActionChunk:
         """Raises: ChunkRefused: a message is malformed, the policy cannot carry out the substep, or the like."""
         begin = time.perf_counter()
-        if contract_from_text(self._contract, topics.ROBOT_CONTRACT.name) != self._robot:
+        with refusing(RefusalKind.CONTRACT):
+            robot = contract_from_text(self._contract, topics.ROBOT_CONTRACT.name)
+        if robot != self._robot:
             why = "the robot contract has changed: deactivate the policy and activate it again"
             raise ChunkRefused(RefusalKind.CONTRACT, why)
         with refusing(RefusalKind.OTHER):

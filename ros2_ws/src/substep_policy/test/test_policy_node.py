@@ -346,6 +346,22 @@ def test_a_reset_to_another_suite_chooses_that_suites_statistics(world, checkpoi
     assert (refusal.kind, refusal.reason) == (ChunkRefusal.OTHER, "none is of the suite that is run")
 
 
+def test_a_contract_that_is_none_is_a_refusal_and_the_node_goes_on(world):
+    """Anybody may publish it."""
+    world.activate()
+    world.set_substep()
+    world.ask(1)
+    world.contracts.publish(String(data="["))
+    stamps = iter(range(2, 1000))
+    while world.refusals.empty():
+        world.observe(stamp := next(stamps))
+        world.request(stamp)
+        world.call(world.get_state, GetState.Request())
+    refusal = world.refusals.get(timeout=PATIENCE)
+    assert refusal.kind == ChunkRefusal.CONTRACT and "robot_contract is not YAML" in refusal.reason
+    assert world.state() == State.PRIMARY_STATE_ACTIVE and world.fault.empty()
+
+
 def test_what_failed_begins_with_backing_off_the_gripper_as_the_bridge_says(world):
     world.activate()
     world.set_substep(attempt=1, back_off=True)

@@ -15,6 +15,7 @@ from substep_core.registry import Registry
 
 ROBOTS: Registry[Path | RobotContract] = Registry("robot", "substep.robots")  # an entry: a YAML file, or a contract
 LIBERO_PANDA = "libero_panda"
+LONGEST_TEXT = 200_000  # characters; the contract that ships has a few thousand
 
 
 def load_robot(robot: str | Path) -> RobotContract:
@@ -47,9 +48,11 @@ NamedRobot = Annotated[
 
 def contract_from_text(text: str, source: str) -> RobotContract:
     """Raises: ValueError: the text is not YAML or no contract; the message names ``source``, key and value."""
+    if len(text) > LONGEST_TEXT:  # it may come over the network, and is read while a node waits
+        raise ValueError(f"{source} has {len(text)} characters, expected at most {LONGEST_TEXT}")
     try:
         data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # the last of numbers and dates that are none
         raise ValueError(f"{source} is not YAML: {error}") from error
     if not isinstance(data, dict):
         raise ValueError(f"{source} holds a {type(data).__name__}, expected the mapping of a robot contract")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import rclpy.service
 from diagnostic_msgs.msg import DiagnosticArray
@@ -41,6 +42,9 @@ from substep_interfaces.msg import (
 from substep_interfaces.srv import DecomposeTask, NameSubstep, ResetEpisode, StartTask
 from tf2_msgs.msg import TFMessage
 
+from substep_core.printable import printable, shortened
+
+MOST_COMPLAINTS = 20  # about malformed messages of one subscription
 FEEDBACK_DEPTH = 50  # a result may overtake the feedback before it
 
 
@@ -82,8 +86,29 @@ class Topic:
     def subscription(
         self, node: Node, callback: Callable, *, raw: bool = False, group: CallbackGroup | None = None
     ) -> Subscription:
-        """raw: ``callback`` gets the serialised message."""
-        return node.create_subscription(self.type, self.name, callback, self.qos, raw=raw, callback_group=group)
+        """A message of which ``callback`` says by a ``ValueError`` that it is none is not heeded, and the node goes on.
+
+        Args:
+            raw: ``callback`` gets the serialised message.
+        """
+        heard = _unless_malformed(node, self.name, callback)
+        return node.create_subscription(self.type, self.name, heard, self.qos, raw=raw, callback_group=group)
+
+
+def _unless_malformed(node: Node, topic: str, callback: Callable) -> Callable:
+    """Anybody may publish on a topic. What is wrong is logged, the same once."""
+    said: set[str] = set()
+
+    def heard(message: Any) -> None:
+        try:
+            callback(message)
+        except ValueError as error:
+            why = printable(shortened(str(error)))
+            if why not in said and len(said) < MOST_COMPLAINTS:
+                said.add(why)
+                node.get_logger().error(f"a message on {topic} is not heeded: {why}")
+
+    return heard
 
 
 @dataclass(frozen=True)

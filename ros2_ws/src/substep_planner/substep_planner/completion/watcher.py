@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +16,8 @@ from substep_planner.completion.frame_scorer import NANOSECONDS, FrameScorer, Wa
 from substep_planner.completion.scorer import CompletionScorer
 from substep_planner.manager.events import FrameScored
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class _Watched:
@@ -27,6 +30,15 @@ class _Frame:
     stamp: int
     images: Callable[[], Mapping[str, np.ndarray]]
     arrived: float
+
+
+def _images_of(frame: _Frame) -> Mapping[str, np.ndarray] | None:
+    """None where a message is no image; anybody may publish on a camera's topic."""
+    try:
+        return frame.images()
+    except ValueError as error:
+        log.warning("a frame is not scored: %s", error)
+        return None
 
 
 class CompletionWatcher:
@@ -90,7 +102,8 @@ class CompletionWatcher:
             while (work := self._next()) is not None:
                 watched, frame = work
                 self._frames.watch(watched.key, watched.plan)
-                self._scored(self._frames.score(frame.images(), frame.stamp))
+                if (images := _images_of(frame)) is not None:
+                    self._scored(self._frames.score(images, frame.stamp))
         except Exception as error:  # the border of the thread: nothing may vanish here
             self._failed(error)
 
