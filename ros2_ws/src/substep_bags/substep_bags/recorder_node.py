@@ -98,8 +98,12 @@ class RecorderNode(GraphNode):
     def _on_contract(self, data: bytes) -> None:
         """The robot is known: what its contract names is recorded too."""
         text = deserialize_message(data, String).data
+        try:
+            robot = contract_from_text(text, topics.ROBOT_CONTRACT.name)
+        except ValueError as error:  # anybody may publish on the topic
+            self.complain(f"robot_contract is not heeded: {error}")
+            return
         self._writer.about["contract"] = text
-        robot = contract_from_text(text, topics.ROBOT_CONTRACT.name)
         cameras = camera_topics(robot)
         for topic in robot_topics(robot):
             if self.resolve_topic_name(topic.name) not in self._inbox:

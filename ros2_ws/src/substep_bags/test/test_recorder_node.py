@@ -102,10 +102,12 @@ def written(graph: Graph) -> dict[str, int]:
 def test_all_topics_of_the_graph_and_of_the_robots_contract_are_in_the_bag(graph, tmp_path, images):
     it = graph(images=images, policy="compact", arguments='{"task": 3}')
     it.start()
+    topics.ROBOT_CONTRACT.publisher(it.others).publish(String(data="["))  # anybody may; it is recorded, and not heeded
     say = speak(it)
     camera = f"/left/{CAMERA.name}" + ("/compressed" if images == "jpeg" else "")
     wanted = {camera, "/left/action_chunk", "/left/execute_task/_action/feedback", "/left/robot_contract"}
     it.spin_until(lambda: all(written(it).get(name) for name in wanted), say)
+    it.spin_until(lambda: written(it)["/left/robot_contract"] == 2)
     it.recorder.trigger_deactivate()
     found = counts(tmp_path / "bag")
     fixed = {topic.name for topic in topics.TOPICS if "<" not in topic.name}
