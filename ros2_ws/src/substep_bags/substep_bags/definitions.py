@@ -10,7 +10,6 @@ from pathlib import Path
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from rosbags.interfaces import Nodetype
 from rosbags.typesys import get_types_from_msg
-from rosbags.typesys.store import Typestore
 
 SEPARATOR = "=" * 80 + "\n"
 ENCODING = "ros2msg"  # MCAP's name for concatenated .msg files
@@ -29,15 +28,13 @@ class MessageType:
     Attributes:
         name: as ROS writes it: "sensor_msgs/msg/Image".
         definition: its .msg text, followed by those of all the types in it.
-        hash: "RIHS01_…" of the definition as it stands there, which readers compare with it.
-        ros_hash: the same as ROS has it; another one for an action's feedback, a part of which has another name there.
+        hash: ROS's own of the definition, "RIHS01_…".
         encoding: MCAP's name for the form of the definition.
     """
 
     name: str
     definition: str
     hash: str
-    ros_hash: str
     encoding: str = ENCODING
 
 
@@ -50,12 +47,7 @@ def message_type(name: str) -> MessageType:
     """
     first, *others = _with_parts(name)
     parts = [_text(first), *(f"{SEPARATOR}MSG: {_written(part)}\n{_text(part)}" for part in others)]
-    text = "\n".join(part.rstrip("\n") for part in parts) + "\n"
-    renamed = [part for part in others if not _is_message(part)]
-    for part in renamed:
-        text = text.replace(part, _written(part))
-    ros_hash = _ros_hash(name)
-    return MessageType(name, text, _hash(name, text) if renamed else ros_hash, ros_hash)
+    return MessageType(name, "\n".join(part.rstrip("\n") for part in parts) + "\n", _hash(name))
 
 
 def _with_parts(name: str) -> list[str]:
@@ -83,21 +75,9 @@ def _part(description: tuple) -> str | None:
 
 
 def _written(name: str) -> str:
-    """As types refer to each other: without "msg"; parsers of .msg know neither "action" there nor names with "_"."""
-    package, _, short = name.split("/")
-    return f"{package}/{short}" if _is_message(name) else f"{package}/{short.replace('_', '')}"
-
-
-def _is_message(name: str) -> bool:
-    """Not a part of an action."""
-    return name.split("/")[1] == "msg"
-
-
-def _hash(name: str, text: str) -> str:
-    """Of a definition."""
-    store = Typestore()
-    store.register(get_types_from_msg(text, name))
-    return store.hash_rihs01(name)
+    """As types refer to each other: without "msg"."""
+    package, kind, short = name.split("/")
+    return f"{package}/{short}" if kind == "msg" else name
 
 
 @cache
@@ -122,7 +102,7 @@ def _absolute(text: str, package: str) -> str:
     return text
 
 
-def _ros_hash(name: str) -> str:
+def _hash(name: str) -> str:
     package, kind, short = name.split("/")
     base = short.removesuffix(FEEDBACK_MESSAGE) if kind == "action" else short
     described = json.loads(_file(package, f"{kind}/{base}.json", name).read_text(encoding="utf-8"))

@@ -116,13 +116,13 @@ class GraphBag:
         found = self.bag.topics[name]
         if found.type != kind:
             raise BagError(f"{self.path}: {name} is of type {found.type}, expected {kind}: is this a bag of substep?")
-        installed = message_type(kind)
-        if found.hash not in ("", installed.hash, installed.ros_hash):
+        expected = message_type(kind).hash
+        if found.hash not in ("", expected):
             commit = self.bag.about.get("commit")
             made = f"commit {commit}, which made it" if commit else "the version of substep that made it"
             raise BagError(
                 f"{self.path}: {name} has another definition of {kind} than the installed one ({found.hash[:15]}…, "
-                f"expected {installed.hash[:15]}…): check out {made}"
+                f"expected {expected[:15]}…): check out {made}"
             )
 
     def _read_contract(self) -> RobotContract:
