@@ -12,10 +12,19 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from substep_bringup.domain import DISCOVERY_VARIABLES, DOMAINS, NoDomain, free_domain, isolation
+from substep_bringup.domain import (
+    DISCOVERY_VARIABLES,
+    DOMAINS,
+    PROFILE_VARIABLES,
+    NoDomain,
+    free_domain,
+    isolation,
+    loopback_only,
+)
 from substep_cli.__main__ import main
 
 
@@ -170,3 +179,11 @@ def test_the_users_discovery_settings_are_left_alone(user):
 def test_a_domain_that_was_asked_for_wins():
     with isolation({"ROS_DOMAIN_ID": "4"}, domain=0) as variables:
         assert variables["ROS_DOMAIN_ID"] == "0"
+
+
+def test_shared_memory_has_room_for_the_images_of_large_cameras_and_fits_into_a_container():
+    """Images for which there is no room are lost, and the world waits until they are asked for again."""
+    profile = ElementTree.parse(loopback_only("rmw_fastrtps_cpp")[PROFILE_VARIABLES[0]])
+    sizes = [int(item.text) for item in profile.iter() if item.tag.endswith("segment_size")]
+    two_images, container = 2 * 640 * 480 * 3, 64 * 2**20
+    assert len(sizes) == 1 and sizes[0] >= 4 * two_images and 6 * sizes[0] <= container
