@@ -43,6 +43,8 @@ class PromptBuilder:
 
     def __init__(self, tokenizer: Tokenizer, config: OpenVLAModelConfig) -> None:
         """Raises: ValueError: the tokenizer does not begin with BOS, or has ids that the embedding has no row for."""
+        tokenizer.no_padding()  # what a tokenizer.json says of either is of whoever used it last
+        tokenizer.no_truncation()
         check_tokenizer(tokenizer, config.backbone)
         self._tokenizer, self._tokens, self._slots = tokenizer, config.backbone.tokens, config.action_slots
         taken = config.patches + 1 + config.action_slots + 1  # images, proprioception, actions, end
@@ -80,12 +82,9 @@ def read_tokenizer(path: Path) -> Tokenizer:
     if not path.exists():
         raise CheckpointError(f"{path} is missing")
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        return Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare Exception for every kind of bad file
         raise CheckpointError(f"{path} is not a tokenizer.json: {error}") from error
-    tokenizer.no_padding()  # what the file says of either is of whoever used it last
-    tokenizer.no_truncation()
-    return tokenizer
 
 
 def check_tokenizer(tokenizer: Tokenizer, config: OpenVLAConfig) -> None:

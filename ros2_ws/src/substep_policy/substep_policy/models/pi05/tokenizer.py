@@ -27,6 +27,10 @@ class FastTokenizer:
 
     tokenizer: Tokenizer
 
+    def __post_init__(self) -> None:
+        self.tokenizer.no_padding()  # what the file says of either is of whoever used it last
+        self.tokenizer.no_truncation()
+
     def encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
