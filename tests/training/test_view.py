@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped
+from rclpy.executors import SingleThreadedExecutor
+from std_msgs.msg import String
 from substep_interfaces.action import ExecuteTask
 from substep_interfaces.msg import ActiveSubstep, ChunkRefusal, ChunkReport, EpisodeStatus
 
@@ -16,12 +21,14 @@ from substep_bags.graph_bag import GraphBag
 from substep_bags.reader import Bag, BagError
 from substep_cli.grammar import main
 from substep_core.chunk import Chunk
+from substep_core.contract import contract_to_text
 from substep_core.ros import topics
 from substep_core.ros.diagnostics import diagnostic_status
 from substep_core.ros.messages import to_time
 from tests.recorded_run import PLAN, ROBOT, write_run
 from training.view.drawing import Drawing
 from training.view.entries import Entry, Numbers, Picture, Place, State, Words
+from training.view.live import ViewerNode
 from training.view.sources import entries, find_bag
 
 ROOT = Path(__file__).parents[2]
@@ -137,6 +144,32 @@ def test_the_threshold_is_the_one_that_the_policy_tells(bag):
         assert hear(drawing, topics.DIAGNOSTICS, DiagnosticArray(status=[status])) == []
         lines = at(list(entries(graph, drawing)), "eos/threshold")
     assert [entry.value for entry in lines] == [Numbers((0.875,))] * 8
+
+
+def test_a_running_graph_is_shown_from_its_contract_on():
+    context, shown, robots = rclpy.Context(), [], []
+    rclpy.init(context=context)
+
+    def begin(robot):
+        robots.append(robot)
+        return shown.extend
+
+    viewer = ViewerNode(begin, context=context, namespace="/left")
+    others = rclpy.create_node("others", context=context, namespace="/left")
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(viewer), executor.add_node(others)
+    topics.ROBOT_CONTRACT.publisher(others).publish(String(data=contract_to_text(ROBOT)))
+    substeps, poses = topics.ACTIVE_SUBSTEP.publisher(others), topics.EEF_POSE.publisher(others)
+    substeps.publish(ActiveSubstep(plan_id="p", instruction="open the drawer"))  # latched
+    deadline = time.monotonic() + 60
+    while {entry.path for entry in shown} != {"progress/substep", "places/eef_pose"}:
+        assert time.monotonic() < deadline, shown
+        poses.publish(PoseStamped())
+        executor.spin_once(timeout_sec=0.05)
+    assert robots == [ROBOT] and at(shown, "progress/substep")[0].value == State("1 open the drawer")
+    executor.shutdown()
+    viewer.destroy_node(), others.destroy_node()
+    rclpy.shutdown(context=context)
 
 
 def test_a_bag_is_found_in_a_run_and_in_an_episode(bag, tmp_path):

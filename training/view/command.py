@@ -51,7 +51,7 @@ def view_live(namespace: str | None, out: Path | None, port: int, said: Say) -> 
         return begun[0].show
 
     try:
-        return run_node(lambda: ViewerNode(begin, namespace))
+        return run_node(lambda: ViewerNode(begin, namespace=namespace))
     finally:
         for recording in begun:
             recording.close()

@@ -21,12 +21,11 @@ class ViewerNode(Node):
 
     Args:
         begin: called with the contract, once; -> what is shown goes there.
+        node_options: handed to ``rclpy.node.Node``.
     """
 
-    def __init__(
-        self, begin: Callable[[RobotContract], Callable[[Iterable[Entry]], None]], namespace: str | None = None
-    ) -> None:
-        super().__init__("viewer", namespace=namespace)
+    def __init__(self, begin: Callable[[RobotContract], Callable[[Iterable[Entry]], None]], **node_options) -> None:
+        super().__init__("viewer", **node_options)
         self._begin = begin
         self._drawing: Drawing | None = None
         topics.ROBOT_CONTRACT.subscription(self, self._on_contract)

@@ -17,7 +17,9 @@ from training.view.server import ViewerServer
 APPLICATION = "substep"
 TIME = "robot time"
 QUALITY = 85  # of cameras as JPEG: a recording of raw images is ten times as large
+NOTHING = "nothing"  # a state that is none: the library leaves out what is empty
 LONG_AGO = 10**17  # ns: a larger stamp counts from 1970, a smaller one from a simulation's start
+COLOURS = [(214, 39, 40), (44, 160, 44), (31, 119, 180), (255, 127, 14), (148, 103, 189), (140, 86, 75), (23, 190, 207)]
 REQUIREMENT = "requirements/view.txt"
 
 
@@ -60,7 +62,9 @@ class RerunRecording:
 
     def _begin(self) -> None:
         for plot in self._plots:
-            self._stream.log(plot.path, self._sdk.SeriesLines(names=list(plot.curves)), static=True)
+            after = int(plot.path == drawing.EOS_THRESHOLD)  # it shares its view with another curve
+            colours = [COLOURS[(place + after) % len(COLOURS)] for place in range(len(plot.curves))]
+            self._stream.log(plot.path, self._sdk.SeriesLines(names=list(plot.curves), colors=colours), static=True)
 
     def show(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
@@ -86,7 +90,7 @@ class RerunRecording:
             case Place(position):
                 return sdk.Points3D([position], radii=0.006)
             case State(name):
-                return sdk.StateChange(state=name)
+                return sdk.StateChange(state=name or NOTHING)
             case Words(text, level):
                 return sdk.TextLog(text, level=level)
         raise TypeError(f"{type(value).__name__} is nothing that is shown")
