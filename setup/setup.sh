@@ -13,6 +13,7 @@ TRAINING_METADATA=$ROOT/ros2_ws/install/training
 
 say()  { printf '%s\n' "$*" >&2; }
 fail() { say "substep: $*"; exit 1; }
+wrong() { say "substep: $*"; exit 2; }   # what was typed
 
 # On a terminal, counts the seconds of the step that runs and shows the newest line of its output.
 ticker() {
@@ -30,8 +31,11 @@ step() {
   SETUP_LOG=$(mktemp -t substep-setup.XXXXXX) || fail "cannot write to ${TMPDIR:-/tmp}; set TMPDIR to a folder with room"
   ticker "$name" & ticking=$!
   trap 'kill $ticking 2>/dev/null || true' EXIT
-  trap 'say "stopped; the same command goes on from here"; exit 130' INT
+  # Not by say: while a function runs as a step, this shell's error stream is the log.
+  exec {SAID}>&2
+  trap 'printf "stopped; the same command goes on from here\n" >&$SAID; exit 130' INT
   "$@" >"$SETUP_LOG" 2>&1 || failed=1
+  exec {SAID}>&-
   kill $ticking 2>/dev/null || true; wait $ticking 2>/dev/null || true; trap - EXIT INT
   if [ -t 2 ]; then printf '\r\033[K  %s … ' "$name" >&2; fi
   if [ $failed = 0 ]; then

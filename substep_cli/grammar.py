@@ -10,12 +10,21 @@ from enum import Enum
 from typing import Any
 
 import pydantic
-from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
+from cyclopts import (
+    App,
+    ArgumentCollection,
+    CycloptsError,
+    MissingArgumentError,
+    Parameter,
+    UnusedCliTokensError,
+)
 
 from substep_cli.table import COMMANDS, Command, find, groups
 from substep_core.printable import log_printably, show
 
 FAILED, WRONG_COMMAND_LINE, INTERRUPTED = 1, 2, 130
+# What is raised for what was typed and for files that it names; any other OSError is a failure.
+WRONG = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
 
 
 class UsageError(ValueError):
@@ -61,19 +70,17 @@ def read(arguments: Sequence[str]) -> Call:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line; -> the exit code: the command's own, 1 when it failed, 2 when the line is wrong."""
+    """Run a command line; -> the exit code: the command's own, 1 when it failed, 2 when what was typed is wrong."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     command = find(arguments)
     name = f"substep {command.words}" if command else "substep"
     log_printably()
     try:
         return read(arguments)()
-    except UsageError as error:
+    except (*WRONG, CommandFailed, MemoryError, OSError) as error:
         show(f"{name}: {error}", sys.stderr)
-        return WRONG_COMMAND_LINE
-    except (CommandFailed, ValueError, OSError) as error:
-        show(f"{name}: {error}", sys.stderr)
-        return FAILED
+        # Memory first: what does not fit is said by a ValueError too, and another machine would do it.
+        return WRONG_COMMAND_LINE if isinstance(error, WRONG) and not isinstance(error, MemoryError) else FAILED
     except KeyboardInterrupt:
         hint = "; the same command goes on from here" if command and command.resumes else ""
         print(f"{name}: stopped{hint}", file=sys.stderr)
@@ -82,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _app(wanted: Command | None) -> App:
     """The table as a tree of commands; the wanted one's module is imported, and its own text is its help."""
-    parameter = Parameter(consume_multiple=True, negative_iterable=(), negative_none=(), show_default=_show)
+    parameter = Parameter(consume_multiple=1, negative_iterable=(), negative_none=(), show_default=_show)
     common = {"version_flags": [], "help_format": "rst", "default_parameter": parameter}
     app = App(name="./substep", **common)
     for group in groups():
@@ -107,11 +114,23 @@ def _show(value: Any) -> str:
 
 
 def _describe(error: CycloptsError) -> str:
+    if isinstance(error, MissingArgumentError):
+        return _missing(error)
+    if isinstance(error, UnusedCliTokensError):
+        return f"{shlex.join(error.unused_tokens)} is more than it takes: options begin with --"
     cause = error.__cause__
     if not isinstance(cause, pydantic.ValidationError):
         return str(error).strip().replace("\n", " ")
     names = {name for argument in _arguments(error) for name in argument.names}
     return "; ".join(_problem(problem, names) for problem in cause.errors(include_url=False))
+
+
+def _missing(error: MissingArgumentError) -> str:
+    """What was typed without its value, or not at all."""
+    if error.keyword is None:
+        return f"{error.argument.name} is missing; --help says what it is"
+    given, (needed, _) = len(error.tokens_so_far), error.argument.token_count()
+    return f"{error.keyword} has {given} of {needed} values" if given else f"{error.keyword} has no value"
 
 
 def _arguments(error: CycloptsError) -> ArgumentCollection:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from substep_bringup.graph_config import StackConfig
+from substep_bringup.checked_config import CheckedStackConfig
 from substep_cli.grammar import UsageError
 from substep_cli.options import Domain, Flat, Network
 
-DEFAULTS = StackConfig()
+DEFAULTS = CheckedStackConfig()
 
 
-def stack(*, config: Annotated[StackConfig, Flat] = DEFAULTS, domain: Domain = None, network: Network = "local") -> int:
+def stack(
+    *, config: Annotated[CheckedStackConfig, Flat] = DEFAULTS, domain: Domain = None, network: Network = "local"
+) -> int:
     """Bring up bridge, policy and planner and keep them up; tasks come by the action execute_task.
 
     Ends with Ctrl-C, or when a node ends (exit code 4); `ros2 launch substep_bringup stack.launch.py` starts it again.

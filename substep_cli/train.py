@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 from substep_cli.changes import Changes, read_changes
-from substep_cli.grammar import UsageError
 
 
 def policy(config: Path, /, *changes: Changes) -> None:
@@ -28,11 +27,7 @@ def policy(config: Path, /, *changes: Changes) -> None:
     from training.train.config import read_config
     from training.train.finetune_substep import finetune
 
-    try:
-        settings = read_config(config, overrides)
-    except (ValueError, OSError) as error:
-        raise UsageError(str(error)) from error
-    print(finetune(settings))
+    print(finetune(read_config(config, overrides)))
 
 
 def completion(*changes: Changes, frames: Path, calibration: Path, out: Path) -> None:
@@ -53,11 +48,8 @@ def completion(*changes: Changes, frames: Path, calibration: Path, out: Path) ->
     from training.completion.train import CompletionTraining, train
     from training.train.config import override, read_overrides
 
-    try:
-        content = override(dump(CompletionTraining()), read_overrides(overrides))
-        settings = parse(CompletionTraining, content, "command line")
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    content = override(dump(CompletionTraining()), read_overrides(overrides))
+    settings = parse(CompletionTraining, content, "command line")
     started = time.monotonic()
     folder = train(settings, frames, calibration, out)
     print(f"{folder} after {time.monotonic() - started:.0f} s")

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("ros2_ws/src/**/*.md")])
 COMMENT = re.compile(r"\s#\s.*")
 # What the documents leave for the reader to fill in.
-PLACES = {"FOLDER-OR-HUB-ID": "organisation/model", "$PWD/my_policy": "organisation/model"}
+PLACES = dict.fromkeys(("FOLDER-OR-HUB-ID", "$PWD/my_policy", "my_policy"), "organisation/model")
 
 
 def commands(page: Path) -> list[str]:
@@ -108,7 +108,7 @@ def test_no_document_calls_a_module_by_its_path():
 def test_every_command_has_help(command, capsys):
     assert main([*command.words.split(), "--help"]) == 0
     printed = capsys.readouterr().out
-    assert f"./substep {command.words}" in printed and "no_" not in printed
+    assert f"./substep {command.words}" in printed and "--no_" not in printed
     module, _, name = command.target.partition(":")
     assert getattr(importlib.import_module(module), name)
 
@@ -143,7 +143,14 @@ for words in {light}:
     [
         ("plan x --bogus 3", "substep plan: Unknown option: --bogus"),
         ("data", ""),
-        ("data collect", "--out"),
+        ("data collect", "substep data collect: --out is missing; --help says what it is"),
+        ("data collect --out", "substep data collect: --out has no value"),
+        ("eval --out --policy compact", "--out has no value"),
+        ("eval --out x --policy", "--policy has no value"),
+        ("eval --out x --tasks", "--tasks has no value"),
+        ("eval --out x --image-size 64", "--image-size has 1 of 2 values"),
+        ("bag play", "BAG is missing"),
+        ("plan pick up the bowl", "up the bowl is more than it takes"),
         ("data collect --out x --per-task none", "--per-task is 'none': Input should be a valid integer"),
         ("data collect --out x --per-task 0", "--per-task is '0': Input should be greater than or equal to 1"),
         ("data collect --out x --noise 3", "noise is 3.0, must be in [0, 1]"),
@@ -163,6 +170,28 @@ def test_a_wrong_line_is_refused_in_one_line_with_2(line: str, message: str, cap
     assert message in error
     if message:
         assert code == 2 and error.count("\n") == 1, error
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("sim --policy my_tasks", "my_tasks is no checkpoint: it has no config.json"),
+        ("stack --policy my_tasks", "my_tasks is no checkpoint: it has no config.json"),
+        ("eval --out x --policy my_tasks", "my_tasks is no checkpoint: it has no config.json"),
+        ("eval --out x --policy nobody", "unknown policy 'nobody': expected one of"),
+        ("eval --out x --suites nothing", "unknown suite 'nothing'"),
+        ("bag rerun nowhere --policy compact", "nowhere"),
+        ("bag play nowhere", "nowhere"),
+        ("bag repair nowhere", "nowhere"),
+        ("checkpoint latency nowhere", "unknown policy 'nowhere'"),
+        ("checkpoint export nowhere --out x", "nowhere"),
+        ("data label nowhere", "nowhere"),
+        ("train policy nowhere.yaml", "nowhere.yaml"),
+    ],
+)
+def test_a_name_on_the_line_that_is_not_there_is_refused_with_2(line: str, message: str, capsys, filled_in: None):
+    assert main(line.split()) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_what_is_read_is_what_was_typed():

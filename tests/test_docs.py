@@ -6,6 +6,7 @@ import dataclasses
 import enum
 import importlib
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,13 @@ def test_paths_and_modules_in_the_text_are_there(page):
             assert any((folder / code).exists() for folder in (ROOT, PACKAGES[first])), f"{page}: {code}"
         elif re.fullmatch(r"\w+(\.\w+)+", code) and code.split(".")[0] in PACKAGES and not code.endswith(".md"):
             assert has_module(code), f"{page}: {code}"
+
+
+@pytest.mark.parametrize("page", CURRENT_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_entry_points_in_the_text_are_of_groups_that_there_are(page):
+    known = set(re.findall(r"^\| `(substep\.\w+)`", (REFERENCE / "registries.md").read_text(), re.MULTILINE))
+    for block in re.findall(r"^```toml\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        assert set(tomllib.loads(block)["project"]["entry-points"]) <= known, page
 
 
 def has_module(dotted: str) -> bool:

@@ -78,7 +78,7 @@ def test_the_image_stops_in_order_and_leaves_results_as_an_ordinary_user():
 
 def test_setup_takes_no_other_word():
     done = subprocess.run([ROOT / "substep", "setup", "pakages"], capture_output=True, text=True)
-    assert done.returncode == 1 and "setup takes 'packages' or nothing, not 'pakages'" in done.stderr
+    assert done.returncode == 2 and "setup takes 'packages' or nothing, not 'pakages'" in done.stderr
 
 
 @pytest.fixture
@@ -102,4 +102,4 @@ def test_asking_what_a_command_of_the_script_does_does_nothing_else(script: Path
 @pytest.mark.parametrize("command", ["clean", "doctor", "lock", "shell"])
 def test_a_command_of_the_script_without_arguments_takes_none(script: Path, command: str):
     done = subprocess.run([script, command, "runs"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1 and f"{command} takes no arguments, not 'runs'" in done.stderr
+    assert done.returncode == 2 and f"{command} takes no arguments, not 'runs'" in done.stderr

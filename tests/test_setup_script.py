@@ -65,8 +65,9 @@ def test_a_clone_that_cannot_be_built_says_why(tmp_path: Path):
     assert code == 1 and text.startswith("substep: ROS's generators cannot build in") and len(text.splitlines()) == 1
 
 
-def test_an_interrupted_step_is_no_failure():
-    process = script('step "Long work" "hint" sleep 60')
+@pytest.mark.parametrize("work", ["sleep", "work"], ids=["a program", "a function"])
+def test_an_interrupted_step_is_no_failure(work: str):
+    process = script(f'work() {{ sleep "$@"; }}; step "Long work" "hint" {work} 60')
     while not process.stdout.read(1):
         time.sleep(0.01)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")

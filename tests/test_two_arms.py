@@ -102,8 +102,8 @@ def test_its_policy_is_evaluated_through_the_graph_alone(installed, tmp_path: Pa
     tasks = ["--tasks-from", "two_arms", "--tasks", "1", "--policy", "reach", "--decomposers", "by_arm"]
     command = ["eval", *tasks, "--probes", "policy", "--placements", "benchmark", "--episodes", "1"]
     refused = [*command, "--out", str(tmp_path / "refused")]
-    assert main(refused) == 1 and "tasks of 'two_arms' are for another world" in capsys.readouterr().err
-    assert main([*refused, "--world", "two_arms"]) == 1 and "add --through graph" in capsys.readouterr().err
+    assert main(refused) == 2 and "tasks of 'two_arms' are for another world" in capsys.readouterr().err
+    assert main([*refused, "--world", "two_arms"]) == 2 and "add --through graph" in capsys.readouterr().err
     out = tmp_path / "results"
     assert main([*command, "--world", "two_arms", "--through", "graph", "--workers", "1", "--out", str(out)]) == 0
     (record,) = map(json.loads, (out / "episodes.jsonl").read_text().splitlines())

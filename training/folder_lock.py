@@ -17,12 +17,12 @@ def alone_in(out: Path) -> AbstractContextManager[object]:
     """Makes the folder and keeps other commands out of it: they would take what is made there for their own.
 
     Raises:
-        ValueError: another one is at work there.
+        BlockingIOError: another one is at work there.
     """
     try:
         return FileLock(out / LOCK_FILE).acquire(blocking=False)
     except Timeout:
-        raise ValueError(f"another command is at work in {out}: wait for it, or take another folder") from None
+        raise BlockingIOError(f"another command is at work in {out}: wait for it, or take another folder") from None
 
 
 def in_turn(folder: Path) -> AbstractContextManager[object]:

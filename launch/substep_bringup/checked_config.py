@@ -1,4 +1,4 @@
-"""A run whose names are looked up before anything starts, where what the nodes have installed can be seen.
+"""Runs and stacks whose names are looked up before anything starts, where what the nodes have installed can be seen.
 
 Under ROS launch it cannot: that is the system's Python, and there the nodes say it.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from substep_bringup.arguments import ArgumentError
-from substep_bringup.graph_config import GraphConfig, check_range
+from substep_bringup.graph_config import GraphConfig, StackConfig, check_range
 from substep_core.tasks import Task, task_source
 from substep_policy.registry import POLICIES
 
@@ -28,8 +28,21 @@ class CheckedGraphConfig(GraphConfig):
         check_policy(self.policy)
 
 
+@dataclass(frozen=True)
+class CheckedStackConfig(StackConfig):
+    """``StackConfig`` with a policy that there is. Its world may have tasks that no task source knows.
+
+    Raises:
+        ArgumentError: there is no such policy.
+    """
+
+    def _check(self) -> None:
+        super()._check()
+        check_policy(self.policy)
+
+
 def check_policy(policy: str) -> None:
-    """Raises: ArgumentError: no name, no folder and no hub id."""
+    """Raises: ArgumentError: no name, no hub id, and no folder of a checkpoint."""
     try:
         POLICIES.check(policy)
     except ValueError as error:

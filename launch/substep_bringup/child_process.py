@@ -87,10 +87,14 @@ class ChildProcess:
 
     def silence(self) -> float:
         """s since its last sign of life; 0 until the first one has come."""
+        return time.monotonic() - self._last_sign if self.has_given_signs else 0.0
+
+    @property
+    def has_given_signs(self) -> bool:
         with suppress(BlockingIOError):
             if os.read(self._signs, PIPE_SIZE):
                 self._last_sign = time.monotonic()
-        return 0.0 if self._last_sign is None else time.monotonic() - self._last_sign
+        return self._last_sign is not None
 
     def send(self, signal_number: int) -> None:
         """Signal the process itself, unless it has ended."""

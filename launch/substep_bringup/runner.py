@@ -122,7 +122,7 @@ class Runner:
             dead = self._dead_node()
             if received:
                 cause = 128 + received
-                self._session.send(signal.SIGTERM if received == signal.SIGHUP else received)
+                self._session.send(self._as_heard(received))
             elif dead:
                 cause = ExitCode.NODE_DIED
                 self._give_up_on(dead)
@@ -135,6 +135,11 @@ class Runner:
         if cause is not None:
             return cause
         return self._session_died() if self._session.exit_code < 0 else self._session.exit_code
+
+    def _as_heard(self, received: int) -> int:
+        """A session that does not listen yet would end by SIGINT with Python's traceback; by SIGTERM it just ends."""
+        listens_for_it = received == signal.SIGINT and self._session.has_given_signs
+        return signal.SIGINT if listens_for_it else signal.SIGTERM
 
     def _session_died(self) -> int:
         self._on_failure(f"{self._session.name} {describe_exit(self._session.exit_code)}")

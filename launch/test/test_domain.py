@@ -25,7 +25,7 @@ from substep_bringup.domain import (
     isolation,
     loopback_only,
 )
-from substep_cli.__main__ import main
+from substep_cli.grammar import main
 
 
 def test_domains_held_at_the_same_time_differ():

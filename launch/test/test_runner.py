@@ -52,6 +52,8 @@ POLITE_SESSION = f"""
 import signal, sys
 signal.signal(signal.SIGINT, lambda number, frame: sys.exit(130))
 signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
+from substep_bringup.child_process import signs_of_life
+signs_of_life()()
 {NODE}"""
 PARENT = f"""
 import subprocess, sys, pathlib
@@ -173,8 +175,7 @@ def test_a_signal_reaches_the_session_and_shows_in_the_exit_code(start, session,
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_session_that_has_hardly_begun_may_end_by_the_signal_itself(start, number, code):
-    beginning = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n" + NODE
-    run = start(session=beginning)
+    run = start(session=NODE)  # as Python has it at its start
     run.pid("session")
     run.process.send_signal(number)
     assert run.end() == (code, "")

@@ -135,7 +135,7 @@ def test_a_task_that_is_done(start):
     assert code == ExitCode.SUCCESS, printed
     assert "substep 1  pick up the mug: eos, 5 steps" in printed
     assert "substep 2  place the mug on the plate: goal reached, 5 steps" in printed
-    assert "success" in printed
+    assert "success" in printed and f"video, summary and logs: {run.folder.path}" in printed
     summary = run.summary()
     assert summary["success"] and summary["verdict"] == "success"
     assert summary["task"]["instruction"] == "move the mug"
@@ -171,7 +171,7 @@ def test_a_node_that_refuses_to_configure_is_quoted(start):
     code, printed = run.end()
     assert code == ExitCode.BRINGUP_FAILED
     assert "node policy refused to configure: configure failed: parameter device is 'tpu'" in printed
-    assert printed.count("'tpu'") == 1
+    assert printed.count("'tpu'") == 1 and f"\nsummary and logs: {run.folder.path}" in printed
     assert "parameter device is 'tpu', expected 'auto' or 'cpu'" in run.summary()["error"]["message"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -53,33 +53,39 @@ def store(tmp_path_factory) -> DemonstrationStore:
     return store
 
 
+def training_file(path: Path, demos: Sequence[ToyDemo], data: Mapping[str, Any], **settings: Any) -> Path:
+    """A training's YAML file, and beside it the demonstrations that it names, with their labels."""
+    folder = path.parent
+    write_hdf5(folder / "demos/libero_goal", demos)
+    true_labels(demos).save(folder / "substep_labels.json")
+    content = {
+        "out": str(folder / "run"),
+        "data": {
+            "sources": [{"type": "libero_hdf5", "path": str(folder / "demos")}],
+            "labels": str(folder / "substep_labels.json"),
+            "cache": str(folder / "cache"),
+            "workers": 0,
+            **data,
+        },
+        **settings,
+    }
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
 @pytest.fixture
 def large_run(tmp_path: Path) -> Callable[..., Callable[..., FinetuneConfig]]:
     """``large_run(model, steps=2, …)``: as ``toy_run``, a run of a large model on four short demonstrations."""
 
     def run(model: dict[str, Any], data: Mapping[str, Any] = MappingProxyType({}), **settings: Any):
-        demos = [ToyDemo(12, seed) for seed in range(4)]
-        write_hdf5(tmp_path / "demos/libero_goal", demos)
-        true_labels(demos).save(tmp_path / "substep_labels.json")
-        content = {
-            "out": str(tmp_path / "run"),
-            "data": {
-                "sources": [{"type": "libero_hdf5", "path": str(tmp_path / "demos")}],
-                "labels": str(tmp_path / "substep_labels.json"),
-                "cache": str(tmp_path / "cache"),
-                "held_out_every": 0,
-                "workers": 0,
-                "augmentation": {"type": "crop_and_colour"},
-                **data,
-            },
-            "model": model,
+        usual = {
             "optimizer": {"batch_size": 4, "warmup_steps": 1, "learning_rate": 0.01},
             "gradient_checkpointing": True,
             "distribution_batches": 0,
-            **settings,
         }
-        path = tmp_path / "large.yaml"
-        path.write_text(yaml.safe_dump(content))
+        taken = {"held_out_every": 0, "augmentation": {"type": "crop_and_colour"}, **data}
+        demos = [ToyDemo(12, seed) for seed in range(4)]
+        path = training_file(tmp_path / "large.yaml", demos, taken, model=model, **{**usual, **settings})
         return lambda *overrides: read_config(path, overrides)
 
     return run
@@ -88,30 +94,15 @@ def large_run(tmp_path: Path) -> Callable[..., Callable[..., FinetuneConfig]]:
 @pytest.fixture
 def toy_run(tmp_path: Path) -> Callable[..., FinetuneConfig]:
     """``toy_run("steps=3", …)``: the configuration of a run on six short demonstrations."""
-    demos = [ToyDemo(18, seed) for seed in range(6)]
-    write_hdf5(tmp_path / "demos/libero_goal", demos)
-    true_labels(demos).save(tmp_path / "substep_labels.json")
-
-    def configure(*overrides: str) -> FinetuneConfig:
-        content = {
-            "out": str(tmp_path / "run"),
-            "data": {
-                "sources": [{"type": "libero_hdf5", "path": str(tmp_path / "demos")}],
-                "labels": str(tmp_path / "substep_labels.json"),
-                "cache": str(tmp_path / "cache"),
-                "held_out_every": 3,
-                "workers": 0,
-                "augmentation": {"shift": 1},
-            },
-            "model": TOY_MODEL,
-            "optimizer": {"batch_size": 8, "warmup_steps": 2, "learning_rate": 0.001},
-            "steps": 4,
-            "log_every": 1,
-            "save_every": 2,
-            "distribution_batches": 2,
-        }
-        path = tmp_path / "config.yaml"
-        path.write_text(yaml.safe_dump(content))
-        return read_config(path, overrides)
-
-    return configure
+    path = training_file(
+        tmp_path / "config.yaml",
+        [ToyDemo(18, seed) for seed in range(6)],
+        {"held_out_every": 3, "augmentation": {"shift": 1}},
+        model=TOY_MODEL,
+        optimizer={"batch_size": 8, "warmup_steps": 2, "learning_rate": 0.001},
+        steps=4,
+        log_every=1,
+        save_every=2,
+        distribution_batches=2,
+    )
+    return lambda *overrides: read_config(path, overrides)

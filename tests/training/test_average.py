@@ -49,6 +49,6 @@ def test_weights_that_do_not_mean_the_same_have_no_mean(checkpoints, toy_run, tm
         average([first, second], second)
     statistics = second / "dataset_statistics.json"
     statistics.write_text(statistics.read_text().replace("0", "1"))
-    assert main(["checkpoint", "average", str(first), str(second), "--out", str(out)]) == 1
+    assert main(["checkpoint", "average", str(first), str(second), "--out", str(out)]) == 2
     assert "dataset_statistics.json" in capsys.readouterr().err
     assert not out.exists(), "nothing is written before everything fits"

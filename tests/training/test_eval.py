@@ -182,7 +182,7 @@ def test_a_stopped_run_goes_on_with_what_is_missing_and_ends_the_same(
 
 
 def test_a_folder_of_other_settings_is_left_alone(out: Path, command: list[str], checkpoint: Path, tmp_path, capsys):
-    assert main(["eval", *replaced(command, "--horizon", "90"), "--out", str(out)]) == 1
+    assert main(["eval", *replaced(command, "--horizon", "90"), "--out", str(out)]) == 2
     assert "horizon 100, now 90" in capsys.readouterr().err
     trained_on = tmp_path / "trained_on"
     shutil.copytree(checkpoint, trained_on)

@@ -127,7 +127,7 @@ def test_the_plainest_demonstration_is_replayed_and_missing_ones_are_named_at_on
     assert [chunk.has_eos for chunk in chunks] == [False, False, True]
     options = ["--suites", "libero_goal", "--tasks", "8", "3", "--demonstrations", str(tmp_path)]
     assert (
-        main(["eval", "--policy", "demonstrator", "--out", str(tmp_path / "out"), "--probes", "replay", *options]) == 1
+        main(["eval", "--policy", "demonstrator", "--out", str(tmp_path / "out"), "--probes", "replay", *options]) == 2
     )
     assert "no demonstration of libero_goal task 3 to replay" in capsys.readouterr().err
 

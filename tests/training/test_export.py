@@ -65,7 +65,7 @@ def test_the_layout_is_that_which_lerobot_publishes(collected: Path, tmp_path: P
 
 
 def test_a_folder_that_holds_something_and_a_format_that_there_is_not_are_refused(collected: Path, capsys):
-    assert main(["data", "export", str(collected), "--format", "lerobot", "--out", str(collected)]) == 1
+    assert main(["data", "export", str(collected), "--format", "lerobot", "--out", str(collected)]) == 2
     assert "holds something already: choose a new folder" in capsys.readouterr().err
-    assert main(["data", "export", str(collected), "--format", "tape", "--out", str(collected / "new")]) == 1
+    assert main(["data", "export", str(collected), "--format", "tape", "--out", str(collected / "new")]) == 2
     assert "unknown data format 'tape': expected one of lerobot" in capsys.readouterr().err

@@ -398,7 +398,7 @@ def test_a_wrong_configuration_ends_with_key_and_value(toy_run, tmp_path: Path, 
 
 def test_labels_that_are_missing_are_named(toy_run, tmp_path: Path, capsys):
     toy_run()
-    assert main(["train", "policy", str(tmp_path / "config.yaml"), "--data.labels=/nowhere.json"]) == 1
+    assert main(["train", "policy", str(tmp_path / "config.yaml"), "--data.labels=/nowhere.json"]) == 2
     assert "/nowhere.json" in capsys.readouterr().err
 
 
@@ -425,7 +425,7 @@ def test_the_exported_folder_is_small_holds_no_pickles_and_is_the_same_policy(to
     assert suffixes == {".json", ".yaml", ".safetensors"}
     assert CHECKPOINTS.read_config(out) == CHECKPOINTS.read_config(checkpoint)
     POLICIES.load(str(out), PolicySettings(device="cpu")).start_substep("pick up the bowl", "")
-    assert main(["checkpoint", "export", str(tmp_path / "nowhere"), "--out", str(out)]) == 1
+    assert main(["checkpoint", "export", str(tmp_path / "nowhere"), "--out", str(out)]) == 2
     assert "nowhere" in capsys.readouterr().err
 
 
@@ -438,7 +438,7 @@ def test_eos_can_be_inspected_from_the_command_line(toy_run, capsys):
     lines = [line for line in printed.splitlines() if line.strip()[:1].isdigit()]
     assert len(lines) == 18 and "<- true end" in lines[9] and "<- true end" in lines[17]
     assert "pick up the bowl" in lines[0] and "place the bowl on the plate" in lines[10]
-    assert main(["checkpoint", "eos", str(tokens), "--episode", "no/such/episode_0"]) == 1
+    assert main(["checkpoint", "eos", str(tokens), "--episode", "no/such/episode_0"]) == 2
     assert "no episode 'no/such/episode_0'" in capsys.readouterr().err
 
 

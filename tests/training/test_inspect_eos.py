@@ -51,7 +51,7 @@ def test_a_policy_without_eos_is_refused(toy_run, capsys, command):
     without = ("data.held_out_every=0", "model.eos_head=null", "model.eos={source: none, threshold: null}")
     checkpoint = finetune(toy_run(*without, "eos={mode: none}", "steps=1"))
     capsys.readouterr()
-    assert main(["checkpoint", command, str(checkpoint)]) == 1
+    assert main(["checkpoint", command, str(checkpoint)]) == 2
     printed = capsys.readouterr()
     assert f"{checkpoint} has eos.source 'none': it was trained without EOS" in printed.err and printed.out == ""
 
@@ -114,7 +114,7 @@ def test_what_cannot_be_looked_at_is_refused_with_the_reason(
     collected: Path, tmp_path: Path, monkeypatch, capsys, arguments, message
 ):
     monkeypatch.chdir(tmp_path)  # where the data of the training are not
-    assert main(["checkpoint", "eos", *(argument.format(demos=collected) for argument in arguments)]) == 1
+    assert main(["checkpoint", "eos", *(argument.format(demos=collected) for argument in arguments)]) == 2
     printed = capsys.readouterr()
     assert message in printed.err and printed.out == ""
 
@@ -122,5 +122,5 @@ def test_what_cannot_be_looked_at_is_refused_with_the_reason(
 def test_demonstrations_without_their_labels_are_refused(collected: Path, tmp_path: Path, capsys):
     shutil.copytree(collected, tmp_path / "demos")
     SubstepLabels().save(tmp_path / "demos/substep_labels.json")
-    assert main(["checkpoint", "eos", "compact", "--demonstrations", str(tmp_path / "demos")]) == 1
+    assert main(["checkpoint", "eos", "compact", "--demonstrations", str(tmp_path / "demos")]) == 2
     assert "substep_labels.json has no labels of libero_object/" in capsys.readouterr().err

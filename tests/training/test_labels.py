@@ -230,7 +230,7 @@ def test_episodes_with_other_numbers_of_substeps_are_counted_and_not_compared():
 
 
 def test_label_command_fails_with_the_reason(tmp_path: Path, capsys):
-    assert main(["data", "label", str(tmp_path / "nowhere")]) == 1
+    assert main(["data", "label", str(tmp_path / "nowhere")]) == 2
     assert "nowhere" in capsys.readouterr().err
 
 
@@ -240,7 +240,7 @@ def test_labels_that_are_there_are_not_overwritten_unasked(tmp_path: Path, capsy
     true = tmp_path / "substep_labels.json"
     true_labels(demos).save(true)
     before = true.read_bytes()
-    assert main(["data", "label", str(tmp_path)]) == 1
+    assert main(["data", "label", str(tmp_path)]) == 2
     assert f"{true} is there already: --out names the file to write" in capsys.readouterr().err
     assert true.read_bytes() == before
 

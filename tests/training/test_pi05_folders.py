@@ -171,5 +171,5 @@ def test_a_folder_of_another_form_is_refused(folders, stages, tmp_path):
 
 
 def test_an_export_writes_into_a_new_folder_alone(exported, capsys):
-    assert main(["data", "export", str(exported.parent), "--out", str(exported)]) == 1
+    assert main(["data", "export", str(exported.parent), "--out", str(exported)]) == 2
     assert "holds something already: choose a new folder" in capsys.readouterr().err

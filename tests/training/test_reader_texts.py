@@ -11,7 +11,7 @@ import pyarrow
 import pyarrow.parquet as parquet
 import pytest
 
-from substep_cli.__main__ import main
+from substep_cli.grammar import main
 from tests.training.data_sets import edit_lerobot, edit_rlds, write_lerobot_texts
 from tests.training.toy import FORMAT, ROBOT, TASK, ToyDemo, write_hdf5, write_lerobot, write_rlds
 from training.data.build import open_store

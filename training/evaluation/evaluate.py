@@ -25,8 +25,8 @@ def evaluate(settings: EpisodeSettings, selection: Selection, out: Path, workers
     """Play what is missing and write the report, also when stopped.
 
     Raises:
-        ValueError: the folder belongs to other settings or to another evaluation that is at work, or something that
-            cannot be played was asked for.
+        ValueError: the folder belongs to other settings, or something that cannot be played was asked for.
+        BlockingIOError: another evaluation is at work in the folder.
     """
     settings = replace(settings, tasks_from=absolute_tasks_from(settings.tasks_from))
     check_together(settings, selection)

@@ -136,7 +136,7 @@ class Selection:
     Attributes:
         suites: the task source's; none: all, of LIBERO's the first four.
         tasks: of each suite; none: all.
-        probes: names of ``training.evaluation.probes``.
+        probes: names, of ``training.evaluation.probes``.
         placements: where objects start.
         switch_rules: of the probe "policy"; the others switch by the first of them that needs no vision, or by "eos".
         episodes: of each task and placement, for the policy itself.
@@ -148,7 +148,7 @@ class Selection:
 
     suites: tuple[str, ...] = ()
     tasks: tuple[int, ...] | None = None
-    probes: tuple[str, ...] = ("policy",)
+    probes: Annotated[tuple[str, ...], Parameter(help=f"what is played: {', '.join(PROBES)}")] = ("policy",)
     placements: tuple[Placement, ...] = (Placement.BENCHMARK,)
     switch_rules: tuple[str, ...] = ("eos",)
     episodes: int = Field(default=2, ge=1)

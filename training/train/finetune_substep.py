@@ -76,7 +76,8 @@ def finetune(config: FinetuneConfig) -> Path:
     """Train to ``config.steps`` and calibrate; -> the folder of the last checkpoint.
 
     Raises:
-        ValueError: data or checkpoint do not fit the configuration, or another run is at work in ``config.out``.
+        ValueError: data or checkpoint do not fit the configuration.
+        BlockingIOError: another run is at work in ``config.out``.
     """
     with alone(config.out), run_log(config.out):
         run = start(config)

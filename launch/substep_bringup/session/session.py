@@ -6,6 +6,7 @@ import os
 import time
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 
 from substep_bringup.exit_codes import ExitCode
 from substep_bringup.graph import BAG, RECORDER
@@ -14,6 +15,7 @@ from substep_bringup.session.bringup import ANSWER, Bringup, BringupFailed
 from substep_bringup.session.complaints import Severity
 from substep_bringup.session.display import Display
 from substep_bringup.session.interruption import Interrupted, Interruption, TookTooLong, wait_quietly
+from substep_bringup.session.recorder import VideoStats
 from substep_bringup.session.session_config import SessionConfig
 from substep_bringup.session.session_node import LAST_WORDS, SessionNode
 from substep_bringup.session.summary import SessionOutcome, summarise, write_summary
@@ -176,7 +178,7 @@ class Session:
             write_summary(self._config.run_folder.summary, summary)
         except OSError as error:
             self._display.message(f"the run's summary could not be written: {error}", "red")
-        self._display.message(f"video, summary and logs: {self._config.run_folder.path}")
+        self._display.message(_left_behind(video, bag, self._config.run_folder.path))
         for kept, name in ((video, "video"), (bag, "bag")):
             if kept and kept.problem:
                 self._display.message(f"{name}: {kept.problem}", "yellow")
@@ -233,6 +235,12 @@ def _why_the_substep_ended(outcome: SessionOutcome) -> str:
 
 def _error_name(code: int) -> str:
     return ErrorCode(code).name if code in list(ErrorCode) else str(code)
+
+
+def _left_behind(video: VideoStats | None, bag: BagStats | None, folder: Path) -> str:
+    """What is where; a run that hardly began has no video."""
+    things = [*(["video"] if video and video.frames else []), *(["bag"] if bag else []), "summary", "logs"]
+    return f"{', '.join(things[:-1])} and {things[-1]}: {folder}"
 
 
 def _closing_line(outcome: SessionOutcome, summary: dict) -> tuple[str, str]:

@@ -25,7 +25,7 @@ from substep_policy.models.pi05.model import Pi05Model, Pi05ModelConfig, build_p
 from substep_policy.models.pi05.prompt import PromptBuilder, Prompts
 from substep_policy.models.pi05.published import EOS_HEAD, load_model, published_parts, save_model
 from substep_policy.models.pi05.published_config import read_config, write_config
-from substep_policy.models.pi05.tokenizer import FastTokenizer, find_tokenizer
+from substep_policy.models.pi05.tokenizer import HuggingFaceTokenizer, find_tokenizer
 from substep_policy.registry import POLICIES
 from training.data.dataset import Sample
 from training.data.frame_cache import Resizing, StoreFormat
@@ -46,7 +46,7 @@ class Pi05Inputs:
     """Implements ``training.train.models.ModelInputs`` with the policy's own prompts and images."""
 
     config: Pi05ModelConfig
-    tokenizer: FastTokenizer
+    tokenizer: HuggingFaceTokenizer
     proprio_statistics: Statistics
 
     def text(self, samples: Sequence[Sample]) -> dict[str, np.ndarray]:
@@ -124,7 +124,7 @@ class Pi05Training:
             tokenizer = find_tokenizer(self.tokenizer.parent)
         else:
             said = {*plan_texts(), *texts, *NUMBERS, TASK_DONE, "state subtask"}
-            tokenizer = FastTokenizer(train_tokenizer(said, rows - self.reserved))
+            tokenizer = HuggingFaceTokenizer(train_tokenizer(said, rows - self.reserved))
         if tokenizer.size > rows:
             raise ValueError(f"the tokenizer has {tokenizer.size} tokens, backbone.vocabulary_size is {rows}")
         if self.reserved and (shared := tokenizer.size - (rows - self.reserved)) > 0:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +88,6 @@ class GraphBag:
             return convert(item.data) if convert else item.data
         except ValueError as error:
             raise BagError(f"{self.path}: a message of {item.topic} cannot be read: {error}") from error
-
-    @cached_property
-    def _image_topics(self) -> frozenset[str]:
-        return frozenset(topics.camera_image(name).name for name in self.contract.camera_names)
 
     def _name(self, name: str) -> str:
         return name if name.startswith("/") else f"{self.namespace}/{name}"

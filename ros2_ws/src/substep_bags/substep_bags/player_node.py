@@ -16,9 +16,10 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.interfaces import Qos, QosDurability, QosReliability
 from rosgraph_msgs.msg import Clock
 
-from substep_bags.playback import Playback, PlaySettings, chosen_topics
+from substep_bags.playback import NANOSECONDS, Playback, PlaySettings, chosen_topics
 from substep_bags.reader import Bag, BagError, Recorded, TopicInBag
 from substep_bags.recorded_topics import type_name
+from substep_core.printable import printable_lines
 from substep_core.ros import topics
 from substep_core.ros.messages import to_time
 from substep_core.ros.node_main import run_node
@@ -65,6 +66,7 @@ class PlayerNode(Node):
         self._playback = Playback(self._bag, names, latched, settings, self._say, self._tick)
         self.add_on_set_parameters_callback(self._on_set)
         self._ended = self.create_guard_condition(self._end)
+        self.get_logger().info(printable_lines(self._described(settings)))
         self._thread = threading.Thread(target=self._play, name="playback", daemon=True)
         self._thread.start()
 
@@ -73,6 +75,16 @@ class PlayerNode(Node):
         self._thread.join()
         self._bag.close()
         super().destroy_node()
+
+    def _described(self, settings: PlaySettings) -> str:
+        """What is played, and where it can be heard."""
+        length = (self._bag.end - self._bag.start) / NANOSECONDS
+        start = f" from {settings.start:g} s on" if settings.start else ""
+        again = ", again and again" if settings.loop else ""
+        place = f"{self._bag.path} in ROS domain {self.context.get_domain_id()}"
+        names = ", ".join(sorted(self._outlets))
+        speed = f"at {settings.rate:g} times the recorded speed"
+        return f"{place}: {length:.1f} s{start}, {speed}{again}; {len(self._outlets)} topics: {names}"
 
     def _publisher(self, topic: TopicInBag) -> Publisher:
         return self.create_publisher(message_class(topic.type), topic.name, qos_profile(topic))

@@ -156,8 +156,10 @@ class Listener:
         rclpy.shutdown(context=self.context)
 
 
-def test_the_node_says_latched_messages_to_those_who_come_late_and_tells_the_time_of_the_bag(bag):
+def test_the_node_says_latched_messages_to_those_who_come_late_and_tells_the_time_of_the_bag(bag, capfd):
     it = Listener(bag=str(bag.path), rate=0.001, start=5.0)
+    what = "9.0 s from 5 s on, at 0.001 times the recorded speed; 2 topics: /robot_contract, /said"
+    assert f"{bag.path} in ROS domain {it.context.get_domain_id()}: {what}" in capfd.readouterr().err
     try:
         contract = String(data="c4")
         it.listen_until(lambda: contract in it.heard and any(isinstance(item, Clock) for item in it.heard))

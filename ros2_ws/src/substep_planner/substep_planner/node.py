@@ -148,7 +148,8 @@ class PlannerNode(GraphNode):
 
     def conclude(self, told: str, finish: Finish) -> None:
         self._last = finish
-        end = f"task {shortened(told) or 'of the episode'!r} ended with {finish.code.name}: {finish.message}"
+        how = "is done" if finish.success else f"ended with {finish.code.name}"
+        end = f"task {shortened(told) or 'of the episode'!r} {how}: {finish.message}"
         (self.say if finish.as_wished else self.complain)(end)
         self._publish_task_status(planner_messages.end_to_status(told, finish))
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class TooLargeError(ValueError):
+class TooLargeError(ValueError, MemoryError):
     """Weights that do not fit into the memory they are meant for; the message says whose, and what would help."""
 
 

@@ -16,7 +16,7 @@ from substep_core.plan import normalise_suite
 from substep_core.registry import Registry
 from substep_policy.checkpoints.hub import HubError, check_name, checkpoint_folder
 from substep_policy.eos import EosRule
-from substep_policy.models.kind import MODEL_KINDS, ModelKind, kind_of
+from substep_policy.models.kind import MODEL_KINDS, ModelKind, kind_of, read_kind
 from substep_policy.models.normalization import STATISTICS_FILE, read_statistics_file
 from substep_policy.policy import Policy
 from substep_policy.run_modes import Execution, Quantization
@@ -97,7 +97,13 @@ class PolicyRegistry:
 
         Raises:
             PolicyError: no name, no folder and no hub id.
+            UnknownModel: a folder without a usable config.json.
         """
+        self._check_name(policy)
+        if policy not in self.named and (folder := Path(policy).expanduser()).is_dir():
+            read_kind(folder, self.kinds)
+
+    def _check_name(self, policy: str) -> None:
         if policy in self.named:
             return
         try:
@@ -115,7 +121,7 @@ class PolicyRegistry:
             PolicyError: no such policy.
             RegistryError: a named one that cannot be imported.
         """
-        self.check(policy)
+        self._check_name(policy)
         if policy in self.named:
             return self.named.load(policy)
         folder = Path(policy).expanduser()

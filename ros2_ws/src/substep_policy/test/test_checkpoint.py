@@ -311,7 +311,7 @@ def test_latency_is_measured_for_a_checkpoint(toy_checkpoint: Path, capsys):
     assert main(["checkpoint", "latency", str(toy_checkpoint), "--repeats", "3"]) == 0
     printed = capsys.readouterr().out
     assert "in float32, on processor, 1 threads" in printed and "as loaded" in printed
-    assert main(["checkpoint", "latency", str(toy_checkpoint / "nowhere")]) == 1
+    assert main(["checkpoint", "latency", str(toy_checkpoint / "nowhere")]) == 2
 
 
 def test_the_default_model_keeps_to_twelve_million_parameters():
@@ -331,7 +331,7 @@ def test_a_policy_that_ships_is_inspected_by_its_name(capsys):
     assert main(["checkpoint", "inspect", "compact"]) == 0
     text = capsys.readouterr().out
     assert "weights/compact: compact, chunks of 8 actions" in text and "complete: it can be loaded" in text
-    assert main(["checkpoint", "inspect", "demonstrator"]) == 1
+    assert main(["checkpoint", "inspect", "demonstrator"]) == 2
     assert "policy 'demonstrator' has no checkpoint" in capsys.readouterr().err
 
 

@@ -33,8 +33,14 @@ def run_node(
     """
     log_printably("%(name)s: %(message)s")  # of the cores, which know no ROS
     rclpy.init(args=arguments)
-    node = create()
-    executor = executor_type()
+    try:
+        _run(create(), executor_type())
+    finally:
+        rclpy.try_shutdown()
+    return 0
+
+
+def _run(node: Node, executor: Executor) -> None:
     executor.add_node(node)
     try:
         _spin(executor)
@@ -48,8 +54,6 @@ def run_node(
         for number in (signal.SIGINT, signal.SIGTERM):  # launch repeats them; the end is under way
             signal.signal(number, signal.SIG_IGN)
         node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
 
 
 def _spin(executor: Executor) -> None:

@@ -100,6 +100,21 @@ def kind_of(folder: Path, kinds: Registry[ModelKind] = MODEL_KINDS) -> ModelKind
     Raises:
         UnknownModel: there is no usable config.json, or its ``model_type`` is none of ``kinds``.
     """
+    config = read_kind(folder, kinds)
+    if (name := config.get("model_type")) is not None:
+        return kinds.load(name)
+    published = (kind for kind in map(kinds.load, kinds.names) if kind.recognises(config))
+    if (kind := next(published, None)) is None:
+        raise UnknownModel(f"{folder / CONFIG_FILE} has model_type None, expected one of {kinds.listing}")
+    return kind
+
+
+def read_kind(folder: Path, kinds: Registry[ModelKind] = MODEL_KINDS) -> dict[str, Any]:
+    """A checkpoint's config.json, which may be a published one without ``model_type``. Imports no model.
+
+    Raises:
+        UnknownModel: there is none that is usable, or its ``model_type`` is none of ``kinds``.
+    """
     path = folder / CONFIG_FILE
     try:
         config = read_object(path)
@@ -108,10 +123,6 @@ def kind_of(folder: Path, kinds: Registry[ModelKind] = MODEL_KINDS) -> ModelKind
     except JsonFileError as error:
         raise UnknownModel(str(error)) from error
     name = config.get("model_type")
-    if name is None:
-        published = (kind for kind in map(kinds.load, kinds.names) if kind.recognises(config))
-        if (kind := next(published, None)) is not None:
-            return kind
-    if not isinstance(name, str) or name not in kinds:
+    if name is not None and (not isinstance(name, str) or name not in kinds):
         raise UnknownModel(f"{path} has model_type {name!r}, expected one of {kinds.listing}")
-    return kinds.load(name)
+    return config

@@ -22,8 +22,8 @@ PALIGEMMA = "google/paligemma-3b-pt-224"
 
 
 @dataclass(frozen=True)
-class FastTokenizer:
-    """Of a ``tokenizer.json``."""
+class HuggingFaceTokenizer:
+    """Of words, as a ``tokenizer.json`` has it."""
 
     tokenizer: Tokenizer
 
@@ -73,7 +73,7 @@ def find_tokenizer(folder: Path) -> WordTokenizer:
             accepted).
     """
     if (folder / TOKENIZER_FILE).exists():
-        return FastTokenizer(load_tokenizer(folder))
+        return HuggingFaceTokenizer(load_tokenizer(folder))
     if file := next((folder / name for name in SENTENCEPIECE_FILES if (folder / name).exists()), None):
         from sentencepiece import SentencePieceProcessor
 
@@ -81,7 +81,7 @@ def find_tokenizer(folder: Path) -> WordTokenizer:
             return PieceTokenizer(SentencePieceProcessor(model_file=str(file)))
         except (OSError, RuntimeError) as error:
             raise CheckpointError(f"{file} is no sentencepiece model: {error}") from error
-    return FastTokenizer(_from_hub(folder))
+    return HuggingFaceTokenizer(_from_hub(folder))
 
 
 def _from_hub(folder: Path) -> Tokenizer:
