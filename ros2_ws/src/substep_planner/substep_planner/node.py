@@ -149,8 +149,8 @@ class PlannerNode(GraphNode):
     def conclude(self, told: str, finish: Finish) -> None:
         self._last = finish
         how = "is done" if finish.success else f"ended with {finish.code.name}"
-        end = f"task {shortened(told) or 'of the episode'!r} {how}: {finish.message}"
-        (self.say if finish.as_wished else self.complain)(end)
+        task = repr(shortened(told)) if told else "of the episode"
+        (self.say if finish.as_wished else self.complain)(f"task {task} {how}: {finish.message}")
         self._publish_task_status(planner_messages.end_to_status(told, finish))
 
     # --- what the tasks say ---

@@ -151,7 +151,7 @@ def test_cleanup_lets_go_of_the_models(graph):
 
 
 @pytest.mark.parametrize("graph", [{"when_busy": "preempt"}], indirect=True)
-def test_a_second_goal_preempts_the_first_where_that_is_asked_for(graph):
+def test_a_second_goal_preempts_the_first_where_that_is_asked_for(graph, capfd):
     graph.activate().world()
     first = graph.accepted()
     assert graph.next_substep().task == TASK
@@ -160,6 +160,7 @@ def test_a_second_goal_preempts_the_first_where_that_is_asked_for(graph):
     assert graph.next_active().task == "open the microwave"
     graph.report(ChunkReport.PLAYED_EOS)
     assert graph.result(second).success
+    assert "task 'open the microwave' is done: " in capfd.readouterr().err
 
 
 def test_a_running_task_is_canceled_and_another_may_follow(graph, capfd):
