@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import httpx
 import numpy as np
+import psutil
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -29,6 +32,7 @@ from tests.recorded_run import PLAN, ROBOT, write_run
 from training.view.drawing import Drawing
 from training.view.entries import Entry, Numbers, Picture, Place, State, Words
 from training.view.live import ViewerNode
+from training.view.server import ViewerServer
 from training.view.sources import entries, find_bag
 
 ROOT = Path(__file__).parents[2]
@@ -202,6 +206,22 @@ def test_a_bag_or_the_running_graph_is_looked_at_and_not_both(bag, capsys):
         assert (
             capsys.readouterr().err == "substep view: name a run, a bag or an episode, or give --live, and not both\n"
         )
+
+
+def test_the_page_is_served_to_this_machine_and_ends_with_the_command():
+    pytest.importorskip("rerun", reason="an extra: ./substep install -r requirements/view.txt")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = ViewerServer(port)
+    assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
+    listening = {item.laddr.ip for item in psutil.net_connections("tcp") if item.laddr.port in (port, port + 1)}
+    assert listening == {"127.0.0.1"}
+    with pytest.raises(OSError, match=f"port {port} is taken"):
+        ViewerServer(port)
+    server.close()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{port}/")
 
 
 def test_reruns_own_program_reads_what_was_written(bag, tmp_path):

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import sys
 import time
 from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
 
 from substep_bringup.child_process import die_with_parent
 
@@ -34,7 +35,10 @@ class ViewerServer:
         self.data = f"rerun+http://{HERE}:{port + 1}/proxy"
         self.page = f"http://{HERE}:{port}/?url={self.data}"
         told = ["--bind", HERE, "--port", str(port + 1), "--web-viewer-port", str(port), "--hide-welcome-screen"]
-        command = [sys.executable, "-m", "rerun_cli", "--serve-web", *told]
+        program = Path(import_module("rerun_cli").__file__).with_name(
+            "rerun"
+        )  # its Python wrapper would leave it behind
+        command = [program, "--serve-web", *told]
         silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
         self._process = subprocess.Popen(command, text=True, preexec_fn=die_with_parent(), **silent)
         self._wait_for(port)
@@ -50,7 +54,9 @@ class ViewerServer:
                 return
             time.sleep(0.05)
         self._process.kill()
-        said = self._process.communicate()[1].strip().splitlines()
+        self._process.wait()
+        self._said.seek(0)
+        said = self._said.read().strip().splitlines()
         raise OSError(f"Rerun's server did not come up at port {port}: {said[-1] if said else 'it said nothing'}")
 
 
