@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import pytest
 from substep_bringup.exit_codes import ExitCode
 from substep_bringup.last_summary import leave_summary
 from substep_bringup.run_folder import RunFolder
+from tests.processes import wait_until
 
 PATIENCE = 30.0  # s, for what must happen
 
@@ -77,7 +76,7 @@ class Run:
 
     def pid(self, name: str) -> int:
         path = self.folder / f"{name}.pid"
-        wait_for(lambda: path.is_file() and path.read_text(), f"{name} to start")
+        wait_until(lambda: path.is_file() and path.read_text(), f"{name} to start")
         return int(path.read_text())
 
     def end(self) -> tuple[int, str]:
@@ -88,13 +87,6 @@ class Run:
     def pids(self) -> list[int]:
         written = (path.read_text() for path in self.folder.glob("*.pid"))
         return [int(text) for text in written if text]  # a process may have been ended while it wrote
-
-
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
 
 
 def is_running(pid: int) -> bool:
@@ -219,7 +211,7 @@ def test_a_second_signal_does_not_wait_for_the_session(start):
     run = start(session=deaf, patience=600.0)
     run.pid("session")
     run.process.send_signal(signal.SIGINT)
-    wait_for((run.folder / "session.told").exists, "the session to be told")
+    wait_until((run.folder / "session.told").exists, "the session to be told")
     run.process.send_signal(signal.SIGINT)
     code, printed = run.end()
     assert code == 130
@@ -240,7 +232,7 @@ def test_no_orphans_when_the_runner_itself_is_killed(start):
     run = start(node=STUBBORN)
     pids = [run.pid(name) for name in ("node", "other", "session")]
     run.process.kill()
-    wait_for(lambda: not any(is_running(pid) for pid in pids), "the children to follow the runner")
+    wait_until(lambda: not any(is_running(pid) for pid in pids), "the children to follow the runner")
 
 
 def test_the_session_is_told_when_the_runner_itself_is_killed(start):
@@ -248,7 +240,7 @@ def test_the_session_is_told_when_the_runner_itself_is_killed(start):
     run = start(session=session)
     run.pid("session")
     run.process.kill()
-    wait_for((run.folder / "session.told").exists, "the session to be told")
+    wait_until((run.folder / "session.told").exists, "the session to be told")
     os.kill(run.pid("session"), signal.SIGKILL)
 
 

@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -21,6 +19,7 @@ from substep_bringup.exit_codes import ExitCode
 from substep_bringup.run_folder import RunFolder
 from substep_bringup.session.captions import frame_size
 from substep_bringup.session.session_config import run_folder_at
+from tests.processes import wait_until
 
 PATIENCE = 90.0  # s, for what must happen
 FAKE_GRAPH = Path(__file__).with_name("fake_graph.py")
@@ -97,13 +96,6 @@ def start(tmp_path):
     domain.__exit__(None, None, None)
 
 
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
-
-
 def wait_for_frame(run: Run) -> None:
     """Until the encoder has read a whole frame: a line that is printed says nothing of the images' way."""
     width, height = frame_size([np.zeros((32, 32, 3), np.uint8)] * 2)  # as the stand-in's cameras
@@ -113,7 +105,7 @@ def wait_for_frame(run: Run) -> None:
         encoders = [child for child in psutil.Process(run.process.pid).children(recursive=True) if is_encoder(child)]
         return any(encoder.io_counters().read_chars >= two_frames for encoder in encoders)
 
-    wait_for(frame_was_read, "frames to reach the encoder")
+    wait_until(frame_was_read, "frames to reach the encoder")
 
 
 def is_encoder(process: psutil.Process) -> bool:
