@@ -174,6 +174,7 @@ def test_its_own_backbone_is_trained_resumed_exported_and_acts(demonstrations: P
     assert f"resuming from {first}" in (out / "train.log").read_text()
     assert main(["checkpoint", "inspect", str(second)]) == 0
     assert "glance, chunks of 25 actions, cameras overhead" in capsys.readouterr().out
+    assert main(["checkpoint", "latency", str(second), "--repeats", "1", "--device", "cpu"]) == 0
     assert main(["checkpoint", "export", str(second), "--out", str(tmp_path / "shipped")]) == 0
     trained, shipped = (chunk_of(folder) for folder in (second, tmp_path / "shipped"))
     assert trained.shape[1] == 14 and (np.abs(trained) <= 2.9).all()
