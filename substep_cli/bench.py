@@ -60,6 +60,7 @@ def record(
     suite: Suite = "libero_object",
     task: Task = 0,
     assets: Assets = "embedded",
+    clock: Literal["lockstep", "realtime"] = "lockstep",
     image_size: tuple[Pixels, Pixels] = (128, 128),
     images: tuple[Literal["raw", "jpeg"], ...] = ("raw", "jpeg"),
     steps: Count = 200,
@@ -68,12 +69,13 @@ def record(
     json: Json = None,
     command_line: CommandLine,
 ) -> None:
-    """Time a graph in lockstep with a recorder beside the same graph without one, by turns.
+    """Time a graph with a recorder beside the same graph without one, by turns.
 
     A lockstep graph waits for every message, so that whatever a recorder takes is seen; at a robot's rate there is
     time to spare.
 
     Args:
+        clock: lockstep as fast as it goes, or realtime at the robot's rate.
         image_size: height and width of each of two cameras in pixels.
         images: how cameras are recorded.
         steps: control steps of each stretch.
@@ -82,7 +84,7 @@ def record(
     """
     from training.bench.recording import RecordSettings, benchmark
 
-    settings = RecordSettings(suite, task, assets, image_size, images, steps, rounds, minutes)
+    settings = RecordSettings(suite, task, assets, clock, image_size, images, steps, rounds, minutes)
     with _own_domain():
         figures = benchmark(settings, command_line)
     print(figures)

@@ -18,7 +18,9 @@ def test_a_graph_is_timed_with_and_without_a_recorder(tmp_path, capsys):
     line = "bench record --steps 8 --rounds 1 --images raw --image-size 64 64 --minutes 0.01"
     assert main([*line.split(), "--json", str(file)]) == 0
     printed = capsys.readouterr().out
-    assert "two 64x64 cameras, 1 rounds of 8 steps, assets: embedded" in printed and "memory over 1 s" in printed
+    assert (
+        "two 64x64 cameras, 1 rounds of 8 steps, lockstep, assets: embedded" in printed and "memory over 1 s" in printed
+    )
     figures = json.loads(file.read_text())
     assert figures["settings"]["steps"] == 8 and figures["made"]["command"].startswith("./substep bench record")
     raw = figures["kinds"]["raw"]

@@ -40,6 +40,7 @@ class RecordSettings:
     """What is timed.
 
     Attributes:
+        clock: "lockstep", or "realtime": at the robot's rate, as long as the machine can keep it.
         image_size: height and width of each of two cameras.
         images: kinds of recordings, of ``KINDS``.
         steps: control steps of each stretch; rounds: recordings of each kind.
@@ -49,6 +50,7 @@ class RecordSettings:
     suite: str
     task: int
     assets: str
+    clock: str
     image_size: tuple[int, int]
     images: tuple[str, ...]
     steps: int
@@ -123,7 +125,8 @@ class RecordFigures:
         height, width = told.image_size
         lines = [
             f"{told.suite} {told.task}, two {width}x{height} cameras, {told.rounds} rounds of {told.steps} steps, "
-            f"assets: {told.assets}; {machine['processor']}, {machine['cores']} cores, commit {self.made['commit']}",
+            f"{told.clock}, assets: {told.assets}; "
+            f"{machine['processor']}, {machine['cores']} cores, commit {self.made['commit']}",
             f"  without a recorder {self.without:7.1f} steps/s",
         ]
         for name, kind in self.kinds.items():
@@ -143,7 +146,7 @@ class RecordFigures:
 def benchmark(settings: RecordSettings, command: str) -> RecordFigures:
     """One run. command: that was typed. Raises: RuntimeError: a node does not come up."""
     height, width = settings.image_size
-    world = {"suite": settings.suite, "task_index": settings.task, "assets": settings.assets}
+    world = {"suite": settings.suite, "task_index": settings.task, "assets": settings.assets, "clock": settings.clock}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="substep_bench_record_")))
         recorders = {
