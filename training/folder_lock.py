@@ -18,7 +18,9 @@ def alone_in(out: Path) -> AbstractContextManager[object]:
 
     Raises:
         BlockingIOError: another one is at work there.
+        NotADirectoryError: it is a file.
     """
+    _make(out)
     try:
         return FileLock(out / LOCK_FILE).acquire(blocking=False)
     except Timeout:
@@ -27,9 +29,18 @@ def alone_in(out: Path) -> AbstractContextManager[object]:
 
 def in_turn(folder: Path) -> AbstractContextManager[object]:
     """Makes the folder and waits until no other command is at work there; for what several may use."""
+    _make(folder)
     lock = FileLock(folder / TURN_FILE)
     try:
         return lock.acquire(blocking=False)
     except Timeout:
         log.warning("waiting for another command that is at work in %s", folder)
         return lock.acquire()
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        file = next(path for path in (folder, *folder.parents) if path.exists())
+        raise NotADirectoryError(f"{folder} is to be a folder, and {file} is a file: name another") from None

@@ -148,7 +148,7 @@ def test_actions_that_do_not_give_the_recorded_motion_are_noticed(collected: Pat
 def test_a_folder_of_other_settings_is_left_alone(collected: Path, capsys):
     assert (
         main(["data", "collect", "--out", str(collected), "--suites", "libero_goal", "--tasks", "8", "--seed", "9"])
-        == 1
+        == 2
     )
     assert "was collected with" in capsys.readouterr().err
 

@@ -198,6 +198,13 @@ def test_a_policy_that_is_named_is_known_by_its_files_and_not_by_its_card(checkp
     assert fingerprint("demonstrator") == "", "a program is what the commit says"
 
 
+@pytest.mark.parametrize("out", ["file", "file/below"])
+def test_an_output_folder_that_is_a_file_is_named(tmp_path, out):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match=f"{out} is to be a folder, and .*file is a file"):
+        alone_in(tmp_path / out)
+
+
 def test_a_second_evaluation_in_the_same_folder_is_refused(command: list[str], tmp_path: Path, capsys):
     with alone_in(tmp_path):
         assert main(["eval", *command, "--out", str(tmp_path)]) == 1
