@@ -27,16 +27,16 @@ def test_it_prints_json_in_the_plan_files_format(capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "message", "code"),
     [
-        (["sing a song"], "NO_PLAN: library: no plan for 'sing a song'"),
-        ([" "], "EMPTY_INSTRUCTION: the instruction is empty: ' '"),
-        (["x", "--decomposers", "oracle"], "unknown decomposer 'oracle'"),
-        (["x", "--library", "/no/such/file.json"], "/no/such/file.json"),
-        (["x", "--decomposers", "openai", "--url", "here"], "url is 'here'"),
+        (["sing a song"], "NO_PLAN: library: no plan for 'sing a song'", 1),
+        ([" "], "EMPTY_INSTRUCTION: the instruction is empty: ' '", 1),
+        (["x", "--decomposers", "oracle"], "unknown decomposer 'oracle'", 2),
+        (["x", "--library", "/no/such/file.json"], "/no/such/file.json", 2),
+        (["x", "--decomposers", "openai", "--url", "here"], "url is 'here'", 2),
     ],
 )
-def test_where_there_is_no_plan_it_says_why(capsys, arguments, message):
-    assert main(["plan", *arguments]) == 1
+def test_where_there_is_no_plan_it_says_why(capsys, arguments, message, code):
+    assert main(["plan", *arguments]) == code
     out, err = capsys.readouterr()
     assert out == "" and message in err

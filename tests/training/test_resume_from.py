@@ -136,7 +136,7 @@ def test_a_checkpoint_that_is_not_there_is_an_error_that_names_those_that_are(fi
                 str(tmp_path / "again"),
             ]
         )
-        == 1
+        == 2
     )
     there = "step_0000001, step_0000002, step_0000004"
     assert f"{wanted} is no checkpoint of a run; in {wanted.parent} are: {there}" in capsys.readouterr().err

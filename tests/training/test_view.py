@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -29,6 +30,7 @@ from substep_core.ros import topics
 from substep_core.ros.diagnostics import diagnostic_status
 from substep_core.ros.messages import to_time
 from tests.recorded_run import PLAN, ROBOT, write_run
+from training.view import server
 from training.view.drawing import Drawing
 from training.view.entries import Entry, Numbers, Picture, Place, State, Words
 from training.view.live import ViewerNode
@@ -213,15 +215,27 @@ def test_the_page_is_served_to_this_machine_and_ends_with_the_command():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = ViewerServer(port)
+    served = ViewerServer(port)
     assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
     listening = {item.laddr.ip for item in psutil.net_connections("tcp") if item.laddr.port in (port, port + 1)}
     assert listening == {"127.0.0.1"}
     with pytest.raises(OSError, match=f"port {port} is taken"):
         ViewerServer(port)
-    server.close()
+    served.close()
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/")
+
+
+def test_a_server_that_does_not_come_up_is_told_in_its_own_words(tmp_path, monkeypatch):
+    program = tmp_path / "rerun"
+    program.write_text("#!/bin/sh\necho 'no room for a page' >&2\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(server, "import_module", lambda name: SimpleNamespace(__file__=str(tmp_path / "__init__.py")))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with pytest.raises(OSError, match=f"did not come up at port {port}: no room for a page"):
+        ViewerServer(port)
 
 
 def test_reruns_own_program_reads_what_was_written(bag, tmp_path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import tempfile
 import time
 from contextlib import suppress
 from importlib import import_module
@@ -35,17 +36,18 @@ class ViewerServer:
         self.data = f"rerun+http://{HERE}:{port + 1}/proxy"
         self.page = f"http://{HERE}:{port}/?url={self.data}"
         told = ["--bind", HERE, "--port", str(port + 1), "--web-viewer-port", str(port), "--hide-welcome-screen"]
-        program = Path(import_module("rerun_cli").__file__).with_name(
-            "rerun"
-        )  # its Python wrapper would leave it behind
-        command = [program, "--serve-web", *told]
-        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-        self._process = subprocess.Popen(command, text=True, preexec_fn=die_with_parent(), **silent)
+        # Not by its Python wrapper, which would leave it behind.
+        program = Path(import_module("rerun_cli").__file__).with_name("rerun")
+        self._said = tempfile.TemporaryFile("w+")
+        silent = {"stdout": subprocess.DEVNULL, "stderr": self._said, "stdin": subprocess.DEVNULL}
+        self._process = subprocess.Popen([program, "--serve-web", *told], preexec_fn=die_with_parent(), **silent)
         self._wait_for(port)
 
     def close(self) -> None:
-        self._process.terminate()
+        """By SIGKILL: it keeps nothing, and where SIGTERM is ignored by who started this process, it ignores it too."""
+        self._process.kill()
         self._process.wait()
+        self._said.close()
 
     def _wait_for(self, port: int) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -53,10 +55,9 @@ class ViewerServer:
             with suppress(OSError), socket.create_connection((HERE, port), timeout=1.0):
                 return
             time.sleep(0.05)
-        self._process.kill()
-        self._process.wait()
         self._said.seek(0)
         said = self._said.read().strip().splitlines()
+        self.close()
         raise OSError(f"Rerun's server did not come up at port {port}: {said[-1] if said else 'it said nothing'}")
 
 
