@@ -232,8 +232,9 @@ class _Events:
 def _signals_as_events() -> Iterator[_Events]:
     """Signals are written to a pipe instead of interrupting whatever runs."""
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    earlier = {number: signal.signal(number, lambda number, frame: None) for number in FORWARDED}
+    # First the pipe: a signal that came between the two would be nobody's.
     earlier_writer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    earlier = {number: signal.signal(number, lambda number, frame: None) for number in FORWARDED}
     try:
         yield _Events(reader)
     finally:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -16,12 +17,14 @@ import pytest
 from substep_bringup.exit_codes import ExitCode
 from substep_bringup.last_summary import leave_summary
 from substep_bringup.run_folder import RunFolder
+from substep_bringup.runner import _signals_as_events
 from tests.processes import wait_until
 
 PATIENCE = 30.0  # s, for what must happen
 
 RUN = """
 import sys
+import time
 from pathlib import Path
 from substep_bringup.child_process import ProcessSpec
 from substep_bringup.runner import Patience, Runner
@@ -275,3 +278,21 @@ def test_the_end_of_a_node_that_is_not_vital_is_said_and_ends_nothing(start):
     assert is_running(session) and run.process.poll() is None
     run.process.send_signal(signal.SIGINT)
     assert run.end()[0] == 130
+
+
+def test_a_signal_while_signals_are_taken_over_is_not_lost(monkeypatch):
+    """Ctrl-C in the moment in which a run begins to listen for it."""
+    install = signal.signal
+
+    def install_and_be_interrupted(number, handler):
+        earlier = install(number, handler)
+        if number == signal.SIGINT:
+            os.kill(os.getpid(), signal.SIGINT)
+        return earlier
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(signal, "signal", install_and_be_interrupted)
+    with _signals_as_events() as events:
+        monkeypatch.undo()
+        assert events.wait(time.monotonic() + PATIENCE) == signal.SIGINT
+    assert signal.getsignal(signal.SIGINT) is before
