@@ -84,6 +84,13 @@ def test_a_shipped_policy_is_looked_at_along_any_demonstration(collected: Path, 
     assert len(found) < len(lines) / 2
 
 
+@pytest.mark.parametrize("command", ["eos", "latency"])
+def test_a_checkpoint_is_looked_at_with_the_statistics_that_are_named(collected: Path, capsys, command):
+    options = ["--demonstrations", str(collected)] if command == "eos" else ["--repeats", "1"]
+    assert main(["checkpoint", command, "compact", "--dataset", "libero_10", *options]) == 2
+    assert "statistics of 'substep_demonstrations', not of 'libero_10'" in capsys.readouterr().err
+
+
 def test_what_is_shown_along_given_demonstrations_is_what_is_shown_along_those_of_the_training(
     toy_run, tmp_path: Path, capsys
 ):
