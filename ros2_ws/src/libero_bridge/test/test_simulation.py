@@ -16,7 +16,13 @@ from libero_bridge.environment import DRAWS
 from libero_bridge.placement import NoRoomError, WidenedPlacement
 from libero_bridge.simulation import Simulation, SimulationConfig
 from libero_bridge.tasks import LiberoSource
+from substep_bridge.chunk_player import Answer, ChunkPlayer
+from substep_bridge.guard import GuardSettings, SafetyGuard
+from substep_bridge.moment import Moment, moment_of
+from substep_core.chunk import Chunk
 from substep_core.episode import Placement
+from substep_core.keys import SubstepKey
+from substep_core.protocol import HoldKind
 
 pytestmark = pytest.mark.xdist_group("simulation")
 SOUP = "alphabet_soup_1"
@@ -262,3 +268,31 @@ def test_a_task_without_room_for_its_objects_is_refused_and_not_drawn_for_ever(s
     with pytest.raises(NoRoomError, match=r"bddl: no room for all objects in their regions, in \d+ draws"):
         simulation.reset(init_state=2)
     assert len(draws) == DRAWS
+
+
+@pytest.mark.parametrize("turning", [0.0, 1.0])
+def test_the_guard_keeps_the_hand_in_the_workspace_sideways_with_a_turning_wrist(simulation, turning):
+    """Where what is predicted of a chunk's way lies far from it; every value is one that an action may have."""
+    simulation.reset(init_state=0)
+    contract, workspace = simulation.contract, simulation.contract.workspace
+    player = ChunkPlayer(contract, SafetyGuard(contract, GuardSettings(max_age=0.0)))
+
+    def moment() -> Moment:
+        return moment_of(contract, simulation.observe().stamp, simulation.readings(), simulation.workspace_origin)
+
+    player.reset(1, moment())
+    player.activate(SubstepKey("plan", 0, 0))
+    chunk = Chunk(np.tile(np.float32([0, 1, 0, 0, 0, turning, -1]), (8, 1)))
+    outside = 0.0
+    for _ in range(120):
+        if not player.may_step:
+            if not player.wants_request:
+                break
+            player.receive(Answer(player.request(), chunk))
+            continue
+        simulation.step(player.next_action())
+        player.after_step(moment(), None)
+        over = np.maximum(moment().position - workspace.high, workspace.low - moment().position)
+        outside = max(outside, over.max())
+    assert player.hold.kind is HoldKind.LATCHED
+    assert outside < 0.03, "m; a step of this robot is up to 20 mm"
