@@ -51,7 +51,8 @@ def view(
             return view_bag(find_bag(what), namespace, out, port, _say)
         from substep_bringup.domain import isolation
 
-        its_own = int(os.environ.get("ROS_DOMAIN_ID", 0)) if domain is None else domain
+        # Not a free one, where no graph is: ROS itself takes 0 where nothing is set.
+        its_own = 0 if domain is None and "ROS_DOMAIN_ID" not in os.environ else domain
         with isolation(os.environ, its_own, network) as variables:
             os.environ.update(variables)
             return view_live(namespace, out, port, _say)

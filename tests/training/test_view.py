@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import httpx
 import numpy as np
@@ -19,7 +22,7 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import String
 from substep_interfaces.action import ExecuteTask
-from substep_interfaces.msg import ActiveSubstep, ChunkRefusal, ChunkReport, EpisodeStatus
+from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkRefusal, ChunkReport, EpisodeStatus
 
 from substep_bags.graph_bag import GraphBag
 from substep_bags.reader import Bag, BagError
@@ -29,6 +32,7 @@ from substep_core.contract import contract_to_text
 from substep_core.ros import topics
 from substep_core.ros.diagnostics import diagnostic_status
 from substep_core.ros.messages import to_time
+from tests.processes import ProcessUnderTest, wait_until
 from tests.recorded_run import PLAN, ROBOT, write_run
 from training.view import server
 from training.view.drawing import Drawing
@@ -142,6 +146,24 @@ def test_a_substep_is_told_when_it_changes_and_not_with_every_sign_of_life():
     assert states == [["1 open the drawer"], [], ["1 open the drawer (attempt 2)"], [None]]
 
 
+def test_a_substep_that_is_heard_first_is_told_at_its_own_time():
+    drawing, latched = Drawing(ROBOT), ActiveSubstep(plan_id="p", instruction="open the drawer")
+    assert hear(drawing, topics.ACTIVE_SUBSTEP, latched, 7) == [
+        Entry("progress/substep", 7, State("1 open the drawer"))
+    ]
+    event = ExecuteTask.Feedback(similarity=0.25)
+    said = hear(drawing, topics.EXECUTE_TASK.feedback, ExecuteTask.Impl.FeedbackMessage(feedback=event))
+    assert said == [Entry("completion/similarity", 7, Numbers((0.25,)))], "which has no stamp"
+
+
+def test_actions_are_shown_of_which_no_eos_probability_is_known():
+    drawing, chunk = Drawing(ROBOT), ActionChunk(horizon=2, action_dim=7, actions=[0.0] * 14, eos_probabilities=[0.5])
+    assert hear(drawing, topics.ACTION_CHUNK, chunk) == []
+    shown = hear(drawing, topics.CHUNK_REPORT, ChunkReport(outcome=ChunkReport.PLAYED, steps_played=2))
+    assert len(at(shown, "actions/gripper")) == 2
+    assert at(shown, "eos/probability") == [Entry("eos/probability", 0, Numbers((0.5,)))]
+
+
 def test_the_threshold_is_the_one_that_the_policy_tells(bag):
     with Bag(bag) as opened:
         graph = GraphBag(opened)
@@ -210,15 +232,71 @@ def test_a_bag_or_the_running_graph_is_looked_at_and_not_both(bag, capsys):
         )
 
 
+def test_what_would_stop_a_live_view_is_said_before_a_graph_is_heard(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "rerun", None)
+    for domain, said in (
+        ("abc", "ROS_DOMAIN_ID is 'abc', expected a number from 0 to 232"),
+        ("233", "ROS_DOMAIN_ID is '233', expected a number from 0 to 232"),
+        ("", "rerun-sdk is not installed: ./substep install -r requirements/view.txt"),
+    ):
+        with mock.patch.dict(os.environ, ROS_DOMAIN_ID=domain):  # the command sets more
+            assert main(["view", "--live"]) == 1
+        assert capsys.readouterr().err == f"substep view: {said}\n"
+
+
+def free_ports() -> int:
+    """The first of two, one after the other."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            with suppress(OSError, OverflowError):
+                second.bind(("127.0.0.1", port + 1))
+                return port
+
+
+def listening(*ports: int) -> dict[int, str]:
+    """Port -> address, of those at which something listens."""
+    found = [item.laddr for item in psutil.net_connections("tcp") if item.status == psutil.CONN_LISTEN]
+    return {address.port: address.ip for address in found if address.port in ports}
+
+
+@pytest.mark.parametrize(
+    ("what", "said", "code"),
+    [("bag", "all of it is there; Ctrl-C ends this", 130), ("live", "waits for a graph that says its /left/", 0)],
+)
+def test_ctrl_c_at_a_terminal_ends_the_command_without_a_complaint(bag, tmp_path, what, said, code):
+    pytest.importorskip("rerun", reason="an extra: ./substep install -r requirements/view.txt")
+    port = free_ports()
+    words = [str(bag)] if what == "bag" else ["--live", "--namespace", "/left"]
+    command = [sys.executable, "-m", "substep_cli", "view", *words, "--port", str(port)]
+    process = ProcessUnderTest(command, tmp_path / "view.log")
+    try:
+        process.wait_for_text(said, 60)
+        assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
+        process.interrupt_terminal()
+        assert process.wait() == code and "Traceback" not in process.text(), process.tail()
+        wait_until(lambda: not process.family(), "the end of the server")
+    finally:
+        process.close()
+
+
+def test_a_taken_port_is_said_before_a_graph_is_heard(capsys):
+    pytest.importorskip("rerun", reason="an extra: ./substep install -r requirements/view.txt")
+    with socket.socket() as other, mock.patch.dict(os.environ):
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        assert main(["view", "--live", "--port", str(port)]) == 1
+    assert f"port {port} is taken: choose another with --port" in capsys.readouterr().err
+
+
 def test_the_page_is_served_to_this_machine_and_ends_with_the_command():
     pytest.importorskip("rerun", reason="an extra: ./substep install -r requirements/view.txt")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_ports()
     served = ViewerServer(port)
     assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
-    listening = {item.laddr.ip for item in psutil.net_connections("tcp") if item.laddr.port in (port, port + 1)}
-    assert listening == {"127.0.0.1"}
+    wait_until(lambda: len(listening(port, port + 1)) == 2, "the server of the data")
+    assert listening(port, port + 1) == dict.fromkeys((port, port + 1), "127.0.0.1")
     with pytest.raises(OSError, match=f"port {port} is taken"):
         ViewerServer(port)
     served.close()
@@ -231,9 +309,7 @@ def test_a_server_that_does_not_come_up_is_told_in_its_own_words(tmp_path, monke
     program.write_text("#!/bin/sh\necho 'no room for a page' >&2\nexit 3\n")
     program.chmod(0o755)
     monkeypatch.setattr(server, "import_module", lambda name: SimpleNamespace(__file__=str(tmp_path / "__init__.py")))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_ports()
     with pytest.raises(OSError, match=f"did not come up at port {port}: no room for a page"):
         ViewerServer(port)
 

@@ -10,6 +10,7 @@ from typing import Any
 from substep_bags.graph_bag import GraphBag
 from substep_bags.reader import Bag
 from substep_core.contract import RobotContract
+from substep_core.ros import topics
 from substep_core.ros.node_main import run_node
 from training.view.drawing import Drawing
 from training.view.entries import Entry
@@ -17,7 +18,6 @@ from training.view.live import ViewerNode
 from training.view.sources import entries
 from training.view.viewer import RerunRecording
 
-SUFFIX = ".rrd"
 Say = Callable[[str], Any]
 
 
@@ -32,35 +32,34 @@ def view_bag(path: Path, namespace: str | None, out: Path | None, port: int, sai
     with Bag(path) as opened:
         bag = GraphBag(opened, namespace)
         drawing = Drawing(bag.contract)
-        recording = _begun(str(path), drawing, out, port, said)
-        try:
+        with _recording(out, port, said) as recording:
+            recording.begin(str(path), drawing.robot.camera_names, drawing.plots)
             recording.show(entries(bag, drawing))
             if out is None:
                 said("all of it is there; Ctrl-C ends this")
                 threading.Event().wait()
-        finally:
-            recording.close()
 
 
 def view_live(namespace: str | None, out: Path | None, port: int, said: Say) -> int:
     """Show a running graph until this process is stopped. Arguments and errors as of ``view_bag``; -> exit code."""
-    begun: list[RerunRecording] = []
+    with _recording(out, port, said) as recording:
 
-    def begin(robot: RobotContract) -> Callable[[Iterable[Entry]], None]:
-        begun.append(_begun(robot.name, Drawing(robot), out, port, said))
-        return begun[0].show
+        def begin(robot: RobotContract) -> Callable[[Iterable[Entry]], None]:
+            recording.begin(robot.name, robot.camera_names, Drawing(robot).plots)
+            said(f"shows {robot.name}; Ctrl-C ends this")
+            return recording.show
 
-    try:
-        return run_node(lambda: ViewerNode(begin, namespace=namespace))
-    finally:
-        for recording in begun:
-            recording.close()
+        def create() -> ViewerNode:
+            node = ViewerNode(begin, namespace=namespace)
+            contract = node.resolve_topic_name(topics.ROBOT_CONTRACT.name)
+            said(f"waits for a graph that says its {contract} in ROS domain {node.context.get_domain_id()}")
+            return node
+
+        return run_node(create)
 
 
-def _begun(name: str, drawing: Drawing, out: Path | None, port: int, said: Say) -> RerunRecording:
-    recording = RerunRecording(name, drawing.robot.camera_names, drawing.plots)
-    if out is None:
-        said(recording.serve(port))
-    else:
-        recording.save(out)
+def _recording(out: Path | None, port: int, said: Say) -> RerunRecording:
+    recording = RerunRecording(out, port)
+    if recording.page is not None:
+        said(recording.page)
     return recording

@@ -127,7 +127,7 @@ class Drawing:
             for group in self.robot.action:
                 values = tuple(value * group.scale for value in action[self.robot.action_slice(group)])
                 yield Entry(f"{ACTIONS}/{group.name}", at, Numbers(values))
-            if len(chunk.eos_probabilities):
+            if place < len(chunk.eos_probabilities):  # without an EOS head there are none
                 yield Entry(EOS, at, Numbers((chunk.eos_probabilities[place],)))
                 if self._threshold is not None:
                     yield Entry(EOS_THRESHOLD, at, Numbers((self._threshold,)))
@@ -140,7 +140,10 @@ class Drawing:
         name = f"{message.index + 1} {message.instruction}{again}" if message.plan_id else ""
         if name != self._substep:  # it is repeated as a sign of life
             self._substep = name
-            yield self._entry(SUBSTEP, State(name or None))
+            # Latched, so it may be the first message that is heard, before any that tells the time.
+            stamp = to_nanoseconds(message.header.stamp)
+            self._now = max(self._now, stamp)
+            yield Entry(SUBSTEP, stamp, State(name or None))
 
     def _status(self, message: Any) -> Iterator[Entry]:
         self._now = to_nanoseconds(message.header.stamp)

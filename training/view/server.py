@@ -17,6 +17,7 @@ from substep_bringup.child_process import die_with_parent
 
 HERE = "127.0.0.1"
 PATIENCE = 30.0  # s
+KEPT = "50%"  # of this machine's memory, for browsers that come late; more than that drops the oldest
 
 
 class ViewerServer:
@@ -36,11 +37,14 @@ class ViewerServer:
         self.data = f"rerun+http://{HERE}:{port + 1}/proxy"
         self.page = f"http://{HERE}:{port}/?url={self.data}"
         told = ["--bind", HERE, "--port", str(port + 1), "--web-viewer-port", str(port), "--hide-welcome-screen"]
+        told += ["--server-memory-limit", KEPT]
         # Not by its Python wrapper, which would leave it behind.
         program = Path(import_module("rerun_cli").__file__).with_name("rerun")
         self._said = tempfile.TemporaryFile("w+")
         silent = {"stdout": subprocess.DEVNULL, "stderr": self._said, "stdin": subprocess.DEVNULL}
-        self._process = subprocess.Popen([program, "--serve-web", *told], preexec_fn=die_with_parent(), **silent)
+        # Out of the terminal's reach: a Ctrl-C would end it before it has got all that is on its way to it.
+        apart = {"start_new_session": True, "preexec_fn": die_with_parent()}
+        self._process = subprocess.Popen([program, "--serve-web", *told], **apart, **silent)
         self._wait_for(port)
 
     def close(self) -> None:

@@ -28,40 +28,48 @@ class MissingViewer(RuntimeError):
 
 
 class RerunRecording:
-    """A recording that is being made.
+    """A recording that goes into a file, or to browsers of this machine. Used as a context manager.
 
     Args:
-        name: shown by the viewer.
+        out: the file; None: browsers are served.
+        port: of the page that browsers open.
+
+    Attributes:
+        page: the address to open; None: a file is written.
 
     Raises:
         MissingViewer: rerun-sdk is not installed.
+        OSError: the file cannot be written, or the port is taken.
     """
 
-    def __init__(self, name: str, cameras: Sequence[str], plots: Sequence[Plot]) -> None:
+    def __init__(self, out: Path | None, port: int) -> None:
         self._sdk = _sdk()
-        self._blueprint = _layout(cameras, plots)
-        self._stream = self._sdk.RecordingStream(APPLICATION)
-        self._stream.send_recording_name(name)
-        self._plots = plots
+        self._out = out
         self._server: ViewerServer | None = None
+        if out is None:
+            self._server = ViewerServer(port)
+        else:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            with out.open("ab"):  # the library would only log that it cannot
+                pass
+        self.page = self._server.page if self._server else None
+        self._stream = self._sdk.RecordingStream(APPLICATION)
 
-    def save(self, file: Path) -> None:
-        """Into a file, from now on. Raises: OSError: it cannot be written."""
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("wb"):  # the library would only log that it cannot
-            pass
-        self._stream.save(file, default_blueprint=self._blueprint)
-        self._begin()
+    def __enter__(self) -> RerunRecording:
+        return self
 
-    def serve(self, port: int) -> str:
-        """To browsers of this machine, from now on; -> the address to open. Raises: OSError: the port is taken."""
-        self._server = ViewerServer(port)
-        self._stream.connect_grpc(self._server.data, default_blueprint=self._blueprint)
-        self._begin()
-        return self._server.page
+    def __exit__(self, *given) -> None:
+        self.close()
 
-    def _begin(self) -> None:
-        for plot in self._plots:
+    def begin(self, name: str, cameras: Sequence[str], plots: Sequence[Plot]) -> None:
+        """Once, before anything is shown. name: shown by the viewer."""
+        layout = _layout(cameras, plots)
+        self._stream.send_recording_name(name)
+        if self._server is None:
+            self._stream.save(self._out, default_blueprint=layout)
+        else:
+            self._stream.connect_grpc(self._server.data, default_blueprint=layout)
+        for plot in plots:
             after = int(plot.path == drawing.EOS_THRESHOLD)  # it shares its view with another curve
             colours = [COLOURS[(place + after) % len(COLOURS)] for place in range(len(plot.curves))]
             self._stream.log(plot.path, self._sdk.SeriesLines(names=list(plot.curves), colors=colours), static=True)
@@ -73,11 +81,13 @@ class RerunRecording:
             self._stream.log(entry.path, self._archetype(entry.value))
 
     def close(self) -> None:
-        """Everything is where it belongs."""
-        self._stream.flush()
-        self._stream.disconnect()
-        if self._server is not None:
-            self._server.close()
+        """Everything is where it belongs, and nothing is served any more."""
+        try:
+            self._stream.flush()
+            self._stream.disconnect()
+        finally:
+            if self._server is not None:
+                self._server.close()
 
     def _archetype(self, value: Any) -> Any:
         sdk = self._sdk

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,17 +55,19 @@ class Bag:
         """Raises: BagError: it is none, needs a repair, or cannot be read."""
         self.path = path
         _check_layout(path)
-        try:
-            self._reader = Reader(path)
-            self._reader.open()
-            self.about = _about(path)
-            self.topics = {item.topic: _topic(item) for item in self._reader.connections}
-            self.start, self.end = self._reader.start_time, self._reader.end_time
-        except Exception as error:  # what a broken one raises in the libraries that read it cannot be listed
-            raise BagError(f"{path}: {_words(error)} ./substep bag repair {path} may help") from error
-        if not self._reader.message_count:
-            self.close()
-            raise BagError(f"{path} holds no message")
+        with ExitStack() as when_refused:
+            try:
+                self._reader = Reader(path)
+                self._reader.open()
+                when_refused.callback(self._reader.close)
+                self.about = _about(path)
+                self.topics = {item.topic: _topic(item) for item in self._reader.connections}
+                self.start, self.end = self._reader.start_time, self._reader.end_time
+            except Exception as error:  # what a broken one raises in the libraries that read it cannot be listed
+                raise BagError(f"{path}: {_words(error)} ./substep bag repair {path} may help") from error
+            if not self._reader.message_count:
+                raise BagError(f"{path} holds no message")
+            when_refused.pop_all()
 
     def __enter__(self) -> Bag:
         return self

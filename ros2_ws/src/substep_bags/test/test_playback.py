@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 import rclpy
@@ -218,6 +219,18 @@ def test_a_bag_that_says_nonsense_of_itself_is_named(tmp_path, bag, change, mess
     path.write_text(path.read_text().replace(*change))
     with pytest.raises(BagError, match=message), Bag(bag.path) as opened:
         list(opened.messages())
+
+
+def test_a_bag_that_is_refused_is_not_kept_open(bag):
+    def held() -> int:
+        return sum(link.resolve().parent == bag.path.resolve() for link in Path("/proc/self/fd").iterdir())
+
+    before = held()  # by the fixture
+    path = bag.path / "metadata.yaml"
+    path.write_text(path.read_text().replace("custom_data:", "custom_data: [1]\n  more:"))
+    with pytest.raises(BagError) as refused:
+        Bag(bag.path)
+    assert held() == before > 0, refused  # its frames keep alive what they have left open
 
 
 def test_damage_anywhere_in_a_bag_is_named(bag):
