@@ -1,7 +1,8 @@
 # substep on the official ROS 2 images. ROS_DISTRO: jazzy (Ubuntu 24.04) or lyrical (Ubuntu 26.04).
 #   docker build -t substep --build-arg ROS_DISTRO=jazzy .
 #   mkdir -p runs && docker run --rm --gpus all -v "$PWD/runs:/runs" substep
-# The container's user is number 1000; the folder on /runs, where results go, must be writable to it. Without --gpus all
+# Two graphs at a time (eval --through graph with workers) need more than a container's 64 MB of shared memory:
+# --shm-size 512m. The container's user is number 1000; the folder on /runs, where results go, must be writable to it. Without --gpus all
 # models run on the CPU. With it the host needs NVIDIA's driver 580 or newer, as CUDA 13 does, and its container toolkit.
 ARG ROS_DISTRO=jazzy
 FROM ros:${ROS_DISTRO}-ros-base

@@ -21,13 +21,16 @@ Pixels = Annotated[int, Parameter(validator=Number(gte=16, lte=2048))]
 
 
 @contextlib.contextmanager
-def _own_domain() -> Iterator[None]:
-    """No other graph on this machine is heard, or hears."""
+def _own_graph() -> Iterator[None]:
+    """No other graph on this machine is heard, or hears. Raises: CommandFailed: it does not come up."""
     from substep_bringup.domain import isolation
 
     with isolation(os.environ) as variables:
         os.environ.update(variables)
-        yield
+        try:
+            yield
+        except RuntimeError as error:
+            raise CommandFailed(str(error)) from error
 
 
 def simulation(
@@ -51,7 +54,7 @@ def graph(*, suite: Suite = "libero_object", task: Task = 0, steps: Count = 200,
     """
     from libero_bridge.benchmarks.graph_speed import run
 
-    with _own_domain():
+    with _own_graph():
         run(suite, task, steps, assets)
 
 
@@ -82,10 +85,12 @@ def record(
         rounds: recordings of each kind.
         minutes: of wall time that the first kind goes on at the end, to see the recorder's memory.
     """
+    from libero_bridge.tasks import LiberoSource
     from training.bench.recording import RecordSettings, benchmark
 
     settings = RecordSettings(suite, task, assets, clock, image_size, images, steps, rounds, minutes)
-    with _own_domain():
+    LiberoSource().task(suite, task)  # what is not there is known before anything starts
+    with _own_graph():
         figures = benchmark(settings, command_line)
     print(figures)
     if json is not None:

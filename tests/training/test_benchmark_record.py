@@ -38,3 +38,17 @@ def test_each_recording_is_compared_with_the_stretches_beside_it():
     raw, jpeg = (figures_of(kind, stretches, bag, ("raw", "jpeg")) for kind in ("raw", "jpeg"))
     assert raw.rounds == (0.9, 0.5) and raw.wall == 0.7 and raw.processor == 0.7
     assert jpeg.rounds == (0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--suite", "nowhere"], "nowhere"),
+        (["--task", "99"], "99"),
+        (["--images", "raw", "raw"], "expected each kind once"),
+        (["--minutes", "inf"], "minutes is inf"),
+    ],
+)
+def test_what_cannot_be_timed_is_refused_before_anything_starts(capsys, options, message):
+    assert main(["bench", "record", *options]) == 2
+    assert message in capsys.readouterr().err

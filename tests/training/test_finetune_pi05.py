@@ -180,11 +180,12 @@ def test_the_last_timestep_says_that_the_task_is_done(pi05_run):
 
 
 def test_the_small_configuration_is_small():
-    config = read_config(Path(finetune_substep.__file__).parents[1] / "configs/pi05_small.yaml")
+    file = Path(finetune_substep.__file__).parents[1] / "configs/pi05_small.yaml"
+    config = read_config(file)
     with torch.device("meta"):
         model = build_pi05(config.checkpoint_model())
     parameters = sum(weight.numel() for weight in model.parameters())
-    assert f"{parameters / 1e6:.0f} M parameters" == "12 M parameters", "as the file says"
+    assert f"({parameters / 1e6:.0f} M parameters)" in file.read_text() and parameters < 25e6
 
 
 CONVOLUTION = [  # of the compact policy that ships

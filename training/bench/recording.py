@@ -7,6 +7,7 @@ stretches before and after it, so that what else the machine does falls on both.
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -56,6 +57,12 @@ class RecordSettings:
     steps: int
     rounds: int
     minutes: float
+
+    def __post_init__(self) -> None:
+        if not self.images or len(set(self.images)) < len(self.images):
+            raise ValueError(f"images is {self.images}, expected each kind once")
+        if not math.isfinite(self.minutes):
+            raise ValueError(f"minutes is {self.minutes}, expected a finite number")
 
 
 @dataclass(frozen=True)
@@ -202,12 +209,13 @@ def _recorded_stretch(loop: GraphLoop, pid: int, steps: int) -> Stretch:
 
 
 def _memory(loop: GraphLoop, kind: str, pids: dict[str, int], seconds: float) -> Memory:
-    recorder, values = psutil.Process(pids[kind]), []
+    recorder = psutil.Process(pids[kind])
     with _Recording(loop, kind):
         begin = seen = time.monotonic()
+        values = [recorder.memory_info().rss / MIB]
         while time.monotonic() - begin < seconds:
             loop.advance(1)
-            if time.monotonic() - seen >= MEMORY_PERIOD or not values:
+            if time.monotonic() - seen >= MEMORY_PERIOD:
                 seen = time.monotonic()
                 values.append(recorder.memory_info().rss / MIB)
     tenths = [values[round(place * (len(values) - 1) / 10)] for place in range(11)]

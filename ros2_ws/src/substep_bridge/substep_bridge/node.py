@@ -189,8 +189,11 @@ class BridgeNode(GraphNode):
 
     def _step(self) -> None:
         had_succeeded, under_task = self._world.episode.success, self._player.is_under_task
-        self._world.step(self._player.next_action(), under_task)
-        self._sensed = self._world.sense()
+        try:
+            self._world.step(self._player.next_action(), under_task)
+            self._sensed = self._world.sense()
+        except ValueError as error:  # that of a callback means a malformed message, and the node would go on
+            raise RuntimeError(f"the world cannot take a step: {error}") from error
         reports = self._look(self._end(had_succeeded))
         self._publisher.publish(self._sensed, self._world)
         self._publish_status()

@@ -45,7 +45,7 @@ def edit_config(folder: Path, **changes) -> None:
         ({"width": -16}, "backbone.width is -16"),
         ({"vocabulary_size": 2**40}, "backbone.vocabulary_size is 1099511627776"),
         ({"vision_widths": [8, 8, 0]}, "backbone.vision_widths.2 is 0"),
-        ({"width": 65536, "text_layers": 500}, r"model.safetensors has \d+ bytes, and .* of \d{14} parameters"),
+        ({"width": 65536, "text_layers": 500}, r"model.safetensors has \d+ bytes, and .* \d{14} parameters"),
     ],
 )
 def test_a_network_that_no_machine_holds_is_refused_before_it_is_made(
@@ -54,6 +54,13 @@ def test_a_network_that_no_machine_holds_is_refused_before_it_is_made(
     backbone = json.loads((toy_checkpoint / "config.json").read_text())["backbone"]
     edit_config(toy_checkpoint, backbone=backbone | changes)
     with pytest.raises(CheckpointError, match=message):
+        CHECKPOINTS.load(toy_checkpoint)
+
+
+def test_a_head_that_its_file_cannot_hold_is_refused_before_it_is_made(toy_checkpoint: Path):
+    head = json.loads((toy_checkpoint / "config.json").read_text())["action_head"]
+    edit_config(toy_checkpoint, action_head=head | {"hidden_dim": 131_072, "blocks": 1000})
+    with pytest.raises(CheckpointError, match=r"has \d+ bytes, and .* gives its action_head \d{14} parameters"):
         CHECKPOINTS.load(toy_checkpoint)
 
 

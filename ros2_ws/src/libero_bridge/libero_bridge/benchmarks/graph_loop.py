@@ -22,6 +22,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.signals import SignalHandlerOptions
 from substep_interfaces.msg import ActiveSubstep, EpisodeStatus
 
 from libero_bridge.benchmarks.timing import Speed, Stopwatch, motions
@@ -34,7 +35,6 @@ from substep_policy.node import PolicyNode
 from substep_policy.registry import PolicyRegistry, PolicySettings
 
 HORIZON = 8
-LONGEST = 100_000  # control steps of an episode
 TIMEOUT = 180.0  # s without a control step, or an answer
 
 
@@ -153,15 +153,14 @@ def running_loop(parameters: Mapping[str, Any]) -> Iterator[GraphLoop]:
     Raises:
         RuntimeError: it does not come up.
     """
-    with node_process("substep_bridge.node", {**parameters, "horizon": LONGEST}) as bridge:
-        rclpy.init()
-        loop = GraphLoop(bridge.pid)
+    with node_process("substep_bridge.node", {**parameters, "horizon": 0}) as bridge:
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is KeyboardInterrupt here
         try:
-            loop.bring_up()
-            yield loop
+            with contextlib.closing(GraphLoop(bridge.pid)) as loop:
+                loop.bring_up()
+                yield loop
         finally:
-            loop.close()
-            rclpy.shutdown()
+            rclpy.try_shutdown()
 
 
 @contextlib.contextmanager

@@ -82,7 +82,7 @@ class PlainCheckpoints(Generic[C]):
             CheckpointError: a file is missing, or does not fit.
         """
         config = self.read_config(folder)
-        self._check_held(config, folder / BACKBONE_FILE)
+        self._check_held(config, folder)
         model = self.build(config)
         load_weights(folder, model)
         return config, model
@@ -110,20 +110,26 @@ class PlainCheckpoints(Generic[C]):
         title = f"{folder}: {kind}, chunks of {config.chunk_length} actions, cameras {cameras}"
         return CheckpointReport(title, findings)
 
-    def _check_held(self, config: C, weights: Path) -> None:
+    def _check_held(self, config: C, folder: Path) -> None:
         """Before memory is taken for it.
 
         Raises:
-            CheckpointError: no model can be made so, or the weights cannot be of so large a backbone.
+            CheckpointError: no model can be made so, or the weights are missing or cannot be of so large a part.
         """
-        described = weights.parent / CONFIG_FILE
+        described = folder / CONFIG_FILE
         model = without_weights(self.build, config, described)
-        numbers = sum(parameter.numel() for parameter in model.backbone.parameters())
-        if weights.is_file() and numbers > weights.stat().st_size:  # no number is kept in less than a byte
-            raise CheckpointError(
-                f"{weights} has {weights.stat().st_size} bytes, and {described} describes a backbone of "
-                f"{numbers} parameters"
-            )
+        _check_file("backbone", model.backbone, folder / BACKBONE_FILE, described)
+        for name, head in model.heads.items():
+            _check_file(name, head, find_component(folder, name), described)
+
+
+def _check_file(name: str, part: nn.Module, weights: Path, described: Path) -> None:
+    if not weights.is_file():
+        raise CheckpointError(f"{weights} is missing")
+    numbers = sum(parameter.numel() for parameter in part.parameters())
+    size = weights.stat().st_size
+    if numbers > size:  # no number is kept in less than a byte
+        raise CheckpointError(f"{weights} has {size} bytes, and {described} gives its {name} {numbers} parameters")
 
 
 def config_text(config: ModelConfiguration) -> str:
