@@ -53,6 +53,34 @@ def test_what_makes_no_sense_is_named(change, words):
         contract_from_text(TEXT.replace(*change, 1), "robot.yaml")
 
 
+JOINTED = """
+name: jointed
+rate: 50.0
+cameras: []
+state:
+  - {name: arm, quantity: joint_position, unit: rad, source: {type: joints, names: [j1, j2]}}
+  - {name: speed, quantity: joint_velocity, unit: rad/s, source: {type: joints, names: [j1, j2], field: velocity}}
+action:
+  - {name: arm, quantity: joint_position, width: 2, unit: rad, joints: [j1, j2], hold: measured, measured_by: arm}
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("hold: measured, measured_by: arm", "low: -2.0"), "hold 'zero' sends joints to their zero positions"),
+        (("unit: rad, joints", "unit: deg, joints"), "their unit are deg and rad: must be the same"),
+        (("measured_by: arm", "measured_by: speed"), "their unit are rad and rad/s"),
+        (("joints: [j1, j2], hold", "joints: [j2, j1], hold"), "their joints are .'j2', 'j1'. and .'j1', 'j2'."),
+    ],
+)
+def test_a_hold_that_would_move_the_joints_is_refused(change, words):
+    contract_from_text(JOINTED, "robot.yaml")
+    assert change[0] in JOINTED
+    with pytest.raises(ValueError, match=words):
+        contract_from_text(JOINTED.replace(*change, 1), "robot.yaml")
+
+
 def test_aliases_that_mean_more_than_any_memory_holds_are_no_long_message():
     """Nine to the twelfth texts in a page of YAML."""
     lines = ["a0: &a0 [" + ", ".join("x" * 9) + "]"]

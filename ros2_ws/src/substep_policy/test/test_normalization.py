@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from substep_core.contract import LIBERO_PANDA, ActionGroup, ActionQuantity, action_limits, load_robot
+from substep_core.contract import LIBERO_PANDA, ActionGroup, ActionQuantity, Hold, action_limits, load_robot
 from substep_policy.models.normalization import (
     ActionNormalizer,
     DatasetStatistics,
@@ -55,7 +55,7 @@ def test_gripper_of_openvla_is_one_when_open():
 def test_joints_keep_to_their_limits_and_each_gripper_opens_and_closes_in_its_own_values():
     """Two grippers that the vector has in the middle and at the end, in metres between the fingers."""
     arms = [
-        ActionGroup(f"{side}_arm", ActionQuantity.JOINT_POSITION, 2, "rad", low=-3.0, high=2.0)
+        ActionGroup(f"{side}_arm", ActionQuantity.JOINT_POSITION, 2, "rad", low=-3.0, high=2.0, hold=Hold.LAST)
         for side in ("left", "right")
     ]
     grippers = [

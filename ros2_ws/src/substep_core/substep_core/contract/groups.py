@@ -169,6 +169,11 @@ class ActionGroup:
             raise ValueError(f"action group {self.name!r} has {len(self.joints)} joints and width {self.width}")
         if (self.hold is Hold.MEASURED) != bool(self.measured_by):
             raise ValueError(f"action group {self.name!r}: measured_by belongs to hold 'measured', and only to it")
+        if self.quantity is ActionQuantity.JOINT_POSITION and self.hold is Hold.ZERO:
+            raise ValueError(
+                f"action group {self.name!r}: hold 'zero' sends joints to their zero positions, expected 'measured' or "
+                "'last'"
+            )
         if self.quantity is ActionQuantity.GRIPPER and self.opened == self.closed:
             raise ValueError(f"action group {self.name!r}: opened and closed are both {self.opened}")
 

@@ -115,8 +115,8 @@ class RobotContract:
             if twice := [name for name, count in counts.items() if count > 1]:
                 raise ValueError(f"{what} has {', '.join(map(repr, twice))} more than once")
         for group in self.action:
-            if group.hold is Hold.MEASURED and self.state_group(group.measured_by).width != group.width:
-                raise ValueError(f"action group {group.name!r} and {group.measured_by!r} have different widths")
+            if group.hold is Hold.MEASURED:
+                _check_measured(group, self.state_group(group.measured_by))
         if self.workspace is not None and not (self.action_groups(ActionQuantity.DELTA_POSITION) and self.position):
             raise ValueError("a workspace needs a delta_position action group and a position state group")
         if self.workspace is not None and self.workspace.max_tilt is not None and self.rotation is None:
@@ -220,6 +220,24 @@ class RobotContract:
 
     def _cameras_told(self) -> str:
         return ", ".join(f"{camera.name} ({camera.role.value})" for camera in self.cameras) or "none"
+
+
+def _check_measured(action: ActionGroup, state: StateGroup) -> None:
+    """Raises: ValueError: what is measured is not what is commanded, so that holding it would move the robot."""
+    names = getattr(state.source, "names", ())
+    compared = [("width", action.width, state.width)]
+    if not action.is_gripper:
+        compared.append(("unit", action.unit, state.unit))
+    if action.quantity is ActionQuantity.JOINT_POSITION:
+        compared.append(("quantity", action.quantity.value, state.quantity.value))
+    if action.joints:
+        compared.append(("joints", action.joints, names))
+    for what, commanded, measured in compared:
+        if commanded != measured:
+            raise ValueError(
+                f"action group {action.name!r} holds what {state.name!r} measures, and their {what} are {commanded} "
+                f"and {measured}: must be the same"
+            )
 
 
 def _named(items: Sequence, name: str, what: str):
