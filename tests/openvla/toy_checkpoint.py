@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from substep_policy.benchmarks.random_models import tokenizer_of_words
+from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
 from substep_policy.heads import EOSHeadConfig, L1HeadConfig
-from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE
 from substep_policy.models.model import EosDetection
 from substep_policy.models.normalization import (
     DatasetStatistics,

@@ -14,8 +14,8 @@ from torch import Tensor
 from substep_core.configuration import dump
 from substep_policy.benchmarks.random_models import tokenizer_of_words
 from substep_policy.checkpoints.folder import component_file
+from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
 from substep_policy.heads import EOSClassificationHead, EOSHeadConfig
-from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE
 from substep_policy.models.pi05.published_keys import EMBEDDING, OUTPUT, OWN, UNUSED, published_key
 from tests.pi05 import drawn as toy
 from tests.pi05.toy import drawn_model, toy_config

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from substep_core.configuration import dump
 from substep_policy.checkpoints.plain import export_model
+from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
 from substep_policy.models.compact.checkpoints import CHECKPOINTS
-from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE
 from substep_policy.models.compact.model import CompactModelConfig
 from substep_policy.models.normalization import STATISTICS_FILE
 from training.train.config import CONFIG_FILE

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE
+from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
 from substep_policy.models.normalization import STATISTICS_FILE
 from training.checkpoints.calibrate import CALIBRATION_FILE
 from training.train.config import CONFIG_FILE, read_config

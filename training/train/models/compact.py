@@ -10,8 +10,9 @@ import numpy as np
 from torch import Tensor
 
 from substep_planner.decomposers.library import shipped_library
+from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
 from substep_policy.models.compact.checkpoints import CHECKPOINTS
-from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE, InstructionTokenizer, train_tokenizer
+from substep_policy.models.compact.instruction_tokens import InstructionTokenizer, train_tokenizer
 from substep_policy.models.compact.model import CompactModelConfig
 from substep_policy.models.compact.preprocessing import Preprocessor
 from substep_policy.models.normalization import Statistics

@@ -25,13 +25,13 @@ from substep_policy.checkpoints.folder import (
 )
 from substep_policy.checkpoints.hub import checkpoint_folder
 from substep_policy.checkpoints.part import Part, load_parts
-from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE
+from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE, read_tokenizer
 from substep_policy.models.model import SubstepModel
 from substep_policy.models.normalization import Statistics
 from substep_policy.models.openvla.adapter import merge_adapter
 from substep_policy.models.openvla.images import ImagePipeline
 from substep_policy.models.openvla.model import OpenVLAModelConfig, build_openvla
-from substep_policy.models.openvla.prompt import PromptBuilder, read_tokenizer
+from substep_policy.models.openvla.prompt import PromptBuilder
 from substep_policy.models.openvla.published import (
     backbone_parts,
     brings_vision,

@@ -15,9 +15,10 @@ from torch import Tensor
 from substep_core.named_substep import TASK_DONE
 from substep_policy.checkpoints.folder import LATEST, has_component
 from substep_policy.checkpoints.part import load_parts
+from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
 from substep_policy.heads.fast_tokens import FastTokensConfig
 from substep_policy.models.compact.checkpoints import CHECKPOINTS as COMPACT_CHECKPOINTS
-from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE, train_tokenizer
+from substep_policy.models.compact.instruction_tokens import train_tokenizer
 from substep_policy.models.normalization import Statistics
 from substep_policy.models.pi05.config import Conditioning, ConvolutionSize
 from substep_policy.models.pi05.images import pixels

@@ -10,9 +10,10 @@ import torch
 
 from substep_core.contract import LIBERO_PANDA, load_robot
 from substep_policy.checkpoints.plain import save_model
+from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
 from substep_policy.heads import EOSHeadConfig, L1HeadConfig
 from substep_policy.models.compact.backbone import CompactConfig
-from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE, InstructionTokenizer, train_tokenizer
+from substep_policy.models.compact.instruction_tokens import InstructionTokenizer, train_tokenizer
 from substep_policy.models.compact.model import CompactModelConfig, build_compact
 from substep_policy.models.compact.preprocessing import PreprocessingConfig
 from substep_policy.models.normalization import DatasetStatistics, Statistics, action_statistics, save_statistics

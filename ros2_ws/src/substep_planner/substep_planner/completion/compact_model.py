@@ -21,9 +21,10 @@ from substep_core.json_files import read_object
 from substep_core.plan import Substep
 from substep_policy.checkpoints.folder import CheckpointError, load_state
 from substep_policy.checkpoints.hub import CONFIG_FILE
+from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
 from substep_policy.models.compact.backbone import CompactConfig, TextEncoder, TextFeatures
 from substep_policy.models.compact.image_encoder import VisionEncoder
-from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE, InstructionTokenizer
+from substep_policy.models.compact.instruction_tokens import InstructionTokenizer
 from substep_policy.models.compact.preprocessing import resize
 from substep_policy.models.compact.transformer import DecoderLayer
 from substep_policy.models.sizes import Heads, Layers, Pixels, Tokens, Vocabulary, Width

@@ -24,17 +24,10 @@ from substep_core.configuration import configuration, dump, parse
 from substep_policy.action_tokenizers.folder import CONFIG_FILE, Reconstruction, read_config
 from substep_policy.action_tokenizers.space import ActionSpace
 from substep_policy.checkpoints.folder import CheckpointError
+from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE, read_tokenizer
 
-TOKENIZER_FILE = "tokenizer.json"
 FIRST_SYMBOL = 0x4E00  # a block of 20,000 letters without surrogates, spaces or case
 MOST_SYMBOLS = 20_000
-
-
-def plain(tokenizer: Tokenizer) -> Tokenizer:
-    """Without the padding and the cutting of whoever used the file last."""
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
 
 
 class MalformedTokens(ValueError):
@@ -108,12 +101,7 @@ class FastTokenizer:
         except ValueError as error:
             raise CheckpointError(str(error)) from error
         path = folder / TOKENIZER_FILE
-        if not path.exists():
-            raise CheckpointError(f"{path} is missing")
-        try:
-            tokenizer = cls(config, plain(Tokenizer.from_file(str(path))))
-        except Exception as error:  # the library raises bare Exception for every kind of bad file
-            raise CheckpointError(f"{path} is not a tokenizer.json: {error}") from error
+        tokenizer = cls(config, read_tokenizer(path))
         missing = [code for code in range(config.lowest, config.highest + 1) if tokenizer._id(code) is None]
         if missing:
             raise CheckpointError(f"{path} has no token for coefficient {missing[0]}, {CONFIG_FILE} says it has")

@@ -9,8 +9,9 @@ from pydantic import BeforeValidator
 from tokenizers import Tokenizer
 
 from substep_core.configuration import configuration, dump
-from substep_policy.action_tokenizers.fast import FastConfig, FastTokenizer, plain
+from substep_policy.action_tokenizers.fast import FastConfig, FastTokenizer
 from substep_policy.action_tokenizers.folder import read_config
+from substep_policy.checkpoints.tokenizer_file import plain
 
 
 @configuration

@@ -12,9 +12,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from substep_core.contract import LIBERO_PANDA, RobotContract, load_robot
 from substep_core.observation import Observation
 from substep_policy.checkpoints.plain import save_model as save_compact
+from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
 from substep_policy.heads import EOSHeadConfig, L1HeadConfig
 from substep_policy.memory import check_fits
-from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE, InstructionTokenizer, train_tokenizer
+from substep_policy.models.compact.instruction_tokens import InstructionTokenizer, train_tokenizer
 from substep_policy.models.compact.model import CompactModelConfig, build_compact
 from substep_policy.models.kind import ModelConfiguration
 from substep_policy.models.model import EosDetection, SubstepModel

@@ -14,8 +14,8 @@ from tokenizers import Tokenizer
 from substep_core.contract import LIBERO_PANDA, load_robot
 from substep_core.observation import Observation
 from substep_policy.benchmarks.random_models import TOY_BACKBONE, tokenizer_of_words
+from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
 from substep_policy.heads import L1HeadConfig
-from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE
 from substep_policy.models.model import SubstepModel
 from substep_policy.models.normalization import (
     DatasetStatistics,

@@ -15,10 +15,10 @@ from substep_core.chunk import NO_EOS
 from substep_core.contract import LIBERO_PANDA, load_robot
 from substep_core.observation import Observation
 from substep_policy.checkpoints.folder import CheckpointError
+from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
 from substep_policy.eos import EosSource
 from substep_policy.heads import EOSClassificationHead, EOSHeadConfig, InSequenceDiffusionConfig, TokenHeadConfig
 from substep_policy.memory import TooLargeError
-from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE
 from substep_policy.models.model import EosDetection
 from substep_policy.models.normalization import DatasetStatistics, Statistics, save_statistics
 from substep_policy.models.openvla.config import OpenVLAConfig

@@ -13,7 +13,8 @@ from substep_policy.checkpoints.inspection import (
     tokenizer_finding,
 )
 from substep_policy.checkpoints.plain import PlainCheckpoints
-from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE, InstructionTokenizer
+from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
+from substep_policy.models.compact.instruction_tokens import InstructionTokenizer
 from substep_policy.models.compact.model import CompactModelConfig, build_compact
 
 CHECKPOINTS = PlainCheckpoints(CompactModelConfig, build_compact)

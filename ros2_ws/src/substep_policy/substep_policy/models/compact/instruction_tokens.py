@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-TOKENIZER_FILE = "tokenizer.json"
+from substep_policy.checkpoints.tokenizer_file import read_tokenizer
+
 PAD, EOS = "<pad>", "</s>"
 SHOWN = 120  # characters of a text that messages show
 SEPARATORS = Regex(r"[\s_.,;:!?\"'`]+")  # count as one space
@@ -32,11 +33,8 @@ class InstructionTokenizer:
 
     @classmethod
     def load(cls, path: Path, max_length: int) -> InstructionTokenizer:
-        """Raises: ValueError: the file is not a tokenizer, or has no padding token."""
-        try:
-            tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises bare Exception for every kind of bad file
-            raise ValueError(f"{path} is not a tokenizer.json: {error}") from error
+        """Raises: ValueError: the file is missing or no tokenizer, or has no padding token."""
+        tokenizer = read_tokenizer(path)
         if tokenizer.token_to_id(PAD) is None:
             raise ValueError(f"{path} has no {PAD} token")
         return cls(tokenizer, max_length)

@@ -13,10 +13,11 @@ import torch
 
 from substep_core.chunk import Chunk
 from substep_core.observation import Observation
+from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
 from substep_policy.device import choose_device
 from substep_policy.models.chunk_builder import ChunkBuilder
 from substep_policy.models.compact.checkpoints import CHECKPOINTS
-from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE, InstructionTokenizer
+from substep_policy.models.compact.instruction_tokens import InstructionTokenizer
 from substep_policy.models.compact.model import CompactModelConfig
 from substep_policy.models.compact.preprocessing import Preprocessor
 from substep_policy.models.model import SubstepModel

@@ -21,11 +21,10 @@ from substep_policy.checkpoints.inspection import (
     weight_findings,
 )
 from substep_policy.checkpoints.part import check_surplus, head_parts, without_weights
-from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE
+from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE, read_tokenizer
 from substep_policy.models.model import SubstepModel
 from substep_policy.models.openvla.adapter import ADAPTER_FOLDER, base_folder, check_adapter, has_adapter
 from substep_policy.models.openvla.model import OpenVLAModelConfig, build_openvla
-from substep_policy.models.openvla.policy import load_tokenizer
 from substep_policy.models.openvla.prompt import PromptBuilder
 from substep_policy.models.openvla.published import (
     COMPONENTS,
@@ -73,7 +72,7 @@ def _weights(folder: Path, config: OpenVLAModelConfig, model: SubstepModel) -> l
 
 def _tokenizer(folder: Path, config: OpenVLAModelConfig | Exception) -> Finding:
     """Without a configuration, whether there is one at all."""
-    tokenizer = attempt(lambda: load_tokenizer(folder))
+    tokenizer = attempt(lambda: read_tokenizer(folder / TOKENIZER_FILE))
     if is_error(tokenizer):
         return misfit("tokenizer", tokenizer)
     tokens = f"{tokenizer.get_vocab_size()} tokens"

@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 
 from substep_core.chunk import Chunk
 from substep_core.observation import Observation
+from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE, read_tokenizer
 from substep_policy.models.chunk_builder import ChunkBuilder
-from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE
 from substep_policy.models.execution import executor
 from substep_policy.models.model import SubstepModel
 from substep_policy.models.normalization import DatasetStatistics, Statistics, fitting_statistics
 from substep_policy.models.on_device import load_to_run
 from substep_policy.models.openvla.images import ImagePipeline
 from substep_policy.models.openvla.model import OpenVLAModelConfig
-from substep_policy.models.openvla.prompt import PromptBuilder, read_tokenizer
+from substep_policy.models.openvla.prompt import PromptBuilder
 from substep_policy.models.openvla.published import load_model
 from substep_policy.models.openvla.published_config import read_config
 from substep_policy.run_modes import Execution
@@ -111,7 +110,7 @@ def load(folder: Path, settings: PolicySettings) -> OpenVLAPolicy:
     """
     model_config = read_config(folder)
     model_config = dataclasses.replace(model_config, eos=model_config.eos.at(settings.eos_threshold, folder))
-    prompts = PromptBuilder(load_tokenizer(folder), model_config)
+    prompts = PromptBuilder(read_tokenizer(folder / TOKENIZER_FILE), model_config)
     read_statistics = partial(fitting_statistics, folder, model_config)
     statistics = read_statistics(settings.dataset)
     model = load_to_run(load_model, folder, settings)
@@ -127,8 +126,3 @@ def load(folder: Path, settings: PolicySettings) -> OpenVLAPolicy:
         read_statistics=read_statistics,
         execution=settings.execution,
     )
-
-
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """Raises: CheckpointError: the file is missing or damaged."""
-    return read_tokenizer(folder / TOKENIZER_FILE)

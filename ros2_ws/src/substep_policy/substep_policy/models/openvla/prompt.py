@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from substep_policy.checkpoints.folder import CheckpointError
+from substep_policy.checkpoints.tokenizer_file import plain
 from substep_policy.models.compact.instruction_tokens import check_length
 from substep_policy.models.openvla.config import OpenVLAConfig
 
@@ -43,8 +42,7 @@ class PromptBuilder:
 
     def __init__(self, tokenizer: Tokenizer, config: OpenVLAModelConfig) -> None:
         """Raises: ValueError: the tokenizer does not begin with BOS, or has ids that the embedding has no row for."""
-        tokenizer.no_padding()  # what a tokenizer.json says of either is of whoever used it last
-        tokenizer.no_truncation()
+        plain(tokenizer)
         check_tokenizer(tokenizer, config.backbone)
         self._tokenizer, self._tokens, self._slots = tokenizer, config.backbone.tokens, config.action_slots
         taken = config.patches + 1 + config.action_slots + 1  # images, proprioception, actions, end
@@ -75,16 +73,6 @@ class PromptBuilder:
     def _tokens_of(self, instruction: str) -> list[int]:
         ids = self._tokenizer.encode(prompt_text(instruction)).ids
         return ids if ids[-1] == self._tokens.empty else [*ids, self._tokens.empty]
-
-
-def read_tokenizer(path: Path) -> Tokenizer:
-    """Raises: CheckpointError: the file is missing or damaged."""
-    if not path.exists():
-        raise CheckpointError(f"{path} is missing")
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises bare Exception for every kind of bad file
-        raise CheckpointError(f"{path} is not a tokenizer.json: {error}") from error
 
 
 def check_tokenizer(tokenizer: Tokenizer, config: OpenVLAConfig) -> None:

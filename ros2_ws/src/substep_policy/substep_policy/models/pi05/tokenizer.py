@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from tokenizers import Tokenizer
 
 from substep_policy.checkpoints.folder import CheckpointError
-from substep_policy.models.compact.instruction_tokens import TOKENIZER_FILE
-from substep_policy.models.openvla.policy import load_tokenizer
+from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE, read_tokenizer
 from substep_policy.models.pi05.prompt import WordTokenizer
 
 if TYPE_CHECKING:
@@ -23,13 +22,9 @@ PALIGEMMA = "google/paligemma-3b-pt-224"
 
 @dataclass(frozen=True)
 class HuggingFaceTokenizer:
-    """Of words, as a ``tokenizer.json`` has it."""
+    """Of words; ``tokenizer`` pads and cuts nothing."""
 
     tokenizer: Tokenizer
-
-    def __post_init__(self) -> None:
-        self.tokenizer.no_padding()  # what the file says of either is of whoever used it last
-        self.tokenizer.no_truncation()
 
     def encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
@@ -73,7 +68,7 @@ def find_tokenizer(folder: Path) -> WordTokenizer:
             accepted).
     """
     if (folder / TOKENIZER_FILE).exists():
-        return HuggingFaceTokenizer(load_tokenizer(folder))
+        return HuggingFaceTokenizer(read_tokenizer(folder / TOKENIZER_FILE))
     if file := next((folder / name for name in SENTENCEPIECE_FILES if (folder / name).exists()), None):
         from sentencepiece import SentencePieceProcessor
 
@@ -89,7 +84,7 @@ def _from_hub(folder: Path) -> Tokenizer:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return load_tokenizer(Path(hf_hub_download(PALIGEMMA, TOKENIZER_FILE)).parent)
+        return read_tokenizer(Path(hf_hub_download(PALIGEMMA, TOKENIZER_FILE)))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise CheckpointError(
             f"{folder} has no {TOKENIZER_FILE} and no {' or '.join(SENTENCEPIECE_FILES)}, and the hub did not give that"
