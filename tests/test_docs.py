@@ -88,6 +88,8 @@ CONTRACT_CLASSES = (
     contract.PoseSource,
     contract.JointSource,
     contract.JointLimit,
+    contract.KeepOut,
+    contract.MotionLimits,
     contract.Workspace,
 )
 

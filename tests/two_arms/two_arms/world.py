@@ -7,6 +7,7 @@ import numpy as np
 from substep_bridge.world import Frame, Sensed
 from substep_core.contract import Joints, Readings, load_robot
 from substep_core.episode import EpisodeStart, EpisodeState
+from substep_core.protocol import HoldKind, Reason
 from substep_core.ros.parameters import NodeParameters
 from two_arms.tasks import INSTRUCTIONS, SUITE, goal_of
 
@@ -18,6 +19,7 @@ class TwoArmWorld:
     """Implements ``substep_bridge.world.World``."""
 
     simulated = True
+    hindrance = Reason(HoldKind.NONE)
 
     def __init__(self, task: int) -> None:
         self.contract = load_robot("two_arms")

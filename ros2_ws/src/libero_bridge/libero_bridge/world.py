@@ -12,6 +12,7 @@ from libero_bridge.tasks import ROBOT
 from substep_bridge.world import Frame, Sensed
 from substep_core.contract import RobotContract, load_robot
 from substep_core.episode import EpisodeStart, EpisodeState
+from substep_core.protocol import HoldKind, Reason
 from substep_core.ros.parameters import NodeParameters
 
 
@@ -19,6 +20,7 @@ class LiberoWorld:
     """Implements ``substep_bridge.world.World``."""
 
     simulated = True
+    hindrance = Reason(HoldKind.NONE)
 
     def __init__(self, config: SimulationConfig) -> None:
         """Raises: ValueError: unknown suite, task or asset folder; the message names it."""

@@ -61,6 +61,7 @@ class ChunkPlayer:
         self.over: EpisodeEnd | None = None  # why the episode has ended
         self._task = ""  # id of the newest one
         self._planner_is_silent = False
+        self._hindrance: Reason[HoldKind] = Reason(HoldKind.NONE)
         self._owes_hold = False
         self._rest = 0  # hold steps until the world is at rest
 
@@ -73,6 +74,8 @@ class ChunkPlayer:
             return Reason(HoldKind.EPISODE_OVER, self.over)
         if self.guard.latched is not None:
             return Reason(HoldKind.LATCHED, self.guard.latched)
+        if self._hindrance:
+            return self._hindrance
         if self._planner_is_silent:
             return Reason(HoldKind.PLANNER_SILENT)
         if self._active is None:
@@ -186,6 +189,16 @@ class ChunkPlayer:
         self.activate(None)
         self._planner_is_silent = True
         return reports
+
+    def hinder(self, hindrance: Reason[HoldKind]) -> list[ChunkReport]:
+        """Why the robot takes no commands now; ``HoldKind.NONE``: it does. What is under way then is dropped."""
+        begins = bool(hindrance) and not self._hindrance
+        self._hindrance = hindrance
+        if not begins:
+            return []
+        self.outstanding = None
+        self._asked.clear()  # what is still to come answers an observation from before
+        return self._drop(Reason(ChunkReason.ROBOT_NOT_READY, hindrance.text))
 
     def reset(self, episode: int, moment: Moment) -> list[ChunkReport]:
         """A new episode: nothing queued, guard released. The active substep stays.

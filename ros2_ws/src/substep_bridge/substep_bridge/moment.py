@@ -73,6 +73,10 @@ def _out_of_the_box(contract: RobotContract, moment: Moment) -> Reason[ChunkReas
         if not low - ROUNDING <= value <= high + ROUNDING:
             where = f"the end effector is at {axis} = {value:.3f} m, expected {low:.3f} to {high:.3f}"
             return Reason(ChunkReason.WORKSPACE, where)
+    for box in workspace.keep_out:
+        if all(low < value < high for value, low, high in zip(moment.position, box.low, box.high, strict=True)):
+            where = f"the end effector is at {moment.position.round(3)} m, expected out of {box.name!r}"
+            return Reason(ChunkReason.WORKSPACE, where)
     return FINE
 
 

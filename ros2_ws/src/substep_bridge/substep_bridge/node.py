@@ -54,8 +54,8 @@ class BridgeNode(GraphNode):
         # Read once, when the node starts: which other parameters there are depends on it.
         self.parameters.declare("world", "libero", "what the bridge drives", choices=worlds.names, read_only=True)
         self._worlds = worlds.load(self.parameters.value("world"))()
+        self._worlds.declare(self.parameters)  # which robot it is may be one of them
         bridge_parameters.declare(self.parameters, self._worlds.robot)
-        self._worlds.declare(self.parameters)
         self.parameters.tolerate(bridge_parameters.OF_SOME_WORLDS)
         self._world: World | None = None
         self._sensed: Sensed | None = None
@@ -184,6 +184,7 @@ class BridgeNode(GraphNode):
     def _tick(self) -> None:
         """Realtime: the world moves in any case."""
         if self.is_active:
+            self._publish_reports(self._player.hinder(self._world.hindrance))
             self._step()
             self._advance()
 

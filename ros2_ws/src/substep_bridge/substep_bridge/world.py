@@ -11,6 +11,7 @@ import numpy as np
 
 from substep_core.contract import Pose, Readings, RobotContract
 from substep_core.episode import EpisodeStart, EpisodeState
+from substep_core.protocol import HoldKind, Reason
 from substep_core.registry import Registry
 from substep_core.scene import SceneState
 
@@ -66,6 +67,10 @@ class World(Protocol):
 
     @property
     def episode(self) -> EpisodeState: ...
+
+    @property
+    def hindrance(self) -> Reason[HoldKind]:
+        """Why the robot takes no commands now, so that it holds; ``HoldKind.NONE`` always, where it is simulated."""
 
     def reset(self, start: EpisodeStart) -> None:
         """Begin an episode. Raises: ValueError: it cannot be; the world is as it was."""

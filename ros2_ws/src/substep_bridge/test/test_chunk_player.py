@@ -12,7 +12,7 @@ from substep_core.chunk import Chunk, ChunkOutcome
 from substep_core.contract import load_robot
 from substep_core.episode import EpisodeEnd
 from substep_core.keys import RequestKey, SubstepKey
-from substep_core.protocol import ChunkReason, HoldKind
+from substep_core.protocol import ChunkReason, HoldKind, Reason
 
 FIRST, SECOND = SubstepKey("plan", 0, 0), SubstepKey("plan", 1, 0)
 HERE = np.array([0.0, 0.0, 0.3])
@@ -344,6 +344,26 @@ def test_an_arm_that_cannot_be_measured_holds(world):
     world.reports += world.player.lose_sight("state group 'eef_position' is not finite")
     assert world.reports[0].reason.kind is ChunkReason.NOT_FINITE and world.reports[0].latched
     assert world.player.hold.kind is HoldKind.LATCHED and not world.player.may_step
+
+
+def test_a_robot_that_is_not_ready_drops_what_is_played_and_asks_for_nothing_until_it_is(world):
+    world.answer(world.ask())
+    world.step()
+    blind = Reason(HoldKind.OBSERVATION_LOST, "camera front: 0.4 s old")
+    world.reports += world.player.hinder(blind)
+    assert (world.reports[0].outcome, world.reports[0].steps_played) == (ChunkOutcome.SUPERSEDED, 1)
+    assert world.reports[0].reason.text == "robot not ready: observation lost: camera front: 0.4 s old"
+    assert world.player.hold is blind and not world.player.wants_request and not world.step()[:6].any()
+    world.reports += world.player.hinder(Reason(HoldKind.NONE))
+    assert world.player.wants_request and len(world.reports) == 1
+
+
+def test_an_answer_to_what_was_asked_before_the_robot_was_not_ready_is_not_played(world):
+    asked = world.ask()
+    world.player.hinder(Reason(HoldKind.ROBOT_DISABLED))
+    world.player.hinder(Reason(HoldKind.NONE))
+    world.answer(asked)
+    assert world.reports[0].reason.kind is ChunkReason.NOT_ASKED_FOR and world.player.wants_request
 
 
 def test_what_is_being_played_is_dropped_when_the_guard_latches():

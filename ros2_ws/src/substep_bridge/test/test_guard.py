@@ -21,6 +21,7 @@ from substep_core.contract import (
     JointLimit,
     Joints,
     JointSource,
+    KeepOut,
     Pose,
     Readings,
     RobotContract,
@@ -36,7 +37,7 @@ SETTINGS = GuardSettings(max_failures=3)
 MIDDLE = np.array([0.0, 0.0, 0.3])
 CAREFUL = replace(
     PANDA,
-    workspace=replace(BOX, max_tilt=0.9),
+    workspace=replace(BOX, max_tilt=0.9, keep_out=(KeepOut("lamp", (0.1, 0.1, 0.0), (0.2, 0.2, 0.6)),)),
     joint_limits=tuple(
         JointLimit(f"robot0_joint{number}", low, high)
         for number, (low, high) in {2: (-1.8, 1.8), 4: (-3.1, -0.05)}.items()
@@ -126,6 +127,7 @@ def test_the_reason_names_the_step_that_tilts_the_hand_too_far():
     [
         (moment((0.51, 0.0, 0.3)), "workspace: the end effector is at x = 0.510 m, expected -0.550 to 0.500"),
         (moment((0.0, 0.0, -0.2)), "workspace: the end effector is at z = -0.200 m, expected -0.120 to 0.900"),
+        (moment((0.15, 0.15, 0.3)), "workspace: the end effector is at [0.15 0.15 0.3 ] m, expected out of 'lamp'"),
         (moment((0.0, np.nan, 0.3)), "not finite: the end effector is at [0.  nan 0.3]"),
         (moment((np.inf, 0.0, 0.3)), "not finite: the end effector is at [inf 0.  0.3]"),
         (

@@ -67,6 +67,10 @@ class HoldKind(Kind):
     LATCHED = 5  # by the safety guard, until reset_episode
     EPISODE_OVER = 6
     PLANNER_SILENT = 7  # a substep is active, and its planner has given no sign of life
+    ROBOT_DISABLED = 8  # nobody has armed it
+    OBSERVATION_LOST = 9  # a sensor's messages are missing, old, or the same again and again
+    ROBOT_HALTED = 10  # its driver halts it for the time being
+    ROBOT_FAULT = 11  # until robot/reset
 
 
 class ChunkReason(Kind):
@@ -96,6 +100,7 @@ class ChunkReason(Kind):
     # superseded
     NOT_ASKED_FOR = 18  # it answers no request that is open
     PLANNER_SILENT = 19
+    ROBOT_NOT_READY = 20  # disabled, halted, in fault, or not observed
 
 
 class RefusalKind(Kind):

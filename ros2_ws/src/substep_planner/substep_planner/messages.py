@@ -22,6 +22,7 @@ from substep_core.keys import SubstepKey
 from substep_core.plan import Substep
 from substep_core.protocol import HoldKind, Reason, RefusalKind
 from substep_core.ros.messages import to_nanoseconds
+from substep_planner.manager.episode_watch import NOT_READY
 from substep_planner.manager.events import (
     Activate,
     ChunkAnnounced,
@@ -49,7 +50,16 @@ def progress_from_message(message: EpisodeStatus) -> EpisodeProgress:
         instruction=message.instruction,
         suite=message.suite,
         latched=message.hold_reason.removeprefix(LATCHED) if message.hold_kind == HoldKind.LATCHED else "",
+        hold=_not_ready(message),
     )
+
+
+def _not_ready(message: EpisodeStatus) -> Reason[HoldKind]:
+    """Why the robot takes no commands, if that is why it holds."""
+    if message.hold_kind not in NOT_READY:
+        return Reason(HoldKind.NONE)
+    kind = HoldKind(message.hold_kind)
+    return Reason(kind, message.hold_reason.removeprefix(f"{kind.words}: "))
 
 
 def announcement_from_message(message: ActionChunk) -> ChunkAnnounced:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from substep_core.chunk import ChunkOutcome
 from substep_core.errors import ErrorCode
 from substep_core.keys import SubstepKey
 from substep_core.plan import MAX_SUBSTEPS, Plan, Substep
-from substep_core.protocol import Cause, Reason, RefusalKind, TaskEvent
+from substep_core.protocol import Cause, HoldKind, Reason, RefusalKind, TaskEvent
 from substep_planner.decomposers.base import SourcedPlan
 from substep_planner.manager.events import (
     Activate,
@@ -200,6 +201,33 @@ def test_a_guard_that_latched_before_the_task_ends_it_unless_the_world_is_reset(
     latched = EpisodeProgress(1, 9, False, False, TASK, latched="3 chunks in a row")
     assert Task(episode=latched).planned().tell(Tick(), after=3.1).finish.code is ErrorCode.GUARD_LATCHED
     assert Task(episode=latched).planned().step(0, episode=2).tell(Tick(), after=3.1).active.key.index == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "patience", "code"),
+    [
+        (HoldKind.ROBOT_DISABLED, 0.0, ErrorCode.ROBOT_DISABLED),
+        (HoldKind.ROBOT_FAULT, 0.0, ErrorCode.ROBOT_FAULT),
+        (HoldKind.ROBOT_HALTED, 3.0, ErrorCode.ROBOT_HALTED),
+        (HoldKind.OBSERVATION_LOST, 3.0, ErrorCode.OBSERVATION_LOST),
+    ],
+)
+def test_a_robot_that_takes_no_commands_ends_the_task_at_once_or_if_it_does_not_come_back(kind, patience, code):
+    held = EpisodeProgress(1, 9, False, False, TASK, hold=Reason(kind, "because"))
+    task = Task().planned().played().tell(held, after=0.1)
+    if patience:
+        task.tell(held, after=patience - 0.1)
+        task.tell(replace(held, hold=Reason(HoldKind.NONE)), after=0.05).tell(held, after=0.1)
+        task.tell(Tick(), after=patience - 0.1)
+        assert task.manager.phase is Phase.RUNNING
+    task.tell(Tick(), after=0.2)
+    assert task.finish.code is code and task.finish.message.endswith(f"{kind.words}: because")
+
+
+def test_a_robot_that_is_not_armed_yet_when_the_task_begins_has_a_moment_for_it():
+    held = EpisodeProgress(1, 0, False, False, TASK, hold=Reason(HoldKind.ROBOT_DISABLED))
+    assert Task(episode=held).planned().tell(Tick(), after=2.9).manager.phase is Phase.RUNNING
+    assert Task(episode=held).planned().tell(Tick(), after=3.1).finish.code is ErrorCode.ROBOT_DISABLED
 
 
 @pytest.mark.parametrize(("plan_id", "words"), [("mine", "plan 'mine'"), ("", "nothing is to be active")])

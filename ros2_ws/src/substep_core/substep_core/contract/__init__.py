@@ -12,7 +12,15 @@ from substep_core.contract.groups import (
     StateQuantity,
 )
 from substep_core.contract.load import LIBERO_PANDA, NamedRobot, contract_from_text, contract_to_text, load_robot
-from substep_core.contract.robot import Camera, CameraRole, JointLimit, RobotContract, Workspace
+from substep_core.contract.robot import (
+    Camera,
+    CameraRole,
+    JointLimit,
+    KeepOut,
+    MotionLimits,
+    RobotContract,
+    Workspace,
+)
 from substep_core.contract.state import Joints, Pose, Readings, gripper_opening, state_vector
 
 __all__ = [
@@ -25,6 +33,8 @@ __all__ = [
     "JointLimit",
     "JointSource",
     "Joints",
+    "KeepOut",
+    "MotionLimits",
     "NamedRobot",
     "Pose",
     "PoseSource",

@@ -16,6 +16,9 @@ from substep_core.configuration import configuration
 from substep_core.contract.groups import ActionGroup, ActionQuantity, Hold, StateGroup, StateQuantity
 
 
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class CameraRole(enum.StrEnum):
     """What a camera is for, so that others can choose one without knowing its name."""
 
@@ -46,10 +49,23 @@ class Camera:
 
 
 @configuration
+class KeepOut:
+    """A box that the end effector stays out of: corners in m, as those of the workspace."""
+
+    name: str
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        _check_corners(f"keep_out {self.name!r}", self.low, self.high)
+
+
+@configuration
 class Workspace:
     """The box that the end effector stays in: corners in m, along the axes of the frame it is measured in.
 
     Attributes:
+        keep_out: boxes within it that the end effector stays out of.
         origin: what the corners are measured from, in words; the bridge knows where that is.
         approach: direction, in the frame of the corners, that the end effector's z axis points in when it is upright.
         max_tilt: rad, largest angle between the end effector's z axis and ``approach``; None: no limit.
@@ -60,23 +76,48 @@ class Workspace:
     origin: str
     approach: tuple[float, float, float] = (0.0, 0.0, -1.0)
     max_tilt: float | None = Field(default=None, gt=0, le=math.pi)
+    keep_out: tuple[KeepOut, ...] = ()
 
     def __post_init__(self) -> None:
         if abs(math.hypot(*self.approach) - 1.0) > 1e-6:
             raise ValueError(
                 f"workspace approach {self.approach} has length {math.hypot(*self.approach):.6f}, expected 1"
             )
-        if not all(low < high for low, high in zip(self.low, self.high, strict=True)):
-            raise ValueError(f"workspace low {self.low} is not below high {self.high} on every axis")
+        _check_corners("workspace", self.low, self.high)
+
+
+@configuration
+class MotionLimits:
+    """What the end effector of a robot that is no simulation may be told at most, as lengths of vectors.
+
+    Attributes:
+        linear_speed, angular_speed: m/s, rad/s.
+        linear_acceleration, angular_acceleration: m/s², rad/s².
+        linear_jerk, angular_jerk: m/s³, rad/s³.
+    """
+
+    linear_speed: Positive
+    angular_speed: Positive
+    linear_acceleration: Positive
+    angular_acceleration: Positive
+    linear_jerk: Positive
+    angular_jerk: Positive
 
 
 @configuration
 class JointLimit:
-    """Where a joint must stay, as measured: rad or m."""
+    """Where a joint must stay, as measured, rad or m; and what it may be told at most, where it is commanded by name.
+
+    Attributes:
+        velocity, acceleration, jerk: in rad or m and s; None: no limit.
+    """
 
     name: str
     low: float
     high: float
+    velocity: Positive | None = None
+    acceleration: Positive | None = None
+    jerk: Positive | None = None
 
     def __post_init__(self) -> None:
         if not self.low < self.high:
@@ -95,6 +136,7 @@ class RobotContract:
         workspace: limits of the end effector, where the action moves one.
         joint_limits: of joints on the contract's JointState topics.
         change_time: s in which changes of the command are added up, see ``ActionGroup.max_change``.
+        motion: limits of what an end effector is told that is no simulated one.
         base_frame: that poses are published in.
     """
 
@@ -108,6 +150,7 @@ class RobotContract:
     joint_limits: tuple[JointLimit, ...] = ()
     change_time: float = Field(default=0.5, gt=0, allow_inf_nan=False)
     base_frame: str = "world"
+    motion: MotionLimits | None = None
 
     def __post_init__(self) -> None:
         for what in ("cameras", "state", "action", "joint_limits"):
@@ -220,6 +263,11 @@ class RobotContract:
 
     def _cameras_told(self) -> str:
         return ", ".join(f"{camera.name} ({camera.role.value})" for camera in self.cameras) or "none"
+
+
+def _check_corners(what: str, lowest: Sequence[float], highest: Sequence[float]) -> None:
+    if not all(low < high for low, high in zip(lowest, highest, strict=True)):
+        raise ValueError(f"{what} low {lowest} is not below high {highest} on every axis")
 
 
 def _check_measured(action: ActionGroup, state: StateGroup) -> None:

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from substep_core.errors import ErrorCode
+from substep_core.protocol import HoldKind, Reason
 from substep_planner.manager.events import EpisodeProgress
 
 SETTLING = 3.0  # s of wall time in which the verdict of an episode before the task may still be heard
+PATIENCE = 3.0  # s of wall time in which a robot that is halted, or not observed, may become ready again
+NOT_READY = MappingProxyType(
+    {
+        HoldKind.ROBOT_DISABLED: ErrorCode.ROBOT_DISABLED,
+        HoldKind.OBSERVATION_LOST: ErrorCode.OBSERVATION_LOST,
+        HoldKind.ROBOT_HALTED: ErrorCode.ROBOT_HALTED,
+        HoldKind.ROBOT_FAULT: ErrorCode.ROBOT_FAULT,
+    }
+)
+AT_ONCE = (HoldKind.ROBOT_DISABLED, HoldKind.ROBOT_FAULT)  # nothing but a person ends these
 
 
 class EpisodeWatch:
@@ -31,6 +44,7 @@ class EpisodeWatch:
         self._over: str | None = None
         self._is_second = self._goes_on = False  # the goal had come true before; the episode goes on all the same
         self._latched = ""
+        self._hold, self._held_since = Reason(HoldKind.NONE), now
         self.step = 0
         self._success = False
         if known is not None:
@@ -47,6 +61,9 @@ class EpisodeWatch:
                 return
             self._episode, self._is_second = progress.episode, progress.success
         self.step, self._latched = progress.step, progress.latched
+        if progress.hold.kind is not self._hold.kind:
+            self._held_since = now
+        self._hold = progress.hold
         self._success = self._success or (progress.success and not self._is_second)
         self._goes_on = self._goes_on or not progress.done
         if progress.done and (not progress.success or (self._is_second and self._goes_on)):
@@ -68,6 +85,11 @@ class EpisodeWatch:
     def _was_over(self, now: float) -> bool:
         return self._episode is None and self._found is not None and now - self._begun > SETTLING
 
+    @property
+    def _patience(self) -> float:
+        """s that the robot may take no commands."""
+        return 0.0 if self.played and self._hold.kind in AT_ONCE else PATIENCE
+
     def over(self, now: float) -> tuple[ErrorCode, str] | None:
         """Error code and message where nothing can come of the task any more; None while something can."""
         if self._was_over(now):
@@ -75,4 +97,6 @@ class EpisodeWatch:
             return ErrorCode.EPISODE_ENDED, why
         if self._latched and (self.played or now - self._begun > SETTLING):
             return ErrorCode.GUARD_LATCHED, f"the safety guard holds the arm: {self._latched}"
+        if self._hold and now - self._held_since > self._patience:
+            return NOT_READY[self._hold.kind], f"the robot takes no commands: {self._hold.text}"
         return None if self._over is None else (ErrorCode.EPISODE_ENDED, self._over)

@@ -8,7 +8,7 @@ from substep_core.chunk import ChunkOutcome
 from substep_core.errors import ErrorCode
 from substep_core.keys import SubstepKey
 from substep_core.plan import Substep
-from substep_core.protocol import Cause, Reason, RefusalKind, TaskEvent
+from substep_core.protocol import Cause, HoldKind, Reason, RefusalKind, TaskEvent
 from substep_planner.decomposers.base import SourcedPlan
 
 UNKNOWN = -1.0  # an EOS probability or similarity that has not been heard
@@ -21,7 +21,8 @@ UNKNOWN = -1.0  # an EOS probability or similarity that has not been heard
 class EpisodeProgress:
     """The world after a control step. ``step`` counts control steps since the reset, ``episode`` counts resets.
 
-    ``latched`` is why the safety guard holds the arm; empty: it does not.
+    ``latched`` is why the safety guard holds the arm; empty: it does not. ``hold`` is why the robot takes no commands,
+    where it is one of ``NOT_READY``.
     """
 
     episode: int
@@ -31,6 +32,7 @@ class EpisodeProgress:
     instruction: str = ""
     suite: str = ""
     latched: str = ""
+    hold: Reason[HoldKind] = Reason(HoldKind.NONE)
 
 
 @dataclass(frozen=True)
