@@ -21,13 +21,8 @@ def script(commands: str, root: Path = ROOT, **changes: str | None) -> subproces
     lines = f'set -euo pipefail; ROOT="{root}"; . "{ROOT}/setup/setup.sh"; {commands}'
     return subprocess.Popen(
         ["bash", "-c", lines], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        start_new_session=True, preexec_fn=heed_interrupts,
+        start_new_session=True,
     )  # fmt: skip
-
-
-def heed_interrupts() -> None:
-    """Whatever a test before has made of SIGINT: bash cannot trap a signal that was ignored when it began."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def said(process: subprocess.Popen) -> tuple[int, str]:

@@ -5,6 +5,7 @@ The argument chooses what goes wrong; "none" carries out a task of two substeps,
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -23,9 +24,11 @@ from substep_core.protocol import Cause, TaskEvent
 from substep_core.ros import topics
 from substep_core.ros.lifecycle_node import GraphNode
 from substep_core.ros.messages import image_to_message, to_time
+from substep_core.ros.node_main import spin
 
 ROBOT = load_robot("libero_panda")
 STEPS = 5  # of one substep
+IDLE = 0.5  # s
 PLAN = ("pick up the mug", "place the mug on the plate")
 
 
@@ -34,6 +37,7 @@ class Bridge(GraphNode):
         super().__init__("bridge")
         self.fault = fault
         self.played: set[int] = set()
+        self.stood_still = 0
         self.status = EpisodeStatus(suite="libero_10", task_index=3, instruction="move the mug", horizon=100, episode=1)
 
     def configure(self) -> None:
@@ -45,6 +49,12 @@ class Bridge(GraphNode):
         self.contracts.publish(String(data=contract_to_text(ROBOT)))
 
     def activate(self) -> None:
+        self.repeat(IDLE, self.stand_still)
+        self.publish()
+
+    def stand_still(self) -> None:
+        """As a bridge, which goes on to show the world."""
+        self.stood_still += 1
         self.publish()
 
     def play(self, substep: ActiveSubstep) -> None:
@@ -64,7 +74,8 @@ class Bridge(GraphNode):
 
     def publish(self) -> None:
         stamp = to_time(self.status.step * ROBOT.period_ns)
-        for shade, publisher in enumerate(self.images):
+        sees = self.stood_still >= {"blind": math.inf, "late": 3}.get(self.fault, 0)
+        for shade, publisher in enumerate(self.images if sees else ()):
             image = np.full((32, 32, 3), 40 + 100 * shade, np.uint8)
             publisher.publish(image_to_message(image, stamp, "camera"))
         self.status.header.stamp = stamp
@@ -140,7 +151,7 @@ def main() -> None:
     for node in (Bridge, Policy, Planner):
         executor.add_node(node(sys.argv[1]))
     try:
-        executor.spin()
+        spin(executor)
     except (ExternalShutdownException, KeyboardInterrupt):
         pass
 

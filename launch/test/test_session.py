@@ -141,6 +141,22 @@ def test_a_task_that_is_done(start):
     assert run.frames() == summary["video"]["frames"] > 20
 
 
+def test_a_task_begins_when_its_video_has(start):
+    run = start("late")
+    code, printed = run.end()
+    assert code == ExitCode.SUCCESS, printed
+    assert f"video, summary and logs: {run.folder.path}" in printed
+    assert run.frames() > 20
+
+
+def test_a_run_without_images_goes_on_and_says_so(start):
+    run = start("blind")
+    code, printed = run.end()
+    assert code == ExitCode.SUCCESS, printed
+    assert "no images of the robot's cameras have come within 5 s" in printed
+    assert f"\nsummary and logs: {run.folder.path}" in printed and not run.folder.video.exists()
+
+
 def test_the_verdict_is_not_lost_where_the_summary_cannot_be_written(start):
     run = start()
     run.folder.summary.with_suffix(".part").mkdir()  # in the way, as a full disk would be

@@ -48,6 +48,11 @@ class RunRecorder:
         self._writer: VideoWriter | None = None
         self._last: list[np.ndarray] = []
 
+    @property
+    def has_begun(self) -> bool:
+        """Images of all cameras at one instant have come."""
+        return self._writer is not None
+
     def add(self, camera: str, stamp: int, image: np.ndarray) -> None:
         """Take an image, (H, W, 3) uint8 RGB, of world time ``stamp`` (ns). Repeated instants are recorded once.
 

@@ -83,6 +83,16 @@ class Session:
             self._wait(self._node.execute_task.is_ready, ANSWER, "waiting for the planner")
         except TookTooLong:
             raise BringupFailed("the bridge publishes no episode_status, or the planner offers no action") from None
+        self._begin_video()
+
+    def _begin_video(self) -> None:
+        """Images are lossy and their way is found late: a task that began before the first one would lack its start."""
+        try:
+            self._wait(self._node.video_is_under_way, ANSWER, "waiting for the cameras")
+        except TookTooLong:
+            cameras = ", ".join(self._config.cameras) or "the robot's cameras"
+            text = f"no images of {cameras} have come within {ANSWER:.0f} s: the video begins when they do"
+            self._display.message(text, "yellow")
 
     def _reset(self) -> None:
         answer = self._node.reset_episode(self._config.placement, self._config.init_state, self._config.seed)

@@ -61,6 +61,7 @@ class SessionNode(Node):
         self._sign_of_life()  # silence counts from here, even if the timer never comes to its first turn
         self.create_timer(SIGN_OF_LIFE, self._give_sign, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._recorder: RunRecorder | None = None
+        self._has_cameras = True  # until the robot says otherwise
         topics.EPISODE_STATUS.with_depth(KEPT).subscription(self, self.tracker.hear_status)
         topics.ACTION_CHUNK.with_depth(KEPT).subscription(self, self.tracker.hear_chunk)
         topics.CHUNK_REPORT.with_depth(KEPT).subscription(self, self.tracker.hear_report)
@@ -105,6 +106,11 @@ class SessionNode(Node):
         """s since the planner last gave a sign of life; it gives one a second while it is active."""
         return time.monotonic() - self._planner_heard
 
+    def video_is_under_way(self) -> bool:
+        """Its first frame is there, or there will be none: no video is wanted, or the robot has no camera."""
+        recorder = self._recorder
+        return recorder.has_begun if recorder else not (self.config.video and self._has_cameras)
+
     def close_video(self) -> VideoStats | None:
         """Finish the video; None when there is none."""
         recorder, self._recorder = self._recorder, None
@@ -116,6 +122,7 @@ class SessionNode(Node):
             return
         robot, config = contract_from_text(message.data, topics.ROBOT_CONTRACT.name), self.config
         cameras, rate = config.cameras or robot.camera_names, config.video_rate or round(robot.rate)
+        self._has_cameras = bool(cameras)
         if not cameras:
             return
         self._recorder = RunRecorder(config.run_folder.video, cameras, rate, self.tracker.progress)

@@ -43,7 +43,7 @@ def run_node(
 def _run(node: Node, executor: Executor) -> None:
     executor.add_node(node)
     try:
-        _spin(executor)
+        spin(executor)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except RCLError:
@@ -56,7 +56,7 @@ def _run(node: Node, executor: Executor) -> None:
         node.destroy_node()
 
 
-def _spin(executor: Executor) -> None:
+def spin(executor: Executor) -> None:
     """``executor.spin()``, going on where it trips over what another thread has just destroyed.
 
     rclpy gathers what to wait for and then adds it to the wait set; an event handler that a clean-up destroys in
