@@ -37,9 +37,9 @@ state:
   - {name: left, quantity: joint_position, unit: rad, source: {type: joints, names: [l1, l2, l3, l4, l5, l6, l7]}}
   - {name: right, quantity: joint_position, unit: rad, source: {type: joints, names: [r1, r2, r3, r4, r5, r6, r7]}}
 action:
-  - {name: left_arm, quantity: joint_position, width: 6, unit: rad, low: -3.0, high: 3.0, hold: last}
+  - {name: left_arm, quantity: joint_position, width: 6, unit: rad, low: -3.0, high: 3.0, hold: last, initial: 0.0}
   - {name: left_gripper, quantity: gripper, width: 1, opened: 0.08, closed: 0.0, hold: last, initial: 0.08}
-  - {name: right_arm, quantity: joint_position, width: 6, unit: rad, low: -3.0, high: 3.0, hold: last}
+  - {name: right_arm, quantity: joint_position, width: 6, unit: rad, low: -3.0, high: 3.0, hold: last, initial: 0.0}
   - {name: right_gripper, quantity: gripper, width: 1, opened: 0.08, closed: 0.0, hold: last, initial: 0.08}
 """
 

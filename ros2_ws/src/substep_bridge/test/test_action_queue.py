@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from substep_bridge.action_queue import ActionQueue
 from substep_core.chunk import Chunk
-from substep_core.contract import Hold, load_robot
+from substep_core.contract import (
+    ActionGroup,
+    ActionQuantity,
+    Hold,
+    JointSource,
+    StateGroup,
+    StateQuantity,
+    load_robot,
+)
 
 ROBOT = load_robot("libero_panda")
 PROPRIO = np.zeros(ROBOT.state_width, np.float32)
@@ -61,12 +69,14 @@ def test_a_chunk_does_not_silently_replace_another():
 
 
 def test_a_group_that_holds_what_is_measured_stays_where_the_hold_began():
-    translation, *others = ROBOT.action
-    held = replace(translation, hold=Hold.MEASURED, measured_by="eef_position")
-    queue = ActionQueue(replace(ROBOT, action=(held, *others)))
-    first, later = np.full_like(PROPRIO, 0.02), np.full_like(PROPRIO, 0.03)
-    assert queue.next_action(first)[:3] == pytest.approx(0.02 / translation.scale)
-    assert queue.next_action(later)[:3] == pytest.approx(0.02 / translation.scale), "it must not drift with the robot"
-    queue.load(numbered(1))
+    joints = StateGroup("arm", StateQuantity.JOINT_POSITION, "rad", JointSource(("j1", "j2")))
+    held = ActionGroup(
+        "arm", ActionQuantity.JOINT_POSITION, 2, "rad", scale=0.05, hold=Hold.MEASURED, measured_by="arm"
+    )
+    queue = ActionQueue(replace(ROBOT, state=(joints,), action=(held,), workspace=None))
+    first, later = np.full(2, 0.02, np.float32), np.full(2, 0.03, np.float32)
+    assert queue.next_action(first) == pytest.approx(0.02 / held.scale)
+    assert queue.next_action(later) == pytest.approx(0.02 / held.scale), "it must not drift with the robot"
+    queue.load(Chunk(np.zeros((1, 2), np.float32)))
     queue.next_action(later)
-    assert queue.next_action(later)[:3] == pytest.approx(0.03 / translation.scale)
+    assert queue.next_action(later) == pytest.approx(0.03 / held.scale)

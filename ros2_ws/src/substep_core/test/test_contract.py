@@ -40,7 +40,23 @@ def test_a_contract_comes_back_from_its_yaml():
         (("width: 3\n  unit: m\n", "width: 0\n  unit: m\n"), "action.0.width is 0"),
         (("- 0.5\n  - 0.65", "- -0.9\n  - 0.65"), "is not below high"),
         (("max_horizon", "max_horizont"), "max_horizont is not a known key"),
-        (("part: position", "part: rotation"), "quantity 'position' cannot come from a rotation"),
+        (("part: position", "part: rotation"), "source is the rotation of a pose, expected the position of a pose"),
+        (
+            ("quantity: rotation", "quantity: joint_position"),
+            "source is the rotation of a pose, expected the position of",
+        ),
+        (("unit: m\n", "unit: mm\n"), "state.0.unit is 'mm'"),
+        (("unit: m\n", "unit: rad\n"), "'eef_position' of quantity 'position': unit is 'rad', expected 'm'"),
+        (("width: 3\n  unit: m\n", "width: 2\n  unit: m\n"), "'delta_position': width is 2, expected 3"),
+        (("width: 1\n", "width: 2\n"), "action group 'gripper' of quantity 'gripper': width is 2, expected 1"),
+        (("_joint2", "_joint1"), "joints 'gripper0_finger_joint1' are named more than once"),
+        (
+            ("    field: position", "    field: velocity"),
+            "source is the velocity of joints, expected the position of joints",
+        ),
+        (("hold: last", "hold: zero"), "'gripper': hold 'zero' would send it to its zero, expected 'last' or"),
+        (("hold: zero", "hold: last"), "hold 'last' would have it go on moving, expected 'zero'"),
+        (("initial: -1.0", "initial: null"), "hold 'last' needs initial"),
         (("name: libero_panda", "- name: ["), "robot.yaml is not YAML"),
         (("name: libero_panda", "name: " + "[" * 5000), "robot.yaml is not YAML: maximum recursion depth"),
         (("rate: 20.0", "rate: " + "9" * 5000), "robot.yaml is not YAML: Exceeds the limit"),
@@ -68,8 +84,15 @@ action:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (("hold: measured, measured_by: arm", "low: -2.0"), "hold 'zero' sends joints to their zero positions"),
-        (("unit: rad, joints", "unit: deg, joints"), "their unit are deg and rad: must be the same"),
+        (
+            ("hold: measured, measured_by: arm", "low: -2.0"),
+            "hold 'zero' would send it to its zero, expected 'last' or",
+        ),
+        (
+            ("hold: measured, measured_by: arm", "hold: last"),
+            "'arm' of quantity 'joint_position': hold 'last' needs init",
+        ),
+        (("unit: rad, joints", "unit: m, joints"), "their unit are m and rad: must be the same"),
         (("measured_by: arm", "measured_by: speed"), "their unit are rad and rad/s"),
         (("joints: [j1, j2], hold", "joints: [j2, j1], hold"), "their joints are .'j2', 'j1'. and .'j1', 'j2'."),
     ],

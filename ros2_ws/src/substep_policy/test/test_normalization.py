@@ -55,11 +55,14 @@ def test_gripper_of_openvla_is_one_when_open():
 def test_joints_keep_to_their_limits_and_each_gripper_opens_and_closes_in_its_own_values():
     """Two grippers that the vector has in the middle and at the end, in metres between the fingers."""
     arms = [
-        ActionGroup(f"{side}_arm", ActionQuantity.JOINT_POSITION, 2, "rad", low=-3.0, high=2.0, hold=Hold.LAST)
+        ActionGroup(
+            f"{side}_arm", ActionQuantity.JOINT_POSITION, 2, "rad", low=-3.0, high=2.0, hold=Hold.LAST, initial=0.0
+        )
         for side in ("left", "right")
     ]
     grippers = [
-        ActionGroup(f"{side}_gripper", ActionQuantity.GRIPPER, 1, "m", opened=0.08, closed=0.0) for side in "lr"
+        ActionGroup(f"{side}_gripper", ActionQuantity.GRIPPER, 1, opened=0.08, closed=0.0, hold=Hold.LAST, initial=0.08)
+        for side in "lr"
     ]
     robot = replace(ROBOT, workspace=None, action=(arms[0], grippers[0], arms[1], grippers[1]))
     actions = np.random.default_rng(0).uniform(-4, 4, (100, 6))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import enum
 import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
@@ -18,8 +22,8 @@ NO_ROTATION: Quaternion = (0.0, 0.0, 0.0, 1.0)
 class StateQuantity(enum.StrEnum):
     """What a state group measures."""
 
-    POSITION = "position"  # of a frame, 3 values
-    ROTATION = "rotation"  # of a frame, as a rotation vector (axis times angle), 3 values
+    POSITION = "position"  # of a frame
+    ROTATION = "rotation"  # of a frame, as a rotation vector (axis times angle)
     JOINT_POSITION = "joint_position"
     JOINT_VELOCITY = "joint_velocity"
     GRIPPER_POSITION = "gripper_position"  # of each finger's joint
@@ -28,11 +32,11 @@ class StateQuantity(enum.StrEnum):
 class ActionQuantity(enum.StrEnum):
     """What an action group commands."""
 
-    DELTA_POSITION = "delta_position"  # of the end effector, from where it is, 3 values
-    DELTA_ROTATION = "delta_rotation"  # of the end effector, as a rotation vector, 3 values
+    DELTA_POSITION = "delta_position"  # of the end effector, from where it is
+    DELTA_ROTATION = "delta_rotation"  # of the end effector, as a rotation vector
     JOINT_POSITION = "joint_position"
     JOINT_VELOCITY = "joint_velocity"
-    GRIPPER = "gripper"  # one value a gripper, from its ``opened`` to its ``closed``
+    GRIPPER = "gripper"  # one gripper, from its ``opened`` to its ``closed``
     BASE_VELOCITY = "base_velocity"
 
 
@@ -42,6 +46,54 @@ class Hold(enum.StrEnum):
     ZERO = "zero"  # no motion: right for differences and velocities
     LAST = "last"  # what it was told last, before the first command its ``initial``
     MEASURED = "measured"  # where the state group named in ``measured_by`` is when the hold begins
+
+
+Unit = Literal["m", "rad", "m/s", "rad/s"]
+LENGTHS: tuple[Unit, ...] = ("m",)
+ANGLES: tuple[Unit, ...] = ("rad",)
+PLACES: tuple[Unit, ...] = ("rad", "m")  # of joints that turn, and of those that slide
+SPEEDS: tuple[Unit, ...] = ("rad/s", "m/s")
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a quantity asks of its groups.
+
+    Attributes:
+        units: that it may be measured or commanded in; none: it has no unit.
+        width: number of its values; None: as many as there are joints.
+        part: of the source that a state group reads: a pose's, or a field of joints.
+    """
+
+    units: tuple[Unit, ...]
+    width: int | None = None
+    part: str = ""
+
+    def check(self, unit: str, width: int) -> None:
+        """Raises: ValueError: what a group says is not what its quantity asks for."""
+        if unit not in (self.units or ("",)):
+            raise ValueError(f"unit is {unit!r}, expected {' or '.join(map(repr, self.units)) or 'none'}")
+        if self.width not in (None, width):
+            raise ValueError(f"width is {width}, expected {self.width}")
+
+
+MEASURED = {
+    StateQuantity.POSITION: Meaning(LENGTHS, 3, "position"),
+    StateQuantity.ROTATION: Meaning(ANGLES, 3, "rotation"),
+    StateQuantity.JOINT_POSITION: Meaning(PLACES, part="position"),
+    StateQuantity.JOINT_VELOCITY: Meaning(SPEEDS, part="velocity"),
+    StateQuantity.GRIPPER_POSITION: Meaning(PLACES, part="position"),
+}
+COMMANDED = {
+    ActionQuantity.DELTA_POSITION: Meaning(LENGTHS, 3),
+    ActionQuantity.DELTA_ROTATION: Meaning(ANGLES, 3),
+    ActionQuantity.JOINT_POSITION: Meaning(PLACES),
+    ActionQuantity.JOINT_VELOCITY: Meaning(SPEEDS),
+    ActionQuantity.GRIPPER: Meaning((), 1),
+    ActionQuantity.BASE_VELOCITY: Meaning(SPEEDS),
+}
+OF_POSES = (StateQuantity.POSITION, StateQuantity.ROTATION)
+STAYING = (ActionQuantity.JOINT_POSITION, ActionQuantity.GRIPPER)  # commands that say where to be
 
 
 @configuration
@@ -82,6 +134,9 @@ class JointSource:
     topic: str = "joint_states"
     type: Literal["joints"] = "joints"
 
+    def __post_init__(self) -> None:
+        _check_unique(self.names)
+
     @property
     def width(self) -> int:
         return len(self.names)
@@ -102,7 +157,7 @@ class StateGroup:
 
     name: str
     quantity: StateQuantity
-    unit: str
+    unit: Unit
     source: Annotated[PoseSource | JointSource, Field(discriminator="type")]
     frame: str = ""
     opening: tuple[float, ...] = ()
@@ -114,9 +169,17 @@ class StateGroup:
             raise ValueError(
                 f"state group {self.name!r}: opening has {len(self.opening)} weights for {self.width} values"
             )
-        part = self.source.part if isinstance(self.source, PoseSource) else None
-        if part is not None and part != self.quantity.value:
-            raise ValueError(f"state group {self.name!r}: quantity {self.quantity.value!r} cannot come from a {part}")
+        with _named(f"state group {self.name!r}", self.quantity):
+            meaning = MEASURED[self.quantity]
+            self._check_source(meaning)
+            meaning.check(self.unit, self.width)
+
+    def _check_source(self, meaning: Meaning) -> None:
+        of_pose = isinstance(self.source, PoseSource)
+        part = self.source.part if of_pose else self.source.field
+        if of_pose != (self.quantity in OF_POSES) or part != meaning.part:
+            expected = f"the {meaning.part} of {'a pose' if self.quantity in OF_POSES else 'joints'}"
+            raise ValueError(f"source is the {part} of {'a pose' if of_pose else 'joints'}, expected {expected}")
 
     @property
     def width(self) -> int:
@@ -139,7 +202,7 @@ class ActionGroup:
         response: of differences: part of a commanded motion that the robot covers within the control step.
         hold: what the group is told while nothing is played.
         measured_by: state group that ``Hold.MEASURED`` reads.
-        initial: of ``Hold.LAST``: each value before the first command.
+        initial: of ``Hold.LAST``, which needs it: each value before the first command.
         joints: names of the joints that are commanded, where there are any.
         opened, closed: of a gripper: the values that open and close it.
     """
@@ -147,7 +210,7 @@ class ActionGroup:
     name: str
     quantity: ActionQuantity
     width: Annotated[int, Field(ge=1)]
-    unit: str = ""
+    unit: Unit | Literal[""] = ""
     frame: str = ""
     scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     low: float = -1.0
@@ -157,25 +220,35 @@ class ActionGroup:
     response: float = Field(default=1.0, gt=0, le=1)
     hold: Hold = Hold.ZERO
     measured_by: str = ""
-    initial: float = 0.0
+    initial: float | None = Field(default=None, allow_inf_nan=False)
     joints: tuple[str, ...] = ()
     opened: float = -1.0
     closed: float = 1.0
 
     def __post_init__(self) -> None:
+        with _named(f"action group {self.name!r}", self.quantity):
+            COMMANDED[self.quantity].check(self.unit, self.width)
+            self._check_values()
+            self._check_hold()
+
+    def _check_values(self) -> None:
         if not self.low < self.high:
-            raise ValueError(f"action group {self.name!r}: low {self.low} is not below high {self.high}")
+            raise ValueError(f"low {self.low} is not below high {self.high}")
         if self.joints and len(self.joints) != self.width:
-            raise ValueError(f"action group {self.name!r} has {len(self.joints)} joints and width {self.width}")
+            raise ValueError(f"it has {len(self.joints)} joints and width {self.width}")
+        _check_unique(self.joints)
+        if self.is_gripper and self.opened == self.closed:
+            raise ValueError(f"opened and closed are both {self.opened}")
+
+    def _check_hold(self) -> None:
+        if (self.hold is Hold.ZERO) is (self.quantity in STAYING):
+            wrong = "would send it to its zero" if self.hold is Hold.ZERO else "would have it go on moving"
+            right = "'last' or 'measured'" if self.hold is Hold.ZERO else "'zero'"
+            raise ValueError(f"hold {self.hold.value!r} {wrong}, expected {right}")
         if (self.hold is Hold.MEASURED) != bool(self.measured_by):
-            raise ValueError(f"action group {self.name!r}: measured_by belongs to hold 'measured', and only to it")
-        if self.quantity is ActionQuantity.JOINT_POSITION and self.hold is Hold.ZERO:
-            raise ValueError(
-                f"action group {self.name!r}: hold 'zero' sends joints to their zero positions, expected 'measured' or "
-                "'last'"
-            )
-        if self.quantity is ActionQuantity.GRIPPER and self.opened == self.closed:
-            raise ValueError(f"action group {self.name!r}: opened and closed are both {self.opened}")
+            raise ValueError("measured_by belongs to hold 'measured', and only to it")
+        if self.hold is Hold.LAST and self.initial is None:
+            raise ValueError("hold 'last' needs initial: what counts as commanded before the first command")
 
     @property
     def is_gripper(self) -> bool:
@@ -190,3 +263,16 @@ class ActionGroup:
         """Of a gripper: commands (…) -> −1 where they open it, 1 where they close it, linear between and beyond."""
         middle, half = (self.opened + self.closed) / 2, (self.closed - self.opened) / 2
         return (commands - middle) / half
+
+
+@contextmanager
+def _named(group: str, quantity: enum.StrEnum) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{group} of quantity {quantity.value!r}: {error}") from None
+
+
+def _check_unique(joints: Sequence[str]) -> None:
+    if twice := [name for name, count in Counter(joints).items() if count > 1]:
+        raise ValueError(f"joints {', '.join(map(repr, twice))} are named more than once")
