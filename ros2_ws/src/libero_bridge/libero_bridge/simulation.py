@@ -124,6 +124,11 @@ class Simulation:
         self._noise = np.random.default_rng(0)
 
     @property
+    def environment(self):
+        """robosuite's own, for whoever drives its arm by other commands than ``step`` takes."""
+        return self._env
+
+    @property
     def workspace_origin(self) -> np.ndarray:
         """(3,) m, world frame: the middle of the table's top, or of the floor where the task has no table."""
         return np.array(self._env.workspace_offset, np.float64)
