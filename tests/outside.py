@@ -17,7 +17,7 @@ from substep_core.chunk import Chunk
 from substep_core.configuration import configuration
 from substep_core.contract import initial_action, load_robot
 from substep_core.plan import Plan, Substep
-from substep_core.tasks import check_suite, check_task_index, standard_splits
+from substep_core.tasks import Stratum, check_suite, check_task_index, standard_splits
 from substep_planner.decomposers.base import SourcedPlan
 from substep_planner.manager.switch_rules import EosSwitchRule
 from training.data.readers.demonstration import Demonstration, FrameOrigin, all_taught
@@ -80,6 +80,7 @@ class ShelfTask:
     instruction: str
     category: str = "reach"
     difficulty: int | None = 2
+    variant: str = ""
 
     def init_states(self) -> None:
         return None
@@ -97,6 +98,9 @@ class Shelf:
     def names(self, suite: str) -> tuple[str, ...]:
         check_suite(suite, self.suites)
         return "take_the_box", "take_the_lid"
+
+    def playable(self, suite: str) -> dict[int, Stratum]:
+        return dict.fromkeys(range(len(self.names(suite))), Stratum("reach", 2))
 
     def task(self, suite: str, index: int) -> ShelfTask:
         check_task_index(suite, index, len(self.names(suite)))

@@ -19,6 +19,12 @@ setup(
     extras_require={"test": ["pytest"]},  # what colcon test goes by
     entry_points={
         "substep.worlds": ["libero = libero_bridge.world:LiberoWorlds"],
-        "substep.task_sources": ["libero = libero_bridge.tasks:create", "bddl = libero_bridge.bddl_folder:create"],
+        "substep.task_sources": [
+            "libero = libero_bridge.tasks:create",
+            "bddl = libero_bridge.bddl_folder:create",
+            "libero_plus = libero_bridge.plus.source:create",
+            "libero_plus_published_prompt = libero_bridge.plus.source:create_published_prompt",
+            "libero_plus_true_joints = libero_bridge.plus.source:create_true_joints",
+        ],
     },
 )

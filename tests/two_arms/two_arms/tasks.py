@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from substep_core.tasks import check_suite, check_task_index, standard_splits
+from substep_core.tasks import PLAIN, Stratum, check_suite, check_task_index, standard_splits
 
 SUITE = "two_arms"
 INSTRUCTIONS = ("move both arms up", "move both arms down")
@@ -34,6 +34,7 @@ class TwoArmTask:
     instruction: str
     category: str = ""
     difficulty: int | None = None
+    variant: str = ""
 
     def init_states(self) -> None:
         return None
@@ -51,6 +52,9 @@ class TwoArmTasks:
     def names(self, suite: str) -> tuple[str, ...]:
         check_suite(suite, self.suites)
         return tuple(text.replace(" ", "_") for text in INSTRUCTIONS)
+
+    def playable(self, suite: str) -> dict[int, Stratum]:
+        return dict.fromkeys(range(len(self.names(suite))), PLAIN)
 
     def task(self, suite: str, index: int) -> TwoArmTask:
         names = self.names(suite)

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from libero_bridge.tasks import INIT_STATES, LiberoTask
-from substep_core.tasks import Split, SplitName, check_suite, check_task_index, standard_splits
+from substep_core.tasks import PLAIN, Split, SplitName, Stratum, check_suite, check_task_index, standard_splits
 
 _LANGUAGE = re.compile(r"\(\s*:language\s+([^()]*)\)")
 _COMMENT = re.compile(r";.*")
@@ -50,6 +50,10 @@ class BddlFolder:
         """Raises: ValueError: there is no such suite."""
         check_suite(suite, self.suites)
         return tuple(file.stem for file in self._files[suite])
+
+    def playable(self, suite: str) -> Mapping[int, Stratum]:
+        """All. Raises: ValueError: there is no such suite."""
+        return dict.fromkeys(range(len(self.names(suite))), PLAIN)
 
     def task(self, suite: str, index: int) -> LiberoTask:
         """Raises: ValueError: no such suite, no such task, or its BDDL file says no instruction."""

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from libero_bridge.object_files import known_objects
 from libero_bridge.placement import NoRoomError
 from libero_bridge.tasks import LiberoTask
 from substep_core.contract import RobotContract
@@ -37,6 +38,7 @@ def build_environment(task: LiberoTask, robot: RobotContract, model_filter: Mode
     build = partial(
         environment,
         str(task.bddl_file),
+        **({"scene_xml": str(task.scene_file)} if task.scene_file else {}),
         robots=["Panda"],
         controller_configs=_controller(robot),
         initialization_noise=None,
@@ -48,7 +50,8 @@ def build_environment(task: LiberoTask, robot: RobotContract, model_filter: Mode
         hard_reset=False,
     )
     try:
-        return _with_room(build, str(task.bddl_file))  # it draws places as it is built
+        with known_objects(task.object_files):
+            return _with_room(build, str(task.bddl_file))  # it draws places as it is built
     except KeyError as error:  # a category, an object or a region
         raise ValueError(f"{task.bddl_file} names {error.args[0]!r}, which LIBERO does not know") from error
 

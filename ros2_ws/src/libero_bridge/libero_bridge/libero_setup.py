@@ -69,6 +69,11 @@ def use_assets(assets: str) -> None:
     libero._assets_path_cache = str(folder)
 
 
+def asset_folder(assets: str) -> Path | None:
+    """Where a benchmark's own scenes may be found beside LIBERO's meshes; None: there are LIBERO's alone."""
+    return Path(assets).expanduser().resolve() if assets not in (EMBEDDED_ASSETS, LIBERO_ASSETS) else None
+
+
 def model_filter(assets: str) -> Callable[[str], str] | None:
     """What the embedded pack changes in the robot's look, which comes from robosuite and not from the asset tree."""
     if assets != EMBEDDED_ASSETS:

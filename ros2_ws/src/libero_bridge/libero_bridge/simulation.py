@@ -103,7 +103,8 @@ class Simulation:
                 the message names it.
         """
         self.config, self.contract = config, config.contract
-        self._task = libero_task(config.tasks_from, config.suite, config.task_index)
+        task = libero_task(config.tasks_from, config.suite, config.task_index)
+        self._task = task.in_assets(libero_setup.asset_folder(config.assets))
         self.suite, self.task_index, self.instruction = config.suite, config.task_index, self._task.instruction
         libero_setup.use_assets(config.assets)
         self._env = build_environment(self._task, config.robot, libero_setup.model_filter(config.assets))
@@ -121,7 +122,7 @@ class Simulation:
         self._ground_truth = GroundTruth(self._env)
         self._loop: ControlLoop | None = None
         self._stamp, self._step_count, self._success = stamp, 0, False
-        self._noise = np.random.default_rng(0)
+        self._seed = 0
 
     @property
     def environment(self):
@@ -177,7 +178,7 @@ class Simulation:
             set_state(self._env, before)
             self._loop = self._loop and ControlLoop(self._env)
             raise
-        self._noise = np.random.default_rng(seed)
+        self._seed = seed
         self._loop = ControlLoop(self._env)
         for _ in range(self.config.settle_steps):
             self._loop.step(initial_action(self.contract))
@@ -282,7 +283,10 @@ class Simulation:
         if size not in self._renderers:
             self._renderers[size] = CameraRenderer(self._model, height, width, self.config.effects)
         image = self._renderers[size].render(self._data, self.config.robot.camera(camera).driver_name)
-        return image if self._task.change is None else self._task.change.image(camera, image, self._noise)
+        if self._task.change is None:
+            return image
+        drawn = np.random.default_rng((self._seed, self._step_count))  # whoever else looks, and however often
+        return self._task.change.image(camera, image, drawn)
 
     def intrinsics(self, camera: str, height: int, width: int) -> np.ndarray:
         """(3, 3) pinhole matrix in pixels; pixel centres lie at whole numbers."""

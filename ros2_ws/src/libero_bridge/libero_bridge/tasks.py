@@ -9,7 +9,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from libero_bridge.libero_setup import libero_folder, load_module
-from substep_core.tasks import Split, SplitName, check_suite, check_task_index, standard_splits, task_source
+from substep_core.tasks import (
+    PLAIN,
+    Split,
+    SplitName,
+    Stratum,
+    check_suite,
+    check_task_index,
+    standard_splits,
+    task_source,
+)
 
 LIBERO = "libero"  # the source's name
 ROBOT = "libero_panda"  # of LIBERO's world
@@ -43,6 +52,11 @@ class LiberoTask:
     Attributes:
         init_states_file: ``torch.save``'s of a numpy array, or .npy; None: LIBERO's reset draws the states.
         change: what else is different in its world.
+        variant: how it departs from what its benchmark describes, in a few words; "": not at all.
+        native: the task as its benchmark shows it, where that needs an asset tree other than LIBERO's.
+        scene_file: MJCF of the arena; None: LIBERO's.
+        object_files: category of an object that LIBERO does not have -> its MJCF.
+        arm_start: (7,) rad, joint angles that each initial state begins with; None: its own.
     """
 
     suite: str
@@ -54,6 +68,16 @@ class LiberoTask:
     category: str = ""
     difficulty: int | None = None
     change: WorldChange | None = None
+    variant: str = ""
+    native: Native | None = None
+    scene_file: Path | None = None
+    object_files: Mapping[str, Path] = field(default_factory=dict)
+    arm_start: tuple[float, ...] | None = None
+
+    def in_assets(self, folder: Path | None) -> LiberoTask:
+        """The task as its benchmark shows it, where the asset tree has what that takes; else this one."""
+        found = self.native.found_in(folder) if self.native and folder else None
+        return found or self
 
     @property
     def problem_name(self) -> str:
@@ -66,7 +90,36 @@ class LiberoTask:
         Raises:
             ValueError: the file holds something else.
         """
-        return None if self.init_states_file is None else read_init_states(self.init_states_file)
+        if self.init_states_file is None:
+            return None
+        states = read_init_states(self.init_states_file)
+        if self.arm_start is not None:  # qpos begins with the arm's joints
+            states[:, 1 : 1 + len(self.arm_start)] = self.arm_start
+        return states
+
+
+@dataclass(frozen=True)
+class Native:
+    """A task whose scene or objects come with a benchmark's own asset tree.
+
+    Attributes:
+        task: the same task, but for these files.
+        scene: of the arena's MJCF, a pattern below the asset tree; "": LIBERO's arena.
+        objects: category -> the same for an object.
+    """
+
+    task: LiberoTask
+    scene: str = ""
+    objects: Mapping[str, str] = field(default_factory=dict)
+
+    def found_in(self, folder: Path) -> LiberoTask | None:
+        """The task with its files; None: one of them is not there."""
+        patterns = [self.scene] if self.scene else []
+        found = [next(iter(sorted(folder.glob(pattern))), None) for pattern in (*patterns, *self.objects.values())]
+        if None in found:
+            return None
+        scene = found.pop(0) if self.scene else None
+        return replace(self.task, scene_file=scene, object_files=dict(zip(self.objects, found, strict=True)))
 
 
 class LiberoSource:
@@ -84,6 +137,10 @@ class LiberoSource:
         """Names of a suite's tasks in the benchmark's default order. Raises: ValueError: there is no such suite."""
         check_suite(suite, self.suites)
         return tuple(self._names[suite])
+
+    def playable(self, suite: str) -> Mapping[int, Stratum]:
+        """All. Raises: ValueError: there is no such suite."""
+        return dict.fromkeys(range(len(self.names(suite))), PLAIN)
 
     def task(self, suite: str, index: int) -> LiberoTask:
         """Raises: ValueError: no such suite, or the index is not one of its tasks."""

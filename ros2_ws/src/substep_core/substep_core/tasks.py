@@ -31,6 +31,17 @@ class Split:
     seeds: range
 
 
+@dataclass(frozen=True)
+class Stratum:
+    """A kind of tasks that samples are drawn evenly from: ``Task.category`` and ``Task.difficulty``."""
+
+    category: str = ""
+    difficulty: int | None = None
+
+
+PLAIN = Stratum()  # of tasks that nothing was done to
+
+
 class Task(Protocol):
     """One task.
 
@@ -39,6 +50,7 @@ class Task(Protocol):
         name: unique within the suite; names files.
         instruction: what the policy or the planner is told.
         category, difficulty: of a perturbed task, for reports; "" and None where the source knows none.
+        variant: how it departs from what its benchmark describes, for reports; "": not at all.
     """
 
     suite: str
@@ -47,6 +59,7 @@ class Task(Protocol):
     instruction: str
     category: str
     difficulty: int | None
+    variant: str
 
     def init_states(self) -> np.ndarray | None:
         """(N, D) float64, a row an initial state as the world understands it; None: the world draws them."""
@@ -67,6 +80,9 @@ class TaskSource(Protocol):
 
     def names(self, suite: str) -> tuple[str, ...]:
         """The suite's tasks by index. Raises: ValueError: there is no such suite."""
+
+    def playable(self, suite: str) -> Mapping[int, Stratum]:
+        """Index -> kind of each task whose files are there. Raises: ValueError: there is no such suite."""
 
     def task(self, suite: str, index: int) -> Task:
         """Raises: ValueError: there is no such suite or task, or its files are damaged."""

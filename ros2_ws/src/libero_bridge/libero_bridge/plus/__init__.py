@@ -1,0 +1,1 @@
+"""LIBERO-plus: 10,030 perturbed tasks of LIBERO's four suites, run on LIBERO itself."""
