@@ -134,9 +134,10 @@ class Plant:
             hand_goal: m, of the first finger.
         """
         controller = self._controller
-        lead = controller.kd / controller.kp  # turns damping of the velocity into damping of its error
-        controller.goal_pos = reference.position + lead[:3] * reference.velocity[:3]
-        controller.goal_ori = turn(lead[3:] * reference.velocity[3:]) @ reference.rotation
+        # what its damping takes away of the velocity, and what its error alone would give late of the acceleration
+        lead = (controller.kd * reference.velocity + reference.acceleration) / controller.kp
+        controller.goal_pos = reference.position + lead[:3]
+        controller.goal_ori = turn(lead[3:]) @ reference.rotation
         self._finish_step(controller.run_controller(), hand_goal)
 
     def servo_joints(self, position: np.ndarray, velocity: np.ndarray, hand_goal: float) -> None:

@@ -101,7 +101,7 @@ class PoseReference:
     """The pose that the arm is to be at: it moves with a smoothed velocity and does not run away from the arm.
 
     Attributes:
-        velocity: (6,) m/s and rad/s.
+        velocity, acceleration: (6,) m/s and rad/s, m/s² and rad/s².
         position: (3,) m; rotation: (3, 3).
     """
 
@@ -113,7 +113,8 @@ class PoseReference:
 
     def restart(self, position: np.ndarray, rotation: np.ndarray) -> None:
         """From where the arm is, standing."""
-        self.position, self.rotation, self.velocity = position.copy(), rotation.copy(), np.zeros(6)
+        self.position, self.rotation = position.copy(), rotation.copy()
+        self.velocity, self.acceleration = np.zeros(6), np.zeros(6)
 
     def advance(self, target: np.ndarray, position: np.ndarray, rotation: np.ndarray, time: float) -> None:
         """Moves on.
@@ -127,7 +128,8 @@ class PoseReference:
         change = (target - self.velocity) / settings.time_constant
         linear = shortened(change[:3], settings.max_linear_acceleration)
         angular = shortened(change[3:], settings.max_angular_acceleration)
-        self.velocity = self.velocity + np.concatenate([linear, angular]) * time
+        self.acceleration = np.concatenate([linear, angular])
+        self.velocity = self.velocity + self.acceleration * time
         ahead = self.position + self.velocity[:3] * time - position
         self.position = position + shortened(ahead, self.LEASH)
         turned = rotation_vector(turn(self.velocity[3:] * time) @ self.rotation @ rotation.T)
