@@ -16,6 +16,7 @@ from substep_cli.changes import Changes, read_changes
 from substep_cli.grammar import CommandFailed
 from substep_cli.options import Assets, CommandLine, Count, Device, Json, Suite, Task, Workers
 from substep_planner.completion.registry import DEFAULT_SCORER
+from substep_planner.decomposers.registry import DEFAULT_ORDER
 
 Pixels = Annotated[int, Parameter(validator=Number(gte=16, lte=2048))]
 
@@ -138,6 +139,36 @@ def planner() -> None:
     from substep_planner.benchmark import run
 
     run()
+
+
+def understanding(
+    *,
+    decomposers: tuple[str, ...] = DEFAULT_ORDER,
+    libero_plus: Path | None = None,
+    libero_pro: Path | None = None,
+    json: Json = None,
+) -> None:
+    """Count which sentences are planned right, planned wrong or refused, by source and suite, the scenes known.
+
+    The project's own wordings, all instructions and 200 sentences that must be refused are always among them.
+
+    Args:
+        decomposers: who is asked, in this order, as for ./substep plan.
+        libero_plus: folder of LIBERO-plus's BDDL files, SUITE/TASK_language_N.bddl.
+        libero_pro: LIBERO-PRO's ood_language.yaml.
+    """
+    from itertools import chain
+
+    from substep_planner.decomposers.registry import DecomposerSettings, load_decomposers
+    from training.bench.understanding import own_sayings, plus_sayings, pro_sayings, understanding
+
+    asked = load_decomposers(decomposers, DecomposerSettings())
+    pro = pro_sayings(libero_pro) if libero_pro else ()
+    plus = plus_sayings(libero_plus) if libero_plus else ()
+    figures = understanding(chain(own_sayings(), pro, plus), asked)
+    print(figures)
+    if json is not None:
+        json.write_text(figures.to_json() + "\n")
 
 
 def training(

@@ -65,6 +65,7 @@ COMMANDS = (
     Command("bench record", "substep_cli.bench:record", "time the loop with a recorder beside the loop without one"),
     Command("bench policy", "substep_cli.bench:policy", "time a network with random weights, every way to run it"),
     Command("bench planner", "substep_cli.bench:planner", "time what the planner does with a frame"),
+    Command("bench understanding", "substep_cli.bench:understanding", "count what people say and is planned right"),
     Command("bench training", "substep_cli.bench:training", "time a LoRA step of OpenVLA-OFT with random weights"),
     Command("bench speculative", "substep_cli.bench:speculative", "time speculative decoding of residual codes"),
     Command(

@@ -115,15 +115,16 @@ def test_a_silent_model_is_a_failed_backend():
     assert error.value.code is ErrorCode.BACKEND_FAILED
 
 
-def test_a_plan_with_things_that_are_not_there_is_questioned_once_and_then_reported():
+def test_a_plan_with_things_that_are_not_there_is_questioned_once_and_then_refused():
     other = GOOD.replace("milk", "soy drink")
     made, chat = decomposer(other, other)
     objects = frozenset({"milk", "basket"})
-    result = decompose(PlanRequest(TASK, objects=objects), [made])
-    assert "the scene has no soy drink" in chat.heard[1][0][3].text
-    assert result.missing == ("soy drink",) and result.remarks == ("the scene has no soy drink",)
-    made, _ = decomposer(other, "sorry")
-    assert decompose(PlanRequest(TASK, objects=objects), [made]).missing == ("soy drink",)
+    for last in (other, "sorry"):
+        made, chat = decomposer(other, last)
+        with pytest.raises(PlanningError, match="the scene has no soy drink") as error:
+            decompose(PlanRequest(TASK, objects=objects), [made])
+        assert error.value.code is ErrorCode.INVALID_PLAN
+        assert "the scene has no soy drink" in chat.heard[1][0][3].text
 
 
 def test_plans_are_asked_for_once(tmp_path):

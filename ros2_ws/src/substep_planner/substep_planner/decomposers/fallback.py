@@ -34,21 +34,19 @@ class Decomposition:
 
     Attributes:
         passed_over: the decomposers that were asked before in vain.
-        missing: names of things in the plan that the scene, as far as it is known, does not have.
     """
 
     sourced: SourcedPlan
     passed_over: tuple[PassedOver, ...] = ()
-    missing: tuple[str, ...] = ()
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """All of it in words."""
-        return tuple(map(str, self.passed_over)) + tuple(f"the scene has no {name}" for name in self.missing)
+        return tuple(map(str, self.passed_over))
 
 
 def decompose(request: PlanRequest, decomposers: Sequence[Decomposer]) -> Decomposition:
-    """Ask the decomposers in order. The plan's source names those that were passed over.
+    """Ask the decomposers in order; a plan with things that the scene lacks is none. The source names those passed over.
 
     Raises:
         PlanningError: none has a plan; the gravest of their codes (a failed backend, then an invalid plan, then no
@@ -72,8 +70,12 @@ def decompose(request: PlanRequest, decomposers: Sequence[Decomposer]) -> Decomp
             why = f"{type(error).__name__}: {error}"
             failures.append(PassedOver(decomposer.name, ErrorCode.BACKEND_FAILED, why))
             continue
-        missing = () if sourced.plan is None else tuple(missing_things(sourced.plan, request.objects))
-        return Decomposition(_named_after(sourced, failures), tuple(failures), missing)
+        missing = [] if sourced.plan is None else missing_things(sourced.plan, request.objects)
+        if missing:  # whatever it is that was planned, it cannot be carried out here
+            why = f"plans with what is not there: the scene has no {', no '.join(missing)}"
+            failures.append(PassedOver(decomposer.name, ErrorCode.INVALID_PLAN, why))
+            continue
+        return Decomposition(_named_after(sourced, failures), tuple(failures))
     code = max((failure.code for failure in failures), default=ErrorCode.NO_PLAN)
     raise PlanningError(code, "; ".join(map(str, failures)) or "no decomposer is configured")
 

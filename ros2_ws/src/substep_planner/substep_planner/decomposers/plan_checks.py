@@ -8,6 +8,8 @@ from substep_core.language.phrases import PhraseError, Thing
 from substep_core.language.reader import parse
 from substep_core.plan import Plan, Substep
 
+_CATEGORIES = frozenset(category for noun in NOUNS.values() for category in noun.categories)
+
 
 def in_shared_words(plan: Plan) -> tuple[Plan, list[str]]:
     """The plan in the words of the substep vocabulary, and what is wrong with it (nothing: an empty list).
@@ -92,7 +94,9 @@ def _names(instruction: str) -> list[str]:
 
 
 def _is_there(name: str, objects: frozenset[str]) -> bool:
-    if name in NOUNS:
-        categories = NOUNS[name].categories
-        return not categories or not objects.isdisjoint(categories)
-    return any(name.split()[-1] in category.split("_") for category in objects)
+    """By LIBERO's categories; by the last word of the name where the scene, or the name, has others."""
+    categories = NOUNS[name].categories if name in NOUNS else ()
+    if name in NOUNS and (not categories or not objects.isdisjoint(categories)):
+        return True
+    others = objects.difference(_CATEGORIES) if name in NOUNS else objects
+    return any(name.split()[-1] in category.split("_") for category in others)

@@ -1,0 +1,63 @@
+"""Counting what people say and is planned right."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from substep_cli.grammar import main
+from substep_planner.decomposers.library import LibraryDecomposer, shipped_library
+from substep_planner.decomposers.rules import RulesDecomposer, plan_by_rules
+from training.bench.understanding import categories, judge, own_sayings, plus_sayings, pro_sayings, same_motions
+
+RULES = (LibraryDecomposer(shipped_library()), RulesDecomposer())
+
+
+@pytest.fixture(scope="module")
+def sayings():
+    return list(own_sayings())
+
+
+def test_all_instructions_are_planned_right_and_200_sentences_are_refusals(sayings):
+    instructions = [saying for saying in sayings if saying.source == "instructions"]
+    assert len(instructions) == 130 and {judge(saying, RULES).verdict for saying in instructions} == {"right"}
+    refusals = [saying for saying in sayings if saying.refused]
+    assert len({(saying.suite, saying.text) for saying in refusals}) == 200
+
+
+def test_a_scene_decides_what_a_noun_means(sayings):
+    scene = categories(next(s.task for s in sayings if s.suite == "libero_goal"))
+    assert {"akita_black_bowl", "wine_rack", "flat_stove"} <= scene
+    bowl, black = plan_by_rules("put the bowl on the stove"), plan_by_rules("put the black bowl on the stove")
+    assert same_motions(bowl, black, scene)
+    assert not same_motions(bowl, black, scene | {"white_bowl"})
+    assert not same_motions(bowl, plan_by_rules("put the bowl on the plate"), scene)
+
+
+def test_wrong_right_and_refused_are_told_apart(tmp_path):
+    pro = tmp_path / "pro.yaml"
+    pro.write_text(
+        "libero_goal:\n  put_the_bowl_on_the_plate:\n    - set the bowl on the plate\n    - set the bowl on the stove\n"
+        "    - eat: soup\n"
+    )
+    assert [judge(saying, RULES).verdict for saying in pro_sayings(pro)] == ["right", "wrong", "refused"]
+
+
+def test_half_of_the_tasks_of_libero_plus_were_tuned_on(tmp_path):
+    with pytest.raises(ValueError, match="SUITE/TASK_language_N.bddl"):
+        list(plus_sayings(tmp_path))
+    (tmp_path / "libero_goal").mkdir()
+    for name in ("put_the_bowl_on_the_plate", "put_the_bowl_on_the_stove"):
+        (tmp_path / "libero_goal" / f"{name}_language_1.bddl").write_text(f"(:language {name.replace('_', ' ')})")
+    assert [(saying.text, saying.tuned_on) for saying in plus_sayings(tmp_path)] == [
+        ("put the bowl on the plate", True), ("put the bowl on the stove", False)
+    ]  # fmt: skip
+
+
+def test_the_command_writes_figures_and_sentences(tmp_path, capsys):
+    file = tmp_path / "figures.json"
+    assert main(["bench", "understanding", "--decomposers", "library", "rules", "--json", str(file)]) == 0
+    rows = {(row["source"], row["suite"]): row for row in json.loads(file.read_text())["rows"]}
+    assert rows["must be refused", "all"]["wrong"] <= 2 and rows["instructions", "all"]["right"] == 130
+    assert "a sentence: median" in capsys.readouterr().out

@@ -1,0 +1,230 @@
+"""How much of what people say is planned right, planned wrong or refused: ``./substep bench understanding``.
+
+Sentences are the project's own wordings, all instructions, and 200 that must be refused; besides, where they are given,
+LIBERO-PRO's and LIBERO-plus's. A plan is right when it asks for the same motions as the task's plan in the library.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+
+from libero_bridge.tasks import LiberoSource, LiberoTask
+from substep_core.errors import PlanningError
+from substep_core.language.nouns import NOUNS
+from substep_core.language.phrases import Thing
+from substep_core.language.reader import parse
+from substep_core.plan import Plan
+from substep_planner.decomposers.base import Decomposer, PlanRequest
+from substep_planner.decomposers.fallback import decompose
+from substep_planner.decomposers.library import find_plan, shipped_library
+from substep_planner.paraphrases import shipped_paraphrases
+
+MUST_BE_REFUSED = "must be refused"
+_ELSEWHERE = ("kitchen_table", "living_room_table", "study_table", "main_table", "floor", "coffee_table")
+
+
+@dataclass(frozen=True)
+class Saying:
+    """A sentence in a scene.
+
+    Attributes:
+        source: where the sentence is from.
+        tuned_on: whether the model was looked at on it while it was made.
+        task: whose scene it is said in; its plan is the right one, unless ``refused``.
+        refused: there is no plan for it.
+    """
+
+    source: str
+    suite: str
+    text: str
+    task: LiberoTask
+    tuned_on: bool = False
+    refused: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one: "right", "wrong" or "refused"; the plan's steps, or why there is none; seconds it took."""
+
+    saying: Saying
+    verdict: str
+    said: str
+    seconds: float
+
+
+# --- sentences ---
+
+
+def own_sayings() -> Iterator[Saying]:
+    """Instructions, wordings, and what must be refused."""
+    source = LiberoSource()
+    for suite in source.suites:
+        tasks = [source.task(suite, index) for index in range(len(source.names(suite)))]
+        by_instruction = {task.instruction: task for task in tasks}
+        for task in tasks:
+            yield Saying("instructions", suite, task.instruction, task)
+        for instruction, wordings in shipped_paraphrases().get(suite, {}).items():
+            for wording in wordings:
+                yield Saying("own wordings", suite, wording, by_instruction[instruction], tuned_on=True)
+    refusals = json.loads((files("substep_planner") / "data" / "refusals.json").read_text(encoding="utf-8"))
+    suites = source.default_suites
+    for number, text in enumerate(refusals.pop("anywhere")):
+        suite = suites[number % len(suites)]
+        yield Saying(MUST_BE_REFUSED, suite, text, source.task(suite, number // len(suites) % 10), refused=True)
+    for suite, texts in refusals.items():
+        for number, text in enumerate(texts):
+            yield Saying(MUST_BE_REFUSED, suite, text, source.task(suite, number % 10), refused=True)
+
+
+def pro_sayings(file: Path) -> Iterator[Saying]:
+    """LIBERO-PRO's ``ood_language.yaml``: suite -> task -> wordings."""
+    for suite, tasks in yaml.safe_load(file.read_text(encoding="utf-8")).items():
+        for name, wordings in tasks.items():
+            for wording in wordings:
+                if isinstance(wording, dict):  # "set mugs: white on …" is a mapping to YAML
+                    wording = ": ".join(*wording.items())
+                yield Saying("LIBERO-PRO", suite, wording, _named(suite, name))
+
+
+def plus_sayings(folder: Path) -> Iterator[Saying]:
+    """LIBERO-plus's BDDL files: SUITE/TASK_language_N.bddl. Of every suite's tasks in alphabetic order, the first, the
+    third and so on were tuned on."""
+    rows: dict[str, dict[str, list[str]]] = {}
+    for path in sorted(folder.glob("*/*_language_*.bddl")):
+        name = re.sub(r"_language_\d+$", "", path.stem)
+        said = re.search(r"\(:language\s+([^)]*)\)", path.read_text(encoding="utf-8"))[1]
+        rows.setdefault(path.parent.name, {}).setdefault(name, []).append(said)
+    if not rows:
+        raise ValueError(f"{folder} has no SUITE/TASK_language_N.bddl")
+    for suite, tasks in rows.items():
+        for number, name in enumerate(sorted(tasks)):
+            for text in tasks[name]:
+                yield Saying("LIBERO-plus", suite, text, _named(suite, name), tuned_on=number % 2 == 0)
+
+
+def _named(suite: str, name: str) -> LiberoTask:
+    source = LiberoSource()
+    names = [re.sub(r"[^a-z0-9]+", "_", known.lower()) for known in source.names(suite)]
+    return source.task(suite, names.index(re.sub(r"[^a-z0-9]+", "_", name.lower())))
+
+
+def categories(task: LiberoTask) -> frozenset[str]:
+    """Categories of a task's objects and fixtures, without what they stand on."""
+    text = task.bddl_file.read_text(encoding="utf-8")
+    blocks = re.findall(r"\(:(?:fixtures|objects)\s+([^)]*)\)", text)
+    found = {kind for block in blocks for kind in re.findall(r"-\s+(\S+)", block)}
+    return frozenset(found.difference(_ELSEWHERE))
+
+
+# --- judging ---
+
+
+def same_motions(left: Plan, right: Plan, scene: frozenset[str]) -> bool:
+    """Whether both plans do the same to the same kinds of things, in any order, in a scene with these categories."""
+    return Counter(_motions(left, scene)) == Counter(_motions(right, scene))
+
+
+def _motions(plan: Plan, scene: frozenset[str]) -> Iterator[tuple]:
+    for substep in plan.substeps:
+        motion = parse(substep.instruction)
+        place = motion.place and (motion.place.preposition, _kinds(motion.place.thing, scene))
+        yield motion.kind.name, _kinds(motion.thing, scene), place
+
+
+def _kinds(thing: Thing, scene: frozenset[str]) -> tuple:
+    noun = NOUNS.get(thing.whole)
+    kinds = frozenset(noun.categories if noun else {thing.whole.replace(" ", "_")})
+    return thing.part and thing.part.side, kinds & scene or kinds
+
+
+def judge(saying: Saying, decomposers: Sequence[Decomposer]) -> Outcome:
+    scene = categories(saying.task)
+    started = time.perf_counter()
+    try:
+        result = decompose(PlanRequest(saying.text, saying.suite, objects=scene), decomposers)
+    except PlanningError as error:
+        seconds = time.perf_counter() - started
+        return Outcome(saying, "right" if saying.refused else "refused", str(error), seconds)
+    seconds = time.perf_counter() - started
+    said = f"{'; '.join(step.instruction for step in result.sourced.plan.substeps)} ({result.sourced.source})"
+    _, right = find_plan(shipped_library(), saying.task.instruction, saying.suite)
+    is_right = not saying.refused and same_motions(result.sourced.plan, right, scene)
+    return Outcome(saying, "right" if is_right else "wrong", said, seconds)
+
+
+# --- figures ---
+
+
+@dataclass(frozen=True)
+class Row:
+    """Sentences of one source and suite, tuned on or not."""
+
+    source: str
+    suite: str
+    tuned_on: bool
+    number: int
+    right: int
+    refused: int
+    wrong: int
+
+    def __str__(self) -> str:
+        shares = [f"{count:5} ({100 * count / self.number:5.1f} %)" for count in (self.right, self.refused, self.wrong)]
+        tuned = "tuned on" if self.tuned_on else "not tuned on"
+        return f"{self.source:16} {self.suite:15} {tuned:13} {self.number:5}  " + "  ".join(shares)
+
+
+@dataclass(frozen=True)
+class Understanding:
+    """All figures; ``p50``, ``p99``: milliseconds a sentence."""
+
+    decomposers: tuple[str, ...]
+    rows: tuple[Row, ...]
+    p50: float
+    p99: float
+    outcomes: tuple[Outcome, ...]
+
+    def to_json(self) -> str:
+        figures = {
+            "decomposers": self.decomposers,
+            "rows": list(map(asdict, self.rows)),
+            "p50": self.p50,
+            "p99": self.p99,
+        }
+        sayings = [
+            {"source": o.saying.source, "suite": o.saying.suite, "task": o.saying.task.index, "text": o.saying.text,
+             "tuned_on": o.saying.tuned_on, "verdict": o.verdict, "said": o.said}
+            for o in self.outcomes
+        ]  # fmt: skip
+        return json.dumps({**figures, "sentences": sayings}, indent=1)
+
+    def __str__(self) -> str:
+        head = f"{'sentences':16} {'suite':15} {'':13} {'':5}  {'right':15}  {'refused':15}  wrong"
+        return "\n".join([head, *map(str, self.rows), f"a sentence: median {self.p50:.1f} ms, p99 {self.p99:.1f} ms"])
+
+
+def understanding(sayings: Iterable[Saying], decomposers: Sequence[Decomposer]) -> Understanding:
+    outcomes = tuple(judge(saying, decomposers) for saying in sayings)
+    groups: dict[tuple[str, str, bool], list[Outcome]] = {}
+    for outcome in outcomes:
+        saying = outcome.saying
+        groups.setdefault((saying.source, saying.suite, saying.tuned_on), []).append(outcome)
+        groups.setdefault((saying.source, "all", saying.tuned_on), []).append(outcome)
+    rows = []
+    for (source, suite, tuned_on), group in sorted(
+        groups.items(), key=lambda item: (item[0][0], item[0][2], item[0][1])
+    ):
+        counts = Counter(outcome.verdict for outcome in group)
+        rows.append(Row(source, suite, tuned_on, len(group), counts["right"], counts["refused"], counts["wrong"]))
+    times = sorted(1e3 * outcome.seconds for outcome in outcomes)
+    names = tuple(decomposer.name for decomposer in decomposers)
+    return Understanding(names, tuple(rows), statistics.median(times), times[int(0.99 * (len(times) - 1))], outcomes)
