@@ -20,6 +20,7 @@ from cyclopts import (
 )
 
 from substep_cli.table import COMMANDS, Command, find, groups
+from substep_core.configuration import told, what_is_wrong
 from substep_core.printable import log_printably, show
 
 FAILED, WRONG_COMMAND_LINE, INTERRUPTED = 1, 2, 130
@@ -61,7 +62,7 @@ def read(arguments: Sequence[str]) -> Call:
     except CycloptsError as error:
         raise UsageError(_describe(error)) from error
     except ValueError as error:  # by a configuration class
-        raise UsageError(str(error)) from error
+        raise UsageError(told(error)) from error
     bound.apply_defaults()
     options = dict(bound.kwargs)
     if "command_line" in unparsed:
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return read(arguments)()
     except (*WRONG, CommandFailed, MemoryError, OSError) as error:
-        show(f"{name}: {error}", sys.stderr)
+        show(f"{name}: {told(error)}", sys.stderr)
         # Memory first: what does not fit is said by a ValueError too, and another machine would do it.
         return WRONG_COMMAND_LINE if isinstance(error, WRONG) and not isinstance(error, MemoryError) else FAILED
     except KeyboardInterrupt:
@@ -142,5 +143,5 @@ def _problem(problem: Any, names: set[str]) -> str:
     path = [str(part).replace("_", "-") for part in problem["loc"] if not isinstance(part, int)]
     candidates = ["--" + ".".join(path[start:]) for start in range(len(path))]
     option = next((name for name in candidates if name in names), ".".join(path))
-    text = problem["msg"].removeprefix("Value error, ")
+    text = what_is_wrong(problem)
     return f"{option} is {problem['input']!r}: {text}" if option and problem["type"] != "value_error" else text

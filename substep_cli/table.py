@@ -42,6 +42,9 @@ COMMANDS = (
     Command("bag play", "substep_cli.bag:play", "publish what a bag has recorded"),
     Command("bag rerun", "substep_cli.bag:rerun", "ask a policy and a planner again what a bag has recorded"),
     Command("bag repair", "substep_cli.bag:repair", "make a bag readable whose recorder was killed"),
+    Command("robot check", "substep_cli.robot:check", "read a robot contract, and say all that is wrong with it"),
+    Command("robot list", "substep_cli.robot:list_robots", "name the installed robots"),
+    Command("robot show", "substep_cli.robot:show", "print a robot contract with its defaults"),
     Command("view", "substep_cli.view:view", "look at a run, a bag or a running graph in Rerun's viewer"),
     Command("train policy", "substep_cli.train:policy", "fine-tune a policy, as a YAML file says", resumes=True),
     Command(

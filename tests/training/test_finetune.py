@@ -385,7 +385,7 @@ def test_a_run_may_keep_its_cache_in_its_own_folder(toy_run, tmp_path: Path):
         ("optimizer.batch_size=0", "optimizer.batch_size is 0"),
         ("model.eos={source: token}", "EOS as a token needs a head that emits tokens"),
         ("model.eos_head=null", "needs an eos_head"),
-        ("data.sources=[{type: parquet, path: x}]", "data.sources.0 is {"),
+        ("data.sources=[{type: parquet, path: x}]", "data.sources.0: unknown data reader 'parquet'"),
         ("steps=", "steps is None"),
         ("model.action_head={type: tokens, hidden_dim: 3}", "action_head.hidden_dim is not a known key"),
     ],

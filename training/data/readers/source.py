@@ -5,12 +5,11 @@ A package adds a format with an entry point in that group: a ``configuration`` c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from pydantic import PlainValidator, TypeAdapter
-
+from substep_core.configuration import registered
 from substep_core.contract import RobotContract
 from substep_core.registry import Registry
 from training.data.readers.demonstration import Demonstration, DemonstrationError
@@ -46,17 +45,10 @@ class DataSource(Protocol):
 DATA_READERS: Registry[type[DataSource]] = Registry("data reader", "substep.data_readers")
 
 
-def parse_source(value: Any) -> DataSource:
-    """Plain data, as YAML has it, to a source of the format that its ``type`` names.
-
-    Raises:
-        ValueError: no type, an unknown one, or whatever that format's class refuses.
-    """
-    if isinstance(value, DataSource):
-        return value
-    if not isinstance(value, dict) or "type" not in value:
+def _format(data: Mapping[str, Any]) -> str:
+    if "type" not in data:
         raise ValueError(f"a source needs a type: one of {DATA_READERS.listing}")
-    return TypeAdapter(DATA_READERS.load(value["type"])).validate_python(value)
+    return data["type"]
 
 
-Source = Annotated[Any, PlainValidator(parse_source)]  # of a configuration's field
+Source = registered(DATA_READERS.load, _format)  # of a configuration's field

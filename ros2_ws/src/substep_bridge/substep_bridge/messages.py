@@ -112,6 +112,7 @@ def episode_status(
         success=episode.success,
         done=is_over,
         hold_kind=hold.kind,
+        hold_detail=hold.detail,
         hold_reason=hold.text,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, is_dataclass
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
@@ -33,12 +33,12 @@ def parse(kind: type[T], data: Any, source: str) -> T:
     """Plain data (from JSON or YAML) -> ``kind``.
 
     Raises:
-        ValueError: every wrong, missing or unknown key, with its place, its value and what would be right.
+        ConfigurationError: every wrong, missing or unknown key, with its place, its value and what would be right.
     """
     try:
         return TypeAdapter(kind).validate_python(data)
     except ValidationError as error:
-        raise ValueError(f"{source}: {'; '.join(_problems(error))}") from error
+        raise ConfigurationError(source, _problems(error)) from error
 
 
 def dump(config: Any) -> dict[str, Any]:
@@ -87,6 +87,30 @@ def registered(find: Callable[[str], type], name_of: Callable[[Mapping[str, Any]
 
 
 _NESTED = "nested"
+TOLD = 5  # problems that one line names: the others may well come from these
+
+
+class ConfigurationError(ValueError):
+    """Plain data that is no configuration.
+
+    Attributes:
+        source: where the data came from.
+        problems: one line each.
+    """
+
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        super().__init__(f"{source}: {_in_one_line(problems)}")
+        self.source, self.problems = source, tuple(problems)
+
+
+def told(error: BaseException) -> str:
+    """What an error says to people, in one line where a configuration class has refused its values."""
+    return _in_one_line(_problems(error)) if isinstance(error, ValidationError) else str(error)
+
+
+def _in_one_line(problems: Sequence[str]) -> str:
+    more = [f"and {len(problems) - TOLD} more"] if len(problems) > TOLD else []
+    return "; ".join([*problems[:TOLD], *more])
 
 
 def _problems(error: ValidationError, within: tuple = ()) -> list[str]:
@@ -108,12 +132,21 @@ def quoted(value: Any) -> str:
     return shortened(short.repr(value))
 
 
+def what_is_wrong(problem: Any) -> str:
+    """One of pydantic's findings, without its place; what a class of ours raised is said in its own words."""
+    return str(problem["ctx"]["error"]) if problem["type"] == "value_error" else problem["msg"]
+
+
 def _describe(problem: Any, loc: tuple) -> str:
+    """One line: the place, the value where it is what is wrong, and what would be right."""
+    text, is_ours = what_is_wrong(problem), problem["type"] == "value_error"
     if not loc:
-        return problem["msg"]
+        return text
     place = ".".join(map(str, loc))
     if problem["type"] == "missing":
         return f"{place} is missing"
     if problem["type"] == "unexpected_keyword_argument":
         return f"{place} is not a known key"
-    return f"{place} is {quoted(problem['input'])}: {problem['msg']}"
+    if is_ours and isinstance(problem["input"], Mapping):
+        return f"{place}: {text}"  # which names the value: the whole mapping would only hide it
+    return f"{place} is {quoted(problem['input'])}: {text}"

@@ -34,8 +34,6 @@ from substep_planner.manager.events import (
     TaskFeedback,
 )
 
-LATCHED = f"{HoldKind.LATCHED.words}: "  # how a hold_reason of that kind begins
-
 
 def key_from_message(message: ActionChunk | ChunkReport | ChunkRefusal) -> SubstepKey:
     return SubstepKey(message.plan_id, message.substep_index, message.attempt)
@@ -49,7 +47,7 @@ def progress_from_message(message: EpisodeStatus) -> EpisodeProgress:
         done=message.done,
         instruction=message.instruction,
         suite=message.suite,
-        latched=message.hold_reason.removeprefix(LATCHED) if message.hold_kind == HoldKind.LATCHED else "",
+        latched=message.hold_detail if message.hold_kind == HoldKind.LATCHED else "",
         hold=_not_ready(message),
     )
 
@@ -58,8 +56,7 @@ def _not_ready(message: EpisodeStatus) -> Reason[HoldKind]:
     """Why the robot takes no commands, if that is why it holds."""
     if message.hold_kind not in NOT_READY:
         return Reason(HoldKind.NONE)
-    kind = HoldKind(message.hold_kind)
-    return Reason(kind, message.hold_reason.removeprefix(f"{kind.words}: "))
+    return Reason(HoldKind(message.hold_kind), message.hold_detail)
 
 
 def announcement_from_message(message: ActionChunk) -> ChunkAnnounced:

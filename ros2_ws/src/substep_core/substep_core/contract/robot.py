@@ -15,7 +15,6 @@ from pydantic import Field
 from substep_core.configuration import configuration
 from substep_core.contract.groups import ActionGroup, ActionQuantity, Hold, StateGroup, StateQuantity
 
-
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 

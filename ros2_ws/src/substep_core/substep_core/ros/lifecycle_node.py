@@ -17,6 +17,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
 
+from substep_core.configuration import told
 from substep_core.printable import printable_lines
 from substep_core.ros import topics
 from substep_core.ros.parameters import NodeParameters
@@ -179,7 +180,7 @@ class GraphNode(LifecycleNode):
     def _failure(self, transition: str, error: Exception) -> TransitionCallbackReturn:
         """A ``ValueError`` says what is wrong; of any other, unexpected one the traceback is logged too."""
         if isinstance(error, ValueError):
-            self.complain(f"{transition} failed: {error}")
+            self.complain(f"{transition} failed: {told(error)}")
         else:
             self.complain("".join(traceback.format_exception(error)))
             self.complain(f"{transition} failed: {type(error).__name__}: {error}")
