@@ -34,8 +34,8 @@ STAND_INS = {
     "launch_ros.actions": ("Node",),
 }
 WITH_ROS = ("numpy", "yaml", "lark", "packaging")  # what every installation of ROS has beside its own packages
-WORKSPACE = ("libero_bridge", "substep_bags", "substep_bridge", "substep_bringup", "substep_core", "substep_interfaces",
-             "substep_planner", "substep_policy", "substep_demonstrator")  # fmt: skip
+WORKSPACE = ("arm_bridge", "libero_bridge", "substep_bags", "substep_bridge", "substep_bringup", "substep_core",
+             "substep_interfaces", "substep_planner", "substep_policy", "substep_demonstrator")  # fmt: skip
 
 
 class Kept(SimpleNamespace):
@@ -98,6 +98,7 @@ def main(folder: str) -> None:
     only_what_ros_brings()
     # names that only the nodes' environment knows
     values = {"runs": folder, "world": "mine", "policy": "mine", "tasks_from": "mine", "suite": "mine", "bag": folder}
+    values["robot"] = "mine"
     for file in sorted(LAUNCH_FILES.iterdir()):
         launch_file = load(file)
         declared = {entry.given[0] for entry in launch_file.generate_launch_description().given[0][:-1]}

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from arm_bridge.settings import load_arm
 from substep_bringup.arguments import ArgumentError
-from substep_bringup.graph_config import GraphConfig, StackConfig, check_range
+from substep_bringup.graph_config import GraphConfig, RealConfig, StackConfig, check_range
 from substep_core.tasks import Task, task_source
 from substep_policy.registry import POLICIES
 
@@ -26,6 +27,25 @@ class CheckedGraphConfig(GraphConfig):
         super()._check()
         _check_task(self)
         check_policy(self.policy)
+
+
+@dataclass(frozen=True)
+class CheckedRealConfig(RealConfig):
+    """``RealConfig`` with an arm and a policy that there are, and a task that there is where a suite is given.
+
+    Raises:
+        ArgumentError: there is no such arm, task or policy; the message says what there is.
+    """
+
+    def _check(self) -> None:
+        super()._check()
+        if self.suite:
+            _check_task(self)
+        check_policy(self.policy)
+        try:
+            load_arm(self.robot)
+        except ValueError as error:
+            raise ArgumentError(str(error)) from error
 
 
 @dataclass(frozen=True)

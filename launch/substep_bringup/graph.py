@@ -11,7 +11,7 @@ from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
 
-from substep_bringup.graph_config import GraphConfig, NodeConfig, ReplayConfig
+from substep_bringup.graph_config import GraphConfig, NodeConfig, RealConfig, ReplayConfig
 from substep_bringup.parameter_files import WILDCARDS, read_parameter_file
 
 PACKAGE = "substep_bringup"
@@ -67,15 +67,16 @@ class Graph:
 
     nodes: tuple[NodeSpec, ...]
     session: NodeSpec
+    drivers: tuple[NodeSpec, ...] = ()  # of a robot; they know nothing of the graph
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def everything(self) -> tuple[NodeSpec, ...]:
-        return (*self.nodes, self.session)
+        return (*self.drivers, *self.nodes, self.session)
 
 
 def simulation_graph(config: GraphConfig, run_folder: Path, default_parameters: Path | None = None) -> Graph:
-    """Bridge to LIBERO, policy, planner and session of one run.
+    """Bridge, policy, planner and session of one run; of a real robot its driver too, where that is to be started.
 
     Args:
         run_folder: where the run leaves its video, summary and logs.
@@ -88,8 +89,18 @@ def simulation_graph(config: GraphConfig, run_folder: Path, default_parameters: 
     return Graph(
         nodes=nodes,
         session=_node(config, PACKAGE, "session", "session", parameters, default_parameters),
+        drivers=_drivers(config) if isinstance(config, RealConfig) else (),
         environment=MappingProxyType({"ROS_LOG_DIR": str(folder / "logs" / "ros"), "PYTHONUNBUFFERED": "1"}),
     )
+
+
+def _drivers(config: RealConfig) -> tuple[NodeSpec, ...]:
+    if not config.driver:
+        return ()
+    package, executable, name = config.driver_parts()
+    namespace = absolute_namespace(Path(config.robot).stem)
+    told = {"use_sim_time": False}  # it has a clock of its own
+    return (NodeSpec(package, executable, name, told, namespace=namespace, log_level=config.log_level, vital=False),)
 
 
 def lifecycle_nodes(

@@ -212,6 +212,43 @@ class GraphConfig(StackConfig):
 
 
 @dataclass(frozen=True)
+class RealConfig(GraphConfig):
+    """Everything a run of one task on a real robot can be told. To policy and planner it is a run like any other."""
+
+    robot: str = argument("", "name of an arm, or the path of its parameter file")
+    arm: bool = argument(False, "arm the robot for this run; else it waits until somebody has armed it")
+    driver: str = argument(
+        "", "a driver to start too, in the robot's namespace: package/executable/node, as substep_standin/driver_node/x"
+    )
+    planner_silence: float = argument(2.5, "s without a sign of the planner after which the robot holds")
+    world: str = argument("arm", "what the bridge drives: an arm with ROS drivers")
+    clock: str = argument("realtime", "a robot does not wait", ("realtime",))
+    use_sim_time: bool = argument(False, "go by the time of a simulated world, which there is none of")
+    suite: str = argument("", "task suite whose task is laid out in front of the robot; empty: see task_text")
+    task: int = argument(0, "task within the suite, from 0")
+    horizon: int = argument(0, "control steps under a task after which the episode is over; 0: none")
+
+    def parameters(self) -> dict[str, dict[str, Any]]:
+        found = super().parameters()
+        found["bridge"] |= {"robot": self.robot, "planner_silence": self.planner_silence}
+        found["session"] |= {"waits_for_robot": True, "arms_robot": self.arm}
+        return found
+
+    def driver_parts(self) -> tuple[str, ...]:
+        """Package, executable and node name of the driver that is to be started; empty: none."""
+        return tuple(self.driver.split("/")) if self.driver else ()
+
+    def _check(self) -> None:
+        super()._check()
+        if not self.robot:
+            raise ArgumentError("robot is empty, expected the name of an arm, or the path of its parameter file")
+        if self.driver and len(self.driver_parts()) != 3:
+            raise ArgumentError(f"driver is {self.driver!r}, expected package/executable/node")
+        if not (self.suite or self.task_text):
+            raise ArgumentError("task_text is empty, and no suite is given: expected what the robot is to do")
+
+
+@dataclass(frozen=True)
 class ReplayConfig(NodeConfig):
     """What the player of a bag is told."""
 

@@ -1,4 +1,4 @@
-"""``./substep sim``: runs one task through the graph with the process runner."""
+"""``./substep sim`` and ``./substep real``: run one task through the graph with the process runner."""
 
 from __future__ import annotations
 
@@ -46,15 +46,22 @@ def run(config: GraphConfig, domain: int | None = None, network: str = LOCAL) ->
 
 def _runner(graph: Graph, folder: RunFolder, environment: Mapping[str, str]) -> Runner:
     nodes = [
-        node_process(node, folder.parameters, environment, folder.logs / f"{node.name}.log") for node in graph.nodes
+        node_process(node, folder.parameters, environment, folder.logs / f"{node.name}.log")
+        for node in (*graph.drivers, *graph.nodes)
     ]
     session = node_process(graph.session, folder.parameters, environment)
     return Runner(nodes, session, on_failure=folder.note_failure)
 
 
-def _announce(config: GraphConfig, folder: RunFolder, environment: Mapping[str, str]) -> None:
+def _what_is_done(config: GraphConfig) -> str:
+    if not config.suite:
+        return config.task_text
     task = task_source(config.tasks_from).task(config.suite, config.task)
+    return f"{config.suite} {config.task}: {config.task_text or task.instruction}"
+
+
+def _announce(config: GraphConfig, folder: RunFolder, environment: Mapping[str, str]) -> None:
     domain = environment.get("ROS_DOMAIN_ID", os.environ.get("ROS_DOMAIN_ID", "0"))
     with heedless_of_closed_output():
-        show(f"{config.suite} {config.task}: {config.task_text or task.instruction}  [policy {config.policy}]")
+        show(f"{_what_is_done(config)}  [policy {config.policy}]")
         print(f"{folder.path}  ROS_DOMAIN_ID={domain}", flush=True)

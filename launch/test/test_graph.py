@@ -49,6 +49,7 @@ NODE_TYPES = {
 
 
 NODES = ("bridge", "policy", "planner")
+MADE_OF_LAUNCH = ("substep_bringup.launching", "substep_bringup.one_task")
 
 
 def graph_of(tmp_path: Path, **arguments):
@@ -164,10 +165,12 @@ def launch_files(monkeypatch) -> Callable[[str], ModuleType]:
     """Loads a launch file; launch is a stand-in that keeps what it is given."""
     for name, module in launch_stand_in.modules().items():
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.delitem(sys.modules, "substep_bringup.launching", raising=False)
+    for name in MADE_OF_LAUNCH:
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setattr("substep_bringup.graph.default_parameter_file", lambda: DEFAULTS)
     yield lambda name: load(LAUNCH_FILES / f"{name}.launch.py")
-    sys.modules.pop("substep_bringup.launching", None)
+    for name in MADE_OF_LAUNCH:
+        sys.modules.pop(name, None)
 
 
 def nodes_among(entities: list) -> dict:
@@ -194,7 +197,8 @@ def test_the_launch_file_declares_every_argument_and_starts_the_same_graph(launc
 
 
 def test_under_launch_the_end_of_any_process_ends_everything_with_its_exit_code(launch_files, tmp_path):
-    launch_file = launch_files("sim")
+    launch_files("sim")
+    launch_file = sys.modules["substep_bringup.one_task"]
     folder = launch_file.RunFolder.create(tmp_path, {})
     running, ending = SimpleNamespace(is_shutdown=False), SimpleNamespace(is_shutdown=True)
     died, status = SimpleNamespace(returncode=-9), SimpleNamespace(code=0)
@@ -218,7 +222,8 @@ def test_under_launch_the_end_of_any_process_ends_everything_with_its_exit_code(
 def test_under_launch_a_wrong_argument_ends_it_with_exit_code_2_and_says_why(launch_files, texts, message):
     ended = []
     launch_file = launch_files("sim")
-    launch_file.describe.__globals__["ExitStatus"] = lambda: ended.append(SimpleNamespace(code=0)) or ended[-1]
+    launching = sys.modules["substep_bringup.launching"]
+    launching.ExitStatus = lambda: ended.append(SimpleNamespace(code=0)) or ended[-1]
     said, shutdown = start(launch_file, texts)
     assert message in said.msg and shutdown.reason == said.msg
     assert ended[0].code == ExitCode.BAD_ARGUMENTS

@@ -23,6 +23,7 @@ from substep_core.errors import ErrorCode
 from substep_core.protocol import HoldKind, SubstepEnd
 
 CANCELLING = 3.0  # s
+UNTIL_ARMED = 600.0  # s for a person to look at the robot, and to arm it
 REST = 10.0  # s for the world to come to rest and to say whether that is the goal
 WORTH_A_LINE = 0.3  # s of waiting
 STARTER_GONE = "the program that started the run has ended, and the nodes with it"
@@ -63,6 +64,7 @@ class Session:
         try:
             self._bringup.up()
             self._start_episode()
+            self._have_the_robot_armed()
             return self._carry_out()
         except PlannerSilent as error:
             return self._aborted(ErrorCode.PLANNER_SILENT, str(error))
@@ -93,6 +95,21 @@ class Session:
             cameras = ", ".join(self._config.cameras) or "the robot's cameras"
             text = f"no images of {cameras} have come within {ANSWER:.0f} s: the video begins when they do"
             self._display.message(text, "yellow")
+
+    def _have_the_robot_armed(self) -> None:
+        """A real robot takes commands only when somebody has said so, here or by its services."""
+        if not self._config.waits_for_robot:
+            return
+        tracker = self._node.tracker
+        try:
+            for answer in self._node.ways_to_arm() if self._config.arms_robot else ():
+                self._wait(answer.done, ANSWER, "arming the robot")
+                if not answer.result().success:
+                    raise BringupFailed(f"the robot is not armed: {answer.result().message}")
+            asked = "waiting for somebody to arm the robot (services robot/shadow and robot/arm)"
+            self._wait(lambda: tracker.status.hold_kind != HoldKind.ROBOT_DISABLED, UNTIL_ARMED, asked)
+        except TookTooLong:
+            raise BringupFailed("nobody has armed the robot: services robot/shadow and robot/arm") from None
 
     def _reset(self) -> None:
         answer = self._node.reset_episode(self._config.placement, self._config.init_state, self._config.seed)

@@ -21,6 +21,7 @@ class SessionConfig:
         placement, init_state, seed: of the reset that a graph needs which has been running before this session.
         cameras: shown in the video from left to right; empty: all of the robot's.
         video_rate: frames per second; 0: as fast as the robot is controlled. Each control step is a frame.
+        waits_for_robot: a task begins when somebody has armed the robot; arms_robot: the session does that.
         start_timeout: s for a node's process to answer.
         configure_timeout: s for a node to load what it needs.
         planner_silence: s of wall time without a sign of the planner after which its task is given up.
@@ -36,6 +37,8 @@ class SessionConfig:
     cameras: tuple[str, ...] = ()
     video: bool = True
     video_rate: int = 0
+    waits_for_robot: bool = False
+    arms_robot: bool = False
     start_timeout: float = 120.0
     configure_timeout: float = 1800.0
     planner_silence: float = 10.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter
+from collections.abc import Iterator
 
 from rcl_interfaces.msg import Log
 from rclpy.clock import Clock, ClockType
@@ -12,6 +13,7 @@ from rclpy.node import Node
 from rclpy.task import Future
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
+from std_srvs.srv import Trigger
 from substep_interfaces.msg import ActiveSubstep, GoalRejection
 from substep_interfaces.srv import ResetEpisode
 
@@ -56,6 +58,7 @@ class SessionNode(Node):
         self.rejection: GoalRejection | None = None
         self._told: str | None = None  # as the goal said
         self._reset = topics.RESET_EPISODE.client(self)
+        self._to_arm = (topics.ROBOT_SHADOW.client(self), topics.ROBOT_ARM.client(self))
         self._turned = self._planner_heard = time.monotonic()
         self._sign_of_life = signs_of_life()
         self._sign_of_life()  # silence counts from here, even if the timer never comes to its first turn
@@ -92,6 +95,11 @@ class SessionNode(Node):
         """Reset the world within its current task."""
         request = ResetEpisode.Request(placement=PLACEMENTS[placement], init_state=init_state, seed=seed)
         return self._reset.call_async(request)
+
+    def ways_to_arm(self) -> Iterator[Future]:
+        """Each step on the way to an armed robot, asked for when the one before it is done; std_srvs/Trigger."""
+        for client in self._to_arm:
+            yield client.call_async(Trigger.Request())
 
     def send_goal(self, task: str) -> Goal:
         self._told, self._planner_heard = task, time.monotonic()
@@ -167,6 +175,8 @@ def _declare_and_read(node: Node) -> SessionConfig:
     parameters.declare("cameras", [""], "shown in the video from left to right; ['']: all of the robot's")
     parameters.declare("video", True, "record a video")
     parameters.declare("video_rate", 0, "frames per second of the video; 0: as the robot's rate", bounds=(0, 1000))
+    parameters.declare("waits_for_robot", False, "the task begins when the robot is armed, or in shadow")
+    parameters.declare("arms_robot", False, "the session arms the robot")
     parameters.declare("start_timeout", 120.0, "s for a node's process to answer", bounds=(0.1, 3600.0))
     parameters.declare(
         "planner_silence",
@@ -188,6 +198,8 @@ def _declare_and_read(node: Node) -> SessionConfig:
             cameras=tuple(name for name in value("cameras") if name),
             video=value("video"),
             video_rate=value("video_rate"),
+            waits_for_robot=value("waits_for_robot"),
+            arms_robot=value("arms_robot"),
             start_timeout=value("start_timeout"),
             configure_timeout=value("configure_timeout"),
             planner_silence=value("planner_silence"),

@@ -44,3 +44,10 @@ def rotation_matrix(axis_angle: np.ndarray) -> np.ndarray:
     zero = np.zeros_like(x)
     cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+
+
+def axis_angle_to_quaternion(axis_angle: np.ndarray) -> np.ndarray:
+    """(3,) rotation vector in rad -> (4,) xyzw of length 1."""
+    angle = float(np.linalg.norm(axis_angle))
+    half = 0.5 * np.sinc(angle / (2 * np.pi))  # sin(angle / 2) / angle
+    return np.append(np.asarray(axis_angle, float) * half, np.cos(angle / 2))

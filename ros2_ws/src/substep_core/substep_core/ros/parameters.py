@@ -46,6 +46,11 @@ class NodeParameters:
         node.add_on_set_parameters_callback(self._judge)
         node.add_post_set_parameters_callback(self._forget_faults)
 
+    @property
+    def node_name(self) -> str:
+        """Fully qualified."""
+        return self._node.get_fully_qualified_name()
+
     def declare(
         self,
         name: str,

@@ -167,6 +167,12 @@ EPISODE_STATUS = Topic("episode_status", EpisodeStatus, latched=True)
 CHUNK_REQUEST = Topic("chunk_request", ChunkRequest)
 CHUNK_REPORT = Topic("chunk_report", ChunkReport, depth=10)
 RESET_EPISODE = Service("reset_episode", ResetEpisode)
+# bridge to a real robot
+ROBOT_STATE = Topic("robot/state", String, latched=True)
+ROBOT_SHADOW = Service("robot/shadow", Trigger)
+ROBOT_ARM = Service("robot/arm", Trigger)
+ROBOT_DISARM = Service("robot/disarm", Trigger)
+ROBOT_RESET = Service("robot/reset", Trigger)
 
 # policy
 ACTION_CHUNK = Topic("action_chunk", ActionChunk)
@@ -200,6 +206,7 @@ TOPICS = (
     CLOCK,
     ROBOT_CONTRACT,
     ROBOT_DESCRIPTION,
+    ROBOT_STATE,
     EPISODE_STATUS,
     CHUNK_REQUEST,
     CHUNK_REPORT,
@@ -211,5 +218,16 @@ TOPICS = (
     DIAGNOSTICS,
     ROSOUT,
 )
-SERVICES = (RESET_EPISODE, NAME_SUBSTEP, DECOMPOSE_TASK, START_TASK, STOP_TASK, IS_ACTIVE)
+SERVICES = (
+    RESET_EPISODE,
+    ROBOT_SHADOW,
+    ROBOT_ARM,
+    ROBOT_DISARM,
+    ROBOT_RESET,
+    NAME_SUBSTEP,
+    DECOMPOSE_TASK,
+    START_TASK,
+    STOP_TASK,
+    IS_ACTIVE,
+)
 ACTIONS = (EXECUTE_TASK,)

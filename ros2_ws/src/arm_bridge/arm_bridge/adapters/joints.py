@@ -1,0 +1,86 @@
+"""Joint trajectories for a joint_trajectory_controller, and joint velocities for a velocity controller."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from pydantic import Field
+from std_msgs.msg import Float64MultiArray, Header
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from arm_bridge.command import ArmCommand, Space
+from substep_core.configuration import configuration
+from substep_core.ros.messages import NANOSECONDS, to_time
+
+
+@configuration
+class JointTrajectoryTopic:
+    """trajectory_msgs/JointTrajectory: the control step and the stop after it, so that it always ends in rest.
+
+    The controller replaces it by the next one. If none comes, the arm has come to rest by itself; with a
+    ``joint_trajectory_controller`` that is also why the last velocity must be zero.
+
+    Attributes:
+        leash: rad or m that a joint's target may be ahead of its measured position.
+        stamped: the header says when the trajectory begins; else 0, which means at once.
+    """
+
+    topic: str
+    leash: Annotated[float, Field(gt=0)] = 0.2
+    stamped: bool = True
+    type: Literal["joint_trajectory"] = "joint_trajectory"
+
+    @property
+    def space(self) -> Space:
+        return Space.JOINTS
+
+    def message_type(self) -> type:
+        return JointTrajectory
+
+    def message(self, command: ArmCommand) -> JointTrajectory:
+        stamp = command.stamp if self.stamped else 0
+        message = JointTrajectory(header=Header(stamp=to_time(stamp)), joint_names=list(command.joints))
+        times = (np.arange(len(command.velocities)) + 1) * command.period
+        message.points = [
+            JointTrajectoryPoint(
+                positions=place.tolist(), velocities=velocity.tolist(), time_from_start=_duration(float(time))
+            )
+            for place, velocity, time in zip(command.positions[1:], _at_points(command), times, strict=True)
+        ]
+        return message
+
+
+@configuration
+class JointVelocity:
+    """std_msgs/Float64MultiArray of rad/s or m/s, in the contract's order, for a velocity controller."""
+
+    topic: str
+    type: Literal["joint_velocity"] = "joint_velocity"
+
+    @property
+    def space(self) -> Space:
+        return Space.JOINTS
+
+    @property
+    def leash(self) -> float | None:
+        return None
+
+    def message_type(self) -> type:
+        return Float64MultiArray
+
+    def message(self, command: ArmCommand) -> Float64MultiArray:
+        return Float64MultiArray(data=command.velocity.tolist())
+
+
+def _at_points(command: ArmCommand) -> np.ndarray:
+    """(N, W) velocities where two control steps meet: the mean of both, so that a cubic spline runs through them."""
+    between = np.zeros_like(command.velocities)
+    between[:-1] = (command.velocities[:-1] + command.velocities[1:]) / 2
+    return between
+
+
+def _duration(seconds: float) -> Duration:
+    nanoseconds = round(seconds * NANOSECONDS)
+    return Duration(sec=nanoseconds // NANOSECONDS, nanosec=nanoseconds % NANOSECONDS)

@@ -1,0 +1,295 @@
+"""The arm without ROS: sensors, safety states and commands put together, for two threads.
+
+The bridge's thread asks for observations and makes control steps. The drivers' thread brings what sensors say, and
+watches: where no control step has come for two periods it stops the arm, whatever the bridge is doing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from arm_bridge.command import ArmCommand, CommandRefused, Space
+from arm_bridge.commander import CartesianCommander, Commander, JointCommander, Measured
+from arm_bridge.grippers import GripperCommander
+from arm_bridge.intake import Intake, Sample
+from arm_bridge.safety import READY, SafetyStates, State, Transition
+from arm_bridge.settings import ArmSettings
+from arm_bridge.status import DriverStatus
+from arm_bridge.way import CommandedWay, MeasuredWay
+from substep_core.contract import ActionQuantity, RobotContract
+from substep_core.protocol import HoldKind, Reason
+
+LATE = 2.0  # control periods without a step after which the arm is stopped
+ARM = "arm"
+ROUNDING = 0.1  # of a control period
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A message for a driver.
+
+    Attributes:
+        channel: ``ARM``, or the index of a gripper.
+        is_shadow: it is only shown, and not sent.
+    """
+
+    channel: str | int
+    message: Any
+    is_shadow: bool
+
+
+class Arm:
+    """One arm.
+
+    Args:
+        send: hands a message to a driver, or shows it.
+        tell: told of every change of the safety state.
+        clock: ns of ROS time; steady: s of a monotonic clock.
+
+    Raises:
+        ValueError: contract and settings do not fit.
+    """
+
+    def __init__(
+        self,
+        contract: RobotContract,
+        settings: ArmSettings,
+        send: Callable[[Outgoing], None],
+        tell: Callable[[Transition], None],
+        clock: Callable[[], int],
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._contract, self._settings, self._send = contract, settings, send
+        self._clock, self._steady, self._on_transition = clock, steady, tell
+        self._lock = threading.RLock()
+        self.intake = Intake(
+            {f"camera {name}": camera.limits for name, camera in settings.cameras.items()}
+            | {name: each.limits for name, each in (settings.joints | settings.poses).items()}
+        )
+        self._status = [DriverStatus(each) for each in settings.status]
+        self.safety = SafetyStates(self._changed, settings.settle)
+        self._commander = _commander(contract, settings)
+        self._gripper_groups = contract.action_groups(ActionQuantity.GRIPPER)
+        self._grippers = [GripperCommander(*each) for each in zip(self._gripper_groups, settings.grippers, strict=True)]
+        self._measured_way, self._commanded_way = MeasuredWay(), CommandedWay()
+        self._pose_topic = contract.position.source.topic if contract.position is not None else None
+        self._stepped = self._sent_at = steady()
+        self._is_stopping = False
+        self._is_paused = True
+
+    # --- the drivers' thread ---
+
+    def hear(self, name: str, sample: Sample) -> None:
+        """A sensor has spoken. name: "camera NAME", or a topic of the contract."""
+        with self._lock:
+            is_camera = name.startswith("camera ")
+            way = self._measured_way if is_camera else self._commanded_way
+            self.intake.add(name, sample, self._clock(), way.total)
+            if name == self._pose_topic or (self._pose_topic is None and not is_camera):
+                self._measured_way.add(name, sample.value)
+
+    def refuse(self, name: str, why: str) -> None:
+        """A sensor has said something that is none of its values."""
+        with self._lock:
+            self.intake.inputs[name].refuse(why)
+
+    def hear_status(self, index: int, number: int) -> None:
+        """A driver has said a number."""
+        with self._lock:
+            self._status[index].hear(number, self._steady())
+            self._look()
+
+    def fail(self, why: str) -> None:
+        """A driver has refused what it was told."""
+        with self._lock:
+            self.safety.fail(why)
+
+    def watch(self) -> None:
+        """Call several times in a control period."""
+        with self._lock:
+            self._look()
+            since = self._steady() - self._sent_at
+            if self._is_late and since >= (1 - ROUNDING) / self._contract.rate:
+                self._stop()
+
+    # --- the operator ---
+
+    def shadow(self) -> str:
+        with self._lock:
+            self._look()
+            return self.safety.shadow()
+
+    def arm(self) -> str:
+        with self._lock:
+            self._look()
+            return self.safety.arm()
+
+    def disarm(self) -> str:
+        with self._lock:
+            return self.safety.disarm()
+
+    def forget_faults(self) -> None:
+        """What drivers have said before does not count any more."""
+        with self._lock:
+            for status in self._status:
+                status.forget()
+
+    def reset(self) -> str:
+        with self._lock:
+            self._look()
+            return self.safety.reset()
+
+    # --- the bridge's thread ---
+
+    def step(self, action: np.ndarray) -> None:
+        """One control step: action (A,)."""
+        with self._lock:
+            self._stepped = self._steady()
+            self._is_paused = False
+            self._look()
+            if self.safety.state in (State.ARMED, State.SHADOW) and not self.safety.hindrance:
+                self._play(action)
+            else:
+                self._stop()
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Nothing that was commanded moves the arm any more."""
+        with self._lock:
+            return self._commander.is_at_rest
+
+    def stop(self) -> None:
+        """One control step of the stop."""
+        with self._lock:
+            self._stepped = self._steady()
+            self._stop()
+
+    def pause(self, pausing: bool = True) -> None:
+        """While the scene is put back nothing is sent, and no control step is waited for."""
+        with self._lock:
+            self._is_paused = pausing
+            if pausing:
+                self._rest()
+                self.intake.forget()
+
+    @property
+    def hindrance(self) -> Reason[HoldKind]:
+        """Why the arm takes no commands now."""
+        with self._lock:
+            self._look()
+            return self.safety.hindrance
+
+    def trouble(self) -> Reason[HoldKind]:
+        """What is amiss, whatever the safety state."""
+        with self._lock:
+            return self._trouble()
+
+    def observation(self) -> tuple[int, dict[str, Sample]] | None:
+        """The newest instant of which every sensor has spoken; None: one has not spoken yet."""
+        with self._lock:
+            return self.intake.observation()
+
+    # --- inside ---
+
+    def _play(self, action: np.ndarray) -> None:
+        try:
+            command = self._commander.play(action, self._measured(), self._clock())
+            self._emit(ARM, self._settings.arm.message(self._commander.gate.check(command)))
+            self._count(command)
+            for index, (group, gripper) in enumerate(zip(self._gripper_groups, self._grippers, strict=True)):
+                position = gripper.play(action[self._contract.action_slice(group)])
+                if position is not None:
+                    self._emit(index, self._settings.grippers[index].message(position))
+        except CommandRefused as error:
+            self.safety.fail(str(error))
+            self._stop()
+
+    def _stop(self) -> None:
+        """The contract's hold: down to rest, within the limits. Where commands are not sent it ends with that."""
+        is_sent = self.safety.state is State.HOLDING or self._is_stopping
+        if not is_sent and self._commander.is_at_rest:
+            return
+        try:
+            command = self._commander.brake(self._measured(), self._clock())
+            message = self._settings.arm.message(self._commander.gate.check(command))
+        except CommandRefused as error:
+            self.safety.fail(str(error))
+            self._commander.rest()
+            return
+        self._emit(ARM, message, is_shadow=not is_sent)
+        self._count(command)
+        if self._commander.is_at_rest and self.safety.state is not State.HOLDING:
+            self._is_stopping = False
+
+    def _emit(self, channel: str | int, message: Any, is_shadow: bool | None = None) -> None:
+        self._sent_at = self._steady()
+        shadow = self.safety.state is State.SHADOW if is_shadow is None else is_shadow
+        self._send(Outgoing(channel, message, shadow))
+
+    def _count(self, command: ArmCommand) -> None:
+        if self.safety.state is not State.SHADOW:
+            self._commanded_way.add(command)
+
+    def _look(self) -> None:
+        self.safety.look(self._trouble(), self._steady())
+
+    def _trouble(self) -> Reason[HoldKind]:
+        troubles = [status.trouble(self._steady()) for status in self._status]
+        faults = [trouble for trouble in troubles if trouble.kind is HoldKind.ROBOT_FAULT]
+        if faults:
+            return faults[0]
+        if seen := self._unseen():
+            return seen
+        if self._is_late:
+            late = f"no control step for {self._steady() - self._stepped:.2f} s"
+            return Reason(HoldKind.ROBOT_HALTED, late)
+        return next(filter(None, troubles), READY)
+
+    def _unseen(self) -> Reason[HoldKind]:
+        now = self._clock()
+        for each in self.intake.inputs.values():
+            if why := each.trouble(now):
+                return Reason(HoldKind.OBSERVATION_LOST, why)
+        return self.intake.apart()
+
+    @property
+    def _is_late(self) -> bool:
+        if self._is_paused or not (self.safety.sends or self._is_stopping):
+            return False
+        return self._steady() - self._stepped > LATE / self._contract.rate
+
+    def _measured(self) -> Measured:
+        poses = self.intake.inputs.get(self._pose_topic) if self._pose_topic else None
+        pose = poses.newest if poses is not None else None
+        joints: dict[str, float] = {}
+        stamps = [pose.stamp] if pose else []
+        for topic in self._settings.joints:
+            if sample := self.intake.inputs[topic].newest:
+                joints |= sample.value.position
+                stamps.append(sample.stamp)
+        return Measured(min(stamps, default=0), pose.value if pose else None, joints)
+
+    def _changed(self, transition: Transition) -> None:
+        if transition.before is State.ARMED or transition.before is State.HOLDING:
+            self._is_stopping = not self._commander.is_at_rest
+        if transition.after in (State.SHADOW, State.ARMED) and transition.before is not State.HOLDING:
+            self._rest()
+        self._on_transition(transition)
+
+    def _rest(self) -> None:
+        self._commander.rest()
+        self._is_stopping = False
+        for gripper in self._grippers:
+            gripper.rest()
+
+
+def _commander(contract: RobotContract, settings: ArmSettings) -> Commander:
+    if settings.arm.space is Space.JOINTS:
+        return JointCommander(contract, settings.arm.leash)
+    return CartesianCommander(contract, np.array(settings.workspace_origin), settings.arm.leash)

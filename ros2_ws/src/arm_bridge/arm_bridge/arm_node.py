@@ -1,0 +1,294 @@
+"""Node ``arm``: the drivers' topics, the safety services and the watchdog, in a thread of their own.
+
+It goes on while the bridge's thread is busy or hangs: an operator can always disarm, and commands that stay out stop
+the arm.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from rcl_interfaces.srv import SetParameters
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
+from std_msgs.msg import Bool, String
+from std_srvs.srv import Trigger
+
+from arm_bridge.adapters import message_class
+from arm_bridge.arm import ARM, Arm, Outgoing
+from arm_bridge.driver_calls import ask, later, wait_for
+from arm_bridge.intake import Sample
+from arm_bridge.pose_source import listen_to_pose
+from arm_bridge.report import robot_status
+from arm_bridge.safety import State, Transition
+from arm_bridge.sensors import image_sample, joint_sample
+from arm_bridge.settings import ArmSettings, StatusInput
+from substep_core.contract import RobotContract
+from substep_core.printable import printable_lines
+from substep_core.ros import topics
+from substep_core.ros.observation_messages import observation_topics
+
+REPORT_PERIOD = 1.0  # s between two messages of /diagnostics
+WATCHES = 4  # of the watchdog, in a control period
+CALL_TIMEOUT = 3.0  # s for a driver's service
+NEWS = 0.5  # s for drivers to say again what is still amiss
+SENSOR_DEPTH = 5
+
+
+class ArmNode:
+    """Makes its node at once, and spins it from ``start`` to ``close``.
+
+    Args:
+        bridge: fully qualified name of the bridge's node, whose namespace is this one's too.
+
+    Raises:
+        ValueError: a message package is missing, or a driver's topic is one of the graph's own.
+    """
+
+    def __init__(self, contract: RobotContract, settings: ArmSettings, bridge: str) -> None:
+        self._contract, self._settings, self._bridge = contract, settings, bridge
+        # the bridge's own ROS arguments, such as its name, are not this node's
+        namespace = bridge.rpartition("/")[0] or "/"
+        self._node = Node("arm", namespace=namespace, use_global_arguments=False)
+        try:
+            self._refuse_own_topics()
+            self.arm = Arm(contract, settings, self._send, self._on_transition, time.time_ns)
+            self._make_commands()
+            self._listen()
+            self._serve()
+        except BaseException:
+            self._node.destroy_node()
+            raise
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._spin, name="arm", daemon=True)
+        self.infos: dict[str, CameraInfo] = {}
+        self.judged = False
+        self._on_transition(Transition(State.DISABLED, State.DISABLED, "started"))
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Disarm, let the arm come to rest, and end."""
+        self.arm.disarm()
+        deadline = time.monotonic() + 1.0
+        while not self.arm.is_at_rest and time.monotonic() < deadline:
+            self.arm.stop()
+            time.sleep(1 / self._contract.rate)
+        self._executor.shutdown()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=5.0)
+        self._node.destroy_node()
+
+    def put_back(self, values: dict[str, Any]) -> None:
+        """Have the cell put into a starting state, where a program can do that.
+
+        Args:
+            values: parameter -> value; those that the settings name are set before.
+
+        Raises:
+            ValueError: it cannot be, or nobody answers.
+        """
+        hooks = self._settings.episode
+        if not hooks.service:
+            return
+        if hooks.parameters:
+            request = SetParameters.Request()
+            request.parameters = [Parameter(name, value=values[name]).to_parameter_msg() for name in hooks.parameters]
+            answer = wait_for(self._parameters, request, hooks.timeout)
+            if bad := [result.reason for result in answer.results if not result.successful]:
+                raise ValueError(f"{hooks.node} does not take its parameters: {bad[0]}")
+        answer = wait_for(self._put_back, Trigger.Request(), hooks.timeout)
+        if not answer.success:
+            raise ValueError(f"{hooks.service}: {answer.message}")
+        self.judged = False
+
+    # --- what is heard ---
+
+    def _listen(self) -> None:
+        base = self._contract.base_frame
+        for name, camera in self._settings.cameras.items():
+            kind = CompressedImage if camera.compressed else Image
+            self._subscribe(kind, camera.topic, partial(self._hear, f"camera {name}", image_sample))
+            if camera.info:
+                self._subscribe(CameraInfo, camera.info, partial(self._hear_info, name))
+        for name, joints in self._settings.joints.items():
+            self._subscribe(JointState, joints.topic, partial(self._hear, name, joint_sample))
+        for name, pose in self._settings.poses.items():
+            listen_to_pose(self._node, pose, base, self._contract.rate, partial(self._hear, name))
+        for index, status in enumerate(self._settings.status):
+            self._listen_to_status(index, status)
+        hooks = self._settings.episode
+        if hooks.judge:
+            self._node.create_subscription(Bool, hooks.judge, self._hear_verdict, _qos(reliable=True, latched=True))
+
+    def _subscribe(self, kind: type, topic: str, callback: Callable) -> None:
+        self._node.create_subscription(kind, topic, callback, _qos(reliable=False))
+
+    def _hear(self, name: str, read: Callable[[Any], Sample], message: Any) -> None:
+        try:
+            sample = read(message)
+        except ValueError as error:
+            self.arm.refuse(name, str(error))
+        else:
+            self.arm.hear(name, sample)
+
+    def _hear_info(self, camera: str, message: CameraInfo) -> None:
+        self.infos[camera] = message
+
+    def _hear_verdict(self, message: Bool) -> None:
+        self.judged = message.data
+
+    def _listen_to_status(self, index: int, status: StatusInput) -> None:
+        kind = message_class(status.type, f"status {status.topic}")
+        if status.field not in kind.get_fields_and_field_types():
+            raise ValueError(f"status {status.topic}: {status.type} has no field {status.field!r}")
+
+        def hear(message: Any) -> None:
+            self.arm.hear_status(index, int(getattr(message, status.field)))
+
+        self._node.create_subscription(kind, status.topic, hear, _qos(reliable=status.latched, latched=status.latched))
+
+    # --- what is said ---
+
+    def _make_commands(self) -> None:
+        channels = {ARM: self._settings.arm, **dict(enumerate(self._settings.grippers))}
+        self._publishers, self._actions, self._shown = {}, {}, {}
+        for channel, adapter in channels.items():
+            kind = adapter.message_type()
+            is_action = channel != ARM and adapter.is_action
+            if is_action:
+                self._actions[channel] = self._action_client(kind, adapter.topic)
+            else:
+                self._publishers[channel] = self._node.create_publisher(kind, adapter.topic, _qos(reliable=True))
+            name = "would_send/arm" if channel == ARM else f"would_send/gripper_{channel}"
+            shown = kind.Goal if is_action else kind
+            self._shown[channel] = None if is_action else self._node.create_publisher(shown, name, _qos(reliable=True))
+        self._states = topics.ROBOT_STATE.publisher(self._node)
+        self._diagnostics = topics.DIAGNOSTICS.publisher(self._node)
+
+    def _action_client(self, kind: type, name: str) -> Any:
+        from rclpy.action import ActionClient
+
+        return ActionClient(self._node, kind, name)
+
+    def _send(self, outgoing: Outgoing) -> None:
+        if outgoing.is_shadow:
+            if (shown := self._shown[outgoing.channel]) is not None:
+                shown.publish(outgoing.message)
+            return
+        if outgoing.channel in self._publishers:
+            self._publishers[outgoing.channel].publish(outgoing.message)
+            return
+        client = self._actions[outgoing.channel]
+        if not client.server_is_ready():
+            self.arm.fail(f"gripper {outgoing.channel}: no action server {client._action_name}")
+            return
+        client.send_goal_async(outgoing.message).add_done_callback(partial(self._gripper_answered, outgoing.channel))
+
+    def _gripper_answered(self, channel: int, future: Any) -> None:
+        if not future.result().accepted:
+            self.arm.fail(f"gripper {channel}: its action was rejected")
+
+    # --- safety ---
+
+    def _serve(self) -> None:
+        group = ReentrantCallbackGroup()
+        self._on_arm = [self._node.create_client(Trigger, name) for name in self._settings.on_arm]
+        self._on_reset = [self._node.create_client(Trigger, name) for name in self._settings.on_reset]
+        hooks = self._settings.episode
+        if hooks.service:
+            self._put_back = self._node.create_client(Trigger, hooks.service)
+            self._parameters = self._node.create_client(SetParameters, f"{hooks.node}/set_parameters")
+        topics.ROBOT_SHADOW.server(self._node, self._shadow, group)
+        topics.ROBOT_ARM.server(self._node, self._arm, group)
+        topics.ROBOT_DISARM.server(self._node, self._disarm, group)
+        topics.ROBOT_RESET.server(self._node, self._reset, group)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._node.create_timer(1 / (WATCHES * self._contract.rate), self.arm.watch, clock=steady)
+        self._node.create_timer(REPORT_PERIOD, self._report, clock=steady)
+
+    def _shadow(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        return _answered(response, self.arm.shadow())
+
+    async def _arm(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if why := await self._call_all(self._on_arm):
+            return _answered(response, why)
+        return _answered(response, self.arm.arm())
+
+    def _disarm(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        return _answered(response, self.arm.disarm())
+
+    async def _reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if why := await self._call_all(self._on_reset):
+            return _answered(response, why)
+        self.arm.forget_faults()
+        await later(self._node, NEWS)
+        return _answered(response, self.arm.reset())
+
+    async def _call_all(self, clients: Iterable[Any]) -> str:
+        """Why one of these services did not do what it is for; "": all did."""
+        for client in clients:
+            answer = await ask(self._node, client, Trigger.Request(), CALL_TIMEOUT)
+            if answer is None:
+                return f"no answer from {client.srv_name}"
+            if not answer.success:
+                return f"{client.srv_name}: {answer.message}"
+        return ""
+
+    def _on_transition(self, transition: Transition) -> None:
+        text = f"robot {transition.before.value} -> {transition.after.value}: {transition.cause}"
+        log = self._node.get_logger()
+        if transition.after in (State.HOLDING, State.FAULT):
+            log.error(printable_lines(text))
+        else:
+            log.info(printable_lines(text))
+        self._states.publish(String(data=f"{transition.after.value}: {transition.cause}"))
+        self._report()
+
+    def _report(self) -> None:
+        self._diagnostics.publish(robot_status(self._bridge, self.arm, self._node.get_clock().now().to_msg()))
+
+    def _refuse_own_topics(self) -> None:
+        """A sensor's topic that the bridge publishes itself would be heard as the sensor's."""
+        own = {
+            self._node.resolve_topic_name(topic.name)
+            for topic in observation_topics(self._contract, self._contract.camera_names, False)
+        }
+        settings = self._settings
+        for each in (*settings.cameras.values(), *settings.joints.values(), *settings.poses.values()):
+            if each.topic and self._node.resolve_topic_name(each.topic) in own:
+                raise ValueError(
+                    f"{each.topic} is a topic of the driver and one that the bridge publishes: give the graph a "
+                    "namespace of its own, as in namespace:=substep"
+                )
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            pass
+
+
+def _answered(response: Trigger.Response, why: str) -> Trigger.Response:
+    response.success, response.message = not why, why
+    return response
+
+
+def _qos(reliable: bool, latched: bool = False) -> QoSProfile:
+    """A subscriber that is not reliable hears both kinds of publishers."""
+    return QoSProfile(
+        depth=SENSOR_DEPTH,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )

@@ -1,0 +1,61 @@
+"""Where the end effector's pose comes from: a topic, or tf2 where ROS provides it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from geometry_msgs.msg import PoseStamped
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.time import Time
+
+from arm_bridge.intake import Sample
+from arm_bridge.sensors import PoseReader
+from arm_bridge.settings import PoseInput
+
+LOOKS = 2  # at tf2, in a control period
+
+Hear = Callable[[Callable[[Any], Sample], Any], None]
+
+
+def listen_to_pose(node: Node, settings: PoseInput, base_frame: str, rate: float, hear: Hear) -> None:
+    """Hand every pose on.
+
+    Raises:
+        ValueError: tf2 is wanted, and is not installed.
+    """
+    reader = PoseReader(settings, base_frame)
+    if settings.topic:
+        node.create_subscription(
+            PoseStamped, settings.topic, lambda message: hear(reader.sample, message), qos_profile_sensor_data
+        )
+        return
+    try:
+        import tf2_ros
+    except ImportError as error:
+        raise ValueError(
+            f"the pose of {settings.child} comes from tf2, and tf2_ros is not installed here: install it, or name a "
+            "topic of geometry_msgs/PoseStamped"
+        ) from error
+    buffer = tf2_ros.Buffer()
+    node.pose_listener = tf2_ros.TransformListener(buffer, node)  # it lives as long as the node
+    frame = settings.frame or base_frame
+
+    def look() -> None:
+        try:
+            found = buffer.lookup_transform(frame, settings.child, Time())
+        except tf2_ros.TransformException:
+            return  # nothing has come yet, or no more: the intake says so
+        hear(reader.sample, _pose(found))
+
+    node.create_timer(1 / (LOOKS * rate), look)
+
+
+def _pose(found: Any) -> PoseStamped:
+    """geometry_msgs/TransformStamped -> the same as a pose."""
+    message = PoseStamped(header=found.header)
+    place, turn = found.transform.translation, found.transform.rotation
+    message.pose.position.x, message.pose.position.y, message.pose.position.z = place.x, place.y, place.z
+    message.pose.orientation = turn
+    return message

@@ -1,0 +1,44 @@
+"""What /diagnostics says about the robot: its safety state, why, the error code, and how old each sensor's word is."""
+
+from __future__ import annotations
+
+import time
+
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from std_msgs.msg import Header
+
+from arm_bridge.arm import Arm
+from arm_bridge.safety import State
+from substep_core.ros.diagnostics import diagnostic_status
+
+LEVELS = {
+    State.DISABLED: DiagnosticStatus.WARN,
+    State.SHADOW: DiagnosticStatus.OK,
+    State.ARMED: DiagnosticStatus.OK,
+    State.HOLDING: DiagnosticStatus.ERROR,
+    State.FAULT: DiagnosticStatus.ERROR,
+}
+
+
+def robot_status(bridge: str, arm: Arm, stamp: Time) -> DiagnosticArray:
+    """bridge: fully qualified name of its node."""
+    hindrance, trouble, now = arm.safety.hindrance, arm.trouble(), time.time_ns()
+    state = arm.safety.state
+    values: dict[str, object] = {
+        "state": state.value,
+        "error_code": int(arm.safety.code),
+        "error": arm.safety.code.name,
+        "hold_kind": int(hindrance.kind),
+        "trouble": trouble.text,
+    }
+    for name, each in arm.intake.inputs.items():
+        newest = each.newest
+        values[f"{name} age"] = "never" if newest is None else f"{(now - newest.stamp) / 1e9:.3f}"
+        values |= {f"{name} {why}": count for why, count in each.dropped.items() if count}
+    message = f"{state.value}: {hindrance.text}" if hindrance else state.value
+    level = LEVELS[state]
+    if level == DiagnosticStatus.OK and trouble:
+        level = DiagnosticStatus.WARN
+    status = diagnostic_status(bridge, "robot", message, level, values)
+    return DiagnosticArray(header=Header(stamp=stamp), status=[status])

@@ -1,0 +1,143 @@
+"""The safety states of a real arm: disabled, shadow, armed, holding, fault. Knows neither ROS nor a clock."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from substep_core.errors import ErrorCode
+from substep_core.protocol import HoldKind, Reason
+
+READY = Reason(HoldKind.NONE)
+DISABLED = Reason(HoldKind.ROBOT_DISABLED, "nobody has armed it")
+CODES = {
+    HoldKind.NONE: ErrorCode.NONE,
+    HoldKind.ROBOT_DISABLED: ErrorCode.ROBOT_DISABLED,
+    HoldKind.OBSERVATION_LOST: ErrorCode.OBSERVATION_LOST,
+    HoldKind.ROBOT_HALTED: ErrorCode.ROBOT_HALTED,
+    HoldKind.ROBOT_FAULT: ErrorCode.ROBOT_FAULT,
+}
+
+
+class State(enum.StrEnum):
+    """What may leave for the robot."""
+
+    DISABLED = "disabled"  # nothing
+    SHADOW = "shadow"  # nothing: what would have been sent is published
+    ARMED = "armed"  # commands
+    HOLDING = "holding"  # the stop, for as long as something is amiss
+    FAULT = "fault"  # the stop, and then nothing until reset
+
+
+@dataclass(frozen=True)
+class Transition:
+    """For the log."""
+
+    before: State
+    after: State
+    cause: str
+
+
+class SafetyStates:
+    """Decides what may leave. Every change is told with its cause.
+
+    Args:
+        tell: called at every change.
+        settle: s for which nothing must be amiss before a robot that holds goes on.
+    """
+
+    def __init__(self, tell: Callable[[Transition], None], settle: float) -> None:
+        self._tell, self._settle = tell, settle
+        self.state = State.DISABLED
+        self._trouble = READY
+        self._fine_since: float | None = None
+        self._fault = READY
+
+    # --- what an operator says; each answers why it cannot be, or "" ---
+
+    def shadow(self) -> str:
+        """Let everything run, and send nothing."""
+        if self.state is State.FAULT:
+            return f"{self._fault.text}: reset it first"
+        self._enter(State.SHADOW, "asked for")
+        return ""
+
+    def arm(self) -> str:
+        """Send commands from now on."""
+        if self.state is State.ARMED:
+            return ""
+        if self.state is not State.SHADOW:
+            return f"the robot is in state {self.state.value}, expected shadow: look at what would be sent first"
+        if self._trouble:
+            return f"the robot cannot be armed: {self._trouble.text}"
+        self._enter(State.ARMED, "asked for")
+        return ""
+
+    def disarm(self, why: str = "asked for") -> str:
+        """Stop, and send nothing from then on. A fault stays."""
+        if self.state is not State.FAULT:
+            self._enter(State.DISABLED, why)
+        return ""
+
+    def reset(self) -> str:
+        """Let go of a fault. Whatever has caused it must be gone."""
+        if self.state is not State.FAULT:
+            return ""
+        if self._trouble.kind is HoldKind.ROBOT_FAULT:
+            return f"the fault is still there: {self._trouble.text}"
+        self._fault = READY
+        self._enter(State.DISABLED, "fault reset")
+        return ""
+
+    # --- what is found ---
+
+    def look(self, trouble: Reason[HoldKind], now: float) -> None:
+        """What is amiss with robot and sensors at this moment; ``READY``: nothing. now: s, monotonic."""
+        self._trouble = trouble
+        if trouble.kind is HoldKind.ROBOT_FAULT:
+            self.fail(trouble.detail)
+        elif trouble:
+            self._fine_since = None
+            if self.state is State.ARMED:
+                self._enter(State.HOLDING, trouble.text)
+        elif self.state is State.HOLDING:
+            self._fine_since = now if self._fine_since is None else self._fine_since
+            if now - self._fine_since >= self._settle:
+                self._enter(State.ARMED, "nothing is amiss any more")
+
+    def fail(self, why: str) -> None:
+        """A fault, which latches. While the robot is disabled it is only told."""
+        if self.state in (State.FAULT, State.DISABLED):
+            return
+        self._fault = Reason(HoldKind.ROBOT_FAULT, why)
+        self._enter(State.FAULT, self._fault.text)
+
+    # --- what follows ---
+
+    @property
+    def hindrance(self) -> Reason[HoldKind]:
+        """Why nothing is to be played; ``READY`` if something may be."""
+        if self.state is State.FAULT:
+            return self._fault
+        if self.state is State.DISABLED:
+            return DISABLED
+        if self._trouble:
+            return self._trouble
+        return Reason(HoldKind.ROBOT_HALTED, "settling") if self.state is State.HOLDING else READY
+
+    @property
+    def sends(self) -> bool:
+        """Commands, the stop among them, leave for the robot."""
+        return self.state in (State.ARMED, State.HOLDING, State.FAULT)
+
+    @property
+    def code(self) -> ErrorCode:
+        """Of what hinders it."""
+        return CODES[self.hindrance.kind]
+
+    def _enter(self, state: State, cause: str) -> None:
+        if state is not self.state:
+            transition = Transition(self.state, state, cause)
+            self.state, self._fine_since = state, None
+            self._tell(transition)

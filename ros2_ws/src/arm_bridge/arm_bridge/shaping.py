@@ -1,0 +1,162 @@
+"""Shapes what is wished into velocities that keep every limit, and from which the robot can always be stopped.
+
+A wish is limited in speed and in acceleration, and then averaged over N control steps. The average of N velocities
+that change by at most a·dt changes its own change by at most 2a·dt/N, so that N = 2a / (jerk·dt) bounds the jerk too,
+in vectors of any width and whatever is wished. A step is only taken if the stop that could follow it keeps the robot
+within its places; where none of the tries does, that stop, known to be good from the step before, is what is taken.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+TRIES = (1.0, 0.5, 0.25)  # of the wish
+SLACK = 1e-9  # a wish on a limit is not beyond it
+
+Blocked = Callable[[np.ndarray], np.ndarray]  # path (K, W), from where the robot is -> (W,) which values leave a limit
+
+
+@dataclass(frozen=True)
+class Block:
+    """Neighbouring velocities whose length as a vector is limited.
+
+    Attributes:
+        speed, acceleration, jerk: in the block's unit and s.
+    """
+
+    width: int
+    speed: float
+    acceleration: float
+    jerk: float = math.inf
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is commanded for one control period.
+
+    Attributes:
+        velocity: (W,) for this period.
+        braking: (M, W) for the periods after it, if nothing else came: it ends in zero.
+    """
+
+    velocity: np.ndarray
+    braking: np.ndarray
+
+    @property
+    def velocities(self) -> np.ndarray:
+        """(1 + M, W)"""
+        return np.concatenate([self.velocity[None], self.braking])
+
+
+class Shaper:
+    """Turns wishes (W,) into steps. It begins at rest.
+
+    Args:
+        blocks: of the vector, in its order.
+        period: s of a control step.
+    """
+
+    def __init__(self, blocks: Sequence[Block], period: float) -> None:
+        self._blocks = tuple(blocks)
+        self._period = period
+        edges = np.cumsum([0, *(block.width for block in blocks)])
+        self._slices = [slice(low, high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+        self.width = int(edges[-1])
+        needed = (2 * block.acceleration / (block.jerk * period) for block in blocks)
+        self.steps = max(1, *(math.ceil(number - SLACK) for number in needed))  # that are averaged
+        self.rest()
+
+    def rest(self) -> None:
+        """The robot stands still, whatever was commanded before."""
+        self._recent = np.zeros((self.steps, self.width))
+
+    @property
+    def velocity(self) -> np.ndarray:
+        """(W,) as commanded last."""
+        return self._recent.mean(axis=0)
+
+    @property
+    def pending(self) -> np.ndarray:
+        """(W,) way that the averages still make of what was wished before."""
+        parts = np.arange(self.steps)[:, None] / self.steps  # the newest has been averaged once
+        return (parts * self._recent).sum(axis=0) * self._period
+
+    @property
+    def is_at_rest(self) -> bool:
+        return not self._recent.any()
+
+    def next(self, wish: np.ndarray, start: np.ndarray, blocked: Blocked) -> Step:
+        """One control step towards a wish.
+
+        Args:
+            wish: (W,) velocity.
+            start: (W,) where the robot is.
+            blocked: says of a path which of its values leave the places where they may be.
+        """
+        stop = self._look(np.zeros(self.width))
+        for candidate in self._candidates(wish, start, blocked):
+            step = self._look(candidate)
+            if not blocked(self._path(start, step)).any():
+                return self._take(candidate, step)
+        return self._take(np.zeros(self.width), stop)
+
+    def brake(self) -> Step:
+        """One control step of the stop."""
+        nothing = np.zeros(self.width)
+        return self._take(nothing, self._look(nothing))
+
+    def _candidates(self, wish: np.ndarray, start: np.ndarray, blocked: Blocked):
+        yield wish
+        out = blocked(self._path(start, self._look(wish)))
+        yield np.where(out, 0.0, wish)  # along the wall
+        for part in TRIES[1:]:
+            yield part * wish
+
+    def _path(self, start: np.ndarray, step: Step) -> np.ndarray:
+        path = start + np.cumsum(step.velocities, axis=0) * self._period
+        return np.concatenate([start[None], path])
+
+    def _look(self, wish: np.ndarray) -> Step:
+        """The step that a wish leads to, and the stop after it."""
+        newest = self._limited(wish)
+        ramp = self._ramp(newest)
+        line = np.concatenate([self._recent[1:], newest[None], ramp, np.zeros((self.steps, self.width))])
+        sums = np.cumsum(np.concatenate([np.zeros((1, self.width)), line]), axis=0)
+        velocities = (sums[self.steps :] - sums[: -self.steps]) / self.steps
+        velocities[-1] = 0.0  # sums of differences leave a rest
+        return Step(velocities[0], velocities[1:])
+
+    def _take(self, wish: np.ndarray, step: Step) -> Step:
+        self._recent = np.concatenate([self._recent[1:], self._limited(wish)[None]])
+        return step
+
+    def _limited(self, wish: np.ndarray) -> np.ndarray:
+        """The nearest to a wish that speed and acceleration allow, direction kept."""
+        newest, last = np.array(wish, float), self._recent[-1]
+        for block, place in zip(self._blocks, self._slices, strict=True):
+            aim = _shortened(newest[place], block.speed)
+            newest[place] = last[place] + _shortened(aim - last[place], block.acceleration * self._period)
+        return newest
+
+    def _ramp(self, newest: np.ndarray) -> np.ndarray:
+        """(R, W) straight down to zero, as fast as accelerations allow."""
+        columns = []
+        for block, place in zip(self._blocks, self._slices, strict=True):
+            length, change = float(np.linalg.norm(newest[place])), block.acceleration * self._period
+            count = math.ceil(length / change - SLACK)
+            rest = np.maximum(0.0, 1 - np.arange(1, count + 1) * change / length) if count else np.zeros(0)
+            columns.append(rest[:, None] * newest[place])
+        longest = max(len(column) for column in columns)
+        return np.hstack([np.pad(column, ((0, longest - len(column)), (0, 0))) for column in columns])
+
+
+def _shortened(vector: np.ndarray, longest: float) -> np.ndarray:
+    largest = float(np.abs(vector).max())
+    if not largest:
+        return vector
+    length = largest * float(np.linalg.norm(vector / largest))  # squares of huge values are none
+    return vector * (longest / length) if length > longest else vector

@@ -1,0 +1,141 @@
+"""An arm with ROS drivers as the world of a bridge."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from arm_bridge.arm_node import ArmNode
+from arm_bridge.sensors import Pictures, intrinsics
+from arm_bridge.settings import ArmSettings, load_arm
+from substep_bridge.world import Frame, Sensed
+from substep_core.contract import Joints, Pose, Readings, RobotContract
+from substep_core.episode import EpisodeStart, EpisodeState, Placement
+from substep_core.protocol import HoldKind, Reason
+from substep_core.ros.parameters import NodeParameters
+from substep_core.tasks import TASKS_FROM_HELP, task_source
+
+DEFAULT_ARM = "standin"
+MOST_TASKS = 1_000_000
+
+
+class ArmWorld:
+    """Implements ``substep_bridge.world.World``."""
+
+    simulated = False
+    description = ""  # the drivers publish it, and the frames
+
+    def __init__(self, node: ArmNode, contract: RobotContract, settings: ArmSettings, episode: EpisodeState) -> None:
+        self.contract, self._settings, self._node = contract, settings, node
+        self.workspace_origin = np.array(settings.workspace_origin)
+        self._begun = episode
+        self._steps, self._success = 0, False
+        self._pictures = Pictures()
+        self._sensed: Sensed | None = None
+        node.start()
+
+    @property
+    def episode(self) -> EpisodeState:
+        begun = self._begun
+        return EpisodeState(begun.instruction, self._steps, begun.horizon, self._success, begun.suite, begun.task_index)
+
+    @property
+    def hindrance(self) -> Reason[HoldKind]:
+        return self._node.arm.hindrance
+
+    def reset(self, start: EpisodeStart) -> None:
+        task = (
+            start.suite or self._begun.suite,
+            self._begun.task_index if start.task_index is None else start.task_index,
+        )
+        if task != (self._begun.suite, self._begun.task_index):
+            raise ValueError(f"the robot's cell has task {self._begun.suite!r} {self._begun.task_index}, not {task}")
+        self._come_to_rest()
+        self._node.arm.pause()
+        values = {"suite": task[0], "task_index": task[1], "init_state": start.init_state, "seed": start.seed}
+        self._node.put_back({**values, "placement": start.placement.value})
+        self._node.arm.pause()  # what was seen while it was put back does not count
+        self._steps, self._success, self._sensed = 0, False, None
+        self._look_until_everything_speaks()
+
+    def step(self, action: np.ndarray, under_task: bool = True) -> None:
+        self._node.arm.step(action)
+        if under_task:
+            self._steps += 1
+            self._success = self._success or self._node.judged
+
+    def sense(self) -> Sensed:
+        found = self._node.arm.observation()
+        if found is None or (self._sensed is not None and found[0] <= self._sensed.stamp):
+            return self._sensed
+        stamp, samples = found
+        try:
+            images = {
+                camera.name: self._pictures.picture(
+                    camera, self._settings.cameras[camera.name], samples[f"camera {camera.name}"]
+                )
+                for camera in self.contract.cameras
+            }
+        except ValueError as error:
+            self._node.arm.fail(str(error))
+            return self._sensed
+        values = {name: sample.value for name, sample in samples.items()}
+        poses = {name: value for name, value in values.items() if isinstance(value, Pose)}
+        joints = {name: value for name, value in values.items() if isinstance(value, Joints)}
+        self._sensed = Sensed(stamp, Readings(poses, joints), images)
+        return self._sensed
+
+    def intrinsics(self, camera: str) -> np.ndarray:
+        return intrinsics(self._node.infos.get(camera), self.contract.camera(camera), self._settings.cameras[camera])
+
+    def frames(self) -> tuple[Frame, ...]:
+        return ()
+
+    def close(self) -> None:
+        self._node.close()
+
+    def _come_to_rest(self) -> None:
+        while not self._node.arm.is_at_rest:
+            self._node.arm.stop()
+            time.sleep(1 / self.contract.rate)
+
+    def _look_until_everything_speaks(self) -> None:
+        """Raises: ValueError: a sensor does not speak; the message says which, and why."""
+        deadline = time.monotonic() + self._settings.start_timeout
+        while True:
+            trouble = self._node.arm.trouble()
+            if trouble.kind is not HoldKind.OBSERVATION_LOST and self.sense() is not None:
+                return
+            if time.monotonic() > deadline:
+                raise ValueError(f"after {self._settings.start_timeout:g} s the robot is not observed: {trouble.text}")
+            time.sleep(0.02)
+
+
+class ArmWorlds:
+    """Implements ``substep_bridge.world.WorldFactory``: which robot it is, a parameter says."""
+
+    def declare(self, parameters: NodeParameters) -> None:
+        parameters.declare("robot", DEFAULT_ARM, "name of an arm, or the path of its parameter file", read_only=True)
+        parameters.declare("tasks_from", "libero", TASKS_FROM_HELP)
+        parameters.declare("suite", "", "whose task is laid out in front of the robot; empty: none")
+        parameters.declare("task_index", 0, "task within the suite", bounds=(0, MOST_TASKS))
+        parameters.declare("init_state", 0, "of a cell that a program puts back", bounds=(0, MOST_TASKS))
+        parameters.declare("seed", 0, "of the same", bounds=(0, 2**31 - 1))
+        parameters.declare(
+            "placement", Placement.BENCHMARK.value, "of the same", choices=[item.value for item in Placement]
+        )
+        parameters.declare("horizon", 0, "control steps under a task in an episode; 0: any number", bounds=(0, 100_000))
+        self._settings, self.robot = load_arm(parameters.value("robot"))
+        self._bridge = parameters.node_name
+
+    def build(self, parameters: NodeParameters) -> tuple[ArmWorld, EpisodeStart]:
+        value = parameters.value
+        suite, index = value("suite"), value("task_index")
+        instruction = task_source(value("tasks_from")).task(suite, index).instruction if suite else ""
+        episode = EpisodeState(instruction, 0, value("horizon"), False, suite, index if suite else 0)
+        start = EpisodeStart(
+            placement=Placement(value("placement")), init_state=value("init_state"), seed=value("seed")
+        )
+        node = ArmNode(self.robot, self._settings, self._bridge)
+        return ArmWorld(node, self.robot, self._settings, episode), start

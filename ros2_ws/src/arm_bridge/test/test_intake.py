@@ -1,0 +1,119 @@
+"""What sensors say: late, early, twice, out of order, frozen, apart from each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import PoseStamped
+from sensor_msgs.msg import CameraInfo, JointState
+
+from arm_bridge.intake import InputLimits, Intake, Sample
+from arm_bridge.sensors import PoseReader, intrinsics, joint_sample
+from arm_bridge.settings import CameraInput, PoseInput
+from substep_core.contract import Camera, CameraRole
+
+MS = 1_000_000
+LIMITS = {"front": InputLimits(0.2, 0.05, 0.02), "joints": InputLimits(0.1, 0.02)}
+
+
+@pytest.fixture
+def intake() -> Intake:
+    return Intake(LIMITS)
+
+
+def say(intake: Intake, name: str, stamp_ms: int, now_ms: int | None = None, content: int = -1, way: float = 0.0):
+    content = stamp_ms if content == -1 else content
+    now = (stamp_ms if now_ms is None else now_ms) * MS
+    intake.add(name, Sample(stamp_ms * MS, content, f"{name} {stamp_ms}"), now, way)
+
+
+def test_one_observation_is_the_instant_of_what_is_furthest_behind(intake):
+    assert intake.observation() is None
+    for stamp in range(1000, 1100, 10):
+        say(intake, "joints", stamp)
+    say(intake, "front", 1043)
+    stamp, samples = intake.observation()
+    assert stamp == 1043 * MS
+    assert (samples["front"].value, samples["joints"].value) == ("front 1043", "joints 1040")
+    assert not intake.apart()
+
+
+def test_inputs_that_are_too_far_apart_are_no_observation(intake):
+    say(intake, "joints", 1000)
+    say(intake, "joints", 1100)
+    say(intake, "front", 1050)
+    assert intake.apart().text == "observation lost: joints: 0.050 s apart from the others, expected at most 0.02 s"
+
+
+def test_messages_said_twice_or_out_of_order_are_dropped(intake):
+    front = intake.inputs["front"]
+    for stamp in (1000, 1050, 1050, 1000, 1100):
+        say(intake, "front", stamp, now_ms=1100)
+    assert [sample.stamp // MS for sample in front.samples] == [1000, 1050, 1100]
+    assert front.dropped["old"] == 2 and front.trouble(1100 * MS) == ""
+
+
+def test_stamps_that_jump_ahead_are_not_believed(intake):
+    front = intake.inputs["front"]
+    say(intake, "front", 1000)
+    for now in range(1050, 1300, 50):
+        say(intake, "front", now + 5000, now_ms=now)
+    why = front.trouble(1250 * MS)
+    assert why == "front: 0.25 s old, expected at most 0.2 s (its stamp is 5.000 s in the future)"
+    say(intake, "front", 1300)
+    assert front.trouble(1300 * MS) == ""
+
+
+def test_stamps_that_jump_back_are_not_believed(intake):
+    front = intake.inputs["front"]
+    say(intake, "front", 9000)
+    for now in range(9050, 9300, 50):
+        say(intake, "front", now - 5000, now_ms=now)
+    assert "went back by 4.750 s" in front.trouble(9250 * MS)
+
+
+@pytest.mark.parametrize(("content", "way", "is_frozen"), [(7, 0.03, True), (7, 0.01, False), (-1, 0.03, False)])
+def test_the_same_picture_with_new_stamps_is_frozen_once_the_arm_has_moved(intake, content, way, is_frozen):
+    for step in range(10):
+        say(intake, "front", 1000 + 50 * step, content=content, way=way * step / 9)
+    assert ("frozen" in intake.inputs["front"].trouble(1450 * MS)) is is_frozen
+
+
+def test_joints_are_taken_by_name_in_the_drivers_order():
+    sample = joint_sample(JointState(name=["b", "a"], position=[2.0, 1.0]))
+    assert sample.value.position == {"a": 1.0, "b": 2.0}
+    with pytest.raises(ValueError, match="2 names but 1 positions"):
+        joint_sample(JointState(name=["b", "a"], position=[2.0]))
+    with pytest.raises(ValueError, match="joint a is at nan"):
+        joint_sample(JointState(name=["a"], position=[np.nan]))
+
+
+def pose(x: float = 1.0, w: float = 0.0, frame: str = "base") -> PoseStamped:
+    message = PoseStamped()
+    message.header.frame_id = frame
+    message.pose.orientation.x, message.pose.orientation.w = x, w
+    return message
+
+
+def test_a_quaternion_goes_on_without_a_jump_in_sign():
+    reader = PoseReader(PoseInput(topic="pose", sign_like=(1.0, 0.0, 0.0, 0.0)), "base")
+    assert reader.sample(pose(-1.0)).value.quaternion[0] == 1.0
+    assert reader.sample(pose(-0.8, 0.6)).value.quaternion == pytest.approx([0.8, 0.0, 0.0, -0.6])
+    with pytest.raises(ValueError, match="frame 'map', expected 'base'"):
+        reader.sample(pose(frame="map"))
+    with pytest.raises(ValueError, match="quaternion of norm 2"):
+        reader.sample(pose(2.0))
+
+
+def test_intrinsics_follow_the_image_to_the_contracts_size():
+    camera = Camera("front", CameraRole.SCENE, 128, 128, "front")
+    info = CameraInfo(height=480, width=640, k=[600.0, 0, 320.0, 0, 600.0, 240.0, 0, 0, 1.0])
+    matrix = intrinsics(info, camera, CameraInput(topic="front"))
+    assert np.allclose(matrix, [[160.0, 0, 64.0], [0, 160.0, 64.0], [0, 0, 1]])
+    assert not intrinsics(None, camera, CameraInput(topic="front")).any(), "not calibrated, as ROS has it"
+
+
+def test_an_arm_that_moves_far_between_two_pictures_is_no_sign_of_a_frozen_camera(intake):
+    say(intake, "front", 1000, content=7)
+    say(intake, "front", 1050, content=7, way=0.5)
+    assert intake.inputs["front"].trouble(1050 * MS) == ""

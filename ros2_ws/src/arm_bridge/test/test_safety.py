@@ -1,0 +1,151 @@
+"""Safety states: what is sent in which, and what leads from one to another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from arm_bridge.arm import ARM
+from substep_core.errors import ErrorCode
+from substep_core.protocol import HoldKind
+from tests.arms import ADAPTERS, Rig
+
+FORWARD = np.array([0.5, 0, 0, 0, 0, 0, -1.0])
+CLOSE = np.array([0, 0, 0, 0, 0, 0, 1.0])
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig(*ADAPTERS["cartesian_rate"]())
+
+
+def speeds(outgoing) -> list[float]:
+    return [each.message.twist.linear.x for each in outgoing if each.channel == ARM]
+
+
+def hold(rig: Rig, seconds: float) -> list:
+    before = len(rig.sent)
+    for _ in range(round(seconds * rig.contract.rate)):
+        rig.step(FORWARD)
+    return rig.sent[before:]
+
+
+def test_nothing_leaves_before_it_is_armed_and_in_shadow_it_is_only_shown(rig):
+    assert rig.state == "disabled" and not rig.step(FORWARD)
+    assert rig.arm.hindrance.kind is HoldKind.ROBOT_DISABLED and rig.arm.safety.code is ErrorCode.ROBOT_DISABLED
+    assert "expected shadow" in rig.arm.arm()
+    assert rig.arm.shadow() == "" and not rig.arm.hindrance
+    shown = rig.step(FORWARD)
+    assert shown and all(outgoing.is_shadow for outgoing in shown) and speeds(shown)[0] > 0.1
+    assert rig.arm.arm() == ""
+    sent = rig.step(FORWARD)
+    assert speeds(sent)[0] > 0.1 and not any(outgoing.is_shadow for outgoing in sent)
+    assert {outgoing.channel for outgoing in sent} == {ARM, 0}, "the gripper is told anew when it is armed"
+    assert [(t.before.value, t.after.value) for t in rig.transitions] == [("disabled", "shadow"), ("shadow", "armed")]
+
+
+def test_a_gripper_is_told_what_has_changed_and_nothing_else(rig):
+    rig.ready()
+    rig.step(FORWARD)
+    assert [each.channel for each in rig.step(FORWARD)] == [ARM]
+    told = [each.message for each in rig.step(CLOSE) if each.channel == 0]
+    assert told[0].points[0].positions[0] == 0.0
+
+
+def test_disarmed_in_motion_it_is_braked_and_then_nothing_leaves(rig):
+    rig.ready()
+    hold(rig, 0.5)
+    assert rig.arm.disarm() == "" and rig.state == "disabled"
+    braking = speeds(hold(rig, 1.0))
+    assert 1 <= len(braking) <= 3 and braking[-1] == 0.0
+    assert not rig.step(FORWARD)
+
+
+def test_a_sensor_that_falls_silent_makes_it_hold_until_it_speaks_for_a_while(rig):
+    rig.ready()
+    hold(rig, 0.5)
+    rig.pass_time(0.3)
+    rig.arm.step(FORWARD)
+    assert rig.state == "holding" and rig.arm.safety.code is ErrorCode.OBSERVATION_LOST
+    assert rig.arm.hindrance.text == "observation lost: joint_states: 0.30 s old, expected at most 0.15 s"
+    assert set(speeds(hold(rig, 0.2))) == {0.0} and rig.state == "holding"
+    hold(rig, 0.2)
+    assert rig.state == "armed" and speeds(rig.step(FORWARD))[0] > 0
+
+
+def test_a_bridge_that_gives_no_commands_is_stopped_for_within_two_periods(rig):
+    rig.ready()
+    hold(rig, 0.5)
+    begun = len(rig.sent)
+    for _ in range(12):
+        rig.pass_time(0.0125)
+        rig.speak()
+        rig.arm.watch()
+    assert rig.state == "holding" and "no control step for 0.1" in rig.transitions[-1].cause
+    assert speeds(rig.sent[begun:])[-1] == 0.0
+
+
+def test_a_fault_latches_until_its_cause_is_gone_and_it_is_reset(rig):
+    rig.ready()
+    hold(rig, 0.5)
+    rig.arm.hear_status(0, 4)
+    assert rig.state == "fault" and rig.arm.safety.code is ErrorCode.ROBOT_FAULT
+    assert rig.arm.hindrance.text == "robot fault: status says 4: protective stop"
+    assert speeds(hold(rig, 0.5))[-1] == 0.0 and not rig.step(FORWARD)
+    assert "still there" in rig.arm.reset() and "reset it first" in rig.arm.shadow()
+    rig.arm.hear_status(0, 0)
+    assert rig.state == "fault", "until somebody resets it"
+    assert rig.arm.reset() == "" and rig.state == "disabled"
+
+
+def test_a_driver_that_halts_is_waited_for(rig):
+    rig.ready()
+    rig.step(FORWARD)
+    rig.arm.hear_status(0, 1)
+    rig.step(FORWARD)
+    assert rig.state == "holding" and rig.arm.hindrance.text == "robot halted: status says 1: slow"
+    rig.arm.hear_status(0, 0)
+    hold(rig, 0.5)
+    assert rig.state == "armed"
+
+
+def test_it_is_not_armed_while_something_is_amiss(rig):
+    rig.speak()
+    rig.arm.shadow()
+    rig.arm.hear_status(0, 1)
+    assert rig.arm.arm() == "the robot cannot be armed: robot halted: status says 1: slow"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_value_that_is_not_finite_is_a_fault_and_does_not_leave(rig, value):
+    rig.ready()
+    rig.step(FORWARD)
+    sent = rig.step(np.where(np.arange(7) == 2, value, FORWARD))
+    assert rig.state == "fault" and all(np.isfinite(speed) for speed in speeds(sent))
+
+
+def test_a_trajectory_ends_in_rest_by_itself():
+    rig = Rig(*ADAPTERS["joint_trajectory"]()).ready()
+    for _ in range(10):
+        (*_, last) = (each.message for each in rig.step([1.0, 0.5, -1.0, -1.0]) if each.channel == ARM)
+        rig.joints = np.array(last.points[0].positions)
+    assert len(last.points) > 2 and not any(last.points[-1].velocities)
+    times = [point.time_from_start.sec + point.time_from_start.nanosec / 1e9 for point in last.points]
+    assert np.allclose(np.diff(times), 0.05) and times[0] == pytest.approx(0.05)
+
+
+def test_a_joint_position_is_reached_and_not_passed():
+    rig = Rig(*ADAPTERS["joint_trajectory"]()).ready()
+    furthest = 0.0
+    for _ in range(60):
+        for each in rig.step([1.0, 0.0, 0.0, -1.0]):
+            if each.channel == ARM:
+                rig.joints = np.array(each.message.points[0].positions)
+                furthest = max(furthest, rig.joints[0])
+    assert rig.joints[0] == pytest.approx(1.0, abs=1e-3) and furthest < 1.02
+
+
+def test_a_pose_target_does_not_run_away_from_an_arm_that_is_held():
+    rig = Rig(*ADAPTERS["cartesian_pose"]()).ready()
+    sent = [each.message for each in hold(rig, 3.0) if each.channel == ARM]
+    assert 0.02 < sent[-1].pose.position.x <= rig.settings.arm.leash + 1e-9, "the arm has not moved"
