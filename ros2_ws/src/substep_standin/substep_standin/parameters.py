@@ -11,7 +11,7 @@ from substep_core.ros.parameters import BadParameter, NodeParameters
 from substep_standin.cameras import CameraSettings
 from substep_standin.driver import Controller
 from substep_standin.outbox import TransportFaults
-from substep_standin.settings import DriverSettings, ServoSettings, TrajectorySettings
+from substep_standin.settings import DriverSettings, RobotLimits, ServoSettings, TrajectorySettings
 
 ENCODINGS = ("rgb8", "bgr8", "rgba8", "bgra8")
 FAULTS = "faults."
@@ -61,6 +61,8 @@ def declare(parameters: NodeParameters) -> None:
     declare("servo.staleness", servo.staleness, "s after its stamp in which a twist moves the arm", bounds=(0.01, 10.0))
     declare("servo.max_linear", servo.max_linear, "m/s to which a twist is scaled down", bounds=(0.01, 3.0))
     declare("servo.max_angular", servo.max_angular, "rad/s to which a twist is scaled down", bounds=(0.01, 10.0))
+    force = RobotLimits().contact_force
+    declare("limits.contact_force", force, "N on the hand that are a collision", bounds=(1.0, 1000.0))
     declare(
         "jtc.allow_nonzero_velocity_at_trajectory_end",
         trajectory.allow_nonzero_velocity_at_trajectory_end,
@@ -106,7 +108,7 @@ def read(parameters: NodeParameters) -> NodeSettings:
     allowed = value("jtc.allow_nonzero_velocity_at_trajectory_end")
     trajectory = TrajectorySettings(allow_nonzero_velocity_at_trajectory_end=allowed)
     return NodeSettings(
-        DriverSettings(servo, trajectory),
+        DriverSettings(servo, trajectory, RobotLimits(contact_force=value("limits.contact_force"))),
         Controller(value("controller")),
         camera,
         value("camera.encoding"),

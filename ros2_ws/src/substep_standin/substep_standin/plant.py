@@ -16,9 +16,11 @@ from libero_bridge.simulation import Simulation, SimulationConfig
 from substep_bridge.world import Frame
 from substep_core.contract import Pose
 from substep_core.episode import EpisodeStart
+from substep_core.scene import SceneState
 from substep_standin.servo import PoseReference, turn
 from substep_standin.settings import ARM_JOINTS, DRIVER_JOINTS, OPEN_FINGER
 
+ROBOT_BODIES = "robot0"  # how the names of the robot's first body begin
 JOINT_STIFFNESS = 400.0  # 1/s², of the joints' own servos, critically damped
 
 
@@ -57,7 +59,11 @@ class Plant:
         self._speeds = np.array([joint.dofadr[0] for joint in joints])
         arm = [DRIVER_JOINTS.index(name) for name in ARM_JOINTS]
         self._arm_places, self._arm_speeds = self._places[arm], self._speeds[arm]
+        self._of_robot = np.array([self._is_of_robot(body) for body in self._model.geom_bodyid])
         self.step_time = float(self._model.opt.timestep)
+
+    def _is_of_robot(self, body: int) -> bool:
+        return self._model.body(self._model.body_rootid[body]).name.startswith(ROBOT_BODIES)
 
     def reset(self, start: EpisodeStart, config: SimulationConfig | None = None) -> None:
         """Arm and objects where a task begins; of another task where ``config`` says so.
@@ -109,10 +115,15 @@ class Plant:
 
     @property
     def contact_force(self) -> float:
-        """N that act on the hand from outside, as the torques in the joints tell."""
-        outside = self._data.qfrc_constraint[self._arm_speeds]
-        force, *_ = np.linalg.lstsq(self.jacobian.T, outside, rcond=None)
-        return float(np.linalg.norm(force[:3]))
+        """N with which all that is not of the robot presses on it, in sum: what is held between the fingers cancels."""
+        contacts = self._data.contact.geom[: self._data.ncon]
+        first, second = self._of_robot[contacts].T
+        total, wrench = np.zeros(3), np.zeros(6)
+        for index in np.flatnonzero(first != second):
+            mujoco.mj_contactForce(self._model, self._data, int(index), wrench)
+            force = self._data.contact.frame[index].reshape(3, 3).T @ wrench[:3]  # on the second geom
+            total += force if second[index] else -force
+        return float(np.linalg.norm(total))
 
     def state(self) -> ArmState:
         position, velocity = self._data.qpos[self._places], self._data.qvel[self._speeds]
@@ -197,6 +208,20 @@ class Plant:
     @property
     def instruction(self) -> str:
         return self._simulation.instruction
+
+    @property
+    def workspace_origin(self) -> np.ndarray:
+        """(3,) m, as ``Simulation.workspace_origin``."""
+        return self._simulation.workspace_origin
+
+    @property
+    def simulated_joints(self) -> dict[str, float]:
+        """Positions by the names that LIBERO's contract has, rad and m."""
+        return self._simulation.joint_positions()
+
+    def scene(self) -> SceneState:
+        """Ground truth of this moment."""
+        return self._simulation.scene()
 
     @property
     def goal_holds(self) -> bool:

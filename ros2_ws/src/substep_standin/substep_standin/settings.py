@@ -69,7 +69,7 @@ class RobotLimits:
     joint_low: tuple[float, ...] = (-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973)
     joint_high: tuple[float, ...] = (2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973)
     stop_margin: float = -0.05
-    contact_force: float = 120.0
+    contact_force: float = 160.0
     contact_time: float = 0.1
 
 
