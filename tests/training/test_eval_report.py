@@ -19,6 +19,7 @@ from substep_core.episode import Placement
 from training.evaluation import evaluate
 from training.evaluation.episodes import EpisodeKey, planned
 from training.evaluation.figures import figures, latencies
+from training.evaluation.markdown import markdown_tables
 from training.evaluation.records import ResultFolder, record_of
 from training.evaluation.report import write_report
 from training.evaluation.settings import EpisodeSettings, Selection
@@ -93,6 +94,24 @@ def table(page: str, head: str) -> list[dict[str, str]]:
 
 
 # --- what is shown ---
+
+
+def test_a_perturbed_benchmark_has_a_table_of_its_dimensions_with_what_departs_from_it(tmp_path: Path):
+    results = ResultFolder(tmp_path, SETTINGS)
+    chosen = selection("policy", tasks=(8, 9), placements=[Placement.BENCHMARK])
+    kinds = ({"category": "Light", "difficulty": 3, "variant": "embedded"}, {"category": "Noise", "difficulty": None})
+    for key, kind in zip(planned(chosen, results.source), kinds, strict=True):
+        results.add(episode(key, success=key.task == 8) | {"variant": ""} | kind, made_by("./substep eval X"))
+    _, page = report(results, chosen, made_by("./substep eval X"))
+    rows = table(page, "departs from the benchmark")
+    assert [(row["category"], row["success"], row["departs from the benchmark"]) for row in rows] == [
+        ("Light", "100 %", "1 embedded"),
+        ("Noise", "0 %", ""),
+        ("all, mean 50 %", "50 %", "1 embedded"),
+    ]
+    assert rows[0]["level 3"].startswith("100 % (1/1)") and rows[1]["no level"].startswith("0 % (0/1)")
+    text = markdown_tables(results.in_order(), results.source)
+    assert "| policy (eos) | benchmark | Light | 1/1 (100%) |" in text
 
 
 def test_all_that_the_folder_holds_is_shown_whatever_was_asked_for_last(tmp_path: Path):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from libero_bridge.simulation import Simulation
+from libero_bridge.tasks import LIBERO, LiberoSource
 from substep_core.chunk import NO_EOS, Chunk
 from substep_core.contract import RobotContract
 from substep_core.episode import Placement
@@ -86,12 +88,22 @@ def recorded_actions(demonstrations: Path, task: Task) -> np.ndarray:
 
 
 def demonstrated_actions(simulation: Simulation) -> np.ndarray:
-    """(T, 7) actions of the demonstrator's first success from one of the initial states that training takes.
+    """(T, 7) actions of the demonstrator's first success from one of the initial states that training takes, of the
+    plain task where the simulation's is a perturbed one.
 
     Raises:
         ValueError: it has none in ``ATTEMPTS`` episodes.
     """
-    split = task_source(simulation.config.tasks_from).splits[PLAIN.split]
+    source = task_source(simulation.config.tasks_from)
+    base = source.task(simulation.suite, simulation.task_index).base
+    if base:  # nothing is trained on a perturbed task: what is replayed is of the plain one
+        index = LiberoSource().names(simulation.suite).index(base)
+        plain = Simulation(replace(simulation.config, tasks_from=LIBERO, task_index=index))
+        try:
+            return demonstrated_actions(plain)
+        finally:
+            plain.close()
+    split = source.splits[PLAIN.split]
     for attempt in range(ATTEMPTS):
         recording, _ = record_episode(simulation, Demonstrator(), draw_start(PLAIN, split, (attempt,)), PLAIN)
         if recording is not None:

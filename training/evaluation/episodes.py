@@ -51,12 +51,12 @@ class Job:
 
 def planned(selection: Selection, source: TaskSource) -> Iterator[EpisodeKey]:
     """Every episode of a selection, task by task."""
-    for task in selection.tasks_of(source):
+    for suite, task in selection.places(source):
         for probe in selection.probes:
             for rule in rules_of(probe, selection):
                 for placement in selection.placements:
                     for number in _numbers(probe, selection):
-                        yield EpisodeKey(task.suite, task.index, probe, rule, placement.value, number)
+                        yield EpisodeKey(suite, task, probe, rule, placement.value, number)
 
 
 def rules_of(probe: str, selection: Selection) -> tuple[str, ...]:

@@ -12,13 +12,12 @@ from substep_core.errors import ErrorCode
 from substep_core.protocol import SubstepEnd
 from substep_core.tasks import TaskSource
 from training.checkpoints.eos_score import EndCounts
+from training.evaluation.dimensions import ALL, GROUP, dimension_rows
 from training.evaluation.own_words import own_words
 from training.evaluation.probes import PROBES, BoundaryProbe
 from training.intervals import wilson
 
 Record = dict[str, Any]
-GROUP = ("probe", "rule", "placement")
-ALL = "all"
 
 
 def figures(records: Sequence[Record], source: TaskSource) -> dict[str, list[dict[str, Any]]]:
@@ -27,6 +26,7 @@ def figures(records: Sequence[Record], source: TaskSource) -> dict[str, list[dic
     boundaries = [record for record in records if _is_boundaries(record)]
     return {
         "success": success_rows(records, source),
+        "dimensions": dimension_rows(tasks),
         "advances": _table([record for record in tasks if _is_judged(record)], source, advances),
         "endings": _table(tasks, source, endings),
         "substeps": list(_substeps(record for record in tasks if record["probe"] == "policy")),

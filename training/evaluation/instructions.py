@@ -36,14 +36,18 @@ def other_instruction(source: TaskSource, suite: str, task: int) -> str:
     Raises:
         ValueError: all tasks of the suite have one instruction.
     """
-    count = len(source.names(suite))
-    instructions = [source.task(suite, (task + step) % count).instruction for step in range(count)]
-    others = [other for other in instructions[1:] if other != instructions[0]]
-    if not others:
-        raise ValueError(f"suite {suite!r} has no task with another instruction than {instructions[0]!r}")
-    library = shipped_library()
-    length = _substeps(library, suite, instructions[0])
-    return next((other for other in others if _substeps(library, suite, other) == length), others[0])
+    indices = list(source.playable(suite))
+    after = [index for index in indices if index > task] + [index for index in indices if index < task]
+    own, library, first = source.task(suite, task).instruction, shipped_library(), None
+    length = _substeps(library, suite, own)
+    for index in after:
+        other = source.task(suite, index).instruction
+        if other != own and _substeps(library, suite, other) == length:
+            return other
+        first = first or (other if other != own else None)
+    if first is None:
+        raise ValueError(f"suite {suite!r} has no task with another instruction than {own!r}")
+    return first
 
 
 def _substeps(library: Library, suite: str, instruction: str) -> int:

@@ -14,6 +14,7 @@ from training.evaluation import plots
 from training.evaluation.figures import ALL
 from training.evaluation.substep_log import MISSED_AFTER
 
+MOST_TASKS_DRAWN = 150  # in one plot
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
@@ -28,7 +29,8 @@ def render_page(results: dict[str, Any]) -> str:
     drawn = {}
     if results["success"]:
         drawn["by_suite"] = plots.success_by_suite(results["success"], results["suites"])
-    if any(row["probe"] in plots.SHOWN_BY_TASK for row in results["success"]):
+    played = {(row["suite"], row["task"]) for row in results["success"]}
+    if len(played) <= MOST_TASKS_DRAWN and any(row["probe"] in plots.SHOWN_BY_TASK for row in results["success"]):
         drawn["by_task"] = plots.success_by_task(results["success"], results["suites"])
     if any(row["delays"] for row in results["advances"]):
         drawn["delays"] = plots.delays(results["advances"])
@@ -36,6 +38,7 @@ def render_page(results: dict[str, Any]) -> str:
         results=results,
         plots={name: Markup(svg) for name, svg in drawn.items()},
         ALL=ALL,
+        LEVELS=sorted({level for row in results["dimensions"] for level in row["levels"]}),
         TOLERANCE=TOLERANCE,
         MISSED_AFTER=MISSED_AFTER,
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from substep_bridge.world import WORLDS
 from substep_core.configuration import dump
+from substep_core.tasks import TaskSource
 from training.evaluation.episodes import planned
 from training.evaluation.figures import figures
 from training.evaluation.missing import missing
@@ -40,6 +41,7 @@ def write_report(folder: ResultFolder, settings: EpisodeSettings, selection: Sel
             "played": len(folder.selected(selection)),
             "all": len(records),
         },
+        "left_out": _left_out(folder.source),
         "missing": missing(records, settings.through),
         "probes": {record["probe"]: PROBES[record["probe"]].description for record in records},
         "videos": [_video(record) for record in records if record.get("video")],
@@ -47,6 +49,12 @@ def write_report(folder: ResultFolder, settings: EpisodeSettings, selection: Sel
     }
     write_whole(folder.path / RESULTS_FILE, json.dumps(results, indent=1) + "\n")
     write_whole(folder.path / PAGE_FILE, render_page(results))
+
+
+def _left_out(source: TaskSource) -> dict[str, int]:
+    """Suite -> how many of its tasks cannot be played."""
+    counts = {suite: len(source.names(suite)) - len(source.playable(suite)) for suite in source.suites}
+    return {suite: count for suite, count in counts.items() if count}
 
 
 def _video(record: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from substep_bringup.checked_config import check_policy
 from substep_bringup.graph_config import GraphConfig
 from substep_core.configuration import configuration
 from substep_core.episode import Placement
+from substep_core.task_sampling import Place, sampled
 from substep_core.tasks import SplitName, Task, TaskSource, task_source
 from substep_planner.completion.frame_scorer import WatchSettings
 from substep_planner.completion.registry import DEFAULT_SCORER, NO_SCORER, SCENE_CAMERA
@@ -135,7 +136,7 @@ class Selection:
 
     Attributes:
         suites: the task source's; none: all, of LIBERO's the first four.
-        tasks: of each suite; none: all.
+        tasks: of each suite; none: all whose files are there.
         probes: names, of ``training.evaluation.probes``.
         placements: where objects start.
         switch_rules: of the probe "policy"; the others switch by the first of them that needs no vision, or by "eos".
@@ -144,6 +145,8 @@ class Selection:
         first: number of the first episode, which gives its initial state and its seed.
         videos: episodes of each task, placement and rule of the probe "policy" that are filmed.
         record: leave a bag of every episode; through the graph.
+        sample: how many tasks are drawn of all suites together, evenly by category, difficulty and suite; none: all.
+        sample_seed: of that draw; a larger sample of one seed holds the smaller ones.
     """
 
     suites: tuple[str, ...] = ()
@@ -156,16 +159,30 @@ class Selection:
     first: int = Field(default=0, ge=0)
     videos: int = Field(default=0, ge=0)
     record: bool = False
+    sample: int | None = Field(default=None, ge=1)
+    sample_seed: int = Field(default=0, ge=0)
 
     def __post_init__(self) -> None:
+        if self.tasks and self.sample:
+            raise ValueError("tasks are named and a sample is drawn as well: expected --tasks or --sample")
         _check_names("probe", self.probes, tuple(PROBES))
         _check_names("switch rule", self.switch_rules, SWITCH_RULES.names)
 
     def tasks_of(self, source: TaskSource) -> Iterator[Task]:
-        """The tasks, suite by suite. Raises: ValueError: the source has no such suite or task."""
-        for suite in self.suites or source.default_suites:
-            for index in self.tasks or range(len(source.names(suite))):
-                yield source.task(suite, index)
+        """The tasks, suite by suite, or as they were drawn.
+
+        Raises:
+            ValueError: the source has no such suite or task, or too few for the sample.
+        """
+        for suite, index in self.places(source):
+            yield source.task(suite, index)
+
+    def places(self, source: TaskSource) -> list[Place]:
+        """Suite and index of the tasks. Raises: ValueError: as ``tasks_of``."""
+        suites = self.suites or source.default_suites
+        if self.sample:
+            return sampled(source, suites, self.sample, self.sample_seed)
+        return [(suite, index) for suite in suites for index in self.tasks or source.playable(suite)]
 
 
 def check_together(settings: EpisodeSettings, selection: Selection) -> None:
@@ -216,8 +233,8 @@ def _checked_tasks(settings: EpisodeSettings, selection: Selection) -> list[Task
 
 
 def demonstration_file(demonstrations: Path, task: Task) -> Path:
-    """The file of a task's demonstrations. Raises: ValueError: there is none."""
-    file = task_file(demonstrations, task.suite, task.name)
+    """The file of a task's demonstrations, or of its unperturbed task's. Raises: ValueError: there is none."""
+    file = task_file(demonstrations, task.suite, task.base or task.name)
     if not file.is_file():
         raise ValueError(f"no demonstration of {task.suite} task {task.index} to replay: there is no {file}")
     return file

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from training.evaluation.episodes import Job
+from training.evaluation.task_kind import kind_of
 from training.workers import process_pool, started_manager, waiting_in
 
 # Jobs a process, then a fresh one: every simulated world leaves some memory behind in MuJoCo and robosuite.
@@ -73,12 +74,13 @@ class Line:
 
 def play_job(job: Job, folder: Path, line: Line) -> None:
     """Play the episodes of a job."""
+    kind = kind_of(job.settings, job.suite, job.task)
     player = _player(job, folder)
     try:
         for key in job.episodes:
             if line.stop.is_set():
                 return
-            line.records.put(player.play(key, key in job.filmed))
+            line.records.put(player.play(key, key in job.filmed) | kind)
     finally:
         player.close()
 

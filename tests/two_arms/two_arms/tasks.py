@@ -35,6 +35,7 @@ class TwoArmTask:
     category: str = ""
     difficulty: int | None = None
     variant: str = ""
+    base: str = ""
 
     def init_states(self) -> None:
         return None

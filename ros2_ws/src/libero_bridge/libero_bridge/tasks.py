@@ -69,6 +69,7 @@ class LiberoTask:
     difficulty: int | None = None
     change: WorldChange | None = None
     variant: str = ""
+    base: str = ""
     native: Native | None = None
     scene_file: Path | None = None
     object_files: Mapping[str, Path] = field(default_factory=dict)

@@ -84,6 +84,7 @@ class LiberoPlus:
             entry.difficulty,
             PlusChange(name),
             variant=self.variant,
+            base=name.base,
         )
         if name.look:
             return _with_look(task, name)

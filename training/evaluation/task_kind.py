@@ -1,0 +1,19 @@
+"""What a report groups tasks by, and how a task departs from what its benchmark describes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from libero_bridge.libero_setup import asset_folder
+from libero_bridge.tasks import LiberoTask
+from training.evaluation.settings import EpisodeSettings
+
+UNKNOWN_KIND = {"category": "", "difficulty": None, "variant": ""}  # of records from before tasks had one
+
+
+def kind_of(settings: EpisodeSettings, suite: str, index: int) -> dict[str, Any]:
+    """A record's fields ``category``, ``difficulty`` and ``variant``, the last as the assets show the task."""
+    task = settings.source.task(suite, index)
+    if isinstance(task, LiberoTask):
+        task = task.in_assets(asset_folder(settings.assets))
+    return {"category": task.category, "difficulty": task.difficulty, "variant": task.variant}
