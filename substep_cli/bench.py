@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from substep_cli.changes import Changes, read_changes
-from substep_cli.grammar import CommandFailed
+from substep_cli.grammar import CommandFailed, UsageError
 from substep_cli.options import Assets, CommandLine, Count, Device, Json, Suite, Task, Workers
 from substep_planner.completion.registry import DEFAULT_SCORER
 from substep_planner.decomposers.registry import DEFAULT_ORDER
@@ -132,6 +132,32 @@ def policy(
     if report.failures:
         print(f"{len(report.failures)} of {len(report.rows)} variants failed", file=sys.stderr)
     return 1 if report.failures else 0
+
+
+def arm(*, chunks: Count = 1_000_000, adapters: tuple[str, ...] = (), seed: int = 0) -> int:
+    """Play arbitrary chunks through the adapters of real arms, and hold every command that leaves against the limits.
+
+    Chunks are smooth, jumping, huge, not finite, replayed, reversed, and cut off where the rest would come too late.
+
+    Args:
+        chunks: of all adapters together.
+        adapters: which; none: all of the project's.
+        seed: of the chunks.
+    """
+    from arm_bridge.bench import ADAPTERS, LimitBroken, play
+
+    names = adapters or tuple(ADAPTERS)
+    if unknown := [name for name in names if name not in ADAPTERS]:
+        raise UsageError(f"unknown adapter {unknown[0]!r}: expected one of {', '.join(ADAPTERS)}")
+    for number, name in enumerate(names):
+        try:
+            played = play(name, max(1, chunks // len(names)), seed + number)
+        except LimitBroken as error:
+            print(f"{name}: a command beyond a limit has left: {error}")
+            return 1
+        told = f"{played.chunks} chunks, {played.steps} control steps, {played.commands} commands"
+        print(f"{name}: {told}, {played.faults} faults; none beyond a limit", flush=True)
+    return 0
 
 
 def planner() -> None:

@@ -22,9 +22,15 @@ setup(
         "substep.worlds": ["arm = arm_bridge.world:ArmWorlds"],
         "substep.robots": [
             "standin = arm_bridge.robots:STANDIN",
+            "franka_fr3 = arm_bridge.robots:FRANKA_FR3",
+            "ur5e = arm_bridge.robots:UR5E",
+            "so101 = arm_bridge.robots:SO101",
         ],
         "substep.arms": [
             "standin = arm_bridge.robots:STANDIN_ARM",
+            "franka_fr3 = arm_bridge.robots:FRANKA_FR3_ARM",
+            "ur5e = arm_bridge.robots:UR5E_ARM",
+            "so101 = arm_bridge.robots:SO101_ARM",
         ],
         "substep.arm_adapters": [
             "cartesian_rate = arm_bridge.adapters.cartesian:CartesianRate",

@@ -80,6 +80,10 @@ class ArmNode:
 
     def close(self) -> None:
         """Disarm, let the arm come to rest, and end."""
+        if not self._node.context.ok():  # a signal has ended ROS: drivers stop by themselves when nothing comes
+            self._executor.shutdown()
+            self._node.destroy_node()
+            return
         self.arm.disarm()
         deadline = time.monotonic() + 1.0
         while not self.arm.is_at_rest and time.monotonic() < deadline:

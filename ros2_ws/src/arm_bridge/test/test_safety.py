@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from arm_bridge.arm import ARM
+from arm_bridge.bench import ADAPTERS, Rig
 from substep_core.errors import ErrorCode
 from substep_core.protocol import HoldKind
-from tests.arms import ADAPTERS, Rig
 
 FORWARD = np.array([0.5, 0, 0, 0, 0, 0, -1.0])
 CLOSE = np.array([0, 0, 0, 0, 0, 0, 1.0])
@@ -24,10 +24,7 @@ def speeds(outgoing) -> list[float]:
 
 
 def hold(rig: Rig, seconds: float) -> list:
-    before = len(rig.sent)
-    for _ in range(round(seconds * rig.contract.rate)):
-        rig.step(FORWARD)
-    return rig.sent[before:]
+    return [each for _ in range(round(seconds * rig.contract.rate)) for each in rig.step(FORWARD)]
 
 
 def test_nothing_leaves_before_it_is_armed_and_in_shadow_it_is_only_shown(rig):
