@@ -105,7 +105,7 @@ class PoseReference:
         position: (3,) m; rotation: (3, 3).
     """
 
-    LEASH, TURN_LEASH = 0.01, 0.1  # m and rad that it may be ahead: how hard the arm presses where it cannot go on
+    LEASH, TURN_LEASH = 0.02, 0.2  # m and rad that it may be ahead: how hard the arm presses where it cannot go on
 
     def __init__(self, settings: ServoSettings, position: np.ndarray, rotation: np.ndarray) -> None:
         self._settings = settings

@@ -61,7 +61,8 @@ class RobotLimits:
         joint_low, joint_high: (7,) rad, the mechanical stops.
         stop_margin: rad before a stop (negative: behind it, the simulated ones give way) from which servoing into it
             is halted.
-        contact_force: N on the hand, averaged over ``contact_time`` s, above which it is a collision.
+        contact_force: N on the robot, averaged over ``contact_time`` s, above which it is a collision; a real arm's is a
+            third of it, but the policies come from a world in which pushing costs nothing.
     """
 
     joint_velocity: tuple[float, ...] = (2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61)
@@ -69,7 +70,7 @@ class RobotLimits:
     joint_low: tuple[float, ...] = (-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973)
     joint_high: tuple[float, ...] = (2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973)
     stop_margin: float = -0.05
-    contact_force: float = 160.0
+    contact_force: float = 300.0
     contact_time: float = 0.1
 
 
