@@ -160,7 +160,7 @@ class Driver:
         while self._time + self._step <= now:
             self._time += self._step
             self._drive(self._time)
-        self._supervise(now, self._time - begin)
+        self._supervise(now)
         self._paces.append((now, self._time - begin))
 
     def status(self) -> DriverStatus:
@@ -195,6 +195,7 @@ class Driver:
             position, velocity = (self._held, np.zeros(len(ARM_JOINTS))) if not self._motion else self._motion.at(now)
             plant.servo_joints(position, velocity, self._gripper.goal)
         self._gripper.advance(*plant.finger, time)
+        self._force += time / self._settings.limits.contact_time * (plant.contact_force - self._force)
 
     def _target(self, now: int) -> np.ndarray:
         """(6,) velocity that the hand is to have."""
@@ -214,10 +215,9 @@ class Driver:
         speed = np.linalg.lstsq(self._plant.jacobian, target, rcond=None)[0]
         return bool(((speed < 0) & below | (speed > 0) & above).any())
 
-    def _supervise(self, now: int, passed: int) -> None:
+    def _supervise(self, now: int) -> None:
         """What a robot watches over itself: contact, speed, and whether a trajectory is followed."""
-        limits, share = self._settings.limits, passed / NANOSECONDS / self._settings.limits.contact_time
-        self._force += min(1.0, share) * (self._plant.contact_force - self._force)
+        limits = self._settings.limits
         fastest = np.array(limits.joint_velocity) * limits.velocity_margin
         if self._force > limits.contact_force:
             self._trip(Fault.COLLISION, now)
