@@ -25,6 +25,7 @@ from substep_standin.settings import ARM_JOINTS, NANOSECONDS, DriverSettings
 
 BASE_FRAMES = ("world", "panda_link0")  # of the cell and of the arm: not turned against each other
 GRIP_SITE = "grip_site"
+SENSED = 2.0  # times the collision threshold: most that the sensors say
 MOVING = 0.005  # rad/s of a joint from which the arm counts as moving
 PACE_WINDOW = 100  # ticks over which the pace is measured
 
@@ -195,7 +196,9 @@ class Driver:
             position, velocity = (self._held, np.zeros(len(ARM_JOINTS))) if not self._motion else self._motion.at(now)
             plant.servo_joints(position, velocity, self._gripper.goal)
         self._gripper.advance(*plant.finger, time)
-        self._force += time / self._settings.limits.contact_time * (plant.contact_force - self._force)
+        limits = self._settings.limits
+        felt = min(plant.contact_force, SENSED * limits.contact_force)  # contacts of physics are stiffer than sensors
+        self._force += time / limits.contact_time * (felt - self._force)
 
     def _target(self, now: int) -> np.ndarray:
         """(6,) velocity that the hand is to have."""
