@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import enum
 import importlib
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -160,6 +163,45 @@ def test_entry_points_in_the_text_are_of_groups_that_there_are(page):
     known = set(re.findall(r"^\| `(substep\.\w+)`", (REFERENCE / "registries.md").read_text(), re.MULTILINE))
     for block in re.findall(r"^```toml\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
         assert set(tomllib.loads(block)["project"]["entry-points"]) <= known, page
+
+
+OWN_PAGES = sorted([*(ROOT / "docs/how-to").glob("*.md"), *REFERENCE.glob("*.md")])
+PLACED = re.compile(r"`([^`\n]+)`[^`(|]{0,60}\(((?:`[\w/.]+\.py`(?:, )?)+)[^)|]*\)")  # `Name` (`where/it/is.py`)
+
+
+@pytest.mark.parametrize("page", OWN_PAGES, ids=lambda page: page.stem)
+def test_names_are_in_the_files_that_the_text_says(page):
+    text = re.sub(r"\n(?=\w|`|\()", " ", without_code_blocks(page))
+    for code, files in PLACED.findall(text):
+        if files.split("/")[0].strip("`") not in PACKAGES:
+            continue  # of the package that the page is about
+        modules = [importlib.import_module(path[:-3].replace("/", ".")) for path in re.findall(r"`([^`]+)`", files)]
+        for name in re.findall(r"\b[A-Z][a-z]\w*\b", code):
+            there = name in ("None", "Path") or any(hasattr(module, name) for module in modules)
+            assert there, f"{page}: {name} is not in {files}"
+
+
+@pytest.mark.parametrize("page", OWN_PAGES, ids=lambda page: page.stem)
+def test_examples_import_what_they_use(page):
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        ruff = [
+            sys.executable,
+            "-m",
+            "ruff",
+            "check",
+            "--isolated",
+            "--select",
+            "F821",
+            "--output-format",
+            "concise",
+            "-",
+        ]
+        checked = subprocess.run(ruff, input=block, capture_output=True, text=True)
+        assert checked.returncode == 0, f"{page}: {checked.stdout}"
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and not node.module.startswith("my_"):
+                module = importlib.import_module(node.module)
+                assert [item.name for item in node.names if not hasattr(module, item.name)] == [], page
 
 
 def has_module(dotted: str) -> bool:
