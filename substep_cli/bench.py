@@ -14,11 +14,9 @@ from cyclopts.validators import Number
 
 from substep_cli.changes import Changes, read_changes
 from substep_cli.grammar import CommandFailed, UsageError
-from substep_cli.options import Assets, CommandLine, Count, Device, Json, Suite, Task, Workers
+from substep_cli.options import Assets, CommandLine, Count, Device, ImageSize, Json, Suite, Task, Workers
 from substep_planner.completion.registry import DEFAULT_SCORER
 from substep_planner.decomposers.registry import DEFAULT_ORDER
-
-Pixels = Annotated[int, Parameter(validator=Number(gte=16, lte=2048))]
 
 
 @contextlib.contextmanager
@@ -65,7 +63,7 @@ def record(
     task: Task = 0,
     assets: Assets = "embedded",
     clock: Literal["lockstep", "realtime"] = "lockstep",
-    image_size: tuple[Pixels, Pixels] = (128, 128),
+    image_size: ImageSize = (128, 128),
     images: tuple[Literal["raw", "jpeg"], ...] = ("raw", "jpeg"),
     steps: Count = 200,
     rounds: Count = 5,
@@ -80,7 +78,6 @@ def record(
 
     Args:
         clock: lockstep as fast as it goes, or realtime at the robot's rate.
-        image_size: height and width of each of two cameras in pixels.
         images: how cameras are recorded.
         steps: control steps of each stretch.
         rounds: recordings of each kind.
@@ -200,7 +197,7 @@ def understanding(
 def training(
     *,
     model: Literal["random-openvla", "random-toy"] | None = None,
-    batch: Count = 8,
+    batch_size: Count = 8,
     rank: Count = 32,
     gradient_checkpointing: bool = True,
     repeats: Count = 20,
@@ -210,7 +207,7 @@ def training(
 
     Args:
         model: at its published size or at a toy size; none: the published size where there is a GPU, else the toy size.
-        batch: samples of a step.
+        batch_size: samples of a step.
         rank: of the adapters.
         gradient_checkpointing: compute activations again instead of keeping them.
         repeats: steps that are timed.
@@ -220,9 +217,9 @@ def training(
     from training.bench.lora_step import benchmark
 
     try:
-        report = benchmark(model, batch, rank, gradient_checkpointing, repeats)
+        report = benchmark(model, batch_size, rank, gradient_checkpointing, repeats)
     except torch.OutOfMemoryError as error:
-        raise CommandFailed(f"a batch of {batch} does not fit: {error}") from error
+        raise CommandFailed(f"a batch of {batch_size} does not fit: {error}") from error
     print(report)
     if json is not None:
         json.write_text(report.to_json() + "\n")
@@ -231,7 +228,7 @@ def training(
 def speculative(
     *changes: Changes,
     checkpoint: Path | None = None,
-    layers: Count = 8,
+    layer_count: Count = 8,
     chunks: Count = 100,
     threads: Count = 1,
     device: Device = "auto",
@@ -241,7 +238,7 @@ def speculative(
 
     Args:
         checkpoint: folder of a run with a draft, measured on the demonstrations held out; none: random weights.
-        layers: of random weights.
+        layer_count: layers of codes of random weights.
         chunks: that are decoded.
         threads: of the CPU.
         changes: of the configuration it was trained with, as for train policy: --data.cache FOLDER.
@@ -253,7 +250,7 @@ def speculative(
     from training.bench.speculative import benchmark
 
     torch.set_num_threads(threads)
-    report = benchmark(checkpoint, layers, chunks, device, overrides)
+    report = benchmark(checkpoint, layer_count, chunks, device, overrides)
     print(report)
     if json is not None:
         json.write_text(report.to_json() + "\n")

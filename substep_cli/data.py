@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from substep_cli.options import Assets, Count, Flat, Suites, Tasks, Workers
+from substep_cli.options import Assets, Count, Flat, ImageSize, SourceType, Suites, Tasks, Workers
 from training.collect.settings import CollectionSettings
 
 
@@ -41,7 +41,7 @@ def label(
     folder: Path,
     /,
     *,
-    type: str = "libero_hdf5",
+    source_type: SourceType = "libero_hdf5",
     suite: str | None = None,
     robot: str = "libero_panda",
     plans: Path | None = None,
@@ -54,7 +54,6 @@ def label(
 
     Args:
         folder: the demonstrations.
-        type: their format: libero_hdf5, rlds, lerobot, or an installed one.
         suite: the suite, where the folder does not name it.
         robot: whose they are: a contract's name or file.
         plans: a plan file instead of the shipped one.
@@ -66,12 +65,14 @@ def label(
     from training.data.readers import DATA_READERS
     from training.labels.command import label_source
 
-    source = parse(DATA_READERS.load(type), {"type": type, "path": folder, "suite": suite}, "command line")
+    source = parse(
+        DATA_READERS.load(source_type), {"type": source_type, "path": folder, "suite": suite}, "command line"
+    )
     return 0 if label_source(source, load_robot(robot), plans, out, compare) else 1
 
 
 def rerender(
-    folder: Path, /, *, out: Path, size: Count = 128, assets: Assets = "embedded", workers: Workers = 2
+    folder: Path, /, *, out: Path, image_size: ImageSize = (128, 128), assets: Assets = "embedded", workers: Workers = 2
 ) -> None:
     """Add frames and states to collected demonstrations.
 
@@ -81,12 +82,11 @@ def rerender(
     Args:
         folder: of ./substep data collect.
         out: folder of the new files.
-        size: side of the square frames in pixels.
     """
     from training.collect.replay import ReplayConfig
     from training.collect.rerender import rerender
 
-    print(f"{rerender(folder, out, ReplayConfig(size, assets=assets), workers)} demonstrations in {out}")
+    print(f"{rerender(folder, out, ReplayConfig(_side(image_size), assets=assets), workers)} demonstrations in {out}")
 
 
 def export(
@@ -95,10 +95,10 @@ def export(
     *,
     out: Path,
     format: str = "lerobot",
-    type: str = "libero_hdf5",
+    source_type: SourceType = "libero_hdf5",
     robot: str = "libero_panda",
     labels: Path | None = None,
-    size: Count = 128,
+    image_size: ImageSize = (128, 128),
 ) -> None:
     """Write demonstrations in another format.
 
@@ -109,21 +109,19 @@ def export(
         folder: the demonstrations.
         out: a new folder.
         format: lerobot, pi05-folders, or an installed one.
-        type: the format they have: libero_hdf5, rlds, lerobot, or an installed one.
         robot: whose they are: a contract's name or file.
         labels: their substep_labels.json; none: the one beside them, or what they say themselves.
-        size: side in pixels of frames that have to be rendered.
     """
     from substep_core.configuration import parse
     from substep_core.contract import load_robot
     from training.data.readers import DATA_READERS
     from training.data.writers import DATA_WRITERS
 
-    content = {"type": type, "path": folder, "labels": labels}
-    if type == "libero_hdf5":
-        content["render_size"] = size
+    content = {"type": source_type, "path": folder, "labels": labels}
+    if source_type == "libero_hdf5":
+        content["render_size"] = _side(image_size)
     write = DATA_WRITERS.load(format)
-    source = parse(DATA_READERS.load(type), content, "command line")
+    source = parse(DATA_READERS.load(source_type), content, "command line")
     print(f"{write(source, load_robot(robot), out)} in {out}")
 
 
@@ -155,3 +153,11 @@ def frames(
     settings = RenderSettings(load_robot(ROBOT), density="every" if every_step else "sparse")
     count = render_all(folder, out, range(first, first + per_task), settings, workers)
     print(f"{count} demonstrations in {out}")
+
+
+def _side(image_size: tuple[int, int]) -> int:
+    """Raises: ValueError: replays are rendered square, as LIBERO's data are."""
+    height, width = image_size
+    if height != width:
+        raise ValueError(f"--image-size is {height} {width}: frames of replays are square")
+    return height

@@ -88,6 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def command_app(command: Command) -> App:
+    """One command's own part of the tree, whose arguments are its options."""
+    app = _app(command)
+    for word in command.words.split():
+        app = app[word]
+    return app
+
+
 def _app(wanted: Command | None) -> App:
     """The table as a tree of commands; the wanted one's module is imported, and its own text is its help."""
     parameter = Parameter(consume_multiple=1, negative_iterable=(), negative_none=(), show_default=_show)

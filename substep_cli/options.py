@@ -37,5 +37,10 @@ Network = Annotated[
 ]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Members = Parameter(name_transform=str.lower)  # of an enumeration, spelled as in messages and files
-Json = Annotated[Path | None, Parameter(help="also write the figures to this file")]
+Pixels = Annotated[int, Parameter(validator=Number(gte=16, lte=2048))]
+ImageSize = Annotated[tuple[Pixels, Pixels], Parameter(help="height and width of each camera in pixels")]
+SourceType = Annotated[
+    str, Parameter(help="format that demonstrations have: libero_hdf5, rlds, lerobot, or an installed one")
+]
+Json = Annotated[Path | None, Parameter(help="also write what is printed to this file, for programs")]
 CommandLine = Annotated[str, Parameter(parse=False)]  # what was typed; no option: the grammar fills it in

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from substep_cli.grammar import CommandFailed
-from substep_cli.options import Device
+from substep_cli.options import Device, Json
 from substep_core.printable import show
 from substep_planner.decomposers.registry import DEFAULT_ORDER, DecomposerSettings
 
@@ -27,7 +27,7 @@ def plan(
     device: Device = DEFAULTS.device,
     prompt: Path | None = None,
     cache: Path | None = None,
-    json: bool = False,
+    json: Json = None,
 ) -> None:
     """Print the plan for an instruction, and on stderr who made it and who was passed over.
 
@@ -40,7 +40,6 @@ def plan(
         url: of an OpenAI-compatible server.
         prompt: a prompt file instead of the shipped one.
         cache: folder in which language models' plans are kept.
-        json: print the steps as in APD_plans.json.
     """
     from substep_core.errors import PlanningError
     from substep_core.plan import steps_to_json
@@ -66,8 +65,7 @@ def plan(
         show(f"note: {remark}", sys.stderr)
     show(f"plan by {result.sourced.source}", sys.stderr)
     steps = steps_to_json(result.sourced.plan.substeps)
-    if json:
-        show(json_format.dumps(steps, indent=2, ensure_ascii=False))
-        return
+    if json is not None:  # as in APD_plans.json
+        json.write_text(json_format.dumps(steps, indent=2, ensure_ascii=False) + "\n")
     for step in steps:
         show(f"{step['step']}. {step['subgoal']}\n     seen when done: {step['expected_effect']}")

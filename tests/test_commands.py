@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import re
 import shlex
 import subprocess
 import sys
+import types
+import typing
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 import yaml
 
 from substep_cli.changes import read_changes
-from substep_cli.grammar import UsageError, main, read
+from substep_cli.grammar import UsageError, command_app, main, read
 from substep_cli.table import COMMANDS, find, groups, listing
 from training.train.config import read_config
 
@@ -97,6 +101,35 @@ def test_the_page_of_commands_is_the_table():
     page = (ROOT / "docs" / "reference" / "command_line.md").read_text()
     rows = re.findall(r"^\| `\./substep (.+)` \| (.+) \|$", page, re.MULTILINE)
     assert rows == [(command.words, command.help) for command in COMMANDS]
+
+
+def kind_of(hint: object) -> object:
+    """What an option takes, however it is restricted and whether or not it may be left out."""
+    if typing.get_origin(hint) is typing.Annotated:
+        return kind_of(typing.get_args(hint)[0])
+    if typing.get_origin(hint) is typing.Literal:
+        return type(typing.get_args(hint)[0])
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        (hint,) = {kind_of(item) for item in typing.get_args(hint) if item is not type(None)}
+        return hint
+    if inner := typing.get_args(hint):
+        return typing.get_origin(hint), *map(kind_of, inner)
+    return "a configuration" if dataclasses.is_dataclass(hint) else hint
+
+
+def test_an_option_takes_the_same_in_every_command():
+    found = defaultdict(lambda: defaultdict(list))
+    for command in COMMANDS:
+        if command.target is not None:
+            app = command_app(command)
+            for argument in app.assemble_argument_collection():
+                for name in argument.names:
+                    found[name.replace("--empty-", "--").replace("--no-", "--")][kind_of(argument.hint)].append(
+                        command.words
+                    )
+    differing = {name: dict(kinds) for name, kinds in found.items() if name.startswith("--") and len(kinds) > 1}
+    assert differing == {}
+    assert "--size" not in found and "--batch" not in found
 
 
 def test_no_document_calls_a_module_by_its_path():

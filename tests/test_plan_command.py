@@ -19,11 +19,12 @@ def test_it_prints_the_plan_and_who_made_it(capsys):
     assert "plan by rules (after library)" in err
 
 
-def test_it_prints_json_in_the_plan_files_format(capsys):
-    assert main(["plan", "Turn on the stove.", "--suite", "libero_goal", "--json"]) == 0
+def test_it_writes_json_in_the_plan_files_format(tmp_path, capsys):
+    file = tmp_path / "plan.json"
+    assert main(["plan", "Turn on the stove.", "--suite", "libero_goal", "--json", str(file)]) == 0
     out, err = capsys.readouterr()
-    assert [step["subgoal"] for step in json.loads(out)] == ["turn on the stove"]
-    assert err == "plan by library:libero_goal\n"
+    assert [step["subgoal"] for step in json.loads(file.read_text())] == ["turn on the stove"]
+    assert out.startswith("1. turn on the stove") and err == "plan by library:libero_goal\n"
 
 
 @pytest.mark.parametrize(

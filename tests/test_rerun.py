@@ -238,7 +238,7 @@ def test_a_bag_whose_nodes_went_by_different_clocks_says_so(checkpoints, tmp_pat
 
 def test_a_rule_that_looks_needs_somebody_who_looks(bag, tmp_path, capsys):
     said = refusal(capsys, bag, "--switch-rules", "vision", "--out", tmp_path / "out")
-    assert said.endswith("switch rule 'vision' looks at frames: name a scorer with --completion")
+    assert said.endswith("switch rule 'vision' looks at frames: name a scorer with --completion.scorer")
 
 
 def test_requests_of_two_episodes_with_the_same_time_are_kept_apart(checkpoints, tmp_path):

@@ -20,7 +20,7 @@ def test_without_a_gpu_the_toy_size_is_timed_and_said(tmp_path: Path, capsys):
                 "training",
                 "--model",
                 "random-toy",
-                "--batch",
+                "--batch-size",
                 "2",
                 "--rank",
                 "4",

@@ -158,7 +158,7 @@ def _ask_planner(result: Result, settings: RerunSettings) -> None:
         told["device"] = settings.device
     parameters = GivenParameters(told)
     planner_parameters.declare(parameters, PlannerRegistry())
-    scorer = load_scorer(settings.completion, planner_parameters.completion_settings(parameters))
+    scorer = load_scorer(settings.completion.scorer, planner_parameters.completion_settings(parameters))
     watch = planner_parameters.watch_settings(parameters)
     frames = scored_frames(run, scorer, watch) if scorer is not None else {}
     rules = _rules(settings, parameters, scorer is not None)
@@ -174,7 +174,7 @@ def _rules(settings: RerunSettings, parameters: GivenParameters, looks: bool) ->
     rules = {name: make_switch_rule(name, told) for name in names}
     blind = [name for name, rule in rules.items() if rule.uses_vision and not looks]
     if blind and settings.switch_rules:
-        raise ValueError(f"switch rule {blind[0]!r} looks at frames: name a scorer with --completion")
+        raise ValueError(f"switch rule {blind[0]!r} looks at frames: name a scorer with --completion.scorer")
     return {name: rule for name, rule in rules.items() if name not in blind}
 
 

@@ -13,13 +13,20 @@ from substep_planner.manager.switch_rules import SWITCH_RULES
 
 
 @configuration
+class CompletionAsked:
+    """scorer: the completion scorer that looks at the frames; none: nobody looks. The rest is as in the run."""
+
+    scorer: str = NO_SCORER
+
+
+@configuration
 class RerunSettings:
     """What is asked again. Everything else is as the bag says that the run's nodes were told.
 
     Attributes:
         policy: a policy's name, the folder of a checkpoint, or a hub id; none: the run's own.
         switch_rules: whose ends of substeps are noted; none: the run's own, and with a scorer those that look.
-        completion: the completion scorer that looks at the frames; none: nobody looks.
+        completion: who looks at the frames.
         decomposers: who is asked for a plan of each task.
         device: auto (a GPU where there is one), cpu, cuda or cuda:N; none: as in the run.
         eos_threshold: probability that ends a substep; none: as in the run.
@@ -29,7 +36,7 @@ class RerunSettings:
 
     policy: str | None = None
     switch_rules: tuple[str, ...] = ()
-    completion: str = NO_SCORER
+    completion: CompletionAsked = CompletionAsked()
     decomposers: tuple[str, ...] = ()
     device: str | None = None
     eos_threshold: Annotated[float | None, Field(ge=0, le=1)] = None
