@@ -100,6 +100,7 @@ class StatusInput:
         ready: numbers with which commands are taken, where only these are fine; empty: all that are not named here.
         hold: number -> what it means; the robot holds while it is said.
         fault: number -> what it means; it latches.
+        of_commands: it is about the last command: what it said before a reset does not count though it is repeated.
         max_silence: s without a message after which the robot holds; 0: any.
     """
 
@@ -110,6 +111,7 @@ class StatusInput:
     hold: dict[int, str] = Field(default_factory=dict)
     fault: dict[int, str] = Field(default_factory=dict)
     latched: bool = True
+    of_commands: bool = False
     max_silence: Annotated[float, Field(ge=0, le=60)] = 0.0
 
 

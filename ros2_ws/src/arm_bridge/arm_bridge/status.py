@@ -13,15 +13,19 @@ class DriverStatus:
         self._settings = settings
         self._said: int | None = None
         self._heard: float | None = None
+        self._forgotten: int | None = None
 
     def hear(self, number: int, now: float) -> None:
         """now: s, monotonic."""
-        self._said, self._heard = number, now
+        self._heard = now
+        if self._settings.of_commands and number == self._forgotten:
+            return
+        self._said, self._forgotten = number, None
 
     def forget(self) -> None:
         """Faults that were told before do not count; one that goes on is told again."""
         if self._said in self._settings.fault:
-            self._said = None
+            self._said, self._forgotten = None, self._said
 
     def trouble(self, now: float) -> Reason[HoldKind]:
         settings, said = self._settings, self._said

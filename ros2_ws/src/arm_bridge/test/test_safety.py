@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from arm_bridge.arm import ARM
-from arm_bridge.bench import ADAPTERS, Rig
+from arm_bridge.bench import ADAPTERS, STATUS, Rig
+from arm_bridge.status import DriverStatus
 from substep_core.errors import ErrorCode
 from substep_core.protocol import HoldKind
 
@@ -93,6 +96,18 @@ def test_a_fault_latches_until_its_cause_is_gone_and_it_is_reset(rig):
     rig.arm.hear_status(0, 0)
     assert rig.state == "fault", "until somebody resets it"
     assert rig.arm.reset() == "" and rig.state == "disabled"
+
+
+def test_what_was_said_about_a_command_before_the_reset_does_not_count_though_it_is_repeated():
+    status = DriverStatus(replace(STATUS, of_commands=True))
+    status.hear(4, 0.0)
+    assert status.trouble(0.0).kind is HoldKind.ROBOT_FAULT
+    status.forget()
+    status.hear(4, 0.1)
+    assert not status.trouble(0.1)
+    status.hear(0, 0.2)
+    status.hear(4, 0.3)
+    assert status.trouble(0.3).kind is HoldKind.ROBOT_FAULT, "another command was refused"
 
 
 def test_a_driver_that_halts_is_waited_for(rig):
