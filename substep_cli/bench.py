@@ -12,11 +12,29 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from substep_bridge.joining import JoiningSettings
 from substep_cli.changes import Changes, read_changes
 from substep_cli.grammar import CommandFailed, UsageError
-from substep_cli.options import Assets, CommandLine, Count, Device, ImageSize, Json, Suite, Task, Workers
+from substep_cli.options import (
+    Assets,
+    CommandLine,
+    Count,
+    Device,
+    Flat,
+    ImageSize,
+    Json,
+    Suite,
+    Suites,
+    Task,
+    Tasks,
+    Workers,
+)
 from substep_planner.completion.registry import DEFAULT_SCORER
 from substep_planner.decomposers.registry import DEFAULT_ORDER
+from substep_policy.guidance_settings import GuidanceSettings
+from substep_policy.registry import DEFAULT_POLICY, PolicySettings
+
+Seconds = Annotated[float, Parameter(validator=Number(gte=0, lte=60))]
 
 
 @contextlib.contextmanager
@@ -155,6 +173,51 @@ def arm(*, chunks: Count = 1_000_000, adapters: tuple[str, ...] = (), seed: int 
         told = f"{played.chunks} chunks, {played.steps} control steps, {played.commands} commands"
         print(f"{name}: {told}, {played.faults} faults; none beyond a limit", flush=True)
     return 0
+
+
+def joining(
+    *,
+    policy: str = DEFAULT_POLICY,
+    chunk_length: Count = 8,
+    rules: tuple[str, ...] = ("in_turn", "replace", "ensemble", "blend"),
+    latencies: tuple[Seconds, ...] = (0.0, 0.1, 0.15, 0.3, 0.8),
+    suites: Suites = ("libero_object",),
+    tasks: Tasks = None,
+    episodes: Count = 1,
+    settings: Annotated[JoiningSettings | None, Flat] = None,
+    guidance: str = "gradient",
+    json: Json = None,
+    command_line: CommandLine,
+) -> None:
+    """Measure joining rules under latency: how often the arm stands still, how it jerks, whether tasks succeed.
+
+    Time is simulated: inference takes as many control steps as is told, whatever the machine does.
+
+    Args:
+        policy: a policy's name, the folder of a checkpoint, or replay (what the demonstrator did).
+        chunk_length: of replay.
+        rules: joining rules of the bridge.
+        latencies: s of inference.
+        episodes: of each task, rule and latency.
+        guidance: of real_time_chunking.
+    """
+    from training.bench.joining import JoiningBench, benchmark
+
+    told = JoiningBench(
+        policy,
+        rules,
+        latencies,
+        suites,
+        tasks or tuple(range(10)),
+        episodes,
+        chunk_length,
+        settings or JoiningSettings(),
+        PolicySettings(guidance=GuidanceSettings(guidance)),
+    )
+    report = benchmark(told, command_line)
+    print(report)
+    if json is not None:
+        json.write_text(report.to_json() + "\n")
 
 
 def planner() -> None:

@@ -70,6 +70,7 @@ COMMANDS = (
     Command("bench record", "substep_cli.bench:record", "time the loop with a recorder beside the loop without one"),
     Command("bench policy", "substep_cli.bench:policy", "time a network with random weights, every way to run it"),
     Command("bench arm", "substep_cli.bench:arm", "hold a real arm's commands against its limits, whatever is asked"),
+    Command("bench joining", "substep_cli.bench:joining", "measure how chunks are joined where inference takes time"),
     Command("bench planner", "substep_cli.bench:planner", "time what the planner does with a frame"),
     Command("bench understanding", "substep_cli.bench:understanding", "count what people say and is planned right"),
     Command("bench training", "substep_cli.bench:training", "time a LoRA step of OpenVLA-OFT with random weights"),

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from libero_bridge.simulation import Simulation
-from substep_bridge.chunk_player import NO_EOS_PROBABILITY, Answer, ChunkPlayer, ChunkReport
+from substep_bridge.answer import NO_EOS_PROBABILITY, Answer, ChunkReport
+from substep_bridge.chunk_player import ChunkPlayer
 from substep_bridge.guard import GuardSettings, SafetyGuard
+from substep_bridge.joining import IN_TURN, Joining
 from substep_bridge.moment import Moment, moment_of
 from substep_core.chunk import ChunkOutcome
 from substep_core.contract import gripper_opening
@@ -47,7 +49,7 @@ from substep_planner.manager.grasp_watch import FingerLimits
 from substep_planner.manager.settings import ManagerSettings
 from substep_planner.manager.substep_manager import SubstepManager
 from substep_planner.manager.switch_rules import SwitchRule
-from substep_policy.policy import Policy, as_namer
+from substep_policy.policy import LeftOver, Policy, as_namer
 from substep_policy.session.policy_session import PolicySession, StuckSettings
 from training.task_observer import ControlCommand, Observer
 
@@ -61,6 +63,8 @@ class TaskSettings:
     Attributes:
         instruction: of the task; empty: the world's own.
         decomposers: who makes the plan.
+        joining: when chunks are asked for and how they are joined; answers take no time, so that it matters only where
+            ``actions_per_chunk`` are fewer than a chunk has.
         stuck: what helps the policy where it is stuck.
         stops_at_goal: as evaluations do: the task is over as soon as the world's goal holds, and after the plan's end
             the world comes to rest, in case the goal holds then. Else the task ends with the plan's last action.
@@ -70,6 +74,7 @@ class TaskSettings:
     instruction: str = ""
     manager: ManagerSettings = field(default_factory=ManagerSettings)
     guard: GuardSettings = GuardSettings()
+    joining: Joining = IN_TURN
     stuck: StuckSettings = StuckSettings()
     stops_at_goal: bool = True
 
@@ -118,7 +123,7 @@ class LockstepTask:
         self._observation = observation
         self._scorer, self._observers = scorer, observers
         contract = simulation.contract
-        self._player = ChunkPlayer(contract, SafetyGuard(contract, settings.guard))
+        self._player = ChunkPlayer(contract, SafetyGuard(contract, settings.guard), settings.joining)
         self._player.reset(EPISODE, self._moment())
         self._manager = SubstepManager(
             settings.manager,
@@ -192,11 +197,15 @@ class LockstepTask:
         try:
             active = self._active
             issued = IssuedSubstep(request.substep, active.substep.instruction, active.task, active.back_off)
-            chunk = self._session.chunk(EPISODE, issued, self._player.held_action, seen)
+            chunk = self._session.chunk(EPISODE, issued, self._player.held_action, seen, self._left_over())
         except ChunkRefused as refused:  # as the policy node does: it says why, and the planner decides
             self._events.append(PolicyRefused(request.substep, refused.reason))
             return
         self._receive(request, chunk, time.perf_counter() - begin)
+
+    def _left_over(self) -> LeftOver | None:
+        left = self._player.left_over
+        return LeftOver(left, min(self._player.answer_delay, len(left))) if len(left) else None
 
     def _receive(self, request: RequestKey, chunk, inference_time: float) -> None:
         self._events.append(ChunkAnnounced(request.substep, chunk.has_eos))

@@ -17,5 +17,14 @@ setup(
     install_requires=["setuptools"],
     zip_safe=False,
     extras_require={"test": ["pytest"]},  # what colcon test goes by
-    entry_points={"console_scripts": ["bridge_node = substep_bridge.main:main"]},
+    entry_points={
+        "console_scripts": ["bridge_node = substep_bridge.main:main"],
+        "substep.joining_rules": [
+            "in_turn = substep_bridge.joining:in_turn",
+            "replace = substep_bridge.joining:replace",
+            "ensemble = substep_bridge.joining:ensemble",
+            "blend = substep_bridge.joining:blend",
+            "real_time_chunking = substep_bridge.joining:real_time_chunking",
+        ],
+    },
 )

@@ -28,6 +28,10 @@ setup(
             "rfsq = substep_policy.action_tokenizers.kinds:RFSQ",
             "fast = substep_policy.action_tokenizers.kinds:FAST",
         ],
+        "substep.guidances": [
+            "gradient = substep_policy.heads.guidance:gradient",
+            "identity = substep_policy.heads.guidance:identity",
+        ],
         "substep.action_decoders": [
             "l1 = substep_policy.heads.l1:L1HeadConfig",
             "diffusion = substep_policy.heads.diffusion:DiffusionHeadConfig",

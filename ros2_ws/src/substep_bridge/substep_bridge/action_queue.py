@@ -1,4 +1,4 @@
-"""The chunk being played, action by action, and what the robot does when there is none."""
+"""The actions being played, one by one, and what the robot does when there are none."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections import deque
 
 import numpy as np
 
-from substep_core.chunk import Chunk
 from substep_core.contract import RobotContract, gripper_command, hold_action, initial_action
 
 
 class ActionQueue:
-    """Holds one chunk at a time.
+    """Holds what is to be played of one chunk at a time.
 
-    ``steps_played`` counts the actions taken out of the current or last one; ``last`` (A,) is the newest of them.
+    ``steps_played`` counts the actions taken since the last ``load``; ``last`` (A,) is the newest of them.
     """
 
     def __init__(self, contract: RobotContract) -> None:
@@ -38,15 +37,20 @@ class ActionQueue:
         """The first gripper as last commanded: 1 closed, -1 open."""
         return gripper_command(self._contract, self.last)
 
-    def load(self, chunk: Chunk) -> None:
-        """Raises RuntimeError: the last chunk is neither played out nor dropped."""
+    @property
+    def left(self) -> np.ndarray:
+        """(N, A) still to be played."""
+        return self._actions[self.steps_played :]
+
+    def load(self, actions: np.ndarray) -> None:
+        """Args: actions: (N, A). Raises RuntimeError: the last ones are neither played out nor dropped."""
         if len(self):
-            raise RuntimeError(f"{len(self)} actions are still queued: drop them before another chunk is loaded")
-        self._actions = chunk.actions
+            raise RuntimeError(f"{len(self)} actions are still queued: drop them before others are loaded")
+        self._actions = actions
         self.steps_played = 0
 
     def next_action(self, proprio: np.ndarray) -> np.ndarray:
-        """(A,) next action of the chunk, or the one that holds the robot.
+        """(A,) next action, or the one that holds the robot.
 
         Args:
             proprio: (S,) as measured now.
@@ -68,6 +72,6 @@ class ActionQueue:
         return self.last
 
     def drop(self) -> int:
-        """Forgets what is queued; returns how many actions of the chunk were played."""
+        """Forgets what is queued; returns how many actions were played since it was loaded."""
         self._actions = self._actions[: self.steps_played]
         return self.steps_played

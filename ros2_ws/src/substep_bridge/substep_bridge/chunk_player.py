@@ -2,58 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from substep_bridge.action_queue import ActionQueue
+from substep_bridge.answer import Answer, ChunkReport, Playing
 from substep_bridge.chunk_checks import Situation
 from substep_bridge.guard import SafetyGuard
+from substep_bridge.joining import IN_TURN, Joining, Meeting
 from substep_bridge.moment import FINE, Moment
+from substep_bridge.timeline import AnswerDelay, Timeline
 from substep_core.chunk import Chunk, ChunkOutcome
+from substep_core.chunk_timing import shortfall
 from substep_core.contract import RobotContract
 from substep_core.episode import EpisodeEnd
 from substep_core.keys import RequestKey, SubstepKey
 from substep_core.protocol import ChunkReason, HoldKind, Reason
 
-NO_EOS_PROBABILITY = -1.0
 REST_TIME = 1.0  # s after the last substep: what was just let go is still falling
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A chunk as it came in. ``chunk`` is None where it could not be read; ``malformed`` says why."""
-
-    request: RequestKey
-    chunk: Chunk | None
-    eos_probability: float = NO_EOS_PROBABILITY
-    inference_time: float = 0.0
-    malformed: str = ""
-
-
-@dataclass(frozen=True)
-class ChunkReport:
-    """What became of one answer."""
-
-    answer: Answer
-    outcome: ChunkOutcome
-    steps_played: int = 0
-    reason: Reason[ChunkReason] = FINE
-    latched: bool = False
 
 
 class ChunkPlayer:
     """The action queue with its rules: whose chunk is played, when the next one is asked for, when the arm holds.
 
     ``reset`` comes before anything else: it and ``after_step`` say where the robot is.
+
+    Args:
+        joining: when the next chunk is asked for, and what is played where it meets the last one.
     """
 
-    def __init__(self, contract: RobotContract, guard: SafetyGuard) -> None:
-        self.contract, self.guard = contract, guard
+    def __init__(self, contract: RobotContract, guard: SafetyGuard, joining: Joining = IN_TURN) -> None:
+        self.contract, self.guard, self.joining = contract, guard, joining
         self.episode = 0
         self.outstanding: RequestKey | None = None
+        self.shortfall = ""  # what the chunks that come cannot hide of the time that they take
+        self._longest = 0  # actions of any chunk that has come
         self._queue = ActionQueue(contract)
-        self._playing: Answer | None = None
+        self._timeline = Timeline(contract.max_horizon)
+        self._delay = AnswerDelay(contract.rate, joining.settings.inference_time)
+        self._playing: Playing | None = None
+        self._newest: int | None = None  # stamp of the newest observation under the active substep that was answered
         self._active: SubstepKey | None = None
         self._finished: SubstepKey | None = None  # ended by EOS: wait for another one
         self._asked: dict[RequestKey, bool] = {}  # requests under the active substep -> whether a chunk answered them
@@ -87,7 +76,8 @@ class ChunkPlayer:
     @property
     def playing(self) -> tuple[Chunk, int] | None:
         """The chunk being played and the index of its next action; None while the arm holds."""
-        return None if self._playing is None else (self._playing.chunk, self._queue.steps_played)
+        playing = self._playing
+        return None if playing is None else (playing.chunk, playing.skipped + self._queue.steps_played)
 
     @property
     def gripper(self) -> float:
@@ -106,24 +96,54 @@ class ChunkPlayer:
 
     @property
     def may_step(self) -> bool:
-        """In lockstep: there is an action to play, or a hold step that gives the policy a fresh observation or what
-        was let go the time to come to rest."""
-        is_to_hold = (self._owes_hold and self._can_request) or (self._rest > 0 and self.over is None)
-        return bool(len(self._queue)) or is_to_hold
+        """In lockstep: there is an action to play before another chunk is needed, or a hold step that gives the policy
+        a fresh observation or what was let go the time to come to rest."""
+        if len(self._queue):
+            return self._owes_hold or not self._wants_chunk
+        return (self._owes_hold and self._wants_chunk) or (self._rest > 0 and self.over is None)
 
     @property
     def wants_request(self) -> bool:
         """The policy should be asked for a chunk about the newest observation."""
-        return self._can_request and not self._owes_hold and self.outstanding is None
+        return self._wants_chunk and not self._owes_hold and self.outstanding is None
 
     @property
-    def _can_request(self) -> bool:
-        return self.hold.kind is HoldKind.WAITING_FOR_A_CHUNK
+    def answer_delay(self) -> int:
+        """Control steps that are expected to begin before a chunk that is asked for now comes."""
+        return self._delay.steps
+
+    @property
+    def left_over(self) -> np.ndarray:
+        """(N, A) what is played from the newest observation on unless a chunk comes; none where no rule needs it."""
+        return self._queue.left if self.joining.rule.needs_guidance else self._queue.left[:0]
+
+    @property
+    def _wants_chunk(self) -> bool:
+        """There is a substep to ask about, and no more is queued than is played until an answer comes."""
+        if not len(self._queue):
+            return self.hold.kind is HoldKind.WAITING_FOR_A_CHUNK
+        chunk, index = self.playing
+        wanted = min(self.joining.settings.actions_per_chunk or len(chunk.actions), len(chunk.actions))
+        if chunk.has_eos and wanted == len(chunk.actions):
+            return False
+        return wanted - index <= self._lead
+
+    @property
+    def _lead(self) -> int:
+        """Actions that are queued when the next chunk is asked for.
+
+        Where answers take no time nothing overlaps. Where they take as long as a chunk lasts, asking ahead is worse
+        than in turn: half of each chunk would have passed when it comes.
+        """
+        rule, delay = self.joining.rule, self.answer_delay
+        return delay + rule.overlap if rule.asks_ahead and 0 < delay < len(self._playing.chunk.actions) else 0
 
     def next_action(self) -> np.ndarray:
         """(A,) what the robot does in this control step."""
         self._owes_hold = False
         self._rest = max(0, self._rest - 1)
+        if len(self._queue):
+            self._timeline.take(self._moment.stamp)
         return self._queue.next_action(self._moment.proprio)
 
     def after_step(self, moment: Moment, over: EpisodeEnd | None = None) -> list[ChunkReport]:
@@ -133,6 +153,9 @@ class ChunkPlayer:
             moment: the robot as measured after it; beyond a limit of its contract it holds until ``reset``.
             over: why the episode has ended with it, if it has.
         """
+        if moment.stamp < self._moment.stamp:
+            self._timeline.turn_back()
+            self._newest = None
         self._moment = moment
         reports = self._conclude(over)
         reason = self.guard.watch(moment)
@@ -152,10 +175,14 @@ class ChunkPlayer:
             return []
         if len(self._queue):
             return [] if over is None else self._drop(Reason(ChunkReason.EPISODE_OVER, over))
-        answer, self._playing = self._playing, None
+        return self._finish_chunk()
+
+    def _finish_chunk(self) -> list[ChunkReport]:
+        """Nothing of the newest chunk is ahead."""
+        answer, self._playing = self._playing.answer, None
         if not answer.chunk.has_eos:
             return [ChunkReport(answer, ChunkOutcome.PLAYED, self._queue.steps_played)]
-        self._finished = answer.request.substep
+        self._finished, self.outstanding = answer.request.substep, None
         return [ChunkReport(answer, ChunkOutcome.PLAYED_EOS, self._queue.steps_played)]
 
     def activate(self, substep: SubstepKey | None, plan_done: bool = False) -> list[ChunkReport]:
@@ -174,7 +201,7 @@ class ChunkPlayer:
                 self.over = None
             self._task = substep.task_id
         self._rest = round(REST_TIME * self.contract.rate) if plan_done else 0
-        self._active, self.outstanding = substep, None
+        self._active, self.outstanding, self._newest = substep, None, None
         self._asked.clear()
         return self._drop(Reason(ChunkReason.SUBSTEP_CHANGED, "" if substep else "none is active any more"))
 
@@ -211,8 +238,9 @@ class ChunkPlayer:
         self.guard.reset()
         self.guard.watch(moment)
         self._queue = ActionQueue(self.contract)
+        self._timeline.turn_back()
         self._asked.clear()
-        self.episode, self.outstanding, self._finished = episode, None, None
+        self.episode, self.outstanding, self._finished, self._newest = episode, None, None, None
         self.over, self._owes_hold, self._rest = None, False, 0
         return reports
 
@@ -222,7 +250,7 @@ class ChunkPlayer:
         Raises:
             RuntimeError: there is no substep to ask about.
         """
-        if not self._can_request:
+        if not self._wants_chunk and self.outstanding is None:
             raise RuntimeError(f"no chunk is wanted: {self.hold.text or 'one is being played'}")
         self.outstanding = RequestKey(self._moment.stamp, self.episode, self._active)
         self._asked[self.outstanding] = False
@@ -240,7 +268,9 @@ class ChunkPlayer:
         if self._asked[request]:
             return []  # the same answer again, to a request that was repeated
         self._asked[request] = True
-        reason = self._judge(answer)
+        reason, ahead = self._judge(answer)
+        if not reason and self._newest is not None and request.stamp < self._newest:
+            return [ChunkReport(answer, ChunkOutcome.SUPERSEDED, 0, Reason(ChunkReason.NEWER_CHUNK))]
         if request == self.outstanding or not reason:
             self.outstanding = None
             self._owes_hold = bool(reason)
@@ -248,25 +278,62 @@ class ChunkPlayer:
             is_latched = self.guard.latched is not None
             stopped = self._stop(Reason(ChunkReason.LATCHED, self.guard.latched)) if is_latched else []
             return [ChunkReport(answer, ChunkOutcome.REJECTED, 0, reason, is_latched), *stopped]
-        reports = self._drop(Reason(ChunkReason.NEWER_CHUNK))
-        self._queue.load(answer.chunk)
-        self._playing = answer
-        return reports
+        return self._play(answer, ahead)
 
-    def _judge(self, answer: Answer) -> Reason[ChunkReason]:
-        """Why a chunk for the current substep is not played; ``FINE`` if it is."""
+    def _judge(self, answer: Answer) -> tuple[Reason[ChunkReason], np.ndarray]:
+        """Why a chunk for the current substep is not played, ``FINE`` if it is; and (N, A) of it, N ≥ 0, that is."""
+        nothing = self._queue.left[:0]
         if self.guard.latched is not None:
-            return Reason(ChunkReason.LATCHED, self.guard.latched)
+            return Reason(ChunkReason.LATCHED, self.guard.latched), nothing
         if self.over is not None:
-            return Reason(ChunkReason.EPISODE_OVER, self.over)
+            return Reason(ChunkReason.EPISODE_OVER, self.over), nothing
         if self._active == self._finished:
-            return Reason(ChunkReason.SUBSTEP_ENDED)
+            return Reason(ChunkReason.SUBSTEP_ENDED), nothing
         if answer.chunk is None:
-            return self.guard.fail(Reason(ChunkReason.SHAPE, answer.malformed))
+            return self.guard.fail(Reason(ChunkReason.SHAPE, answer.malformed)), nothing
         commanded = self._queue.last if len(self._queue) else self.held_action
-        age = (self._moment.stamp - answer.request.stamp) / 1e9
-        situation = Situation(age, self._moment, commanded, self._queue.recent)
-        return self.guard.check(answer.chunk.actions, situation)
+        situation = Situation(self._age(answer), self._moment, commanded, self._queue.recent)
+        if reason := self.guard.check_form(answer.chunk.actions, situation):
+            return reason, nothing
+        ahead = answer.chunk.actions[self._timeline.passed(answer.request.stamp) :]
+        if not len(ahead):
+            return FINE, ahead
+        joined = self.joining.rule.join(Meeting(self.contract, self._queue.left, [*self._timeline.ahead, ahead]))
+        return self.guard.check_motion(joined, situation), joined
+
+    def _age(self, answer: Answer) -> float:
+        """s of world time since the observation that it answers."""
+        return (self._moment.stamp - answer.request.stamp) / 1e9
+
+    def _play(self, answer: Answer, joined: np.ndarray) -> list[ChunkReport]:
+        """The newest chunk takes over, joined to what was queued."""
+        chunk, self._newest = answer.chunk, answer.request.stamp
+        self._delay.add(self._age(answer))
+        self._look_at_length(chunk)
+        skipped = len(chunk.actions) - len(joined)
+        if not len(joined) and not chunk.has_eos:
+            return [ChunkReport(answer, ChunkOutcome.SUPERSEDED, 0, Reason(ChunkReason.PASSED))]
+        reports = self._hand_over()
+        self._timeline.add(chunk.actions[skipped:])
+        self._queue.load(joined)
+        self._playing = Playing(answer, skipped)
+        return reports if len(joined) else reports + self._finish_chunk()
+
+    def _look_at_length(self, chunk: Chunk) -> None:
+        """Some policies give fewer actions near objects: the longest chunk counts."""
+        self._longest = max(self._longest, len(chunk.actions))
+        if self.joining.rule.asks_ahead and not chunk.has_eos:
+            self.shortfall = shortfall(self._longest, self.answer_delay, self.contract.rate)
+
+    def _hand_over(self) -> list[ChunkReport]:
+        """What was being played ends where the newest chunk takes over, as it should where some of it was played."""
+        played = self._queue.drop()
+        if self._playing is None:
+            return []
+        answer, self._playing = self._playing.answer, None
+        if played and not answer.chunk.has_eos:
+            return [ChunkReport(answer, ChunkOutcome.PLAYED, played)]
+        return [ChunkReport(answer, ChunkOutcome.SUPERSEDED, played, Reason(ChunkReason.NEWER_CHUNK))]
 
     def _stop(self, reason: Reason[ChunkReason]) -> list[ChunkReport]:
         """The guard has latched: nothing is played on and nothing is waited for."""
@@ -276,7 +343,8 @@ class ChunkPlayer:
     def _drop(self, reason: Reason[ChunkReason]) -> list[ChunkReport]:
         """Cuts short what is being played."""
         played = self._queue.drop()
+        self._timeline.forget_chunks()
         if self._playing is None:
             return []
-        answer, self._playing = self._playing, None
+        answer, self._playing = self._playing.answer, None
         return [ChunkReport(answer, ChunkOutcome.SUPERSEDED, played, reason)]

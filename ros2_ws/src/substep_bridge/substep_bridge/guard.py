@@ -5,6 +5,7 @@ What it knows of the robot comes from the contract; ``GuardSettings`` says how s
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from substep_bridge.moment import FINE, Moment, beyond_limits
 from substep_core.contract import RobotContract
 from substep_core.protocol import ChunkReason, Reason
 
+Check = Callable[[RobotContract, np.ndarray, Situation], Reason[ChunkReason]]
 BEFORE_AGE = chunk_checks.is_finite, chunk_checks.has_shape
 AFTER_AGE = (
     chunk_checks.is_in_range,
@@ -63,13 +65,23 @@ class SafetyGuard:
 
     def check(self, actions: np.ndarray, situation: Situation) -> Reason[ChunkReason]:
         """Why a chunk (horizon, A), with any values, must not be played; ``FINE`` if it may."""
-        checks = (*BEFORE_AGE, self._is_recent, *AFTER_AGE)
-        actions = np.asarray(actions)
-        reason = next(filter(None, (check(self._contract, actions, situation) for check in checks)), FINE)
+        return self.check_form(actions, situation) or self.check_motion(actions, situation)
+
+    def check_form(self, actions: np.ndarray, situation: Situation) -> Reason[ChunkReason]:
+        """Why a chunk (horizon, A), with any values, is none that could be played now or later; ``FINE`` if it is."""
+        reason = self._first(BEFORE_AGE + (self._is_recent,), np.asarray(actions), situation)
+        return self.fail(reason) if reason else FINE
+
+    def check_motion(self, actions: np.ndarray, situation: Situation) -> Reason[ChunkReason]:
+        """Why what is made of a chunk of the right form, (N, A) from the next control step on, must not be played."""
+        reason = self._first(AFTER_AGE, np.asarray(actions), situation)
         if reason:
             return self.fail(reason)
         self._failures = 0
         return FINE
+
+    def _first(self, checks: Sequence[Check], actions: np.ndarray, situation: Situation) -> Reason[ChunkReason]:
+        return next(filter(None, (check(self._contract, actions, situation) for check in checks)), FINE)
 
     def fail(self, reason: Reason[ChunkReason]) -> Reason[ChunkReason]:
         """Counts a failure that was found elsewhere (a message that cannot be read); returns the reason."""

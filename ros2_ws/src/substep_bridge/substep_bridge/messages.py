@@ -8,10 +8,11 @@ from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 from substep_interfaces import msg
-from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkRequest, EpisodeStatus
+from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkRequest, ChunkTiming, EpisodeStatus
 from substep_interfaces.srv import ResetEpisode
 
-from substep_bridge.chunk_player import NO_EOS_PROBABILITY, Answer, ChunkReport
+from substep_bridge.answer import NO_EOS_PROBABILITY, Answer, ChunkReport
+from substep_core import chunk_timing
 from substep_core.contract import Pose
 from substep_core.episode import EpisodeStart, EpisodeState, Placement
 from substep_core.keys import RequestKey, SubstepKey
@@ -63,8 +64,14 @@ def start_from_message(request: ResetEpisode.Request, current_suite: str) -> Epi
     )
 
 
-def request_to_message(request: RequestKey, held: np.ndarray) -> ChunkRequest:
-    """held: (A,) what the robot is told while nothing is played."""
+def request_to_message(request: RequestKey, held: np.ndarray, left_over: np.ndarray, delay: int) -> ChunkRequest:
+    """Message of a request.
+
+    Args:
+        held: (A,) what the robot is told while nothing is played.
+        left_over: (N, A) what the answer goes on from; N is 0 where it need not.
+        delay: control steps that are expected to begin before the answer comes.
+    """
     return ChunkRequest(
         header=Header(stamp=to_time(request.stamp)),
         episode=request.episode,
@@ -72,6 +79,17 @@ def request_to_message(request: RequestKey, held: np.ndarray) -> ChunkRequest:
         substep_index=request.substep.index,
         attempt=request.substep.attempt,
         held_action=held.tolist(),
+        left_over=left_over.flatten().tolist(),
+        delay=min(delay, len(left_over)),
+    )
+
+
+def timing_to_message(timing: chunk_timing.ChunkTiming) -> ChunkTiming:
+    return ChunkTiming(
+        joining=timing.joining,
+        asks_ahead=timing.asks_ahead,
+        needs_guidance=timing.needs_guidance,
+        inference_time=timing.inference_time,
     )
 
 

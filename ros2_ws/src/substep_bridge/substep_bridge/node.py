@@ -25,6 +25,7 @@ from substep_bridge.messages import (
     request_to_message,
     start_from_message,
     substep_from_message,
+    timing_to_message,
 )
 from substep_bridge.moment import Moment, moment_of
 from substep_bridge.parameters import ClockMode
@@ -66,10 +67,14 @@ class BridgeNode(GraphNode):
         self._settings = bridge_parameters.read(self.parameters)
         self._world, self._start = self._worlds.build(self.parameters)
         self._contract = bridge_parameters.limited(self._world.contract, self.parameters)
-        self._player = ChunkPlayer(self._contract, SafetyGuard(self._contract, self._settings.guard))
+        guard = SafetyGuard(self._contract, self._settings.guard)
+        self._player = ChunkPlayer(self._contract, guard, self._settings.joining)
         self._rejected, self._last_rejection = 0, ""
         self._told_latch: str | None = None
+        self._told_shortfall = ""
         self._publisher = WorldPublisher(self, self._world)
+        timings = self.advertise(topics.CHUNK_TIMING, while_inactive=True)
+        timings.publish(timing_to_message(self._settings.joining.timing))
         contracts = self.advertise(topics.ROBOT_CONTRACT, while_inactive=True)  # a description
         contracts.publish(String(data=contract_to_text(self._contract)))
         if self._world.description:
@@ -122,6 +127,7 @@ class BridgeNode(GraphNode):
         if not self.is_active:
             return
         self._publish_reports(self._player.receive(answer_from_message(message)))
+        self._tell_shortfall()
         self._advance()
 
     def _begin(self, start: EpisodeStart) -> None:
@@ -221,8 +227,8 @@ class BridgeNode(GraphNode):
             self._publisher.publish(self._sensed, self._world)
 
     def _request(self) -> None:
-        request = self._player.request()
-        self._requests.publish(request_to_message(request, self._player.held_action))
+        player, request = self._player, self._player.request()
+        self._requests.publish(request_to_message(request, player.held_action, player.left_over, player.answer_delay))
         self._requested_at = time.monotonic()
 
     def _repeat_request(self) -> None:
@@ -261,6 +267,14 @@ class BridgeNode(GraphNode):
                 self.complain(f"the robot holds until reset_episode: {self._told_latch}")
             self.publish_diagnostics()
 
+    def _tell_shortfall(self) -> None:
+        """Whether the robot has to stand still now and then because chunks are too short for the time they take."""
+        if bool(self._player.shortfall) != bool(self._told_shortfall):
+            self._told_shortfall = self._player.shortfall
+            if self._told_shortfall:
+                self.warn(self._told_shortfall)
+            self.publish_diagnostics()
+
     def diagnostics(self) -> list[DiagnosticStatus]:
         return [self._world_status(), self._safety_status()]
 
@@ -273,10 +287,15 @@ class BridgeNode(GraphNode):
             "episode": player.episode,
             "step": episode.step,
             "clock": self._settings.clock.value,
+            "joining": self._settings.joining.name,
+            "answer_delay": player.answer_delay,
             "success": episode.success,
         }
         message = player.hold.text or "playing"
-        return diagnostic_status(self.get_fully_qualified_name(), "world", message, values=values)
+        level = DiagnosticStatus.OK
+        if player.shortfall:
+            level, message = DiagnosticStatus.WARN, f"{message}; {player.shortfall}"
+        return diagnostic_status(self.get_fully_qualified_name(), "world", message, level, values)
 
     def _safety_status(self) -> DiagnosticStatus:
         level, message = DiagnosticStatus.OK, "ok"

@@ -6,10 +6,13 @@ import enum
 from dataclasses import dataclass, replace
 
 from substep_bridge.guard import GuardSettings
+from substep_bridge.joining import JOINING_RULES, Joining, JoiningSettings, load_joining
+from substep_core.configuration import options_of
 from substep_core.contract import ActionGroup, RobotContract, Workspace
 from substep_core.ros.parameters import BadParameter, NodeParameters
 
 PREFIX = "safety."
+DEFAULT_JOINING = "blend"  # in lockstep nothing overlaps, so that every rule plays the same
 # The launch files set these for every world; one that has no use for some of them does not declare them.
 OF_SOME_WORLDS = (
     *("tasks_from", "suite", "task_index", "placement", "init_state", "seed", "horizon", "assets"),
@@ -33,6 +36,7 @@ class BridgeSettings:
     """
 
     clock: ClockMode
+    joining: Joining
     guard: GuardSettings
     repeat_period: float
     idle_rate: float
@@ -43,6 +47,10 @@ def declare(parameters: NodeParameters, robot: RobotContract) -> None:
     """Limits have the robot's own as their defaults."""
     guard = GuardSettings()
     parameters.declare("clock", ClockMode.LOCKSTEP.value, "how time passes", choices=[item.value for item in ClockMode])
+    what = "what is played where a chunk meets the last one (realtime)"
+    parameters.declare("joining", DEFAULT_JOINING, what, choices=JOINING_RULES.names)
+    for option in options_of(JoiningSettings):
+        parameters.declare(option.name, option.default, option.description, bounds=option.bounds)
     parameters.declare(
         "repeat_period", 1.0, "s of wall time after which an unanswered request is repeated", bounds=(0.05, 60.0)
     )
@@ -103,11 +111,20 @@ def read(parameters: NodeParameters) -> BridgeSettings:
     max_age = 0.0 if clock is ClockMode.LOCKSTEP else parameters.value(PREFIX + "max_age")
     return BridgeSettings(
         clock=clock,
+        joining=_joining(parameters, clock),
         guard=GuardSettings(max_age=max_age, max_failures=parameters.value(PREFIX + "max_failures")),
         repeat_period=parameters.value("repeat_period"),
         idle_rate=parameters.value("idle_rate"),
         planner_silence=parameters.value("planner_silence"),
     )
+
+
+def _joining(parameters: NodeParameters, clock: ClockMode) -> Joining:
+    """Raises BadParameter."""
+    settings = JoiningSettings(**{option.name: parameters.value(option.name) for option in options_of(JoiningSettings)})
+    if clock is ClockMode.LOCKSTEP:  # the world waits, however long it takes
+        settings = replace(settings, inference_time=0.0)
+    return load_joining(parameters.value("joining"), settings)
 
 
 def limited(robot: RobotContract, parameters: NodeParameters) -> RobotContract:

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from substep_bridge.action_queue import ActionQueue
-from substep_core.chunk import Chunk
 from substep_core.contract import (
     ActionGroup,
     ActionQuantity,
@@ -25,11 +24,11 @@ ROBOT = load_robot("libero_panda")
 PROPRIO = np.zeros(ROBOT.state_width, np.float32)
 
 
-def numbered(count: int, gripper: float = 1.0) -> Chunk:
+def numbered(count: int, gripper: float = 1.0) -> np.ndarray:
     actions = np.zeros((count, 7), np.float32)
     actions[:, 0] = np.arange(count) / 100
     actions[:, 6] = gripper
-    return Chunk(actions)
+    return actions
 
 
 @given(st.integers(1, 20), st.integers(0, 25))
@@ -77,6 +76,6 @@ def test_a_group_that_holds_what_is_measured_stays_where_the_hold_began():
     first, later = np.full(2, 0.02, np.float32), np.full(2, 0.03, np.float32)
     assert queue.next_action(first) == pytest.approx(0.02 / held.scale)
     assert queue.next_action(later) == pytest.approx(0.02 / held.scale), "it must not drift with the robot"
-    queue.load(Chunk(np.zeros((1, 2), np.float32)))
+    queue.load(np.zeros((1, 2), np.float32))
     queue.next_action(later)
     assert queue.next_action(later) == pytest.approx(0.03 / held.scale)

@@ -41,7 +41,7 @@ class Chunk:
 class ChunkOutcome(IntEnum):
     """What became of a chunk; the values are those of ChunkReport.msg."""
 
-    PLAYED = 0  # to its last action, no EOS
+    PLAYED = 0  # to its last action, or to where the next chunk took over; no EOS
     PLAYED_EOS = 1  # to its last action, which ended the substep
     SUPERSEDED = 2  # cut short: the substep changed, the episode was reset or a newer chunk took its place
     REJECTED = 3  # dropped whole by the safety guard

@@ -101,6 +101,7 @@ class ChunkReason(Kind):
     NOT_ASKED_FOR = 18  # it answers no request that is open
     PLANNER_SILENT = 19
     ROBOT_NOT_READY = 20  # disabled, halted, in fault, or not observed
+    PASSED = 21  # the steps of all its actions had passed when it came
 
 
 class RefusalKind(Kind):
@@ -111,6 +112,7 @@ class RefusalKind(Kind):
     NOT_FINITE = 3  # the model's output
     CONTRACT = 4  # the robot is not the one that it was activated for
     OTHER = 5
+    GUIDANCE = 6  # it cannot go on from what is left of the last chunk
 
 
 class SubstepEnd(StrEnum):

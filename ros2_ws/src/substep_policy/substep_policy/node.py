@@ -11,9 +11,10 @@ from rclpy.subscription import Subscription
 from rclpy.task import Future
 from rclpy.wait_for_message import wait_for_message
 from std_msgs.msg import String
-from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkRequest, EpisodeStatus
+from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkRequest, ChunkTiming, EpisodeStatus
 from substep_interfaces.srv import NameSubstep
 
+from substep_core import chunk_timing
 from substep_core.contract import RobotContract, contract_from_text
 from substep_core.keys import IssuedSubstep, RequestKey, SubstepKey
 from substep_core.latest_only_worker import LatestOnlyWorker
@@ -27,7 +28,7 @@ from substep_core.ros.parameters import BadParameter
 from substep_policy.diagnostics import LatencyLog, inference_status
 from substep_policy.loading import SuiteStatistics, load_policy
 from substep_policy.parameters import declare, policy_settings, stuck_settings
-from substep_policy.policy import Policy, SubstepNamer
+from substep_policy.policy import Policy, SubstepNamer, why_not_guided
 from substep_policy.registry import POLICIES, PolicyRegistry
 from substep_policy.request_answering import RequestAnswering
 from substep_policy.session.request_matcher import RequestMatcher, Work
@@ -56,6 +57,7 @@ class PolicyNode(GraphNode):
         self._answering: RequestAnswering | None = None
         self._robot: RobotContract | None = None  # as the policy was activated for
         self._contract = ""  # newest robot_contract
+        self._timing: chunk_timing.ChunkTiming | None = None  # newest chunk_timing
         self._suite = ""  # of the world's newest episode
         self._episode: int | None = None  # its number
         self._latencies = LatencyLog()
@@ -85,6 +87,7 @@ class PolicyNode(GraphNode):
         self._chunks = self.advertise(topics.ACTION_CHUNK)
         self._refusals = self.advertise(topics.CHUNK_REFUSAL)
         self.subscribe(topics.ROBOT_CONTRACT, self._on_contract)
+        self.subscribe(topics.CHUNK_TIMING, self._on_timing)
         self.subscribe(topics.EPISODE_STATUS, self._on_episode)
         self.subscribe(topics.CHUNK_REQUEST, self._on_request)
         self.subscribe(topics.ACTIVE_SUBSTEP, self._on_substep)
@@ -95,6 +98,8 @@ class PolicyNode(GraphNode):
     def activate(self) -> None:
         robot = self._robot_heard()
         self._answering, self._robot = RequestAnswering(self._policy, robot, self._stuck), robot
+        if self._timing is not None:
+            self._look_at_timing()
         self._sync = ObservationSync(self._answering.topics)
         self._matcher = RequestMatcher(self._sync, self._episode)
         self._tell_substep()
@@ -119,6 +124,7 @@ class PolicyNode(GraphNode):
     def release(self) -> None:
         self._policy = self._answering = self._robot = self._statistics = None
         self._contract = self._suite = ""
+        self._timing = None
         self._episode = None
 
     def _subscribe(self, topic: topics.Topic) -> Subscription:
@@ -136,6 +142,28 @@ class PolicyNode(GraphNode):
 
     def _on_contract(self, message: String) -> None:
         self._contract = message.data
+
+    def _on_timing(self, message: ChunkTiming) -> None:
+        fields = message.joining, message.asks_ahead, message.needs_guidance, message.inference_time
+        self._timing = chunk_timing.ChunkTiming(*fields)
+        if self.is_active:  # it came late: what cannot be joined is refused when it is asked for
+            try:
+                self._look_at_timing()
+            except ValueError as error:
+                self.complain(str(error))
+
+    def _look_at_timing(self) -> None:
+        """Raises: ValueError: the policy's chunks cannot be joined as the bridge does it."""
+        timing, policy = self._timing, self._policy
+        short = timing.shortfall(policy.horizon, self._robot.rate)
+        if timing.needs_guidance:
+            if why := why_not_guided(policy) or short:
+                raise ValueError(
+                    f"the bridge joins chunks by {timing.joining}, which policy {policy.name} does not fit: {why}; or "
+                    "another joining of the bridge"
+                )
+        elif short:
+            self.warn(f"policy {policy.name}: {short}")
 
     def _on_episode(self, message: EpisodeStatus) -> None:
         self._suite, self._episode = message.suite, message.episode

@@ -6,6 +6,7 @@ from dataclasses import fields
 
 from substep_core.configuration import options_of
 from substep_core.ros.parameters import BadParameter, NodeParameters
+from substep_policy.guidance_settings import GUIDANCES, GuidanceSettings, Schedule
 from substep_policy.registry import DEFAULT_POLICY, DTYPES, PolicySettings
 from substep_policy.run_modes import Execution, Quantization
 from substep_policy.session.policy_session import StuckSettings
@@ -38,6 +39,24 @@ def declare(parameters: NodeParameters) -> None:
     parameters.declare("seed", 0, "of what the policy draws at random", bounds=(0, 2**31 - 1))
     for option in options_of(StuckSettings):
         parameters.declare(option.name, option.default, option.description, bounds=option.bounds)
+    parameters.declare(
+        "guidance",
+        "gradient",
+        "how a chunk is drawn to the last one where the bridge joins chunks by real_time_chunking",
+        choices=GUIDANCES.names,
+    )
+    parameters.declare(
+        "guidance_weight",
+        5.0,
+        "β, the most that the difference to the last chunk is weighted with",
+        bounds=(0.0, 1000.0),
+    )
+    parameters.declare(
+        "guidance_schedule",
+        Schedule.EXPONENTIAL.value,
+        "how the weights of actions fall that may still change",
+        choices=tuple(Schedule),
+    )
     parameters.declare("contract_timeout", 10.0, "s that activation waits for the robot contract", bounds=(0.0, 3600.0))
 
 
@@ -58,6 +77,11 @@ def policy_settings(parameters: NodeParameters) -> PolicySettings:
             eos_threshold=None if threshold < 0.0 else threshold,
             dataset=parameters.value("dataset") or None,
             seed=parameters.value("seed"),
+            guidance=GuidanceSettings(
+                guidance=parameters.value("guidance"),
+                weight=parameters.value("guidance_weight"),
+                schedule=Schedule(parameters.value("guidance_schedule")),
+            ),
         )
     except BadParameter:
         raise

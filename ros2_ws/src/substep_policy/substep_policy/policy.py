@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+
+import numpy as np
 
 from substep_core.chunk import Chunk
 from substep_core.contract import RobotContract
@@ -39,6 +42,38 @@ class Policy(Protocol):
             ValueError: the observation lacks something the policy needs, named in the message.
             ChunkRefused: another reason, which it says.
         """
+
+
+@dataclass(frozen=True)
+class LeftOver:
+    """What is left of the last chunk when the next one is asked for.
+
+    Attributes:
+        actions: (N, A) what is played from the observation on unless the next chunk comes, N ≥ 1.
+        delay: of them those that are expected to be played before it comes.
+    """
+
+    actions: np.ndarray
+    delay: int
+
+
+@runtime_checkable
+class Guided(Protocol):
+    """What a policy can besides whose chunks can go on from what is left of the last one (real-time chunking)."""
+
+    @property
+    def why_not_guided(self) -> str:
+        """Why this one cannot, though others of its kind can; empty: it can."""
+
+    def go_on(self, observation: Observation, left_over: LeftOver) -> Chunk:
+        """As ``predict``, for a chunk that goes on from ``left_over``. Its first action is for the first one there."""
+
+
+def why_not_guided(policy: Policy) -> str:
+    """Why the policy's chunks cannot go on from what is left of the last one; empty: they can."""
+    if isinstance(policy, Guided):
+        return policy.why_not_guided
+    return "it has no way to be guided"
 
 
 @runtime_checkable

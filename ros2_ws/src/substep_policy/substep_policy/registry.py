@@ -16,6 +16,7 @@ from substep_core.plan import normalise_suite
 from substep_core.registry import Registry
 from substep_policy.checkpoints.hub import HubError, check_name, checkpoint_folder
 from substep_policy.eos import EosRule
+from substep_policy.guidance_settings import DEFAULT_GUIDANCE, GUIDANCES, GuidanceSettings
 from substep_policy.models.kind import MODEL_KINDS, ModelKind, kind_of, read_kind
 from substep_policy.models.normalization import STATISTICS_FILE, read_statistics_file
 from substep_policy.policy import Policy
@@ -42,6 +43,7 @@ class PolicySettings:
         seed: of whatever the policy draws at random.
         dataset: whose statistics it works with, by name; None: those of the only data set that the policy has.
         quantization, execution: of a large policy's network.
+        guidance: how a chunk that is to go on from the last one is drawn to it.
     """
 
     device: str = "auto"
@@ -51,6 +53,7 @@ class PolicySettings:
     dataset: str | None = None
     quantization: Quantization = Quantization.NONE
     execution: Execution = Execution.EAGER
+    guidance: GuidanceSettings = DEFAULT_GUIDANCE
 
     def __post_init__(self) -> None:
         if not DEVICE_PATTERN.fullmatch(self.device):
@@ -59,6 +62,7 @@ class PolicySettings:
             raise ValueError(f"dtype is {self.dtype!r}, expected one of {', '.join(DTYPES)}")
         if self.eos_threshold is not None:
             EosRule(self.eos_threshold)
+        GUIDANCES.check(self.guidance.guidance)
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}, expected 0 or more")
 

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 
 import numpy as np
 from rclpy.serialization import deserialize_message
+from substep_interfaces.msg import ChunkRequest
 
 from substep_core.chunk import Chunk
 from substep_core.contract import RobotContract, misfit, state_selection
 from substep_core.observation import Observation
 from substep_core.protocol import ChunkRefused, RefusalKind, refusing
 from substep_core.ros.observation_messages import observation_from_messages, observation_topics
-from substep_policy.policy import Policy, as_namer
+from substep_policy.policy import LeftOver, Policy, as_namer
 from substep_policy.session.policy_session import PolicySession, StuckSettings
 from substep_policy.session.request_matcher import Work
 from substep_policy.session.substep_naming import Answer
@@ -48,8 +49,20 @@ class RequestAnswering:
             robot = self._robot
             why = f"chunk_request holds {len(held)} values, robot {robot.name} has {robot.action_width}"
             raise ChunkRefused(RefusalKind.CONTRACT, why)
+        left_over = self._left_over(work.request)
         with self._lock:
-            return self._session.chunk(work.key.episode, work.substep, held, seen)
+            return self._session.chunk(work.key.episode, work.substep, held, seen, left_over)
+
+    def _left_over(self, request: ChunkRequest) -> LeftOver | None:
+        """Raises: ChunkRefused: it has no whole actions, or values that are none."""
+        values, width = np.array(request.left_over, np.float32), self._robot.action_width
+        if not len(values):
+            return None
+        if len(values) % width or not np.isfinite(values).all():
+            told = f"{len(values)} values" if len(values) % width else "values that are not finite"
+            why = f"chunk_request's left_over has {told}, expected finite ones, {width} an action"
+            raise ChunkRefused(RefusalKind.CONTRACT, why)
+        return LeftOver(values.reshape(-1, width), int(request.delay))
 
     def words(self, task: str, messages: Mapping[str, bytes]) -> Answer:
         """What the policy itself says comes next, by an observation's serialised messages.

@@ -17,7 +17,14 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
-from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkRefusal, ChunkRequest, EpisodeStatus
+from substep_interfaces.msg import (
+    ActionChunk,
+    ActiveSubstep,
+    ChunkRefusal,
+    ChunkRequest,
+    ChunkTiming,
+    EpisodeStatus,
+)
 from substep_interfaces.srv import NameSubstep
 
 from substep_core.chunk import Chunk
@@ -94,6 +101,16 @@ class NamingPolicy(ScriptedPolicy):
         return NamedSubstep(f"{task}: {observation.images['eye_in_hand'][0, 0, 0]}", 0.5, True)
 
 
+class GuidedPolicy(ScriptedPolicy):
+    """Its chunks can go on from the last one."""
+
+    name, why_not_guided = "guided", ""
+
+    def go_on(self, observation, left_over):
+        self.left_over = left_over
+        return self.predict(observation)
+
+
 class SuitePolicy(ScriptedPolicy):
     """Of a checkpoint with statistics of several suites."""
 
@@ -121,7 +138,15 @@ def _demand_wrist_camera(observation):
 LOADED: list[ScriptedPolicy] = []
 REGISTRY = PolicyRegistry(
     named=Registry(
-        "policy", "", {"scripted": ScriptedPolicy, "naming": NamingPolicy, "broken": load_broken, "blind": load_blind}
+        "policy",
+        "",
+        {
+            "scripted": ScriptedPolicy,
+            "naming": NamingPolicy,
+            "guided": GuidedPolicy,
+            "broken": load_broken,
+            "blind": load_blind,
+        },
     ),
     kinds=Registry("model kind", "", {"suites": ModelKind(dict, dict, lambda folder, told: SuitePolicy(told), str)}),
 )
@@ -130,7 +155,7 @@ REGISTRY = PolicyRegistry(
 class ScriptedWorld:
     """Bridge and planner as the policy node sees them, and the node itself, on one executor in a thread."""
 
-    def __init__(self, robot: RobotContract | None = ROBOT, **parameters) -> None:
+    def __init__(self, robot: RobotContract | None = ROBOT, timing: ChunkTiming | None = None, **parameters) -> None:
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
         overrides = [Parameter(name, value=value) for name, value in {"policy": "scripted", **parameters}.items()]
@@ -140,7 +165,7 @@ class ScriptedWorld:
         self.refusals: queue.Queue[ChunkRefusal] = queue.Queue()
         self.diagnostics: queue.Queue[DiagnosticStatus] = queue.Queue()
         self.log: queue.Queue[str] = queue.Queue()
-        self._create_entities(robot)
+        self._create_entities(robot, timing)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.policy_node)
         self.executor.add_node(self.node)
@@ -148,7 +173,7 @@ class ScriptedWorld:
         self.thread = threading.Thread(target=self._spin)
         self.thread.start()
 
-    def _create_entities(self, robot: RobotContract | None) -> None:
+    def _create_entities(self, robot: RobotContract | None, timing: ChunkTiming | None) -> None:
         node = self.node
         topics.ACTION_CHUNK.subscription(node, self.chunks.put)
         topics.CHUNK_REFUSAL.subscription(node, self.refusals.put)
@@ -159,6 +184,9 @@ class ScriptedWorld:
         self.requests = topics.CHUNK_REQUEST.publisher(node)
         self.statuses = topics.EPISODE_STATUS.publisher(node)
         self.substeps = topics.ACTIVE_SUBSTEP.publisher(node)
+        self.timings = topics.CHUNK_TIMING.publisher(node)
+        if timing is not None:
+            self.timings.publish(timing)
         self.contracts = topics.ROBOT_CONTRACT.publisher(node)
         if robot is not None:
             self.contracts.publish(String(data=contract_to_text(robot)))
@@ -224,6 +252,15 @@ class ScriptedWorld:
             assert changed.wait(PATIENCE)
         self.node.destroy_timer(timer)
 
+    def wait_for_timing(self) -> None:
+        """Latched, so that it comes with the subscription."""
+        changed = threading.Event()
+        timer = self.node.create_timer(0.01, changed.set)
+        while self.policy_node._timing is None:
+            changed.clear()
+            assert changed.wait(PATIENCE)
+        self.node.destroy_timer(timer)
+
     def set_substep(
         self, plan="p", index=0, attempt=0, instruction="pick up the bowl", task="the task", back_off=False
     ) -> None:
@@ -243,8 +280,9 @@ class ScriptedWorld:
             image = np.full((16, 16, 3), 100 + value, np.uint8)
             self.images[camera].publish(image_to_message(image, to_time(stamp), camera))
 
-    def request(self, stamp: int, episode=1, plan="p", index=0, attempt=0, gripper=-1.0) -> None:
-        message = ChunkRequest(episode=episode, plan_id=plan, substep_index=index, attempt=attempt)
+    def request(self, stamp: int, episode=1, plan="p", index=0, attempt=0, gripper=-1.0, left_over=(), delay=0) -> None:
+        message = ChunkRequest(episode=episode, plan_id=plan, substep_index=index, attempt=attempt, delay=delay)
+        message.left_over = list(left_over)
         message.held_action = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, gripper]
         message.header.stamp = to_time(stamp)
         self.requests.publish(message)
@@ -534,6 +572,72 @@ def test_state_groups_reach_the_policy_in_its_own_order_whatever_the_robots(worl
     finally:
         ScriptedPolicy.robot = ROBOT
     np.testing.assert_allclose(LOADED[0].observations[-1].proprio, [0.04, -0.04, 0.1, 0.2, 0.3], rtol=1e-6)
+
+
+def timing(joining: str, inference_time: float = 0.0, needs_guidance: bool = False) -> ChunkTiming:
+    said = {"needs_guidance": needs_guidance, "inference_time": inference_time}
+    return ChunkTiming(joining=joining, asks_ahead=True, **said)
+
+
+GUIDED, GUIDED_SLOWLY = (timing("real_time_chunking", seconds, True) for seconds in (0.0, 0.15))
+
+
+@pytest.mark.parametrize("world", [{"policy": "guided", "timing": GUIDED}], indirect=True)
+def test_what_is_left_of_the_last_chunk_reaches_a_policy_that_can_go_on_from_it(world):
+    world.activate()
+    world.set_substep()
+    left = np.arange(21, dtype=np.float32).reshape(3, 7) / 100
+    world.ask(1, left_over=left.flatten().tolist(), delay=2)
+    np.testing.assert_array_equal(LOADED[0].left_over.actions, left)
+    assert LOADED[0].left_over.delay == 2
+
+
+def test_a_policy_that_cannot_go_on_refuses_a_request_to(world):
+    world.activate()
+    world.set_substep()
+    world.observe(1)
+    world.request(1, left_over=[0.0] * 14, delay=1)
+    refusal = world.refusals.get(timeout=PATIENCE)
+    assert refusal.kind == ChunkRefusal.GUIDANCE and "cannot go on from a chunk" in refusal.reason
+
+
+@pytest.mark.parametrize("world", [{"policy": "guided"}], indirect=True)
+@pytest.mark.parametrize(
+    ("values", "what"), [([0.0] * 8, "has 8 values"), ([0.0] * 6 + [np.nan], "values that are not finite")]
+)
+def test_left_over_actions_that_are_none_are_refused(world, values, what):
+    world.activate()
+    world.set_substep()
+    world.observe(1)
+    world.request(1, left_over=values, delay=1)
+    refusal = world.refusals.get(timeout=PATIENCE)
+    assert refusal.kind == ChunkRefusal.CONTRACT and what in refusal.reason
+
+
+@pytest.mark.parametrize(
+    ("world", "why"),
+    [
+        ({"timing": GUIDED}, "policy scripted does not fit: it has no way to be guided"),
+        (
+            {"policy": "guided", "timing": GUIDED_SLOWLY},
+            "policy guided does not fit: chunks of 2 actions hide 1 control steps (0.05 s)",
+        ),
+    ],
+    indirect=["world"],
+)
+def test_a_policy_whose_chunks_cannot_be_joined_as_the_bridge_does_it_is_refused(world, why, capfd):
+    assert world.transition(Transition.TRANSITION_CONFIGURE)
+    world.wait_for_timing()
+    assert not world.transition(Transition.TRANSITION_ACTIVATE)
+    assert why in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("world", [{"timing": timing("replace", 0.15)}], indirect=True)
+def test_chunks_too_short_for_the_stated_time_are_told_and_played(world, capfd):
+    assert world.transition(Transition.TRANSITION_CONFIGURE)
+    world.wait_for_timing()
+    assert world.transition(Transition.TRANSITION_ACTIVATE)
+    assert "it takes 3 (0.15 s): the robot stands still 60% of the time" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("world", [{"contract_timeout": 0.2, "robot": None}], indirect=True)

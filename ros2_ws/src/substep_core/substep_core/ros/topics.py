@@ -34,6 +34,7 @@ from substep_interfaces.msg import (
     ChunkRefusal,
     ChunkReport,
     ChunkRequest,
+    ChunkTiming,
     EpisodeStatus,
     GoalRejection,
     SceneState,
@@ -163,6 +164,7 @@ SCENE_STATE = _sensor("scene_state", SceneState)  # simulation only
 CLOCK = Topic("clock", Clock, reliable=False)  # simulation only; each namespace has a world of its own
 ROBOT_CONTRACT = Topic("robot_contract", String, latched=True)
 ROBOT_DESCRIPTION = Topic("robot_description", String, latched=True)
+CHUNK_TIMING = Topic("chunk_timing", ChunkTiming, latched=True)
 EPISODE_STATUS = Topic("episode_status", EpisodeStatus, latched=True)
 CHUNK_REQUEST = Topic("chunk_request", ChunkRequest)
 CHUNK_REPORT = Topic("chunk_report", ChunkReport, depth=10)
@@ -207,6 +209,7 @@ TOPICS = (
     ROBOT_CONTRACT,
     ROBOT_DESCRIPTION,
     ROBOT_STATE,
+    CHUNK_TIMING,
     EPISODE_STATUS,
     CHUNK_REQUEST,
     CHUNK_REPORT,

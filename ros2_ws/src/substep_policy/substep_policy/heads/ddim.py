@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from substep_policy.heads.guidance import Denoise, Guide
+
 
 def squared_cosine_alpha_bars(steps: int, max_beta: float = 0.999) -> Tensor:
     """(steps,) float64 cumulative products of 1 − β of the squared-cosine schedule (Nichol & Dhariwal 2021)."""
@@ -29,8 +31,41 @@ def ddim_step(noisy: Tensor, noise: Tensor, alpha_bar: float, previous_alpha_bar
 
     The noise is then what leads from the clipped estimate to ``noisy``.
     """
+    return towards(*ddim_estimate(noisy, noise, alpha_bar), previous_alpha_bar)
+
+
+def ddim_estimate(noisy: Tensor, noise: Tensor, alpha_bar: float) -> tuple[Tensor, Tensor]:
+    """-> x_0, clipped, and the noise that leads from there to ``noisy``."""
     clean = clean_estimate(noisy, noise, alpha_bar)
-    return towards(clean, (noisy - math.sqrt(alpha_bar) * clean) / math.sqrt(1 - alpha_bar), previous_alpha_bar)
+    return clean, _noise_from(clean, noisy, alpha_bar)
+
+
+def traced_estimate(noisy: Tensor, noise: Tensor, alpha_bar: float) -> tuple[Tensor, Tensor]:
+    """As ``ddim_estimate``, with the derivative of what was not clipped: clipping only steadies the walk, and its own
+    derivative, 0 where it acts, would hide the network's."""
+    free = (noisy - math.sqrt(1 - alpha_bar) * noise) / math.sqrt(alpha_bar)
+    clean = free + (free.clamp(-1.0, 1.0) - free).detach()
+    return clean, _noise_from(clean, noisy, alpha_bar)
+
+
+def _noise_from(clean: Tensor, noisy: Tensor, alpha_bar: float) -> Tensor:
+    return (noisy - math.sqrt(alpha_bar) * clean) / math.sqrt(1 - alpha_bar)
+
+
+def guided_step(guide: Guide, estimate: Denoise, noisy: Tensor, alpha_bar: float, next_alpha_bar: float) -> Tensor:
+    """One deterministic step, drawn to what ``guide`` says.
+
+    With α = √ᾱ and σ = √(1−ᾱ), x/(α+σ) = τ·x_0 + (1−τ)·ε where τ = α/(α+σ): a flow, of which a DDIM step is an Euler
+    step with the velocity x_0 − ε. That velocity is corrected.
+
+    Args:
+        estimate: noisy (B, …) -> x_0 and noise.
+    """
+    alpha, sigma = math.sqrt(alpha_bar), math.sqrt(1 - alpha_bar)
+    total = alpha + sigma
+    tau = alpha / total
+    correction, clean, noise = guide.correction(lambda x: estimate(total * x), noisy / total, tau)
+    return towards(clean + (1 - tau) * correction, noise - tau * correction, next_alpha_bar)
 
 
 def clean_estimate(noisy: Tensor, noise: Tensor, alpha_bar: float) -> Tensor:

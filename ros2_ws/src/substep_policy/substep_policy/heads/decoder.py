@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from substep_core.configuration import registered
 from substep_core.registry import Registry
 from substep_policy.eos import EosConfigurationError, EosSource
+from substep_policy.heads.guidance import Guide
 from substep_policy.heads.targets import ActionTargets
 from substep_policy.models.normalization import ActionNormalizer, Statistics
 
@@ -101,6 +102,15 @@ class ActionDecoder(ABC):
     @abstractmethod
     def decode(self, backbone: Backbone, prefix: Prefix) -> tuple[Tensor, Tensor]:
         """-> normalised actions (B, C, A), and the hidden states (B, C·A, D) that EOS is read from."""
+
+    @property
+    def can_be_guided(self) -> bool:
+        """It walks from noise to actions, so that it can be drawn to what is left of the last chunk."""
+        return False
+
+    def decode_guided(self, backbone: Backbone, prefix: Prefix, guide: Guide) -> tuple[Tensor, Tensor]:
+        """As ``decode``, drawn to what ``guide`` says, of a decoder that can be."""
+        raise TypeError(f"{type(self).__name__} cannot be guided")
 
     @abstractmethod
     def loss(self, backbone: Backbone, prefix: Prefix, targets: ActionTargets) -> tuple[Tensor, Tensor]:

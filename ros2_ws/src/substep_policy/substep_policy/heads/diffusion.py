@@ -14,8 +14,16 @@ from torch import Tensor, nn
 
 from substep_core.configuration import configuration
 from substep_policy.eos import EosSource
-from substep_policy.heads.ddim import add_noise, ddim_step, sampling_timesteps, squared_cosine_alpha_bars
-from substep_policy.heads.decoder import CONTINUOUS, DecoderShape, OnePassDecoder
+from substep_policy.heads.ddim import (
+    add_noise,
+    ddim_step,
+    guided_step,
+    sampling_timesteps,
+    squared_cosine_alpha_bars,
+    traced_estimate,
+)
+from substep_policy.heads.decoder import CONTINUOUS, Backbone, DecoderShape, OnePassDecoder, Prefix
+from substep_policy.heads.guidance import Guide
 from substep_policy.heads.residual_mlp import ResidualMLP
 from substep_policy.heads.targets import ActionTargets, group_by_action, masked_mean
 from substep_policy.models.sizes import Layers, Steps, Width
@@ -41,8 +49,8 @@ class DiffusionHeadConfig:
         if self.time_dim % 2:
             raise ValueError(f"time_dim is {self.time_dim}, must be even")
 
-    def build(self, shape: DecoderShape) -> OnePassDecoder:
-        return OnePassDecoder(DiffusionActionHead(self, shape.hidden_dim, shape.chunk_length, shape.action_dim))
+    def build(self, shape: DecoderShape) -> DiffusionDecoder:
+        return DiffusionDecoder(DiffusionActionHead(self, shape.hidden_dim, shape.chunk_length, shape.action_dim))
 
 
 class DiffusionActionHead(nn.Module):
@@ -83,21 +91,47 @@ class DiffusionActionHead(nn.Module):
 
     def predict(self, hidden: Tensor) -> Tensor:
         """(B, C·A, D) -> (B, C, A), from noise drawn from torch's generator."""
-        condition = self._condition(hidden)
-        noise = torch.randn(len(hidden), self.chunk_length, self.action_dim, device=hidden.device, dtype=hidden.dtype)
-        return self.denoise(condition, noise)
+        return self.denoise(self._condition(hidden), self._noise(hidden))
 
-    def denoise(self, condition: Tensor, noisy: Tensor) -> Tensor:
-        """Walk the noise (B, C, A) down to actions, given the condition (B, C, H)."""
+    def predict_guided(self, hidden: Tensor, guide: Guide) -> Tensor:
+        """As ``predict``, drawn to what ``guide`` says."""
+        return self.denoise(self._condition(hidden), self._noise(hidden), guide)
+
+    def _noise(self, hidden: Tensor) -> Tensor:
+        shape = (len(hidden), self.chunk_length, self.action_dim)
+        return torch.randn(shape, device=hidden.device, dtype=hidden.dtype)
+
+    def denoise(self, condition: Tensor, noisy: Tensor, guide: Guide | None = None) -> Tensor:
+        """Walk the noise (B, C, A) down to actions, given the condition (B, C, H), drawn to what ``guide`` says."""
         timesteps = sampling_timesteps(self.config.train_steps, self.config.sampling_steps)
         levels = [self._alpha_bars[t] for t in timesteps] + [1.0]
         for index, timestep in enumerate(timesteps):
             at = torch.full((len(noisy),), timestep, device=noisy.device)
-            noisy = ddim_step(noisy, self.predict_noise(condition, noisy, at), levels[index], levels[index + 1])
+            level, following = levels[index], levels[index + 1]
+            if guide is None:
+                noisy = ddim_step(noisy, self.predict_noise(condition, noisy, at), level, following)
+                continue
+
+            def estimate(noisy: Tensor, at: Tensor = at, level: float = level) -> tuple[Tensor, ...]:
+                return traced_estimate(noisy, self.predict_noise(condition, noisy, at), level)
+
+            noisy = guided_step(guide, estimate, noisy, level, following)
         return noisy
 
     def _condition(self, hidden: Tensor) -> Tensor:
         return self.condition(group_by_action(hidden, self.action_dim))
+
+
+class DiffusionDecoder(OnePassDecoder):
+    """One pass of the backbone, and a walk of the head alone."""
+
+    @property
+    def can_be_guided(self) -> bool:
+        return True
+
+    def decode_guided(self, backbone: Backbone, prefix: Prefix, guide: Guide) -> tuple[Tensor, Tensor]:
+        hidden = backbone.attend(prefix)
+        return self.head.predict_guided(hidden, guide), hidden
 
 
 def sinusoidal_embedding(timestep: Tensor, width: int) -> Tensor:

@@ -19,9 +19,11 @@ from substep_policy.eos import EosSource
 from substep_policy.heads.ddim import (
     add_noise,
     clean_estimate,
+    guided_step,
     sampling_timesteps,
     squared_cosine_alpha_bars,
     towards,
+    traced_estimate,
 )
 from substep_policy.heads.decoder import (
     ACTION_HEAD,
@@ -32,6 +34,7 @@ from substep_policy.heads.decoder import (
     Prefix,
     SlotContent,
 )
+from substep_policy.heads.guidance import Guide
 from substep_policy.heads.residual_mlp import ResidualMLP
 from substep_policy.heads.targets import ActionTargets, group_by_action, masked_mean
 from substep_policy.models.sizes import Layers, Steps, Width
@@ -137,15 +140,41 @@ class InSequenceDiffusion(ActionDecoder):
 
     def decode(self, backbone: Backbone, prefix: Prefix) -> tuple[Tensor, Tensor]:
         """From noise drawn from torch's generator; the hidden states are those of the last denoising step."""
-        # Kept in single precision or better whatever the model runs in: steps near pure noise divide by small numbers.
+        noisy = self._noise(prefix)
+        for step in self._head.steps():
+            noise, hidden = self._noise_in(backbone, prefix, noisy, step)
+            noisy = self._head.denoise(noisy, noise, step)
+        return noisy, hidden
+
+    @property
+    def can_be_guided(self) -> bool:
+        return True
+
+    def decode_guided(self, backbone: Backbone, prefix: Prefix, guide: Guide) -> tuple[Tensor, Tensor]:
+        noisy, hidden = self._noise(prefix), None
+        for step in self._head.steps():
+
+            def estimate(noisy: Tensor, step: DenoisingStep = step) -> tuple[Tensor, ...]:
+                nonlocal hidden
+                noise, hidden = self._noise_in(backbone, prefix, noisy, step)
+                return traced_estimate(noisy, noise, step.alpha_bar)[0], noise
+
+            noisy = guided_step(guide, estimate, noisy, step.alpha_bar, step.next_alpha_bar)
+        return noisy, hidden.detach()
+
+    def _noise(self, prefix: Prefix) -> Tensor:
+        """(B, C, A) in single precision or better: steps near pure noise divide by small numbers."""
         dtype = torch.promote_types(prefix.dtype, torch.float32)
         shape = (prefix.size, self._chunk_length, self._head.action_dim)
-        noisy = torch.randn(shape, dtype=dtype, device=prefix.device)
-        for step in self._head.steps():
-            timestep = torch.full((prefix.size,), step.timestep, device=prefix.device)
-            hidden = backbone.attend(prefix, self._content(prefix, noisy, timestep))
-            noisy = self._head.denoise(noisy, self._head.predict_noise(hidden).to(dtype), step)
-        return noisy, hidden
+        return torch.randn(shape, dtype=dtype, device=prefix.device)
+
+    def _noise_in(
+        self, backbone: Backbone, prefix: Prefix, noisy: Tensor, step: DenoisingStep
+    ) -> tuple[Tensor, Tensor]:
+        """-> the noise predicted in noisy (B, C, A), and the hidden states."""
+        timestep = torch.full((prefix.size,), step.timestep, device=prefix.device)
+        hidden = backbone.attend(prefix, self._content(prefix, noisy, timestep))
+        return self._head.predict_noise(hidden).to(noisy.dtype), hidden
 
     def loss(self, backbone: Backbone, prefix: Prefix, targets: ActionTargets) -> tuple[Tensor, Tensor]:
         """Of the noise predicted at a timestep drawn at random."""

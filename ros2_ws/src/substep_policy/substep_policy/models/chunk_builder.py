@@ -22,8 +22,11 @@ from substep_policy.eos import (
     token_eos_probabilities,
 )
 from substep_policy.heads import ActionDecoder
+from substep_policy.heads.guidance import TARGET, WEIGHTS, Guidance, soft_mask
 from substep_policy.models.model import EosDetection, SubstepModel
 from substep_policy.models.normalization import ActionNormalizer, Statistics
+from substep_policy.policy import LeftOver
+from substep_policy.run_modes import Execution
 
 if TYPE_CHECKING:
     from substep_policy.models.kind import ModelConfiguration
@@ -59,6 +62,22 @@ class ChunkBuilder:
         normalizer = replace(self.normalizer, statistics=statistics)
         self.decoder.check_actions(normalizer)
         return replace(self, normalizer=normalizer)
+
+    def why_not_guided(self, guidance: Guidance, execution: Execution) -> str:
+        """Why chunks cannot go on from what is left of the last one; empty: they can."""
+        if not self.decoder.can_be_guided:
+            return f"its actions come of a {type(self.decoder).__name__}, which does not walk from noise to actions"
+        if guidance.traces_gradient and execution is not Execution.EAGER:
+            return f"execution is {execution.value!r}, and this guidance needs a gradient: expected guidance 'identity'"
+        return ""
+
+    def guide_inputs(self, left_over: LeftOver, guidance: Guidance, chunk_length: int) -> dict[str, np.ndarray]:
+        """Model inputs: the left-over actions, normalised, and how much each counts."""
+        left = left_over.actions[:chunk_length]
+        target = np.zeros((1, chunk_length, left.shape[1]), np.float32)
+        target[0, : len(left)] = self.normalizer.encode(left)
+        weights = soft_mask(guidance.schedule, chunk_length, left_over.delay, len(left))
+        return {TARGET: target, WEIGHTS: weights[None]}
 
     def chunk(self, normalized: Tensor, hidden: Tensor) -> Chunk:
         """The chunk, cut after the action that ends the substep.

@@ -14,6 +14,7 @@ from substep_core.configuration import configuration
 from substep_core.contract import RobotContract
 from substep_policy.eos import EosChoice, EosSource
 from substep_policy.heads import ActionDecoder, ActionTargets, DecoderShape, EOSClassificationHead, check_decoder
+from substep_policy.heads.guidance import TARGET, WEIGHTS, Guidance, Guide
 
 if TYPE_CHECKING:
     from substep_policy.models.kind import ModelConfiguration
@@ -124,6 +125,11 @@ class SubstepModel(nn.Module):
     def act(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Inputs as ``forward`` -> normalised actions (B, C, A) and ``actions_hidden_states`` (B, C·A, D)."""
         return self.decoder.decode(self.backbone, self._encode(batch))
+
+    def act_guided(self, batch: Mapping[str, Tensor], guidance: Guidance) -> tuple[Tensor, Tensor]:
+        """As ``act``, drawn to ``batch``'s own target (B, C, A) with weights (B, C), see ``heads.guidance``."""
+        guide = Guide(guidance, batch[TARGET], batch[WEIGHTS])
+        return self.decoder.decode_guided(self.backbone, self._encode(batch), guide)
 
     def action_loss(self, batch: Mapping[str, Tensor], targets: ActionTargets) -> tuple[Tensor, Tensor]:
         """Inputs as ``forward`` -> loss of the actions, and ``actions_hidden_states`` (B, C·A, D)."""

@@ -12,8 +12,8 @@ from substep_core.configuration import configuration
 from substep_core.contract import ActionQuantity, RobotContract
 from substep_core.keys import IssuedSubstep, SubstepKey
 from substep_core.observation import Observation
-from substep_core.protocol import RefusalKind, refusing
-from substep_policy.policy import Policy
+from substep_core.protocol import ChunkRefused, RefusalKind, refusing
+from substep_policy.policy import LeftOver, Policy, why_not_guided
 from substep_policy.session.gripper_commitment import GripperCommitment
 
 OFF = -1
@@ -62,12 +62,20 @@ class PolicySession:
         self._back_off_steps = settings.back_off_steps if is_helped and lifts else 0
         self._started: tuple[int, SubstepKey] | None = None
 
-    def chunk(self, episode: int, substep: IssuedSubstep, held: np.ndarray, observation: Observation) -> Chunk:
+    def chunk(
+        self,
+        episode: int,
+        substep: IssuedSubstep,
+        held: np.ndarray,
+        observation: Observation,
+        left_over: LeftOver | None = None,
+    ) -> Chunk:
         """The answer to a request.
 
         Args:
             episode: counts resets of the world.
             held: (A,) what the robot is told while nothing is played.
+            left_over: what the chunk goes on from; None: it need not.
 
         Raises:
             ChunkRefused: the policy cannot carry out such an instruction, the observation lacks something, or the like.
@@ -76,11 +84,18 @@ class PolicySession:
             self._start(episode, substep)
             if substep.back_off and self._back_off_steps:
                 return self._back_off(held)
-        with refusing(RefusalKind.OBSERVATION):
-            chunk = self._policy.predict(observation)
+        chunk = self._predict(observation, left_over)
         for commitment in self._commitments:
             chunk = commitment.hold(chunk, held)
         return chunk
+
+    def _predict(self, observation: Observation, left_over: LeftOver | None) -> Chunk:
+        if left_over is not None and (why := why_not_guided(self._policy)):
+            raise ChunkRefused(RefusalKind.GUIDANCE, f"policy {self._policy.name} cannot go on from a chunk: {why}")
+        with refusing(RefusalKind.OBSERVATION):
+            if left_over is not None:
+                return self._policy.go_on(observation, left_over)
+            return self._policy.predict(observation)
 
     def _start(self, episode: int, substep: IssuedSubstep) -> None:
         before, self._started = self._started, None  # stays so when the policy refuses

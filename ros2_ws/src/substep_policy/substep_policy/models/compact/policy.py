@@ -15,6 +15,9 @@ from substep_core.chunk import Chunk
 from substep_core.observation import Observation
 from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
 from substep_policy.device import choose_device
+from substep_policy.guidance_settings import DEFAULT_GUIDANCE, GuidanceSettings, load_guidance
+from substep_policy.heads.decoder import Prefix
+from substep_policy.heads.guidance import TARGET, WEIGHTS, Guide
 from substep_policy.models.chunk_builder import ChunkBuilder
 from substep_policy.models.compact.checkpoints import CHECKPOINTS
 from substep_policy.models.compact.instruction_tokens import InstructionTokenizer
@@ -22,6 +25,7 @@ from substep_policy.models.compact.model import CompactModelConfig
 from substep_policy.models.compact.preprocessing import Preprocessor
 from substep_policy.models.model import SubstepModel
 from substep_policy.models.normalization import DatasetStatistics, Statistics, fitting_statistics
+from substep_policy.policy import LeftOver
 from substep_policy.run_modes import Execution, Quantization
 
 if TYPE_CHECKING:
@@ -45,6 +49,7 @@ class CompactPolicy:
         chunks: ChunkBuilder,
         device: torch.device,
         read_statistics: Callable[[str | None], DatasetStatistics],
+        guidance: GuidanceSettings = DEFAULT_GUIDANCE,
     ) -> None:
         config = preprocessor.config
         self.name, self.robot = name, config.robot
@@ -52,7 +57,7 @@ class CompactPolicy:
         self.device, self.dtype = str(device), "float32"
         self._model, self._preprocessor, self._chunks = model.to(device).eval(), preprocessor, chunks
         self._device = device
-        self._read_statistics = read_statistics
+        self._read_statistics, self._guidance = read_statistics, load_guidance(guidance)
         self._text = None
 
     @property
@@ -79,13 +84,28 @@ class CompactPolicy:
     @torch.inference_mode()
     def predict(self, observation: Observation) -> Chunk:
         """One chunk. Raises: ValueError: a camera is missing, or no substep was started."""
+        return self._chunks.chunk(*self._model.decoder.decode(self._model.backbone, self._prefix(observation)))
+
+    @property
+    def why_not_guided(self) -> str:
+        """See ``substep_policy.policy.Guided``."""
+        return self._chunks.why_not_guided(self._guidance, Execution.EAGER)
+
+    @torch.no_grad()  # what inference mode makes cannot be differentiated through
+    def go_on(self, observation: Observation, left_over: LeftOver) -> Chunk:
+        """See ``substep_policy.policy.Guided``. Raises: ValueError: as ``predict``."""
+        inputs = self._chunks.guide_inputs(left_over, self._guidance, self.horizon)
+        guide = Guide(self._guidance, self._tensor(inputs[TARGET]), self._tensor(inputs[WEIGHTS]))
+        model, prefix = self._model, self._prefix(observation)
+        return self._chunks.chunk(*model.decoder.decode_guided(model.backbone, prefix, guide))
+
+    def _prefix(self, observation: Observation) -> Prefix:
         if self._text is None:
             raise ValueError("predict was called before start_substep: the policy has no instruction")
         images = self._tensor(self._preprocessor.images(observation.images)[None])
         proprio = self._tensor(self._preprocessor.proprio(observation.proprio)[None])
         backbone = self._model.backbone
-        prefix = backbone.encode_with_text(images, self._model.proprio_projector(proprio), self._text)
-        return self._chunks.chunk(*self._model.decoder.decode(backbone, prefix))
+        return backbone.encode_with_text(images, self._model.proprio_projector(proprio), self._text)
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device)
@@ -118,6 +138,7 @@ def load(folder: Path, settings: PolicySettings) -> CompactPolicy:
         chunks=ChunkBuilder.build(model, model_config, statistics.action),
         device=device,
         read_statistics=read_statistics,
+        guidance=settings.guidance,
     )
 
 

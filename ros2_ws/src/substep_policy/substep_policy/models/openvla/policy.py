@@ -14,6 +14,7 @@ import torch
 from substep_core.chunk import Chunk
 from substep_core.observation import Observation
 from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE, read_tokenizer
+from substep_policy.guidance_settings import DEFAULT_GUIDANCE, GuidanceSettings, load_guidance
 from substep_policy.models.chunk_builder import ChunkBuilder
 from substep_policy.models.execution import executor
 from substep_policy.models.model import SubstepModel
@@ -24,6 +25,7 @@ from substep_policy.models.openvla.model import OpenVLAModelConfig
 from substep_policy.models.openvla.prompt import PromptBuilder
 from substep_policy.models.openvla.published import load_model
 from substep_policy.models.openvla.published_config import read_config
+from substep_policy.policy import LeftOver
 from substep_policy.run_modes import Execution
 
 if TYPE_CHECKING:
@@ -50,13 +52,17 @@ class OpenVLAPolicy:
         chunks: ChunkBuilder,
         read_statistics: Callable[[str | None], DatasetStatistics],
         execution: Execution = Execution.EAGER,
+        guidance: GuidanceSettings = DEFAULT_GUIDANCE,
     ) -> None:
         weight = next(model.parameters())
         self.name, self.device = name, str(weight.device)
         self.robot, self.cameras, self.horizon = config.robot, config.cameras, config.chunk_length
         self.dtype = str(weight.dtype).removeprefix("torch.")
         self._chunks = chunks
-        self._act = executor(model.act, execution, weight.device, pad_token=model.backbone.config.tokens.pad)
+        pad = model.backbone.config.tokens.pad
+        self._execution, self._guidance = execution, load_guidance(guidance)
+        self._act = executor(model.act, execution, weight.device, pad)
+        self._act_guided = executor(partial(model.act_guided, guidance=self._guidance), execution, weight.device, pad)
         self._prompts, self._images, self._proprio = prompts, images, proprio
         self._device, self._weight_dtype = weight.device, weight.dtype
         self._read_statistics = read_statistics
@@ -89,12 +95,26 @@ class OpenVLAPolicy:
     @torch.inference_mode()
     def predict(self, observation: Observation) -> Chunk:
         """One chunk. Raises: ValueError: a camera is missing, or no substep was started."""
+        return self._chunks.chunk(*self._act(self._inputs(observation)))
+
+    @property
+    def why_not_guided(self) -> str:
+        """See ``substep_policy.policy.Guided``."""
+        return self._chunks.why_not_guided(self._guidance, self._execution)
+
+    @torch.no_grad()  # what inference mode makes cannot be differentiated through
+    def go_on(self, observation: Observation, left_over: LeftOver) -> Chunk:
+        """See ``substep_policy.policy.Guided``. Raises: ValueError: as ``predict``."""
+        guide = self._chunks.guide_inputs(left_over, self._guidance, self.horizon)
+        guide = {name: self._tensor(array) for name, array in guide.items()}
+        return self._chunks.chunk(*self._act_guided({**self._inputs(observation), **guide}))
+
+    def _inputs(self, observation: Observation) -> dict[str, torch.Tensor]:
         if self._text is None:
             raise ValueError("predict was called before start_substep: the policy has no instruction")
         pixels = self._tensor(self._images(observation.images)[None]).to(self._weight_dtype)
         proprio = self._tensor(self._proprio.normalize(observation.proprio)[None]).to(self._weight_dtype)
-        actions, hidden = self._act({**self._text, "pixel_values": pixels, "proprio": proprio})
-        return self._chunks.chunk(actions, hidden)
+        return {**self._text, "pixel_values": pixels, "proprio": proprio}
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device)
@@ -125,4 +145,5 @@ def load(folder: Path, settings: PolicySettings) -> OpenVLAPolicy:
         chunks=ChunkBuilder.build(model, model_config, statistics.action),
         read_statistics=read_statistics,
         execution=settings.execution,
+        guidance=settings.guidance,
     )

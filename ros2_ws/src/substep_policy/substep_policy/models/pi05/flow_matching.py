@@ -19,6 +19,7 @@ from torch.nn.functional import pad, silu
 from substep_core.configuration import configuration
 from substep_policy.eos import EosSource
 from substep_policy.heads.decoder import CONTINUOUS, ActionDecoder, Backbone, DecoderShape, Prefix, SlotContent
+from substep_policy.heads.guidance import Guide
 from substep_policy.heads.targets import ActionTargets, masked_mean
 from substep_policy.models.sizes import Steps, Width
 
@@ -82,15 +83,34 @@ class FlowMatching(ActionDecoder):
 
     def decode(self, backbone: Backbone, prefix: Prefix) -> tuple[Tensor, Tensor]:
         """From noise drawn from torch's generator; the hidden states (B, C, D) are those of the last step."""
-        dtype = torch.promote_types(prefix.dtype, torch.float32)
-        shape = (prefix.size, self.shape.chunk_length, self.config.width)
-        x = torch.randn(shape, dtype=dtype, device=prefix.device)
-        steps = self.config.sampling_steps
+        x, steps = self._noise(prefix), self.config.sampling_steps
         for step in range(steps):
-            time = torch.full((prefix.size,), 1.0 - step / steps, dtype=dtype, device=prefix.device)
-            velocity, hidden = self.velocity(backbone, prefix, x, time)
+            velocity, hidden = self.velocity(backbone, prefix, x, _time(x, step, steps))
             x = x - velocity / steps
         return x[..., : self.shape.action_dim], hidden
+
+    @property
+    def can_be_guided(self) -> bool:
+        return True
+
+    def decode_guided(self, backbone: Backbone, prefix: Prefix, guide: Guide) -> tuple[Tensor, Tensor]:
+        x, steps = self._noise(prefix), self.config.sampling_steps
+        for step in range(steps):
+            time = _time(x, step, steps)
+
+            def denoise(x: Tensor, time: Tensor = time) -> tuple[Tensor, ...]:
+                velocity, hidden = self.velocity(backbone, prefix, x, time)
+                return x - time[:, None, None] * velocity, velocity, hidden
+
+            # Velocities here lead to the noise, those of guidance to the actions.
+            correction, _, velocity, hidden = guide.correction(denoise, x, step / steps)
+            x = x - (velocity - correction) / steps
+        return x[..., : self.shape.action_dim], hidden
+
+    def _noise(self, prefix: Prefix) -> Tensor:
+        dtype = torch.promote_types(prefix.dtype, torch.float32)
+        shape = (prefix.size, self.shape.chunk_length, self.config.width)
+        return torch.randn(shape, dtype=dtype, device=prefix.device)
 
     def loss(self, backbone: Backbone, prefix: Prefix, targets: ActionTargets) -> tuple[Tensor, Tensor]:
         """Mean squared error of the velocity at a time drawn at random, over the robot's values that count."""
@@ -125,3 +145,8 @@ class FlowMatching(ActionDecoder):
         period = self.config.min_period * (self.config.max_period / self.config.min_period) ** fraction
         angles = time.double().unsqueeze(-1) * (2 * math.pi / period)
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def _time(x: Tensor, step: int, steps: int) -> Tensor:
+    """(B,) of a step on the way from noise, 1, to actions, 0."""
+    return torch.full((len(x),), 1.0 - step / steps, dtype=x.dtype, device=x.device)

@@ -15,6 +15,7 @@ import torch
 from substep_core.chunk import Chunk
 from substep_core.named_substep import NamedSubstep
 from substep_core.observation import Observation
+from substep_policy.guidance_settings import DEFAULT_GUIDANCE, GuidanceSettings, load_guidance
 from substep_policy.models.chunk_builder import ChunkBuilder
 from substep_policy.models.execution import executor
 from substep_policy.models.normalization import DatasetStatistics
@@ -28,6 +29,7 @@ from substep_policy.models.pi05.published import load_model
 from substep_policy.models.pi05.published_config import read_config
 from substep_policy.models.pi05.statistics import find_statistics
 from substep_policy.models.pi05.tokenizer import find_tokenizer
+from substep_policy.policy import LeftOver
 from substep_policy.run_modes import Execution
 
 if TYPE_CHECKING:
@@ -52,13 +54,18 @@ class Pi05Policy:
         chunks: ChunkBuilder,
         read_statistics: Callable[[str | None], DatasetStatistics],
         execution: Execution = Execution.EAGER,
+        guidance: GuidanceSettings = DEFAULT_GUIDANCE,
     ) -> None:
         weight = next(model.parameters())
         self.name, self.device = name, str(weight.device)
         self.robot, self.cameras, self.horizon = config.robot, config.cameras, config.horizon
         self.dtype = str(weight.dtype).removeprefix("torch.")
         self._config, self._model, self._prompts, self._chunks = config.backbone, model, prompts, chunks
-        self._act = executor(model.act, execution, weight.device, pad_token=config.backbone.tokens.pad)
+        pad = config.backbone.tokens.pad
+        self._execution, self._guidance = execution, load_guidance(guidance)
+        self._act = executor(model.act, execution, weight.device, pad)
+        self._act_guided = executor(partial(model.act_guided, guidance=self._guidance), execution, weight.device, pad)
+        self._chunk_length = config.chunk_length
         self._images, self._device = ImagePipeline(config), weight.device
         self._read_statistics = read_statistics
         self._substep: tuple[str, str] | None = None
@@ -81,6 +88,26 @@ class Pi05Policy:
     @torch.inference_mode()
     def predict(self, observation: Observation) -> Chunk:
         """One chunk. Raises: ValueError: a camera is missing, the prompt is too long, or no substep was started."""
+        return self._chunk(self._act(self._inputs(observation)))
+
+    @property
+    def why_not_guided(self) -> str:
+        """See ``substep_policy.policy.Guided``."""
+        return self._chunks.why_not_guided(self._guidance, self._execution)
+
+    @torch.no_grad()  # what inference mode makes cannot be differentiated through
+    def go_on(self, observation: Observation, left_over: LeftOver) -> Chunk:
+        """See ``substep_policy.policy.Guided``. Raises: ValueError: as ``predict``."""
+        guide = self._chunks.guide_inputs(left_over, self._guidance, self._chunk_length)
+        guide = {name: self._tensor(array) for name, array in guide.items()}
+        return self._chunk(self._act_guided({**self._inputs(observation), **guide}))
+
+    def _chunk(self, found: tuple[torch.Tensor, torch.Tensor]) -> Chunk:
+        """Of actions (1, C, A) and hidden states (1, C, D)."""
+        actions, hidden = found
+        return self._chunks.chunk(actions[:, : self.horizon], hidden[:, : self.horizon])
+
+    def _inputs(self, observation: Observation) -> dict[str, torch.Tensor]:
         if self._substep is None:
             raise ValueError("predict was called before start_substep: the policy has no instruction")
         instruction, task = self._substep
@@ -89,8 +116,7 @@ class Pi05Policy:
             prompts = self._prompts.high([task], proprio, [instruction])
         else:
             prompts = self._prompts.low([instruction], proprio)
-        actions, hidden = self._act({"pixel_values": self._pixels(observation), **self._tensors(prompts)})
-        return self._chunks.chunk(actions[:, : self.horizon], hidden[:, : self.horizon])
+        return {"pixel_values": self._pixels(observation), **self._tensors(prompts)}
 
     @torch.inference_mode()
     def next_substep(self, observation: Observation, task: str) -> NamedSubstep:
@@ -132,4 +158,5 @@ def load(folder: Path, settings: PolicySettings) -> Pi05Policy:
     model = load_to_run(load_model, folder, settings)
     torch.manual_seed(settings.seed)
     chunks = ChunkBuilder.build(model, config, statistics.action)
-    return Pi05Policy(f"pi05:{folder.name}", config, model, prompts, chunks, read_statistics, settings.execution)
+    how = settings.execution, settings.guidance
+    return Pi05Policy(f"pi05:{folder.name}", config, model, prompts, chunks, read_statistics, *how)

@@ -1,0 +1,75 @@
+"""Where chunks stand in time: which of their actions have passed, what each still says, and how long answers take."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from substep_core.chunk_timing import delay_steps
+
+RECENT_ANSWERS = 20
+
+
+class Timeline:
+    """Counts the actions that were played, and lays chunks along them.
+
+    Time in which the robot held does not count: nothing of a chunk's motion has happened meanwhile.
+
+    Args:
+        memory: actions that are remembered, as many as a chunk may have.
+    """
+
+    def __init__(self, memory: int) -> None:
+        self._taken: deque[int] = deque(maxlen=memory)  # ns of world time, of each action
+        self._count = 0
+        self._chunks: list[tuple[int, np.ndarray]] = []  # count at which the first of these actions comes
+
+    def take(self, stamp: int) -> None:
+        """An action is played. Args: stamp: ns of world time, of the newest measurement before it."""
+        self._taken.append(stamp)
+        self._count += 1
+
+    def passed(self, stamp: int) -> int:
+        """Actions of a chunk about the observation of ``stamp`` whose steps have passed."""
+        return sum(taken >= stamp for taken in self._taken)
+
+    def add(self, ahead: np.ndarray) -> None:
+        """A chunk has come of which (N, A) is still ahead."""
+        self._chunks.append((self._count, ahead))
+
+    @property
+    def ahead(self) -> list[np.ndarray]:
+        """(N, A), N ≥ 1 of each chunk that has actions ahead, the oldest first."""
+        self._chunks = [(first, actions) for first, actions in self._chunks if first + len(actions) > self._count]
+        return [actions[self._count - first :] for first, actions in self._chunks]
+
+    def forget_chunks(self) -> None:
+        """What was said is not to be done any more."""
+        self._chunks.clear()
+
+    def turn_back(self) -> None:
+        """World time has jumped back: stamps from before mean nothing."""
+        self._taken.clear()
+        self._chunks.clear()
+
+
+class AnswerDelay:
+    """Control steps that begin between an observation and the chunk that answers it: the longest of the newest.
+
+    Args:
+        rate: control steps a second.
+        stated: s, what is known before anything was measured; it counts as one answer.
+    """
+
+    def __init__(self, rate: float, stated: float) -> None:
+        self._rate = rate
+        self._recent = deque([delay_steps(stated, rate)], maxlen=RECENT_ANSWERS)
+
+    def add(self, age: float) -> None:
+        """A chunk has come, ``age`` s of world time after its observation."""
+        self._recent.append(delay_steps(age, self._rate))
+
+    @property
+    def steps(self) -> int:
+        return max(self._recent)
