@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from substep_core.chunk import Chunk
+from substep_core.keys import RequestKey, SubstepKey
 from tests.recorded_run import PLAN, ROBOT, TASK, write_run
-from training.data.readers import DemonstrationError, ReadReport, read_demonstrations
+from training.data.readers import DemonstrationError, ReadReport, bag, read_demonstrations
 from training.data.readers.bag import BagSource
 
 
@@ -56,3 +58,17 @@ def test_what_is_no_bag_or_lacks_a_camera_is_named(tmp_path: Path):
     (demo,) = BagSource(path=tmp_path).read(ROBOT)
     with pytest.raises(DemonstrationError, match=f"has no message of /{camera}, which training needs"):
         demo.frames()
+
+
+def test_on_a_robot_an_action_goes_with_what_was_observed_before_it_was_played():
+    """The chunk came two control steps after it was asked for, and sensors have stamps of their own."""
+    period, start = ROBOT.period_ns, 10_000_000_000
+    key = RequestKey(start, 1, SubstepKey("plan", 0, 0))
+    chunk = Chunk(np.arange(3, dtype=np.float32)[:, None] * np.ones((1, 7), np.float32))
+    ended = start + 5 * period
+    run = SimpleNamespace(
+        robot=ROBOT, answers={key: SimpleNamespace(chunk=chunk)}, played=lambda key: 3, ended=lambda key: ended
+    )
+    observed = [start + step * period + jitter for step, jitter in ((0, 0), (2, 9_000_000), (3, -20_000_000))]
+    steps = bag._observed(bag._played(run), observed, period)
+    assert [(step.stamp, step.action[0]) for step in steps] == [(observed[1], 0.0), (observed[2], 1.0)]

@@ -87,6 +87,7 @@ class RecordedRun:
         self.plans: dict[str, tuple[tuple[Substep, ...], str]] = {}
         self.goals: dict[str, Goal] = {}
         self._played: dict[RequestKey, int] = {}
+        self._ended: dict[RequestKey, int] = {}
         self._steps: dict[RequestKey, int] = {}
         self._index()
 
@@ -109,6 +110,10 @@ class RecordedRun:
     def played(self, key: RequestKey) -> int | None:
         """How many actions of a chunk were played; None where no report of it was recorded."""
         return self._played.get(key)
+
+    def ended(self, key: RequestKey) -> int | None:
+        """ns of the observation after the last action of a chunk that was played; None where no report was recorded."""
+        return self._ended.get(key)
 
     def step_of(self, key: RequestKey) -> int:
         """Control steps under a task before a request."""
@@ -169,7 +174,9 @@ class RecordedRun:
                 answer = Answer(_chunk(self.bag, message), message.model, message.inference_time)
                 self.answers.setdefault(request_key(message), answer)
             elif heard.topic is topics.CHUNK_REPORT:
-                self._played[request_key(message, message.chunk_stamp)] = message.steps_played
+                key = request_key(message, message.chunk_stamp)
+                self._played[key] = message.steps_played
+                self._ended[key] = to_nanoseconds(message.header.stamp)
             elif heard.topic is topics.ACTIVE_SUBSTEP:
                 self._hear_substep(message, suite)
             else:

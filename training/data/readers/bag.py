@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -79,11 +80,11 @@ def _tasks(folder: Path, source: BagSource, robot: RobotContract, numbers: dict[
         run = RecordedRun(GraphBag(bag, source.namespace))
         if why := vector_misfit(robot, run.robot):
             raise DemonstrationError(f"{folder}: {why}")
-        steps = _played(run)
-        proprio = dict(_proprioception(run, robot, {step.stamp for step in steps}))
+        proprio = dict(_proprioception(run, robot))
+        steps = _observed(_played(run), sorted(proprio), run.robot.period_ns)
     found = []
     for goal in run.first_goals:
-        own = [step for step in steps if step.substep.task_id == goal.plan_id and step.stamp in proprio]
+        own = [step for step in steps if step.substep.task_id == goal.plan_id]
         if not own:
             continue
         task = goal.task.replace(" ", "_")
@@ -108,19 +109,39 @@ def _tasks(folder: Path, source: BagSource, robot: RobotContract, numbers: dict[
 
 
 def _played(run: RecordedRun) -> list[_Step]:
-    """Every control step in which an action of a chunk was played, in their order."""
+    """Every control step in which an action of a chunk was played, in their order.
+
+    The report of a chunk carries the observation after its last action. A robot does not wait for its policy, so that
+    the first action may be long after the observation that the chunk answers.
+    """
     found: dict[tuple[int, int], _Step] = {}
     for key, answer in run.answers.items():
-        for place, action in enumerate(answer.chunk.actions[: run.played(key) or 0]):
-            stamp = key.stamp + place * run.robot.period_ns
+        played = run.played(key) or 0
+        for place, action in enumerate(answer.chunk.actions[:played]):
+            stamp = run.ended(key) - (played - place) * run.robot.period_ns
             found[key.episode, stamp] = _Step(stamp, action, key.substep)
     return [found[place] for place in sorted(found)]
 
 
-def _proprioception(run: RecordedRun, robot: RobotContract, wanted: set[int]) -> Iterator[tuple[int, np.ndarray]]:
+def _observed(steps: Sequence[_Step], stamps: Sequence[int], period: int) -> list[_Step]:
+    """Each step with the observation before it, which a robot's sensors stamp, and not the clock of control.
+
+    Args:
+        stamps: of the observations, sorted; one that is half a period off is none of the step's.
+    """
+    found = []
+    for step in steps:
+        after = bisect_left(stamps, step.stamp)
+        near = min(stamps[max(0, after - 1) : after + 1], key=lambda stamp: abs(stamp - step.stamp), default=None)
+        if near is not None and abs(near - step.stamp) <= period // 2:
+            found.append(replace(step, stamp=near))
+    return found
+
+
+def _proprioception(run: RecordedRun, robot: RobotContract) -> Iterator[tuple[int, np.ndarray]]:
     """Stamp -> proprioception vector of ``robot``, by what puts observations together in a running graph."""
     selection = state_selection(robot, run.robot)
-    for stamp, messages in _instants(run.bag, (), wanted):
+    for stamp, messages in _instants(run.bag, (), None):
         yield stamp, observation_from_messages(run.robot, (), messages).proprio[selection]
 
 
@@ -138,17 +159,19 @@ def _frames(folder: Path, namespace: str | None, cameras: Sequence[str], stamps:
     return {camera: stack_images([images[at] for at in stamps], str(folder)) for camera, images in seen.items()}
 
 
-def _instants(graph: GraphBag, cameras: Sequence[str], wanted: set[int]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The messages of each wanted stamp, once they are complete, each stamp once."""
+def _instants(
+    graph: GraphBag, cameras: Sequence[str], wanted: set[int] | None
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The messages of each wanted stamp, of every one where None is given, once they are complete, each stamp once."""
     topics = {topic.name: topic for topic in observation_topics(graph.contract, cameras, needs_scene=False)}
-    sync, left = ObservationSync(topics, HELD), set(wanted)
+    sync, given = ObservationSync(topics, HELD), set()
     for heard in graph.read(topics.values()):
         stamp = stamp_of_serialized(heard.data)
-        if stamp not in left:
+        if stamp in given or (wanted is not None and stamp not in wanted):
             continue
         sync.add(heard.topic.name, stamp, heard.message)
         if (messages := sync.messages(stamp)) is not None:
-            left.discard(stamp)
+            given.add(stamp)
             yield stamp, messages
 
 
