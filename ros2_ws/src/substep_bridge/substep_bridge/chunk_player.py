@@ -143,7 +143,7 @@ class ChunkPlayer:
         self._owes_hold = False
         self._rest = max(0, self._rest - 1)
         if len(self._queue):
-            self._timeline.take(self._moment.stamp)
+            self._timeline.take(self._moment.now)
         return self._queue.next_action(self._moment.proprio)
 
     def after_step(self, moment: Moment, over: EpisodeEnd | None = None) -> list[ChunkReport]:
@@ -303,7 +303,7 @@ class ChunkPlayer:
 
     def _age(self, answer: Answer) -> float:
         """s of world time since the observation that it answers."""
-        return (self._moment.stamp - answer.request.stamp) / 1e9
+        return (self._moment.now - answer.request.stamp) / 1e9
 
     def _play(self, answer: Answer, joined: np.ndarray) -> list[ChunkReport]:
         """The newest chunk takes over, joined to what was queued."""

@@ -21,7 +21,8 @@ class Moment:
     """The robot as measured.
 
     Attributes:
-        stamp: ns of world time.
+        stamp: ns of world time at which it was so.
+        now: ns of world time at which that is known: the same in a simulated world, later where sensors take time.
         proprio: (S,) proprioception.
         position: (3,) m of the end effector, from the workspace's origin; None for a robot without a workspace.
         joints: name -> position (rad, m).
@@ -31,13 +32,18 @@ class Moment:
     proprio: np.ndarray
     position: np.ndarray | None = None
     joints: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    now: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "now", max(self.now, self.stamp))
 
 
-def moment_of(contract: RobotContract, stamp: int, readings: Readings, origin: np.ndarray) -> Moment:
+def moment_of(contract: RobotContract, stamp: int, readings: Readings, origin: np.ndarray, now: int = 0) -> Moment:
     """What sensors say, as the guard looks at it.
 
     Args:
         origin: (3,) m in the contract's base frame: what the workspace's corners are measured from.
+        now: ns of world time, where it is later than ``stamp``.
 
     Raises:
         ValueError: something that the contract names is missing or not finite.
@@ -50,7 +56,7 @@ def moment_of(contract: RobotContract, stamp: int, readings: Readings, origin: n
     position = None
     if contract.workspace is not None:
         position = proprio[contract.state_slice(contract.position)].astype(float) - origin
-    return Moment(stamp, proprio, position, joints)
+    return Moment(stamp, proprio, position, joints, now)
 
 
 def approach_axis(contract: RobotContract, proprio: np.ndarray) -> np.ndarray:

@@ -171,7 +171,9 @@ class BridgeNode(GraphNode):
 
     def _measure(self) -> Moment:
         """Raises ValueError: something that the contract names is missing or not finite."""
-        return moment_of(self._contract, self._sensed.stamp, self._sensed.readings, self._world.workspace_origin)
+        sensed, world = self._sensed, self._world
+        now = 0 if world.simulated else self.get_clock().now().nanoseconds
+        return moment_of(self._contract, sensed.stamp, sensed.readings, world.workspace_origin, now)
 
     def _advance(self) -> None:
         """After every event: in lockstep the world moves as long as there is something to play."""

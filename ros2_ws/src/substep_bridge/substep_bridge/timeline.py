@@ -26,7 +26,7 @@ class Timeline:
         self._chunks: list[tuple[int, np.ndarray]] = []  # count at which the first of these actions comes
 
     def take(self, stamp: int) -> None:
-        """An action is played. Args: stamp: ns of world time, of the newest measurement before it."""
+        """An action is played. Args: stamp: ns of world time at which its step begins."""
         self._taken.append(stamp)
         self._count += 1
 

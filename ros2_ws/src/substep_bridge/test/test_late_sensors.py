@@ -1,0 +1,49 @@
+"""A robot whose sensors take time: what has passed of a chunk is told by the clock, not by what was seen last."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from substep_bridge.answer import Answer
+from substep_bridge.chunk_player import ChunkPlayer
+from substep_bridge.guard import GuardSettings, SafetyGuard
+from substep_bridge.joining import JoiningSettings, load_joining
+from substep_bridge.moment import Moment
+from substep_core.chunk import Chunk
+from substep_core.contract import load_robot
+from substep_core.keys import SubstepKey
+
+ROBOT = load_robot("libero_panda")
+PERIOD = ROBOT.period_ns
+PROPRIO = np.array([0, 0, 0, np.pi, 0, 0, 0.04, -0.04], np.float32)
+JOINTS = {limit.name: (limit.low + limit.high) / 2 for limit in ROBOT.joint_limits}
+SCALE = 1e-3  # of an action that says which step it is for
+HORIZON = 8
+
+
+def moment(step: int, late: int) -> Moment:
+    """Seen before control step ``step``, when it is ``late`` steps old."""
+    return Moment(PERIOD * (100 + step - late), PROPRIO, np.array([0.0, 0.0, 0.3]), JOINTS, PERIOD * (100 + step))
+
+
+def chunk(first: int) -> Chunk:
+    actions = np.zeros((HORIZON, ROBOT.action_width), np.float32)
+    actions[:, 0], actions[:, 6] = np.arange(first, first + HORIZON) * SCALE, -1.0
+    return Chunk(actions)
+
+
+@pytest.mark.parametrize("late", [0, 1, 2])
+def test_actions_whose_steps_passed_while_sensors_were_late_are_not_played_again(late):
+    joining = load_joining("replace", JoiningSettings(inference_time=2 * PERIOD / 1e9))
+    player = ChunkPlayer(ROBOT, SafetyGuard(ROBOT, GuardSettings(max_age=1.0)), joining)
+    player.reset(1, moment(0, 0))
+    player.activate(SubstepKey("plan", 0, 0))
+    player.receive(Answer(player.request(), chunk(0)))
+    played = []
+    for step in range(4 * HORIZON):
+        played.append(round(float(player.next_action()[0]) / SCALE))
+        player.after_step(moment(step + 1, late))
+        if player.wants_request:
+            player.receive(Answer(player.request(), chunk(step + 1 - late)))  # it is about where the robot was then
+    assert played == list(range(4 * HORIZON))
