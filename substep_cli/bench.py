@@ -33,6 +33,7 @@ from substep_planner.completion.registry import DEFAULT_SCORER
 from substep_planner.decomposers.registry import DEFAULT_ORDER
 from substep_policy.guidance_settings import GuidanceSettings
 from substep_policy.registry import DEFAULT_POLICY, PolicySettings
+from training.bench.robot.settings import RobotBenchSettings, RobotSelection
 
 Seconds = Annotated[float, Parameter(validator=Number(gte=0, lte=60))]
 
@@ -111,6 +112,27 @@ def record(
     print(figures)
     if json is not None:
         json.write_text(figures.to_json() + "\n")
+
+
+def robot(
+    *,
+    settings: Annotated[RobotBenchSettings, Flat] = RobotBenchSettings(),
+    selection: Annotated[RobotSelection, Flat] = RobotSelection(),
+    out: Path,
+    command_line: CommandLine,
+) -> None:
+    """Play episodes on the stand-in robot, which does not wait, beside simulation, which does.
+
+    Driver, controller, limits and cameras are the stand-in's, planner and chunk player those of the graph, all in one
+    process and in a time of its own: chunks come after the time that is said, however long they take to compute here.
+    The same command again plays only the episodes that are missing.
+
+    Args:
+        out: folder of the results.
+    """
+    from training.bench.robot.bench import bench, table
+
+    print(table(bench(settings, selection, out, command_line)))
 
 
 def policy(

@@ -1,0 +1,97 @@
+"""bench robot: what is played, kept and told of the stand-in robot."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+from libero_bridge.simulation import SimulationConfig
+from substep_core.contract import initial_action
+from training.bench.robot import bench
+from training.bench.robot.settings import SIMULATION, EpisodeName, RobotBenchSettings, RobotSelection, planned
+from training.bench.robot.world import StandInWorld
+
+SELECTION = RobotSelection(suites=("libero_object",), tasks=(1,), rules=(SIMULATION, "in_turn"), episodes=2)
+
+
+def test_every_first_episode_comes_before_the_second_and_simulation_has_no_latency():
+    names = list(planned(RobotBenchSettings(), SELECTION))
+    one = [(SIMULATION, 0), ("in_turn", 0), ("in_turn", 100), ("in_turn", 300)]
+    assert [(name.number, name.rule, name.latency) for name in names] == [(n, *how) for n in (0, 1) for how in one]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"), [({"rules": ("glue",)}, "glue"), ({"latencies": (-1,)}, "-1"), ({"tasks": (99,)}, "99")]
+)
+def test_what_cannot_be_played_is_named_before_anything_is(wrong, named):
+    with pytest.raises(ValueError, match=named):
+        list(planned(RobotBenchSettings(), RobotSelection(**wrong)))
+
+
+class Instant:
+    """Implements ``bench.Player``'s part: no world."""
+
+    def __init__(self, settings, policy) -> None:
+        self.played = []
+
+    def play(self, name: EpisodeName) -> dict:
+        Instant.names.append(name)
+        outcome = {"success": name.latency < 300, "steps": 100 + name.latency, "why": "NONE"}
+        return bench.asdict(name) | outcome | ({} if name.rule == SIMULATION else {"idle": 0.25, "jerk": 12.5})
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+@pytest.fixture
+def instant(monkeypatch) -> list[EpisodeName]:
+    """Names of the episodes that are played, in order."""
+    Instant.names = []
+    monkeypatch.setattr(bench, "Player", Instant)
+    return Instant.names
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, instant):
+    first = RobotSelection(suites=("libero_object",), tasks=(1,), rules=(SIMULATION, "in_turn"), episodes=1)
+    bench.bench(RobotBenchSettings(), first, tmp_path, "one")
+    file = tmp_path / bench.EPISODES
+    file.write_text(file.read_text()[:-10])  # the power went
+    records = bench.bench(RobotBenchSettings(), SELECTION, tmp_path, "two")
+    assert [name.number for name in instant] == [0, 0, 0, 0, 0, 1, 1, 1, 1]
+    assert len(records) == len(file.read_text().splitlines()) == 8
+    assert [json.loads(line)["command"] for line in (tmp_path / bench.COMMANDS).read_text().splitlines()] == [
+        "one",
+        "two",
+    ]
+    told = bench.table(records)
+    assert "| in_turn | 100 ms | 2/2 | 2/2, 34% to 100% | 200 | 25% | 12.5 |" in told
+    assert "| in_turn | 300 ms | 0/2 |" in told and "| simulation |  | 2/2 |" in told
+
+
+def test_results_of_other_settings_are_not_mixed_in(tmp_path, instant):
+    bench.bench(RobotBenchSettings(), SELECTION, tmp_path, "one")
+    with pytest.raises(ValueError, match=r"inference 0.025, now 0.5"):
+        bench.bench(RobotBenchSettings(inference=0.5), SELECTION, tmp_path, "two")
+
+
+@pytest.mark.xdist_group("simulation")
+def test_what_the_stand_in_shows_is_old_and_of_one_instant():
+    with closing(StandInWorld(SimulationConfig("libero_object", 0, image_size=(32, 32), render=False))) as world:
+        world.reset(0, 0)
+        up = initial_action(world.contract)
+        up[2] = 0.8
+        ages, heights = [], []
+        for _ in range(20):
+            seen = world.step(up)
+            ages.append((world.now - seen.stamp) / 1e9)
+            heights.append(seen.proprio[2])
+        assert 0.0 < min(ages) and 0.02 < np.mean(ages) < 0.12
+        rise = np.diff(heights[10:])
+        assert rise.mean() == pytest.approx(0.8 * 0.05 * 0.25, rel=0.3), "as far as LIBERO's own controller moves it"
+        assert {name: image.shape for name, image in world.images(world.contract.camera_names).items()} == {
+            "agentview": (32, 32, 3),
+            "eye_in_hand": (32, 32, 3),
+        }

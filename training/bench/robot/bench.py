@@ -1,0 +1,216 @@
+"""``./substep bench robot``: plays what is missing, keeps every episode, and prints success by rule and latency."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from libero_bridge.placement import NoRoomError
+from libero_bridge.simulation import Simulation, SimulationConfig
+from substep_bridge.joining import JoiningSettings, load_joining
+from substep_planner.decomposers.registry import DecomposerSettings, load_decomposers
+from substep_planner.manager.switch_rules import make_switch_rule
+from substep_policy.policy import Policy
+from substep_policy.registry import POLICIES, PolicySettings
+from training.bench.robot.settings import (
+    SIMULATION,
+    EpisodeName,
+    RobotBenchSettings,
+    RobotSelection,
+    check_rules,
+    planned,
+)
+from training.bench.robot.task import LateTask
+from training.bench.robot.world import StandInWorld
+from training.evaluation.probes import PROBES
+from training.evaluation.provenance import provenance
+from training.evaluation.settings import EpisodeSettings
+from training.folder_lock import alone_in
+from training.intervals import wilson
+from training.lockstep import LockstepTask, TaskSettings
+from training.whole_file import whole_file
+
+EPISODES, SETTINGS, COMMANDS = "episodes.jsonl", "settings.json", "commands.jsonl"
+SWITCH_RULE = "eos"
+SENSING = 0.06  # s, about what an observation is old when it is there
+
+
+def bench(settings: RobotBenchSettings, selection: RobotSelection, out: Path, command: str) -> list[dict[str, Any]]:
+    """Records of all selected episodes; those that the folder has are not played again.
+
+    Raises:
+        ValueError: an unknown task or rule, or one that the policy cannot do, or a folder of other settings.
+        BlockingIOError: another one is at work in the folder.
+    """
+    names = list(planned(settings, selection))
+    with alone_in(out):
+        _claim(out, settings)
+        records = {name_of(record): record for record in _read(out)}
+        missing = [name for name in names if name not in records]
+        if missing:
+            policy = POLICIES.load(settings.policy, PolicySettings(device=settings.device))
+            check_rules(selection, policy)
+            _append(out / COMMANDS, provenance(command))
+            with closing(Player(settings, policy)) as player, tqdm(missing, unit="episode") as bar:
+                for name in bar:
+                    records[name] = player.play(name)
+                    _append(out / EPISODES, records[name])
+    return [records[name] for name in names]
+
+
+class Player:
+    """Plays episodes; a world is kept while the next one is of the same task."""
+
+    def __init__(self, settings: RobotBenchSettings, policy: Policy) -> None:
+        self._settings, self._policy = settings, policy
+        self._world: Simulation | StandInWorld | None = None
+        self._kind: tuple[str, int, bool] | None = None
+
+    def play(self, name: EpisodeName) -> dict[str, Any]:
+        """One episode as a record."""
+        torch.manual_seed(name.number)  # some policies draw
+        begin = time.monotonic()
+        try:
+            outcome = _carry_out(self._settings, name, self._policy, self._world_of(name))
+        except NoRoomError as error:
+            outcome = {"success": False, "steps": 0, "why": str(error)}
+        return asdict(name) | outcome | {"wall_s": round(time.monotonic() - begin, 2)}
+
+    def _world_of(self, name: EpisodeName) -> Simulation | StandInWorld:
+        settings, waits = self._settings, name.rule == SIMULATION
+        kind = name.suite, name.task, waits
+        if kind != self._kind:
+            self.close()
+            config = SimulationConfig(*kind[:2], horizon=settings.horizon, render=False, tasks_from=settings.tasks_from)
+            self._world, self._kind = (Simulation if waits else StandInWorld)(config), kind
+        return self._world
+
+    def close(self) -> None:
+        if self._world is not None:
+            self._world.close()
+            self._world = self._kind = None
+
+
+def _carry_out(
+    settings: RobotBenchSettings, name: EpisodeName, policy: Policy, world: Simulation | StandInWorld
+) -> dict[str, Any]:
+    starts = EpisodeSettings(policy=settings.policy, tasks_from=settings.tasks_from, horizon=settings.horizon)
+    probe = PROBES["policy"]
+    told = TaskSettings(
+        decomposers=load_decomposers(starts.decomposers_of(probe), DecomposerSettings()),
+        manager=starts.limits(probe),
+        stuck=starts.help_for(probe),
+    )
+    rule = make_switch_rule(SWITCH_RULE, starts.switching)
+    observation = world.reset(*starts.start(name.number))
+    if isinstance(world, Simulation):
+        result = LockstepTask(world, observation, policy, rule, told).run()
+        return {"success": result.success, "steps": result.steps, "why": result.finish.code.name}
+    latency = settings.inference + name.latency / 1e3
+    told = replace(told, joining=load_joining(name.rule, JoiningSettings(inference_time=latency + SENSING)))
+    task = LateTask(world, observation, policy, rule, told, latency=latency)
+    result, motion = task.run(), task.motion
+    waited = motion.waited(within=True) + motion.waited(within=False)
+    return {
+        "success": result.success,
+        "steps": result.steps,
+        "why": world.stopped or result.finish.code.name,
+        "idle": round(waited / max(1, motion.asked), 4),
+        "jerk": round(float(np.sqrt(np.mean(motion.jerk(world.contract.rate) or [0.0]))), 2),
+    }
+
+
+@dataclass(frozen=True)
+class Row:
+    """Episodes of one rule and latency. idle, jerk: means; None: in simulation."""
+
+    rule: str
+    latency: int
+    suites: dict[str, tuple[int, int]]
+    steps: float
+    idle: float | None
+    jerk: float | None
+
+
+def rows(records: Iterable[dict[str, Any]]) -> list[Row]:
+    """By rule and latency, in the order in which they were asked for."""
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for record in records:
+        groups.setdefault((record["rule"], record["latency"]), []).append(record)
+    return [_row(rule, latency, group) for (rule, latency), group in groups.items()]
+
+
+def _row(rule: str, latency: int, records: Sequence[dict[str, Any]]) -> Row:
+    suites: dict[str, list[bool]] = {}
+    for record in records:
+        suites.setdefault(record["suite"], []).append(record["success"])
+    waits = [record["idle"] for record in records if "idle" in record]
+    jerks = [record["jerk"] for record in records if "jerk" in record]
+    return Row(
+        rule,
+        latency,
+        {suite: (sum(won), len(won)) for suite, won in suites.items()},
+        float(np.median([record["steps"] for record in records])),
+        float(np.mean(waits)) if waits else None,
+        float(np.mean(jerks)) if jerks else None,
+    )
+
+
+def table(records: Sequence[dict[str, Any]]) -> str:
+    """Markdown."""
+    found = rows(records)
+    suites = list(dict.fromkeys(suite for row in found for suite in row.suites))
+    lines = [
+        f"| chunks | added latency | {' | '.join(suites)} | all, 95 % | steps, median | standing still | jerk, m/s³ |",
+        "|---|---|" + "---|" * (len(suites) + 4),
+    ]
+    for row in found:
+        won, played = (sum(column) for column in zip(*row.suites.values(), strict=True))
+        low, high = wilson(won, played)
+        cells = [row.rule, "" if row.rule == SIMULATION else f"{row.latency} ms"]
+        cells += [f"{row.suites[suite][0]}/{row.suites[suite][1]}" if suite in row.suites else "" for suite in suites]
+        cells += [f"{won}/{played}, {low:.0%} to {high:.0%}", f"{row.steps:.0f}"]
+        cells += ["" if row.idle is None else f"{row.idle:.0%}", "" if row.jerk is None else f"{row.jerk:.1f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def name_of(record: dict[str, Any]) -> EpisodeName:
+    return EpisodeName(*(record[field] for field in EpisodeName.__dataclass_fields__))
+
+
+def _claim(out: Path, settings: RobotBenchSettings) -> None:
+    """Raises: ValueError: the folder belongs to other settings."""
+    file, own = out / SETTINGS, asdict(settings)
+    if not file.exists():
+        with whole_file(file) as draft:
+            draft.write_text(json.dumps(own, indent=1) + "\n")
+    there = json.loads(file.read_text())
+    different = [f"{key} {there.get(key)!r}, now {value!r}" for key, value in own.items() if there.get(key) != value]
+    if different:
+        raise ValueError(f"{out} holds results of other settings: {'; '.join(different)}: name another folder")
+
+
+def _read(out: Path) -> list[dict[str, Any]]:
+    """What is there. A last line that was cut off is taken away, and its episode played again."""
+    file = out / EPISODES
+    text = file.read_text() if file.exists() else ""
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        with whole_file(file) as draft:
+            draft.write_text(whole)
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def _append(file: Path, record: dict[str, Any]) -> None:
+    with file.open("a") as lines:
+        lines.write(json.dumps(record) + "\n")

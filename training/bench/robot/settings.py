@@ -1,0 +1,109 @@
+"""What is played on the stand-in robot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
+from pydantic import Field
+
+from substep_bridge.joining import JOINING_RULES
+from substep_core.configuration import configuration
+from substep_core.tasks import TaskSource, task_source
+from substep_policy.policy import Policy, why_not_guided
+
+SIMULATION = "simulation"  # in place of a joining rule: LIBERO's own world, which waits for each chunk
+RULES_HELP = f"how chunks are joined ({', '.join(JOINING_RULES.names)}), or {SIMULATION}"
+
+
+@configuration
+class RobotBenchSettings:
+    """What results depend on. A folder of results is made with one of these.
+
+    Attributes:
+        policy: a name, the folder of a checkpoint, or a hub id.
+        inference: s that a chunk takes besides what is added: what the policy takes on the machine that is meant.
+        horizon: control steps of an episode.
+        device: auto (a GPU where there is one), cpu, cuda or cuda:N.
+        tasks_from: whose tasks: a task source's name.
+    """
+
+    policy: str = "compact"
+    inference: float = Field(default=0.025, ge=0.0, le=10.0)
+    horizon: int = Field(default=600, ge=1)
+    device: str = "cpu"
+    tasks_from: str = "libero"
+
+    @property
+    def source(self) -> TaskSource:
+        """Raises: ValueError: there is no such task source."""
+        return task_source(self.tasks_from)
+
+
+@configuration
+class RobotSelection:
+    """Which episodes are played; it may grow in a later run.
+
+    Attributes:
+        suites: of the task source.
+        tasks: of each suite; none: all.
+        rules: joining rules, or "simulation" for the world that waits.
+        latencies: ms of policy latency that are added.
+        episodes: of each task; the numbers of the evaluation split.
+    """
+
+    suites: tuple[str, ...] = ("libero_object", "libero_spatial")
+    tasks: tuple[int, ...] = ()
+    rules: Annotated[tuple[str, ...], Parameter(help=RULES_HELP)] = (SIMULATION, "in_turn", "replace", "blend")
+    latencies: tuple[int, ...] = (0, 100, 300)
+    episodes: int = Field(default=5, ge=1, le=50)
+
+    def __post_init__(self) -> None:
+        for rule in self.rules:
+            if rule != SIMULATION:
+                JOINING_RULES.check(rule)
+        if any(latency < 0 for latency in self.latencies):
+            raise ValueError(f"latencies are {self.latencies} ms, expected 0 or more")
+
+
+@dataclass(frozen=True, order=True)
+class EpisodeName:
+    """One episode. rule: of ``RobotSelection.rules``; latency: ms; number: of the evaluation split."""
+
+    number: int
+    suite: str
+    task: int
+    rule: str
+    latency: int
+
+
+def planned(settings: RobotBenchSettings, selection: RobotSelection) -> Iterator[EpisodeName]:
+    """All of them: each task's first episode under every rule before the second, so that a run that is stopped has
+    compared what it has played.
+
+    Raises:
+        ValueError: the source has no such suite or task.
+    """
+    source = settings.source
+    places = [
+        (suite, task) for suite in selection.suites for task in selection.tasks or range(len(source.names(suite)))
+    ]
+    for suite, task in places:
+        source.task(suite, task)
+    for number in range(selection.episodes):
+        for suite, task in places:
+            for rule in selection.rules:
+                for latency in (0,) if rule == SIMULATION else selection.latencies:
+                    yield EpisodeName(number, suite, task, rule, latency)
+
+
+def check_rules(selection: RobotSelection, policy: Policy) -> None:
+    """Raises: ValueError: a rule needs what the policy cannot do; says which, and why."""
+    from substep_bridge.joining import JoiningSettings, load_joining
+
+    for rule in selection.rules:
+        if rule != SIMULATION and load_joining(rule, JoiningSettings()).rule.needs_guidance:
+            if why := why_not_guided(policy):
+                raise ValueError(f"joining rule {rule!r} does not go with policy {policy.name!r}: {why}")
