@@ -15,6 +15,7 @@ setup(
         (f"share/{package_name}/params", glob("params/*.yaml")),
         (f"share/{package_name}/dds", glob("dds/*.xml")),
         (f"share/{package_name}/rviz", glob("rviz/*.rviz")),
+        (f"share/{package_name}/foxglove", glob("foxglove/*.json")),
     ],
     install_requires=["setuptools"],
     extras_require={"test": ["pytest"]},  # what colcon test goes by

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from substep_cli.grammar import UsageError
 from substep_core.configuration import ConfigurationError
 from substep_core.contract import contract_to_text, load_robot
@@ -43,3 +45,16 @@ def show(robot: str, /) -> None:
         robot: name of an installed robot, or a YAML file.
     """
     print(contract_to_text(load_robot(robot)), end="")
+
+
+def layout(robot: str, /, *, out: Path) -> None:
+    """Write a layout of RViz or Foxglove that shows this robot: its cameras, poses, joints and actions.
+
+    Args:
+        robot: name of an installed robot, or a YAML file.
+        out: new file: .rviz for view.launch.py config:=FILE, .json for Foxglove or Lichtblick to import.
+    """
+    from substep_bringup.view_layouts import layout
+
+    text = layout(load_robot(robot), out)
+    out.write_text(text, encoding="utf-8")

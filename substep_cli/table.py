@@ -47,6 +47,7 @@ COMMANDS = (
     Command("robot check", "substep_cli.robot:check", "read a robot contract, and say all that is wrong with it"),
     Command("robot list", "substep_cli.robot:list_robots", "name the installed robots"),
     Command("robot show", "substep_cli.robot:show", "print a robot contract with its defaults"),
+    Command("robot layout", "substep_cli.robot:layout", "write a layout of RViz or Foxglove for a robot"),
     Command("view", "substep_cli.view:view", "look at a run, a bag or a running graph in Rerun's viewer"),
     Command("train policy", "substep_cli.train:policy", "fine-tune a policy, as a YAML file says", resumes=True),
     Command(

@@ -146,10 +146,6 @@ def viewer(config: NodeConfig) -> NodeSpec:
     )
 
 
-def viewer_file() -> Path:
-    return Path(get_package_share_directory(PACKAGE), "rviz", "substep.rviz")
-
-
 def absolute_namespace(namespace: str) -> str:
     """Absolute: "robot1", "/robot1" and "robot1/" are "/robot1"; the root is ""."""
     name = namespace.strip("/")

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ament_index_python.packages import get_package_share_directory
+
 from libero_bridge.libero_setup import EMBEDDED_ASSETS, LIBERO_ASSETS
 from substep_bringup.arguments import ArgumentError, argument, check_arguments
 from substep_bringup.parameter_files import ParameterFileError, check_parameter_file
@@ -75,6 +77,23 @@ class NodeConfig:
         """What types and choices do not say; raises ArgumentError."""
         if not NAMESPACE_PATTERN.fullmatch(self.namespace):
             raise ArgumentError(f"namespace is {self.namespace!r}, expected names joined by '/', e.g. robot1")
+
+
+@dataclass(frozen=True)
+class ViewConfig(NodeConfig):
+    """What RViz is told."""
+
+    config: str = argument("", "RViz file, as ./substep robot layout writes one for a robot; empty: LIBERO's Panda")
+
+    @property
+    def file(self) -> Path:
+        shipped = Path(get_package_share_directory("substep_bringup"), "rviz", "substep.rviz")
+        return Path(self.config).expanduser().resolve() if self.config else shipped
+
+    def _check(self) -> None:
+        super()._check()
+        if self.config and not self.file.is_file():
+            raise ArgumentError(f"config is {self.config!r}: there is no such file")
 
 
 @dataclass(frozen=True)

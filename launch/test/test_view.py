@@ -11,17 +11,34 @@ from pathlib import Path
 import pytest
 import yaml
 
+from substep_bringup.arguments import ArgumentError
 from substep_bringup.graph import EXECUTABLES
+from substep_bringup.graph_config import ViewConfig
+from substep_bringup.view_layouts import foxglove_layout, rviz_layout
+from substep_cli.grammar import main
 from substep_core.contract import LIBERO_PANDA, load_robot
 from substep_core.ros import topics
 
 PACKAGE = Path(__file__).parents[1]
 
 
-def test_rviz_looks_where_the_bridge_speaks():
-    config = yaml.safe_load((PACKAGE / "rviz" / "substep.rviz").read_text())["Visualization Manager"]
-    robot = load_robot(LIBERO_PANDA)
-    spoken = {topics.ROBOT_DESCRIPTION, topics.EEF_POSE, *map(topics.camera_image, robot.camera_names)}
+PANDA = load_robot(LIBERO_PANDA)
+TWO_ARMS = load_robot(PACKAGE.parent / "tests" / "two_arms" / "two_arms" / "robot.yaml")  # 14 joints, three cameras
+
+
+def read(layout: str) -> str:
+    return (PACKAGE / layout).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "robot"),
+    [(read("rviz/substep.rviz"), PANDA), (rviz_layout(PANDA), PANDA), (rviz_layout(TWO_ARMS), TWO_ARMS)],
+    ids=["shipped", "filled", "two arms"],
+)
+def test_rviz_looks_where_the_bridge_speaks(text, robot):
+    config = yaml.safe_load(text)["Visualization Manager"]
+    poses = {topics.EEF_POSE} if robot is PANDA else set()
+    spoken = {topics.ROBOT_DESCRIPTION, *poses, *map(topics.camera_image, robot.camera_names)}
     there = {topic.name: topic for topic in spoken}
     shown = {}
     for display in config["Displays"]:
@@ -66,11 +83,15 @@ def panels_of(layout) -> list[str]:
     return [layout] if isinstance(layout, str) else [*panels_of(layout["first"]), *panels_of(layout["second"])]
 
 
-def test_foxgloves_layout_shows_what_the_graph_says():
-    layout = json.loads((PACKAGE / "foxglove" / "substep.json").read_text())
+@pytest.mark.parametrize(
+    ("text", "robot"),
+    [(read("foxglove/substep.json"), PANDA), (foxglove_layout(PANDA), PANDA), (foxglove_layout(TWO_ARMS), TWO_ARMS)],
+    ids=["shipped", "filled", "two arms"],
+)
+def test_foxgloves_layout_shows_what_the_graph_says(text, robot):
+    layout = json.loads(text)
     assert sorted(panels_of(layout["layout"])) == sorted(layout["configById"])
-    cameras = load_robot(LIBERO_PANDA).camera_names
-    of_cameras = [topic(name) for name in cameras for topic in (topics.camera_image, topics.camera_info)]
+    of_cameras = [topic(name) for name in robot.camera_names for topic in (topics.camera_image, topics.camera_info)]
     said = {
         f"/{topic.name.lstrip('/')}": topic for topic in (*topics.TOPICS, topics.EXECUTE_TASK.feedback, *of_cameras)
     }
@@ -79,7 +100,20 @@ def test_foxgloves_layout_shows_what_the_graph_says():
             name, _, field = text.partition(".")
             assert name in said and has_field(said[name].type, field), text
     looked_at = {text.partition(".")[0] for text in strings(layout)}
-    assert {f"/{topic.name}" for topic in of_cameras} <= looked_at
+    assert {f"/{topic.name}" for topic in of_cameras} == {name for name in looked_at if name.startswith("/camera/")}
+    actions = {text for text in strings(layout) if text.startswith("/action_chunk.actions")}
+    assert len(actions) == robot.action_width
+
+
+def test_the_view_of_another_robot_is_a_file_that_is_written_and_named(tmp_path, capsys):
+    file = tmp_path / "mine.rviz"
+    assert main(["robot", "layout", LIBERO_PANDA, "--out", str(file)]) == 0
+    assert ViewConfig(config=str(file)).file == file
+    assert ViewConfig().file.name == "substep.rviz"
+    with pytest.raises(ArgumentError, match="config is 'nowhere.rviz': there is no such file"):
+        ViewConfig(config="nowhere.rviz")
+    assert main(["robot", "layout", LIBERO_PANDA, "--out", str(tmp_path / "mine.png")]) == 2
+    assert "expected .rviz (RViz) or .json" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("namespace", ["", "robot1/"])
