@@ -19,12 +19,12 @@ SELECTION = RobotSelection(suites=("libero_object",), tasks=(1,), rules=(SIMULAT
 
 def test_every_first_episode_comes_before_the_second_and_simulation_has_no_latency():
     names = list(planned(RobotBenchSettings(), SELECTION))
-    one = [(SIMULATION, 0), ("in_turn", 0), ("in_turn", 100), ("in_turn", 300)]
+    one = [(SIMULATION, 0.0), ("in_turn", 0.0), ("in_turn", 0.1), ("in_turn", 0.3)]
     assert [(name.number, name.rule, name.latency) for name in names] == [(n, *how) for n in (0, 1) for how in one]
 
 
 @pytest.mark.parametrize(
-    ("wrong", "named"), [({"rules": ("glue",)}, "glue"), ({"latencies": (-1,)}, "-1"), ({"tasks": (99,)}, "99")]
+    ("wrong", "named"), [({"rules": ("glue",)}, "glue"), ({"latencies": (-1.0,)}, "-1"), ({"tasks": (99,)}, "99")]
 )
 def test_what_cannot_be_played_is_named_before_anything_is(wrong, named):
     with pytest.raises(ValueError, match=named):
@@ -39,7 +39,7 @@ class Instant:
 
     def play(self, name: EpisodeName) -> dict:
         Instant.names.append(name)
-        outcome = {"success": name.latency < 300, "steps": 100 + name.latency, "why": "NONE"}
+        outcome = {"success": name.latency < 0.3, "steps": 100 + round(1000 * name.latency), "why": "NONE"}
         return bench.asdict(name) | outcome | ({} if name.rule == SIMULATION else {"idle": 0.25, "jerk": 12.5})
 
     def close(self) -> None:

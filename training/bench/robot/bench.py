@@ -115,7 +115,7 @@ def _carry_out(
     if isinstance(world, Simulation):
         result = LockstepTask(world, observation, policy, rule, told).run()
         return {"success": result.success, "steps": result.steps, "why": result.finish.code.name}
-    latency = settings.inference + name.latency / 1e3
+    latency = settings.inference + name.latency
     told = replace(told, joining=load_joining(name.rule, JoiningSettings(inference_time=latency + SENSING)))
     task = LateTask(world, observation, policy, rule, told, latency=latency)
     result, motion = task.run(), task.motion
@@ -134,7 +134,7 @@ class Row:
     """Episodes of one rule and latency. idle, jerk: means; None: in simulation."""
 
     rule: str
-    latency: int
+    latency: float
     suites: dict[str, tuple[int, int]]
     steps: float
     idle: float | None
@@ -143,7 +143,7 @@ class Row:
 
 def rows(records: Iterable[dict[str, Any]]) -> list[Row]:
     """By rule and latency, in the order in which they were asked for."""
-    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, float], list[dict[str, Any]]] = {}
     for record in records:
         groups.setdefault((record["rule"], record["latency"]), []).append(record)
     return [_row(rule, latency, group) for (rule, latency), group in groups.items()]
@@ -176,7 +176,7 @@ def table(records: Sequence[dict[str, Any]]) -> str:
     for row in found:
         won, played = (sum(column) for column in zip(*row.suites.values(), strict=True))
         low, high = wilson(won, played)
-        cells = [row.rule, "" if row.rule == SIMULATION else f"{row.latency} ms"]
+        cells = [row.rule, "" if row.rule == SIMULATION else f"{1000 * row.latency:.0f} ms"]
         cells += [f"{row.suites[suite][0]}/{row.suites[suite][1]}" if suite in row.suites else "" for suite in suites]
         cells += [f"{won}/{played}, {low:.0%} to {high:.0%}", f"{row.steps:.0f}"]
         cells += ["" if row.idle is None else f"{row.idle:.0%}", "" if row.jerk is None else f"{row.jerk:.1f}"]

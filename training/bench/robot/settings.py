@@ -50,14 +50,14 @@ class RobotSelection:
         suites: of the task source.
         tasks: of each suite; none: all.
         rules: joining rules, or "simulation" for the world that waits.
-        latencies: ms of policy latency that are added.
+        latencies: s of policy latency that are added.
         episodes: of each task; the numbers of the evaluation split.
     """
 
     suites: tuple[str, ...] = ("libero_object", "libero_spatial")
     tasks: tuple[int, ...] = ()
     rules: Annotated[tuple[str, ...], Parameter(help=RULES_HELP)] = (SIMULATION, "in_turn", "replace", "blend")
-    latencies: tuple[int, ...] = (0, 100, 300)
+    latencies: tuple[float, ...] = (0.0, 0.1, 0.3)
     episodes: int = Field(default=5, ge=1, le=50)
 
     def __post_init__(self) -> None:
@@ -65,18 +65,18 @@ class RobotSelection:
             if rule != SIMULATION:
                 JOINING_RULES.check(rule)
         if any(latency < 0 for latency in self.latencies):
-            raise ValueError(f"latencies are {self.latencies} ms, expected 0 or more")
+            raise ValueError(f"latencies are {self.latencies} s, expected 0 or more")
 
 
 @dataclass(frozen=True, order=True)
 class EpisodeName:
-    """One episode. rule: of ``RobotSelection.rules``; latency: ms; number: of the evaluation split."""
+    """One episode. rule: of ``RobotSelection.rules``; latency: s that are added; number: of the evaluation split."""
 
     number: int
     suite: str
     task: int
     rule: str
-    latency: int
+    latency: float
 
 
 def planned(settings: RobotBenchSettings, selection: RobotSelection) -> Iterator[EpisodeName]:
@@ -95,7 +95,7 @@ def planned(settings: RobotBenchSettings, selection: RobotSelection) -> Iterator
     for number in range(selection.episodes):
         for suite, task in places:
             for rule in selection.rules:
-                for latency in (0,) if rule == SIMULATION else selection.latencies:
+                for latency in (0.0,) if rule == SIMULATION else selection.latencies:
                     yield EpisodeName(number, suite, task, rule, latency)
 
 
