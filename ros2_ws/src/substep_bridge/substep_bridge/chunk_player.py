@@ -138,12 +138,16 @@ class ChunkPlayer:
         rule, delay = self.joining.rule, self.answer_delay
         return delay + rule.overlap if rule.asks_ahead and 0 < delay < len(self._playing.chunk.actions) else 0
 
-    def next_action(self) -> np.ndarray:
-        """(A,) what the robot does in this control step."""
+    def next_action(self, now: int = 0) -> np.ndarray:
+        """(A,) what the robot does in this control step.
+
+        Args:
+            now: ns of world time at which it begins, where that is later than the newest measurement.
+        """
         self._owes_hold = False
         self._rest = max(0, self._rest - 1)
         if len(self._queue):
-            self._timeline.take(self._moment.now)
+            self._timeline.take(max(now, self._moment.now))
         return self._queue.next_action(self._moment.proprio)
 
     def after_step(self, moment: Moment, over: EpisodeEnd | None = None) -> list[ChunkReport]:
@@ -256,8 +260,9 @@ class ChunkPlayer:
         self._asked[self.outstanding] = False
         return self.outstanding
 
-    def receive(self, answer: Answer) -> list[ChunkReport]:
-        """A chunk has come in."""
+    def receive(self, answer: Answer, now: int = 0) -> list[ChunkReport]:
+        """A chunk has come in. Args: now: ns of world time, where that is later than the newest measurement."""
+        self._moment = replace(self._moment, now=max(now, self._moment.now))
         request = answer.request
         if request.episode != self.episode or request.substep != self._active:
             is_old = request.episode != self.episode

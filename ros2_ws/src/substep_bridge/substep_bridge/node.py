@@ -126,7 +126,7 @@ class BridgeNode(GraphNode):
     def _on_chunk(self, message: ActionChunk) -> None:
         if not self.is_active:
             return
-        self._publish_reports(self._player.receive(answer_from_message(message)))
+        self._publish_reports(self._player.receive(answer_from_message(message), self._clock_time()))
         self._tell_shortfall()
         self._advance()
 
@@ -172,8 +172,11 @@ class BridgeNode(GraphNode):
     def _measure(self) -> Moment:
         """Raises ValueError: something that the contract names is missing or not finite."""
         sensed, world = self._sensed, self._world
-        now = 0 if world.simulated else self.get_clock().now().nanoseconds
-        return moment_of(self._contract, sensed.stamp, sensed.readings, world.workspace_origin, now)
+        return moment_of(self._contract, sensed.stamp, sensed.readings, world.workspace_origin, self._clock_time())
+
+    def _clock_time(self) -> int:
+        """ns; 0 in a simulated world, whose time is that of what was measured last."""
+        return 0 if self._world.simulated else self.get_clock().now().nanoseconds
 
     def _advance(self) -> None:
         """After every event: in lockstep the world moves as long as there is something to play."""
@@ -199,7 +202,7 @@ class BridgeNode(GraphNode):
     def _step(self) -> None:
         had_succeeded, under_task = self._world.episode.success, self._player.is_under_task
         try:
-            self._world.step(self._player.next_action(), under_task)
+            self._world.step(self._player.next_action(self._clock_time()), under_task)
             self._sensed = self._world.sense()
         except ValueError as error:  # that of a callback means a malformed message, and the node would go on
             raise RuntimeError(f"the world cannot take a step: {error}") from error

@@ -47,3 +47,21 @@ def test_actions_whose_steps_passed_while_sensors_were_late_are_not_played_again
         if player.wants_request:
             player.receive(Answer(player.request(), chunk(step + 1 - late)))  # it is about where the robot was then
     assert played == list(range(4 * HORIZON))
+
+
+@pytest.mark.parametrize("late", [1, 2])
+def test_a_robot_that_is_measured_right_after_its_command_is_asked_for_the_time_of_the_next_one(late):
+    """A robot's command returns at once, so that what is measured after it is of before the step and not behind it."""
+    joining = load_joining("replace", JoiningSettings(inference_time=2 * PERIOD / 1e9))
+    player = ChunkPlayer(ROBOT, SafetyGuard(ROBOT, GuardSettings(max_age=1.0)), joining)
+    player.reset(1, moment(0, 0))
+    player.activate(SubstepKey("plan", 0, 0))
+    player.receive(Answer(player.request(), chunk(0)))
+    played = []
+    for step in range(4 * HORIZON):
+        now = PERIOD * (100 + step)
+        played.append(round(float(player.next_action(now)[0]) / SCALE))
+        player.after_step(moment(step, late))
+        if player.wants_request:
+            player.receive(Answer(player.request(), chunk(step - late)), now)
+    assert played == list(range(4 * HORIZON))
