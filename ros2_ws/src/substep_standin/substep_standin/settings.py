@@ -61,8 +61,8 @@ class RobotLimits:
         joint_low, joint_high: (7,) rad, the mechanical stops.
         stop_margin: rad before a stop (negative: behind it, the simulated ones give way) from which servoing into it
             is halted.
-        contact_force: N on the robot, averaged over ``contact_time`` s, above which it is a collision; a real arm's is a
-            third of it, but the policies come from a world in which pushing costs nothing.
+        contact_force: N on the robot, averaged over ``contact_time`` s, above which it is a collision. A real
+            arm's is a third of it, but the policies come from a world in which pushing costs nothing.
     """
 
     joint_velocity: tuple[float, ...] = (2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61)
