@@ -22,6 +22,7 @@ setup(
         "substep.task_sources": [
             "libero = libero_bridge.tasks:create",
             "bddl = libero_bridge.bddl_folder:create",
+            "libero_pro = libero_bridge.pro.source:create",
             "libero_plus = libero_bridge.plus.source:create",
             "libero_plus_published_prompt = libero_bridge.plus.source:create_published_prompt",
             "libero_plus_true_joints = libero_bridge.plus.source:create_true_joints",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
 
 from libero_bridge import libero_setup
 from libero_bridge.control_loop import ControlLoop
-from libero_bridge.environment import build_environment, drawn_state, reset_environment, set_state
+from libero_bridge.environment import ModelFilter, build_environment, drawn_state, reset_environment, set_state
 from libero_bridge.frames import RobotFrames, robot_description
 from libero_bridge.ground_truth import GroundTruth, xyzw
 from libero_bridge.placement import NoRoomError, WidenedPlacement
@@ -107,7 +108,7 @@ class Simulation:
         self._task = task.in_assets(libero_setup.asset_folder(config.assets))
         self.suite, self.task_index, self.instruction = config.suite, config.task_index, self._task.instruction
         libero_setup.use_assets(config.assets)
-        self._env = build_environment(self._task, config.robot, libero_setup.model_filter(config.assets))
+        self._env = build_environment(self._task, config.robot, self._model_filter())
         if self._task.change is not None:
             self._task.change.prepare(self._env)
         self._model = self._env.sim.model._model
@@ -128,6 +129,12 @@ class Simulation:
     def environment(self):
         """robosuite's own, for whoever drives its arm by other commands than ``step`` takes."""
         return self._env
+
+    def _model_filter(self) -> ModelFilter | None:
+        """The task's change of the model, then that of the assets."""
+        filters = [self._task.model_filter, libero_setup.model_filter(self.config.assets)]
+        chain = [change for change in filters if change is not None]
+        return (lambda xml: reduce(lambda text, change: change(text), chain, xml)) if chain else None
 
     @property
     def workspace_origin(self) -> np.ndarray:

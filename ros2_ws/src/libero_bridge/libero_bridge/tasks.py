@@ -8,7 +8,7 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -56,6 +56,7 @@ class LiberoTask:
         native: the task as its benchmark shows it, where that needs an asset tree other than LIBERO's.
         scene_file: MJCF of the arena; None: LIBERO's.
         object_files: category of an object that LIBERO does not have -> its MJCF.
+        model_filter: changes the whole model's MJCF text before it is compiled.
         arm_start: (7,) rad, joint angles that each initial state begins with; None: its own.
     """
 
@@ -74,6 +75,7 @@ class LiberoTask:
     scene_file: Path | None = None
     object_files: Mapping[str, Path] = field(default_factory=dict)
     arm_start: tuple[float, ...] | None = None
+    model_filter: Callable[[str], str] | None = None
 
     def in_assets(self, folder: Path | None) -> LiberoTask:
         """The task as its benchmark shows it, where the asset tree has what that takes; else this one."""

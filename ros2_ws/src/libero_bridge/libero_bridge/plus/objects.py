@@ -48,6 +48,6 @@ def libero_categories() -> frozenset[str]:
     """Names of the objects that LIBERO's modules register, read from their sources without importing a simulator."""
     found = set()
     for module in (libero_folder() / "envs" / "objects").glob("*.py"):
-        for name in re.findall(r"@register_object\s+class (\w+)", module.read_text(encoding="utf-8")):
+        for name in re.findall(r"@register_object\s+(?:@\w+\s+)*class (\w+)", module.read_text(encoding="utf-8")):
             found.add("_".join(re.sub(r"([A-Z0-9])", r" \1", name).split()).lower())
     return frozenset(found)

@@ -1,0 +1,1 @@
+"""LIBERO-PRO: LIBERO's four suites with objects, positions, sentences, tasks or surroundings exchanged."""
