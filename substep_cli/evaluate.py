@@ -8,8 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, ArgumentCollection
+from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
+from cyclopts.validators import Number
 
 from substep_cli.grammar import CommandFailed
 from substep_cli.options import CommandLine, Flat, Workers
@@ -65,6 +66,8 @@ def evaluate(
     preset: Literal["quick", "full", "demonstrator", "paraphrases"] = "quick",
     workers: Workers = 2,
     table: Path | None = None,
+    shard: str | None = None,
+    merge: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     selection: Annotated[Selection, Flat] = Selection(),
     settings: Annotated[EpisodeSettings, Flat] = EpisodeSettings(),
     command_line: CommandLine,
@@ -81,15 +84,27 @@ def evaluate(
             300 control steps a substep and no retries; paraphrases: the expert on plans made by rules of other
             wordings.
         table: also write success as a Markdown table to this file.
+        shard: I/N: play the I-th of N parts alone, into a folder below --out.
+        merge: N: play nothing, and put the N parts together; refused where one is missing or not finished.
     """
     from substep_policy.checkpoints.fingerprint import fingerprint
     from training.evaluation.evaluate import evaluate as play
+    from training.evaluation.evaluate import merge as put_together
     from training.evaluation.markdown import markdown_tables
+    from training.evaluation.shards import parse_shard
     from training.evaluation.through_graph import GraphRunFailed
 
+    if shard and merge:
+        raise ValueError(
+            f"--shard {shard} and --merge {merge} cannot go together: parts are merged when all are played"
+        )
+    part = parse_shard(shard) if shard else None
     settings = replace(settings, fingerprint=fingerprint(settings.policy))
     try:
-        folder = play(settings, selection, out, workers, command_line)
+        if merge:
+            folder = put_together(settings, selection, out, merge, command_line)
+        else:
+            folder = play(settings, selection, out, workers, command_line, part)
     except GraphRunFailed as error:
         raise CommandFailed(str(error)) from error
     text = markdown_tables(folder.selected(selection), folder.source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from substep_core.episode import Placement
@@ -69,14 +69,21 @@ def rules_of(probe: str, selection: Selection) -> tuple[str, ...]:
     return (blind[0] if blind else "eos",)
 
 
-def jobs(settings: EpisodeSettings, selection: Selection, done: Collection[EpisodeKey], most: int = 40) -> list[Job]:
+def jobs(
+    settings: EpisodeSettings,
+    selection: Selection,
+    done: Collection[EpisodeKey],
+    most: int = 40,
+    wanted: Iterable[EpisodeKey] | None = None,
+) -> list[Job]:
     """What is still to be played.
 
     Args:
+        wanted: of the selection; None: all of it.
         most: episodes of a job; building a world takes as long as a short episode.
     """
     by_task: dict[tuple[str, int], list[EpisodeKey]] = {}
-    for key in planned(selection, settings.source):
+    for key in planned(selection, settings.source) if wanted is None else wanted:
         if key not in done:
             by_task.setdefault((key.suite, key.task), []).append(key)
     return [

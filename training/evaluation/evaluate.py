@@ -12,17 +12,30 @@ from pathlib import Path
 from tqdm import tqdm
 
 from substep_core.tasks import absolute_tasks_from
-from training.evaluation.episodes import jobs, planned
+from training.evaluation.episodes import EpisodeKey, jobs
 from training.evaluation.provenance import provenance
 from training.evaluation.records import ResultFolder
 from training.evaluation.report import write_report
 from training.evaluation.settings import EpisodeSettings, Selection, check_together
+from training.evaluation.shards import Shard, merge_shards
 from training.evaluation.workers import play
 from training.folder_lock import alone_in
 
+WHOLE = Shard(1, 1)
 
-def evaluate(settings: EpisodeSettings, selection: Selection, out: Path, workers: int, command: str) -> ResultFolder:
+
+def evaluate(
+    settings: EpisodeSettings,
+    selection: Selection,
+    out: Path,
+    workers: int,
+    command: str,
+    shard: Shard | None = None,
+) -> ResultFolder:
     """Play what is missing and write the report, also when stopped.
+
+    Args:
+        shard: that part of it alone, in a folder of its own.
 
     Raises:
         ValueError: the folder belongs to other settings, or something that cannot be played was asked for.
@@ -30,15 +43,33 @@ def evaluate(settings: EpisodeSettings, selection: Selection, out: Path, workers
     """
     settings = replace(settings, tasks_from=absolute_tasks_from(settings.tasks_from))
     check_together(settings, selection)
+    wanted = list((shard or WHOLE).keys(selection, settings.source))
+    out = shard.folder(out) if shard else out
     with alone_in(out):
-        return _evaluate(settings, selection, out, workers, command)
+        return _evaluate(settings, selection, out, workers, command, wanted)
 
 
-def _evaluate(settings: EpisodeSettings, selection: Selection, out: Path, workers: int, command: str) -> ResultFolder:
+def merge(settings: EpisodeSettings, selection: Selection, out: Path, count: int, command: str) -> ResultFolder:
+    """Put the parts together and write the report.
+
+    Raises:
+        ValueError: a part is missing, not finished or of other settings.
+        BlockingIOError: an evaluation is at work in the folder.
+    """
+    settings = replace(settings, tasks_from=absolute_tasks_from(settings.tasks_from))
+    with alone_in(out):
+        folder = merge_shards(settings, selection, out, count)
+        write_report(folder, settings, selection, provenance(command))
+    return folder
+
+
+def _evaluate(
+    settings: EpisodeSettings, selection: Selection, out: Path, workers: int, command: str, wanted: list[EpisodeKey]
+) -> ResultFolder:
     folder, made = ResultFolder(out, settings), provenance(command)
-    todo = jobs(settings, selection, folder.keys())
+    todo = jobs(settings, selection, folder.keys(), wanted=wanted)
     try:
-        total = len(list(planned(selection, settings.source)))
+        total = len(wanted)
         with tqdm(total=total, initial=total - sum(len(job.episodes) for job in todo), unit="episode") as bar:
 
             def keep(record: dict) -> None:

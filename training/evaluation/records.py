@@ -82,7 +82,12 @@ class ResultFolder:
         Args:
             made: provenance of the command that played it.
         """
-        self._keep_command(made)
+        self.take(record, [made])
+
+    def take(self, record: dict[str, Any], commands: list[dict[str, Any]]) -> None:
+        """Keep an episode that one of these commands played."""
+        for made in commands:
+            self._keep_command(made)
         self.records.append(record)
         with (self.path / EPISODES_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
