@@ -72,3 +72,17 @@ def test_on_a_robot_an_action_goes_with_what_was_observed_before_it_was_played()
     observed = [start + step * period + jitter for step, jitter in ((0, 0), (2, 9_000_000), (3, -20_000_000))]
     steps = bag._observed(bag._played(run), observed, period)
     assert [(step.stamp, step.action[0]) for step in steps] == [(observed[1], 0.0), (observed[2], 1.0)]
+
+
+def test_of_a_chunk_that_was_asked_for_ahead_the_actions_whose_time_has_passed_were_not_played():
+    period, start = ROBOT.period_ns, 10_000_000_000
+    first, second = (RequestKey(start + step * period, 1, SubstepKey("plan", 0, 0)) for step in (0, 2))
+    chunks = [SimpleNamespace(chunk=Chunk(np.full((4, 7), 10.0 * n) + np.arange(4)[:, None])) for n in (0, 1)]
+    ends = {first: start + 4 * period, second: start + 6 * period}
+    run = SimpleNamespace(
+        robot=ROBOT,
+        answers=dict(zip((first, second), chunks, strict=True)),
+        played={first: 4, second: 2}.get,
+        ended=ends.get,
+    )
+    assert [step.action[0] for step in bag._played(run)] == [0, 1, 2, 3, 12, 13]

@@ -40,6 +40,7 @@ from substep_core.ros.observation_messages import observation_topics
 REPORT_PERIOD = 1.0  # s between two messages of /diagnostics
 WATCHES = 4  # of the watchdog, in a control period
 CALL_TIMEOUT = 3.0  # s for a driver's service
+PASSING = 3.0  # s in which what keeps a robot from being armed may pass, such as one image that is late
 NEWS = 0.5  # s for drivers to say again what is still amiss
 SENSOR_DEPTH = 5
 
@@ -228,7 +229,10 @@ class ArmNode:
     async def _arm(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if why := await self._call_all(self._on_arm):
             return _answered(response, why)
-        return _answered(response, self.arm.arm())
+        deadline = time.monotonic() + PASSING
+        while (why := self.arm.arm()) and self.arm.trouble() and time.monotonic() < deadline:
+            await later(self._node, 1 / self._contract.rate)
+        return _answered(response, why)
 
     def _disarm(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         return _answered(response, self.arm.disarm())
