@@ -65,7 +65,8 @@ class ArmGraph(RunningGraph):
         self._robot = RealConfig(robot=str(robot), driver=DRIVER_ARGUMENT, **TASK, **changes)
         self._at = folder
         self.start_driver()
-        super().__init__(folder, self._robot, without=("policy",), parameters={"planner": {"policy_silence": 8.0}})
+        parameters = {"planner": {"policy_silence": 8.0}, "bridge": {"safety.max_age": 10.0}}  # the test is the policy
+        super().__init__(folder, self._robot, without=("policy",), parameters=parameters)
         for process in self.processes.values():
             _first(process.pid)
         self.policy = StandInPolicy(self.probe)
@@ -125,6 +126,8 @@ class ArmGraph(RunningGraph):
     @contextmanager
     def moving(self):
         """A task under way, and the arm in motion; yields the goal."""
+        if self.probe.statuses[-1].hold_kind == HoldKind.LATCHED:  # what an earlier test has left
+            self.probe.reset()
         self.arm()
         self.probe.reports.clear()
         goal = Goal(self.probe, "")
