@@ -81,7 +81,7 @@ class ShelfTask:
     category: str = "reach"
     difficulty: int | None = 2
     variant: str = ""
-    base: str = ""
+    base: None = None
 
     def init_states(self) -> None:
         return None

@@ -97,8 +97,9 @@ def demonstrated_actions(simulation: Simulation) -> np.ndarray:
     source = task_source(simulation.config.tasks_from)
     base = source.task(simulation.suite, simulation.task_index).base
     if base:  # nothing is trained on a perturbed task: what is replayed is of the plain one
-        index = LiberoSource().names(simulation.suite).index(base)
-        plain = Simulation(replace(simulation.config, tasks_from=LIBERO, task_index=index))
+        suite, name = base
+        index = LiberoSource().names(suite).index(name)
+        plain = Simulation(replace(simulation.config, tasks_from=LIBERO, suite=suite, task_index=index))
         try:
             return demonstrated_actions(plain)
         finally:

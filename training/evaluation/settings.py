@@ -234,7 +234,7 @@ def _checked_tasks(settings: EpisodeSettings, selection: Selection) -> list[Task
 
 def demonstration_file(demonstrations: Path, task: Task) -> Path:
     """The file of a task's demonstrations, or of its unperturbed task's. Raises: ValueError: there is none."""
-    file = task_file(demonstrations, task.suite, task.base or task.name)
+    file = task_file(demonstrations, *(task.base or (task.suite, task.name)))
     if not file.is_file():
         raise ValueError(f"no demonstration of {task.suite} task {task.index} to replay: there is no {file}")
     return file

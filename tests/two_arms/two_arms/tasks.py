@@ -35,7 +35,7 @@ class TwoArmTask:
     category: str = ""
     difficulty: int | None = None
     variant: str = ""
-    base: str = ""
+    base: None = None
 
     def init_states(self) -> None:
         return None

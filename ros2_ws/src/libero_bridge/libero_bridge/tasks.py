@@ -52,6 +52,7 @@ class LiberoTask:
     Attributes:
         init_states_file: ``torch.save``'s of a numpy array, or .npy; None: LIBERO's reset draws the states.
         change: what else is different in its world.
+        base: suite and name of the task that this one is a perturbation of; None: of none.
         variant: how it departs from what its benchmark describes, in a few words; "": not at all.
         native: the task as its benchmark shows it, where that needs an asset tree other than LIBERO's.
         scene_file: MJCF of the arena; None: LIBERO's.
@@ -70,7 +71,7 @@ class LiberoTask:
     difficulty: int | None = None
     change: WorldChange | None = None
     variant: str = ""
-    base: str = ""
+    base: tuple[str, str] | None = None
     native: Native | None = None
     scene_file: Path | None = None
     object_files: Mapping[str, Path] = field(default_factory=dict)

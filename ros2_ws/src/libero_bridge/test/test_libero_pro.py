@@ -54,7 +54,7 @@ def test_there_are_twenty_cells_of_ten_tasks(folder: Path):
     assert len(source.suites) == 20 and source.suites[0] == "libero_spatial_object"
     assert source.names("libero_goal_swap") == SOURCE.names("libero_goal")
     assert source.playable("libero_goal_swap") == dict.fromkeys(range(10), Stratum("Position"))
-    assert (len(source.splits["evaluation"].init_states), task(folder, "lan").base) == (20, BOWL.name)
+    assert (len(source.splits["evaluation"].init_states), task(folder, "lan").base) == (20, ("libero_goal", BOWL.name))
 
 
 def test_the_instruction_is_the_files_and_other_words_change_nothing_else(folder: Path):

@@ -51,8 +51,8 @@ class Task(Protocol):
         instruction: what the policy or the planner is told.
         category, difficulty: of a perturbed task, for reports; "" and None where the source knows none.
         variant: how it departs from what its benchmark describes, for reports; "": not at all.
-        base: of a perturbed task, name of the plain one in LIBERO's suite of the same name, whose demonstrations are
-            replayed for it; "": its own.
+        base: of a perturbed task, suite and name of LIBERO's plain one, whose demonstrations are replayed for it;
+            None: its own.
     """
 
     suite: str
@@ -62,7 +62,7 @@ class Task(Protocol):
     category: str
     difficulty: int | None
     variant: str
-    base: str
+    base: tuple[str, str] | None
 
     def init_states(self) -> np.ndarray | None:
         """(N, D) float64, a row an initial state as the world understands it; None: the world draws them."""

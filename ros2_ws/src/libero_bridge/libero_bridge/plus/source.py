@@ -84,7 +84,7 @@ class LiberoPlus:
             entry.difficulty,
             PlusChange(name),
             variant=self.variant,
-            base=name.base,
+            base=(suite, name.base),
         )
         if name.look:
             return _with_look(task, name)

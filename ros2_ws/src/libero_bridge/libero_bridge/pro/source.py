@@ -53,7 +53,7 @@ class LiberoPro:
     def names(self, suite: str) -> tuple[str, ...]:
         """LIBERO's, which PRO keeps. Raises: ValueError: there is no such suite."""
         check_suite(suite, self.suites)
-        return LiberoSource().names(SUITES[suite][0])
+        return self._libero.names(SUITES[suite][0])
 
     def playable(self, suite: str) -> Mapping[int, Stratum]:
         """All. Raises: ValueError: there is no such suite."""
@@ -63,8 +63,8 @@ class LiberoPro:
         """Raises: ValueError: no such suite or task, or a table or a file that does not fit."""
         check_task_index(suite, index, len(self.names(suite)))
         plain_suite, suffix = SUITES[suite]
-        plain = LiberoSource().task(plain_suite, index)
-        task = replace(plain, suite=suite, category=CATEGORIES[suffix], base=plain.name)
+        plain = self._libero.task(plain_suite, index)
+        task = replace(plain, suite=suite, category=CATEGORIES[suffix], base=(plain_suite, plain.name))
         return self._own(task) if self._is_own(suite) else self._composed(task, plain_suite, suffix)
 
     def _is_own(self, suite: str) -> bool:
@@ -96,6 +96,10 @@ class LiberoPro:
             variant=", ".join((*made.notes, *(() if same else (DRAWN_START,)))),
             model_filter=partial(vary, shown=made.shown) if made.shown else None,
         )
+
+    @cached_property
+    def _libero(self) -> LiberoSource:
+        return LiberoSource()
 
     @cached_property
     def _tables(self) -> Mapping[str, Any]:
