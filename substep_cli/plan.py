@@ -20,6 +20,7 @@ def plan(
     /,
     *,
     suite: str = "",
+    objects: tuple[str, ...] = (),
     decomposers: tuple[str, ...] = DEFAULT_ORDER,
     library: Path | None = None,
     model: str = DEFAULTS.openai_model,
@@ -34,7 +35,9 @@ def plan(
     Args:
         instruction: such as "put both mugs on the plate".
         suite: the suite that the instruction belongs to, such as libero_10.
-        decomposers: who is asked, in this order: library, rules, transformers, openai, whole_task, or an installed one.
+        objects: what is in the scene, LIBERO's categories such as porcelain_mug or one's own; none: it is not known.
+        decomposers: who is asked, in this order: library, grounding, rules, transformers, openai, whole_task, or an
+            installed one.
         library: a plan file instead of the shipped one.
         model: of a language model: hub id, folder or the server's name for it.
         url: of an OpenAI-compatible server.
@@ -58,11 +61,15 @@ def plan(
         openai_model=model,
     )
     try:
-        result = decompose(PlanRequest(instruction, suite), load_decomposers(decomposers, settings))
+        result = decompose(
+            PlanRequest(instruction, suite, objects=frozenset(objects)), load_decomposers(decomposers, settings)
+        )
     except PlanningError as error:
         raise CommandFailed(f"{error.code.name}: {error}") from error
     for remark in result.remarks:
         show(f"note: {remark}", sys.stderr)
+    if result.sourced.understood:
+        show(f"understood: {result.sourced.understood}", sys.stderr)
     show(f"plan by {result.sourced.source}", sys.stderr)
     steps = steps_to_json(result.sourced.plan.substeps)
     if json is not None:  # as in APD_plans.json

@@ -53,6 +53,7 @@ COMMANDS = (
     Command(
         "train completion", "substep_cli.train:completion", "train the model that tells done substeps", resumes=True
     ),
+    Command("train planner", "substep_cli.train:planner", "train the planner's embedded language model"),
     Command(
         "train action-tokenizer",
         "substep_cli.train:action_tokenizer",

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from substep_cli.changes import Changes, read_changes
+from substep_cli.options import Count
 
 
 def policy(config: Path, /, *changes: Changes) -> None:
@@ -53,6 +54,19 @@ def completion(*changes: Changes, frames: Path, calibration: Path, out: Path) ->
     started = time.monotonic()
     folder = train(settings, frames, calibration, out)
     print(f"{folder} after {time.monotonic() - started:.0f} s")
+
+
+def planner(*, sentences: Count = 9000, seed: int = 7, out: Path) -> None:
+    """Train the planner's embedded language model on sentences drawn from its templates; takes seconds.
+
+    Args:
+        sentences: drawn.
+        out: the model's file, for the planner's parameter grounding_model.
+    """
+    from training.planner.counts import count, write
+
+    write(out, count(seed, sentences))
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB from {sentences} sentences")
 
 
 def action_tokenizer(config: Path, /, *changes: Changes, type: str, out: Path) -> None:

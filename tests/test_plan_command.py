@@ -16,7 +16,15 @@ def test_it_prints_the_plan_and_who_made_it(capsys):
         "1. pick up the left mug\n     seen when done: the gripper holds the left mug in the air\n2. "
     )
     assert "note: library: no plan for 'put both mugs on the plate'" in err
-    assert "plan by rules (after library)" in err
+    assert "plan by grounding (after library)" in err
+
+
+def test_it_says_what_each_phrase_was_taken_for(capsys):
+    scene = ["--objects", "porcelain_mug", "plate", "microwave"]
+    assert main(["plan", "would you mind placing the cup on the dish", *scene]) == 0
+    assert "understood: 'the cup': white mug; 'the dish': plate" in capsys.readouterr().err
+    assert main(["plan", "place the banana on the dish", *scene]) == 1
+    assert "the scene has no 'the banana'" in capsys.readouterr().err
 
 
 def test_it_writes_json_in_the_plan_files_format(tmp_path, capsys):

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from importlib.resources import files
 
 import pytest
 
 from substep_cli.grammar import main
+from substep_planner.decomposers.grounding.decomposer import create
+from substep_planner.decomposers.grounding.request import Step
+from substep_planner.decomposers.grounding.scene import Entity
 from substep_planner.decomposers.library import LibraryDecomposer, shipped_library
+from substep_planner.decomposers.registry import DecomposerSettings
 from substep_planner.decomposers.rules import RulesDecomposer, plan_by_rules
 from training.bench.understanding import categories, judge, own_sayings, plus_sayings, pro_sayings, same_motions
+from training.planner.left_out import is_a_task
+from training.planner.sentences import Sentences
 
+PLUS_TASKS = ("put_the_bowl_on_the_plate", "put_the_bowl_on_the_stove")
 RULES = (LibraryDecomposer(shipped_library()), RulesDecomposer())
 
 
@@ -44,14 +53,14 @@ def test_wrong_right_and_refused_are_told_apart(tmp_path):
     assert [judge(saying, RULES).verdict for saying in pro_sayings(pro)] == ["right", "wrong", "refused"]
 
 
-def test_half_of_the_tasks_of_libero_plus_were_tuned_on(tmp_path):
+def test_the_tasks_of_libero_plus_are_in_two_halves(tmp_path):
     with pytest.raises(ValueError, match="SUITE/TASK_language_N.bddl"):
         list(plus_sayings(tmp_path))
     (tmp_path / "libero_goal").mkdir()
-    for name in ("put_the_bowl_on_the_plate", "put_the_bowl_on_the_stove"):
+    for name in PLUS_TASKS:
         (tmp_path / "libero_goal" / f"{name}_language_1.bddl").write_text(f"(:language {name.replace('_', ' ')})")
-    assert [(saying.text, saying.tuned_on) for saying in plus_sayings(tmp_path)] == [
-        ("put the bowl on the plate", True), ("put the bowl on the stove", False)
+    assert [(saying.text, saying.half) for saying in plus_sayings(tmp_path)] == [
+        ("put the bowl on the plate", "first"), ("put the bowl on the stove", "second")
     ]  # fmt: skip
 
 
@@ -61,3 +70,24 @@ def test_the_command_writes_figures_and_sentences(tmp_path, capsys):
     rows = {(row["source"], row["suite"]): row for row in json.loads(file.read_text())["rows"]}
     assert rows["must be refused", "all"]["wrong"] <= 2 and rows["instructions", "all"]["right"] == 130
     assert "a sentence: median" in capsys.readouterr().out
+
+
+def test_the_shipped_model_is_made_by_its_command_and_understands_what_it_should(tmp_path, sayings):
+    made = tmp_path / "grounding.json"
+    assert main(["train", "planner", "--out", str(made)]) == 0
+    shipped = files("substep_planner") / "data" / "grounding.json"
+    assert made.read_bytes() == shipped.read_bytes()
+    grounding = create(DecomposerSettings())
+    verdicts = Counter((saying.source, judge(saying, (*RULES[:1], grounding)).verdict) for saying in sayings)
+    assert verdicts["must be refused", "wrong"] == verdicts["own wordings", "wrong"] == 0
+    assert verdicts["own wordings", "right"] >= 120
+
+
+def test_no_training_sentence_asks_for_a_task_that_it_is_measured_on():
+    milk, basket = Entity("milk"), Entity("basket")
+    assert is_a_task((Step("put", milk, preposition="in", place=basket),))
+    assert not is_a_task((Step("put", basket, preposition="on", place=milk),))
+    drawn = Sentences(seed=1)
+    examples = [drawn.draw() for _ in range(300)]
+    assert all(len(example.words) == len(example.marks) for example in examples)
+    assert {example.steps[0].action for example in examples} >= {"put", "push", "open", "turn on", "cannot"}

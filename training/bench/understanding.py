@@ -39,7 +39,7 @@ class Saying:
 
     Attributes:
         source: where the sentence is from.
-        tuned_on: whether the model was looked at on it while it was made.
+        half: of LIBERO-plus's tasks: "first", which the shipped model was made with, or "second".
         task: whose scene it is said in; its plan is the right one, unless ``refused``.
         refused: there is no plan for it.
     """
@@ -48,7 +48,7 @@ class Saying:
     suite: str
     text: str
     task: LiberoTask
-    tuned_on: bool = False
+    half: str = ""
     refused: bool = False
 
 
@@ -75,7 +75,7 @@ def own_sayings() -> Iterator[Saying]:
             yield Saying("instructions", suite, task.instruction, task)
         for instruction, wordings in shipped_paraphrases().get(suite, {}).items():
             for wording in wordings:
-                yield Saying("own wordings", suite, wording, by_instruction[instruction], tuned_on=True)
+                yield Saying("own wordings", suite, wording, by_instruction[instruction])
     refusals = json.loads((files("substep_planner") / "data" / "refusals.json").read_text(encoding="utf-8"))
     suites = source.default_suites
     for number, text in enumerate(refusals.pop("anywhere")):
@@ -97,8 +97,8 @@ def pro_sayings(file: Path) -> Iterator[Saying]:
 
 
 def plus_sayings(folder: Path) -> Iterator[Saying]:
-    """LIBERO-plus's BDDL files: SUITE/TASK_language_N.bddl. Of every suite's tasks in alphabetic order, the first, the
-    third and so on were tuned on."""
+    """LIBERO-plus's BDDL files: SUITE/TASK_language_N.bddl. Of every suite's tasks in alphabetic order, every other one
+    belongs to the first half."""
     rows: dict[str, dict[str, list[str]]] = {}
     for path in sorted(folder.glob("*/*_language_*.bddl")):
         name = re.sub(r"_language_\d+$", "", path.stem)
@@ -109,7 +109,7 @@ def plus_sayings(folder: Path) -> Iterator[Saying]:
     for suite, tasks in rows.items():
         for number, name in enumerate(sorted(tasks)):
             for text in tasks[name]:
-                yield Saying("LIBERO-plus", suite, text, _named(suite, name), tuned_on=number % 2 == 0)
+                yield Saying("LIBERO-plus", suite, text, _named(suite, name), ("first", "second")[number % 2])
 
 
 def _named(suite: str, name: str) -> LiberoTask:
@@ -167,11 +167,11 @@ def judge(saying: Saying, decomposers: Sequence[Decomposer]) -> Outcome:
 
 @dataclass(frozen=True)
 class Row:
-    """Sentences of one source and suite, tuned on or not."""
+    """Sentences of one source, suite and half."""
 
     source: str
     suite: str
-    tuned_on: bool
+    half: str
     number: int
     right: int
     refused: int
@@ -179,8 +179,7 @@ class Row:
 
     def __str__(self) -> str:
         shares = [f"{count:5} ({100 * count / self.number:5.1f} %)" for count in (self.right, self.refused, self.wrong)]
-        tuned = "tuned on" if self.tuned_on else "not tuned on"
-        return f"{self.source:16} {self.suite:15} {tuned:13} {self.number:5}  " + "  ".join(shares)
+        return f"{self.source:16} {self.suite:15} {self.half:6} {self.number:5}  " + "  ".join(shares)
 
 
 @dataclass(frozen=True)
@@ -202,29 +201,27 @@ class Understanding:
         }
         sayings = [
             {"source": o.saying.source, "suite": o.saying.suite, "task": o.saying.task.index, "text": o.saying.text,
-             "tuned_on": o.saying.tuned_on, "verdict": o.verdict, "said": o.said}
+             "half": o.saying.half, "verdict": o.verdict, "said": o.said}
             for o in self.outcomes
         ]  # fmt: skip
         return json.dumps({**figures, "sentences": sayings}, indent=1)
 
     def __str__(self) -> str:
-        head = f"{'sentences':16} {'suite':15} {'':13} {'':5}  {'right':15}  {'refused':15}  wrong"
+        head = f"{'sentences':16} {'suite':15} {'half':6} {'':5}  {'right':15}  {'refused':15}  wrong"
         return "\n".join([head, *map(str, self.rows), f"a sentence: median {self.p50:.1f} ms, p99 {self.p99:.1f} ms"])
 
 
 def understanding(sayings: Iterable[Saying], decomposers: Sequence[Decomposer]) -> Understanding:
     outcomes = tuple(judge(saying, decomposers) for saying in sayings)
-    groups: dict[tuple[str, str, bool], list[Outcome]] = {}
+    groups: dict[tuple[str, str, str], list[Outcome]] = {}
     for outcome in outcomes:
         saying = outcome.saying
-        groups.setdefault((saying.source, saying.suite, saying.tuned_on), []).append(outcome)
-        groups.setdefault((saying.source, "all", saying.tuned_on), []).append(outcome)
+        groups.setdefault((saying.source, saying.suite, saying.half), []).append(outcome)
+        groups.setdefault((saying.source, "all", saying.half), []).append(outcome)
     rows = []
-    for (source, suite, tuned_on), group in sorted(
-        groups.items(), key=lambda item: (item[0][0], item[0][2], item[0][1])
-    ):
+    for (source, suite, half), group in sorted(groups.items(), key=lambda item: (item[0][0], item[0][2], item[0][1])):
         counts = Counter(outcome.verdict for outcome in group)
-        rows.append(Row(source, suite, tuned_on, len(group), counts["right"], counts["refused"], counts["wrong"]))
+        rows.append(Row(source, suite, half, len(group), counts["right"], counts["refused"], counts["wrong"]))
     times = sorted(1e3 * outcome.seconds for outcome in outcomes)
     names = tuple(decomposer.name for decomposer in decomposers)
     return Understanding(names, tuple(rows), statistics.median(times), times[int(0.99 * (len(times) - 1))], outcomes)

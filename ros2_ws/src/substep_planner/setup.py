@@ -23,6 +23,7 @@ setup(
         "console_scripts": ["planner_node = substep_planner.main:main"],
         "substep.decomposers": [
             "library = substep_planner.decomposers.library:create",
+            "grounding = substep_planner.decomposers.grounding.decomposer:create",
             "rules = substep_planner.decomposers.rules:create",
             "policy = substep_planner.decomposers.own_words:create",
             "transformers = substep_planner.decomposers.language_model.decomposer:create_transformers",

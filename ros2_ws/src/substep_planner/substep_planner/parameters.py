@@ -66,6 +66,7 @@ class PlannerSettings:
     scorer: CompletionScorer | None
     watch: WatchSettings
     picture_camera: str
+    objects: frozenset[str] = frozenset()  # in the scene, where nothing is heard of it
 
     @property
     def wants_picture(self) -> bool:
@@ -137,6 +138,16 @@ def declare(parameters: NodeParameters, registry: PlannerRegistry) -> None:
 
 def _declare_decomposers(parameters: NodeParameters) -> None:
     default = DecomposerSettings()
+    parameters.declare(
+        "objects",
+        [""],
+        "categories of what is in the scene, where no scene_state says it, such as porcelain_mug; ['']: not known",
+    )
+    parameters.declare(
+        "grounding_model",
+        default.grounding_model,
+        "file of the embedded language model for 'grounding'; empty: the shipped one",
+    )
     parameters.declare("library", default.library, "path of a plan file for 'library'; empty: the shipped one")
     parameters.declare("prompt", default.prompt, "path of the language models' prompt file; empty: the shipped one")
     parameters.declare(
@@ -211,6 +222,7 @@ def read(
         watch=watch_settings(parameters),
         preempt=parameters.value("when_busy") == "preempt",
         picture_camera=parameters.value("picture_camera"),
+        objects=frozenset(name for name in parameters.value("objects") if name),
     )
 
 

@@ -45,6 +45,7 @@ class PlanMaker:
     ) -> None:
         self._node, self._words, self._episode = node, words, episode
         self._decomposers: tuple[Decomposer, ...] = settings.decomposers
+        self._objects = settings.objects
         self.last: Decomposition | None = None
         self._scene = b""  # newest SceneState, serialised: its names are looked up when a plan is asked for
         node.subscribe(topics.SCENE_STATE, self._on_scene, raw=True)
@@ -62,10 +63,12 @@ class PlanMaker:
 
     def _decompose(self, request: PlanRequest) -> SourcedPlan:
         """With what there is to see now."""
-        objects = planner_messages.categories_in_scene(self._scene)
+        objects = planner_messages.categories_in_scene(self._scene) or self._objects
         picture = None if self._picture is None else self._picture.newest(PICTURE_WAIT)
         ask = partial(self._words.ask, request.instruction)
         result = decompose(replace(request, objects=objects, image=picture, ask_policy=ask), self._decomposers)
+        if result.sourced.understood:
+            self._node.say(f"plan by {result.sourced.source} understood {result.sourced.understood}")
         for remark in result.remarks:
             self._node.warn(f"plan by {result.sourced.source}: {remark}")
         self.last = result

@@ -37,7 +37,7 @@ def test_a_task_runs_from_its_goal_to_success(graph):
     assert (result.success, result.error_code, result.plan_source) == (
         True,
         ExecuteTask.Result.NONE,
-        "rules (after library)",
+        "grounding (after library)",
     )
     assert (result.substeps_completed, result.substeps_total) == (1, 2)
     assert graph.next_substep().plan_id == ""
@@ -383,7 +383,7 @@ def test_decompose_task_answers_without_executing(graph):
 def test_what_there_is_to_say_about_a_plan_is_in_diagnostics(graph):
     graph.activate()
     graph.decompose(TASK)
-    status = graph.diagnostic("planner: plan", source="rules (after library)")
+    status = graph.diagnostic("planner: plan", source="grounding (after library)")
     values = {item.key: item.value for item in status.values}
     assert status.level == DiagnosticStatus.WARN
     assert "library: no plan for 'put the milk in the basket'" in values["remarks"]
@@ -398,11 +398,19 @@ def test_a_plan_with_things_that_the_scene_lacks_is_not_carried_out(graph):
     assert answer.error_code == ErrorCode.INVALID_PLAN and "the scene has no basket" in answer.message
 
 
+@pytest.mark.parametrize("graph", [{"objects": ["milk", "basket"]}], indirect=True)
+def test_a_robot_without_a_scene_says_what_is_there_by_a_parameter(graph):
+    graph.activate()
+    answer = graph.decompose("could somebody please drop the dairy drink into the hamper")
+    assert [step.instruction for step in answer.substeps] == ["pick up the milk", "place the milk in the basket"]
+    assert "the scene has no" in graph.decompose("put the ketchup in the basket").message
+
+
 def test_diagnostics_tell_the_task_and_its_end(graph):
     graph.activate().world()
     handle = graph.accepted()
     graph.next_substep()
-    status = graph.diagnostic("planner: task", substep_index="0", plan_source="rules (after library)")
+    status = graph.diagnostic("planner: task", substep_index="0", plan_source="grounding (after library)")
     assert status.message == "pick up the milk"
     graph.cancel(handle)
     graph.diagnostic("planner: task", error_code="103 CANCELED")

@@ -43,11 +43,13 @@ class SourcedPlan:
     Attributes:
         plan: None: nothing is left to do, as far as can be seen; only where substeps of the task were done.
         is_open: it is as much as is known so far. When its last substep has ended, the decomposers are asked again.
+        understood: what each phrase of the instruction was taken for, where the decomposer can say it.
     """
 
     plan: Plan | None
     source: str
     is_open: bool = False
+    understood: str = ""
 
 
 class Decomposer(Protocol):

@@ -46,7 +46,7 @@ class Decomposition:
 
 
 def decompose(request: PlanRequest, decomposers: Sequence[Decomposer]) -> Decomposition:
-    """Ask the decomposers in order; a plan with things that the scene lacks is none. The source names those passed over.
+    """Ask the decomposers in order; a plan with things that the scene lacks is none. A source names those passed over.
 
     Raises:
         PlanningError: none has a plan; the gravest of their codes (a failed backend, then an invalid plan, then no

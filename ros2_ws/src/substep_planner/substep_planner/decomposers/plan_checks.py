@@ -94,9 +94,17 @@ def _names(instruction: str) -> list[str]:
 
 
 def _is_there(name: str, objects: frozenset[str]) -> bool:
-    """By LIBERO's categories; by the last word of the name where the scene, or the name, has others."""
-    categories = NOUNS[name].categories if name in NOUNS else ()
-    if name in NOUNS and (not categories or not objects.isdisjoint(categories)):
-        return True
-    others = objects.difference(_CATEGORIES) if name in NOUNS else objects
-    return any(name.split()[-1] in category.split("_") for category in others)
+    """By LIBERO's categories; by the last word of the name among the scene's others."""
+    if name in NOUNS:
+        categories = NOUNS[name].categories
+        if not categories or not objects.isdisjoint(categories):
+            return True
+    return any(name.split()[-1] in category.split("_") for category in objects.difference(_CATEGORIES))
+
+
+def unclear_things(plan: Plan, objects: frozenset[str]) -> list[str]:
+    """Names of things to be picked up that may mean several kinds in the scene, without a word of which."""
+    motions = [parse(step.instruction) for step in plan.substeps]
+    picked = [motion.thing for motion in motions if motion.kind is PICK_UP]
+    several = {thing.name for thing in picked if not thing.side and not thing.relation and thing.name in NOUNS}
+    return sorted(name for name in several if len(objects.intersection(NOUNS[name].categories)) > 1)

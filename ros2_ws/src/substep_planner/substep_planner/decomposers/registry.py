@@ -13,7 +13,7 @@ from substep_core.printable import printable
 from substep_core.registry import Registry, RegistryError
 from substep_planner.decomposers.base import Decomposer, PlanRequest, SourcedPlan
 
-DEFAULT_ORDER = ("library", "rules")
+DEFAULT_ORDER = ("library", "grounding", "rules")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class DecomposerSettings:
         openai_key_variable: environment variable that holds the server's key; unset or empty: no key is sent.
         openai_timeout: s for one whole answer, with all tries and the pauses between them.
         openai_retries: after a failed connection, status 429 or 5xx.
+        grounding_model: file of the embedded language model; empty: the shipped one.
     """
 
     library: str = ""
@@ -47,6 +48,7 @@ class DecomposerSettings:
     openai_key_variable: str = "OPENAI_API_KEY"
     openai_timeout: float = 30.0
     openai_retries: int = 2
+    grounding_model: str = ""
 
 
 DecomposerRegistry = Registry[Callable[[DecomposerSettings], Decomposer]]

@@ -8,6 +8,7 @@ from substep_core.language.phrases import PhraseError
 from substep_core.language.reader import read
 from substep_core.plan import Plan, PlanFormatError, normalise_instruction
 from substep_planner.decomposers.base import PlanRequest, SourcedPlan
+from substep_planner.decomposers.plan_checks import unclear_things
 from substep_planner.decomposers.registry import DecomposerSettings
 from substep_planner.decomposers.remaining import remaining_plan
 
@@ -33,7 +34,10 @@ class RulesDecomposer:
 
     def decompose(self, request: PlanRequest) -> SourcedPlan:
         """See ``Decomposer``."""
-        return SourcedPlan(remaining_plan(plan_by_rules(request.instruction), request.done), self.name)
+        plan = plan_by_rules(request.instruction)
+        if unclear := unclear_things(plan, request.objects):
+            raise PlanningError(ErrorCode.NO_PLAN, f"it is not said which {unclear[0]}: the scene has several kinds")
+        return SourcedPlan(remaining_plan(plan, request.done), self.name)
 
 
 def create(settings: DecomposerSettings) -> RulesDecomposer:

@@ -1,0 +1,1 @@
+"""The embedded language model: grounds what is said in what is there."""

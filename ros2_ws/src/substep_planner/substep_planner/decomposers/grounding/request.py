@@ -1,0 +1,120 @@
+"""What a sentence asks for: steps that name entities of the scene, and the motions they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from substep_core.language.motions import CLOSE, OPEN, PICK_UP, PLACE, PUSH, TURN_OFF, TURN_ON, Motion
+from substep_core.language.phrases import Relation, Thing, make_place
+from substep_planner.decomposers.grounding.scene import Entity, noun_for
+
+END, CANNOT = "end", "cannot"  # no more is asked; what is asked is no motion of the table, or no request at all
+_OPERATE = {"open": OPEN, "close": CLOSE, "turn on": TURN_ON, "turn off": TURN_OFF}
+ACTIONS = (END, CANNOT, "put", "push", "pick up", *_OPERATE)
+MOVES = ("put", "push", "pick up")
+GOES_SOMEWHERE = ("put", "push")
+RELATIONS = ("", "next to", "on", "in", "between", "table center")
+RELATED_TO = {"next to": 1, "on": 1, "in": 1, "between": 2}  # how many things
+SIDES = ("", "left", "right", "front", "back", "middle")
+PREPOSITIONS = (
+    "on", "in", "under", "on top of", "to the left of", "to the right of", "to the front of", "to the back of",
+)  # fmt: skip
+MOST_STEPS = 4
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that is asked for. ``None`` for an entity: something that the scene does not have.
+
+    Attributes:
+        action: one of ``ACTIONS``.
+        thing: what is moved or operated.
+        side: which of several, one of ``SIDES``.
+        relation: where it stands, one of ``RELATIONS``, to ``anchors``.
+        preposition, place, place_side: where it goes.
+    """
+
+    action: str
+    thing: Entity | None = None
+    side: str = ""
+    relation: str = ""
+    anchors: tuple[Entity | None, ...] = ()
+    preposition: str = ""
+    place: Entity | None = None
+    place_side: str = ""
+
+    @property
+    def entities(self) -> tuple[Entity | None, ...]:
+        """All that it names."""
+        places = (self.place,) if self.action in GOES_SOMEWHERE else ()
+        return (self.thing, *self.anchors, *places)
+
+
+def is_possible(step: Step) -> bool:
+    """Whether the things named, where they are there, are good for that."""
+    thing, place = step.thing, step.place
+    if thing is not None:
+        can = thing.affordances
+        if step.action in MOVES and (can.fixed or thing.part):
+            return False
+        if step.action in ("open", "close") and not can.opens:
+            return False
+        if step.action in ("turn on", "turn off") and not can.switches:
+            return False
+        if step.action in GOES_SOMEWHERE and thing == place:
+            return step.side != step.place_side  # "the left bowl on the right bowl"
+    return True
+
+
+def motions_of(
+    steps: tuple[Step, ...], categories: frozenset[str], said: str, vague: frozenset[str] = frozenset()
+) -> list[Motion]:
+    """The motions, in the order of the steps. Every entity must be there.
+
+    Args:
+        categories: of the scene.
+        said: the sentence, whose nouns are used where plans know them.
+        vague: kinds that were called by a noun that others here have too, and told apart by where they stand.
+    """
+
+    def thing_of(entity: Entity, side: str = "") -> Thing:
+        return _thing(entity, noun_for(entity.kind, categories, said, vague=entity.kind in vague), side)
+
+    motions: list[Motion] = []
+    for step in steps:
+        thing = thing_of(step.thing, step.side)
+        if step.relation:
+            anchors = tuple(thing_of(anchor) for anchor in step.anchors)
+            thing = Thing(thing.name, thing.side, Relation(step.relation, anchors))
+        if step.action in _OPERATE:
+            motions.append(Motion(_OPERATE[step.action], thing))
+            continue
+        place = None
+        if step.action in GOES_SOMEWHERE:
+            place = make_place(step.preposition, thing_of(step.place, step.place_side))
+        if step.action == "push":
+            motions.append(Motion(PUSH, thing, place))
+            continue
+        motions.append(Motion(PICK_UP, thing))
+        if place is not None:
+            motions.append(Motion(PLACE, thing.plain, place))
+    return motions
+
+
+def words_of(motions: list[Motion]) -> str:
+    """What is asked for, in the manner of LIBERO's instructions."""
+    texts: list[str] = []
+    for motion in motions:
+        if motion.kind is PLACE and texts:
+            texts.append(f"place it {motion.place.phrase}")
+        else:
+            texts.append(motion.text)
+    return ", then ".join(texts).replace(", then place it", " and place it")
+
+
+def _thing(entity: Entity, name: str, side: str) -> Thing:
+    if entity.part:
+        return Thing(f"{entity.part} of the {name}")
+    if side in ("front", "back", "middle"):
+        return Thing(name, relation=Relation(side))
+    return Thing(name, side)

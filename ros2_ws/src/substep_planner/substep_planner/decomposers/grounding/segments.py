@@ -1,0 +1,429 @@
+"""From the segments of a sentence, each with what it is for, to the steps that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from substep_planner.decomposers.grounding.request import MOST_STEPS, RELATED_TO, Step
+from substep_planner.decomposers.grounding.scene import TABLE, Entity
+
+_OPERATIONS = ("open", "close", "turn on", "turn off")
+_BESIDE = ("left", "right", "front", "back")
+_TWO = frozenset(("both", "two", "pair", "each"))
+_ALL = frozenset(("them", "both"))
+_ON_IT = frozenset("top surface it there the its on of".split())
+_PART_WORDS = frozenset(
+    "drawer drawers compartment layer section slot storage space area part partition division".split()
+)
+_OWNERS = frozenset("cupboard dresser furniture unit organizer holder".split())
+_DOOR = frozenset("the its door drawer".split())
+_CLOSING = frozenset("close closed closing shut shutting seal secure lock left stay".split())
+_OPENING = frozenset("open opened opening".split())
+_NO = frozenset("not dont never without leave ignore".split())
+_ANYTHING = frozenset("the one ones this that its thing".split())
+_INTO = frozenset("in into inside within".split())
+_HOLDING = frozenset("contain contains contained has have hold holds needs need with".split())
+_MOVING = frozenset("move shift slide propel thrust".split())
+# Words before a thing that say where another one stands.
+_STANDS = {
+    "from": "on", "off": "on", "by": "next to", "near": "next to", "beside": "next to", "alongside": "next to",
+    "next": "next to", "adjacent": "next to",
+}  # fmt: skip
+_SIDE_OF = {
+    "left": "left", "leftmost": "left", "lefthand": "left", "right": "right", "rightmost": "right",
+    "righthand": "right", "front": "front", "frontmost": "front", "nearest": "front", "closest": "front",
+    "back": "back", "rear": "back", "rearmost": "back", "farthest": "back",
+    "middle": "middle", "central": "middle", "center": "middle",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Words that belong together.
+
+    Attributes:
+        label: what they are for.
+        entity: of a mention; None: what is not there.
+        words: mended.
+        said: as they stand in the sentence.
+        probability: that it is so.
+        others: what else a mention may mean.
+    """
+
+    label: str
+    entity: Entity | None
+    words: tuple[str, ...]
+    said: str
+    probability: float
+    others: tuple[Entity, ...] = ()
+
+
+class _Unclear(Exception):
+    """The segments do not add up to a request."""
+
+
+def steps_of(segments: Sequence[Segment]) -> tuple[tuple[Step, ...], float]:
+    """The steps, and how sure they are; none: nothing that can be done is asked for."""
+    builder = _Builder()
+    try:
+        for number, segment in enumerate(segments):
+            builder.take(segment, segments[number + 1 :])
+        steps = builder.finish()
+    except _Unclear:
+        return (), 0.0
+    certainty = 1.0
+    for segment in segments:
+        if segment.label != "noise":
+            certainty *= segment.probability
+    return tuple(steps[:MOST_STEPS]), certainty
+
+
+def whole(segment: Segment) -> Segment:
+    """The segment, without a part that its words do not name: "the top of the cabinet" is no drawer."""
+    entity = segment.entity
+    if entity is None or not entity.part or not _PART_WORDS.isdisjoint(segment.words):
+        return segment
+    owner = Entity(entity.kind)
+    named = any(word in _OWNERS or word.removesuffix("s") in owner.label.split() for word in segment.words)
+    return replace(segment, entity=owner) if named else segment
+
+
+@dataclass
+class _Builder:
+    """Takes segments one after the other, and remembers what "it" and "there" may mean."""
+
+    steps: list[Step] = field(default_factory=list)
+    pending: list[Step] = field(default_factory=list)  # things without a place so far
+    mode: str = "put"
+    waiting: str = ""  # an operation whose thing is still to come
+    preposition: str = ""
+    relation: str = ""
+    verbs: set[str] = field(default_factory=set)  # words of them since the last step
+    before: str = ""  # the word before
+    refused: bool = False  # what follows is what is not to be done
+    again: bool = False  # "it" was said since the last thing
+    doubled: bool = False  # two of a kind
+    heated: bool = False
+    beside: str = ""  # a side that was read as part of a preposition
+    said: set[str] = field(default_factory=set)  # every word that is no mention
+    place_first: Step | None = None
+    place: Entity | None = None
+    openable: Entity | None = None
+    switched: Entity | None = None
+
+    # --- one segment ---
+
+    def take(self, segment: Segment, rest: Sequence[Segment]) -> None:
+        kind, _, detail = segment.label.partition(":")
+        words = set(segment.words)
+        if kind in ("noise", "verb"):
+            self._negation(kind, words)
+        if kind not in ("thing", "place", "anchor"):
+            self.said |= words
+        mentioned = kind in ("thing", "place", "anchor")
+        if mentioned and (self.refused or words <= _ANYTHING or kind != "place" and words <= _ON_IT):
+            self.preposition = ""
+            return
+        if kind in ("verb", "it", "noise") and words & _ALL and self.steps and not self.pending:
+            if self.steps[-1].action == "put":
+                raise _Unclear  # a stack cannot be lifted as one
+        if kind in ("verb", "heat", "to") and words & _TWO:
+            self.doubled = True
+        try:
+            self._take(kind, detail, segment, rest)
+        finally:
+            self.before = segment.words[-1]
+
+    def _negation(self, kind: str, words: set[str]) -> None:
+        self.refused = not words.isdisjoint(_NO) and "forget" not in words
+        if self.refused and kind == "verb" and not self.steps and not self.pending:
+            raise _Unclear
+
+    def _take(self, kind: str, detail: str, segment: Segment, rest: Sequence[Segment]) -> None:
+        match kind:
+            case "verb":
+                self.verbs |= set(segment.words)
+                if not self._is_rest_of_a_verb(segment.words):
+                    self._verb(detail, rest)
+            case "heat":
+                self.heated, self.mode = True, "put"
+            case "before":
+                self._open_first()
+            case "it":
+                self.again = True
+                if self.preposition and self.pending:
+                    self._there("")
+            case "thing":
+                self.again = False
+                self._thing_or_anchor(segment)
+            case "by":
+                self._related(detail)
+            case "anchor":
+                self._anchor(segment.entity)
+            case "to":
+                self._to(detail, segment.words)
+            case "place":
+                self._place(segment, rest)
+            case "there":
+                self._said_there(segment)
+            case "aside":
+                self.preposition = detail
+                self._there("")
+            case "other":
+                raise _Unclear
+
+    # --- what is done ---
+
+    def _is_rest_of_a_verb(self, words: tuple[str, ...]) -> bool:
+        """ "… the microwave's door", "power the stove off": what comes after a thing changes the step, or nothing."""
+        last = self.steps[-1] if self.steps else None
+        if last is None or self.pending:
+            return False
+        if last.action in ("open", "close") and _DOOR.issuperset(words):
+            return True
+        if last.action in ("turn on", "turn off") and words in (("on",), ("off",)):
+            self.steps[-1] = replace(last, action=f"turn {words[0]}")
+            return True
+        return False
+
+    def _verb(self, action: str, rest: Sequence[Segment]) -> None:
+        if action == "cannot":
+            raise _Unclear
+        if action not in _OPERATIONS:
+            self.mode, self.waiting = action, ""
+            return
+        if action == "close" and not self.verbs.isdisjoint(_OPENING) and self.verbs.isdisjoint(_CLOSING):
+            action = "open"
+        if self.pending and _can(self.pending[-1].thing, action):
+            return self._operate(action, self.pending.pop().thing)
+        following = next((s for s in rest if s.label in ("thing", "it") or s.label.startswith(("verb", "to"))), None)
+        is_named = following is not None and following.label == "thing"
+        if is_named and (following.entity is None or _can(following.entity, action)):
+            self.waiting = action
+        else:
+            self._operate(action, self.openable if action in ("open", "close") else self.switched)
+
+    def _operate(self, action: str, thing: Entity | None) -> None:
+        if thing is None and self.waiting != action:
+            raise _Unclear
+        self.waiting, self.verbs = "", set()
+        if not any(step.action == action and step.thing == thing for step in self.steps):
+            self.steps.append(Step(action, thing))
+        self._remember(thing)
+
+    def _open_first(self) -> None:
+        put = next((step for step in reversed(self.steps) if step.action == "put"), None)
+        if put is None or put.place is None or not put.place.affordances.opens:
+            raise _Unclear
+        self.steps.insert(self.steps.index(put), Step("open", put.place))
+
+    def _remember(self, entity: Entity | None) -> None:
+        if entity is None:
+            return
+        if entity.affordances.opens:
+            self.openable = entity
+        if entity.affordances.switches:
+            self.switched = entity
+
+    # --- what it is done with ---
+
+    def _thing_or_anchor(self, segment: Segment) -> None:
+        last = self._last()
+        if last is not None and last.relation == "between" and len(last.anchors) == 1 and self.before == "and":
+            self._anchor(segment.entity)
+        elif self.pending and self.before in _INTO and segment.entity and segment.entity.affordances.container:
+            self.preposition = "in"
+            self._placed(segment.entity, "", ())
+        elif self.pending and self.before in _STANDS:
+            self.relation = _STANDS[self.before]
+            self._anchor(segment.entity)
+        else:
+            self._thing(segment)
+
+    def _thing(self, segment: Segment) -> None:
+        if self.waiting:
+            return self._operate(self.waiting, segment.entity)
+        if _is_plural(segment):
+            self.doubled = True
+        if self.pending and self.pending[-1].thing == segment.entity and not _side(segment):
+            return
+        self.pending.append(Step(self.mode, segment.entity, side=_side(segment)))
+        if self.place_first is not None:
+            self._put(self.place_first.preposition, self.place_first.place, self.place_first.place_side)
+
+    def _related(self, relation: str) -> None:
+        self.relation = relation
+        if relation == "table center":
+            self._update(relation=relation)
+
+    def _anchor(self, entity: Entity | None) -> None:
+        last = self._last()
+        if last is None:
+            raise _Unclear
+        anchors = (*(last.anchors if last.relation == self.relation else ()), entity)
+        if len(anchors) <= RELATED_TO.get(self.relation, 0):
+            self._update(relation=self.relation, anchors=anchors)
+
+    def _last(self) -> Step | None:
+        return self.pending[-1] if self.pending else self.steps[-1] if self.steps else None
+
+    def _update(self, **changes) -> None:
+        rows = self.pending or self.steps
+        if not rows:
+            raise _Unclear
+        rows[-1] = replace(rows[-1], **changes)
+
+    # --- where it goes ---
+
+    def _to(self, preposition: str, words: tuple[str, ...]) -> None:
+        self.beside = ""
+        if preposition == "on" and not {"top", "atop", "above"}.isdisjoint(words):
+            preposition = "on top of"
+        if preposition.startswith("to the ") and not {"of", "side", "behind", "before"} & set(words):
+            side = preposition.split()[2]
+            if side in words and side in ("left", "right"):  # "on the left plate"
+                self.preposition, self.beside = "on", side
+                return
+        self.preposition = preposition
+
+    def _place(self, segment: Segment, rest: Sequence[Segment]) -> None:
+        entity, words, side = segment.entity, segment.words, _side(segment) or self.beside
+        self.beside = ""
+        if _ON_IT.issuperset(words) and (self.steps or self.place):
+            return self._there(side)
+        if _ON_IT.issuperset(words) and len(self.pending) == 1 and self.pending[0].relation in ("on", "in"):
+            return self._stands_where_it_should()
+        if entity is not None and not entity.part and (of := _side_of(words)):
+            self.preposition, side = f"to the {of} of", ""
+        self._placed(entity, side, rest)
+
+    def _placed(self, place: Entity | None, side: str, rest: Sequence[Segment]) -> None:
+        preposition = self.preposition or ("in" if place is not None and place.affordances.container else "on")
+        if place is not None and place.kind.endswith("cabinet") and not place.part and preposition in ("on", "in"):
+            preposition = "on top of"
+        if preposition == "in" and place is not None and not (place.affordances.container or place.part):
+            preposition = "on"  # "in the rack"
+        if place is not None and place.kind == TABLE and self.steps and not self.pending:
+            self.preposition = ""  # "on the plate on the counter"
+            return
+        if place is not None and place.part and preposition.startswith("to the "):  # "at the back in the drawer"
+            self._update(side=preposition.split()[2])
+            preposition = "in"
+        self.preposition = ""
+        more = any(segment.label == "thing" for segment in rest)
+        if not self.pending and (self.again or not more) and self.steps and self.steps[-1].action == "put":
+            self._moved_on(preposition, place, side)
+        elif not self.pending:
+            self.place_first = Step("put", preposition=preposition, place=place, place_side=side)
+        else:
+            self._put(preposition, place, side)
+        self.place = place
+        self._remember(place)
+
+    def _stands_where_it_should(self) -> None:
+        """ "Make sure the bottle is resting on the rack": what was read as where it stands is where it goes."""
+        (thing,) = self.pending
+        self.pending = [replace(thing, relation="", anchors=())]
+        self.preposition = "" if thing.relation == "next to" else thing.relation
+        self._placed(thing.anchors[0], "", ())
+
+    def _put(self, preposition: str, place: Entity | None, side: str) -> None:
+        pushed = self.mode == "push" or preposition == "to the front of" and not self.verbs.isdisjoint(_MOVING)
+        action = "push" if pushed and preposition.startswith("to the") else "put"
+        things = self.pending
+        if self.doubled and len(things) == 1:
+            things = [replace(things[0], side="left"), replace(things[0], side="right")]
+        if self.heated and place is not None and place.affordances.switches:
+            self._operate("turn on", place)
+        for thing in things:
+            self.steps.append(replace(thing, action=action, preposition=preposition, place=place, place_side=side))
+        self.pending, self.doubled, self.heated, self.mode, self.verbs = [], False, False, "put", set()
+
+    def _moved_on(self, preposition: str, place: Entity | None, side: str) -> None:
+        """ "take the bowl on the stove and put it on the plate": the place before is where it stands."""
+        before = self.steps[-1]
+        relation = {"in": "in", "on": "on", "on top of": "on"}.get(before.preposition, "next to")
+        where = {} if before.relation else {"relation": relation, "anchors": (before.place,)}
+        self.steps[-1] = replace(before, **where, preposition=preposition, place=place, place_side=side)
+
+    def _said_there(self, segment: Segment) -> None:
+        if not {"top", "atop", "onto", "on", "upon"}.isdisjoint(segment.words):
+            self.preposition = "on top of"
+        elif not {"in", "inside", "into", "within"}.isdisjoint(segment.words):
+            self.preposition = "in"
+        self._there(_side(segment))
+
+    def _there(self, side: str) -> None:
+        operated = self.steps[-1].thing if self.steps and self.steps[-1].action in _OPERATIONS else None
+        place = operated or self.place
+        if place is None:
+            raise _Unclear
+        if self.pending:
+            self._placed(place, side, ())
+
+    # --- the end ---
+
+    def finish(self) -> list[Step]:
+        if self.pending and self.steps and self.steps[-1].action in ("open", "turn on"):
+            self._there("")
+        if not self.steps and self.pending:
+            self._without_a_place()
+        if len(self.pending) == 1 and self.mode == "pick up":
+            self.steps.append(replace(self.pending.pop(), action="pick up"))
+        if self.pending or self.waiting or not self.steps:
+            raise _Unclear
+        if any(len(step.anchors) != RELATED_TO.get(step.relation, 0) for step in self.steps):
+            raise _Unclear
+        moved = [(step.thing, step.side, step.relation, step.anchors) for step in self.steps if step.action == "put"]
+        if len(set(moved)) < len(moved):
+            raise _Unclear  # the same thing to two places
+        return self.steps
+
+    def _without_a_place(self) -> None:
+        """What was named, and nowhere to put it, may be asked for in other ways."""
+        first = self.pending[0]
+        if len(self.pending) == 1 and self.mode == "put" and first.relation in ("on", "in"):
+            self._stands_where_it_should()
+        elif (
+            len(self.pending) == 1
+            and _can(first.thing, "turn on")
+            and not self.said.isdisjoint(("on", "off", "heating"))
+        ):
+            self.pending = []
+            self._operate("turn off" if "off" in self.said else "turn on", first.thing)
+        elif len(self.pending) > 1 and first.thing and first.thing.affordances.container and self.said & _HOLDING:
+            self.pending, self.preposition = self.pending[1:], "in"  # "the basket contains both …"
+            self._placed(first.thing, "", ())
+
+
+def _can(entity: Entity | None, action: str) -> bool:
+    if entity is None:
+        return False
+    return entity.affordances.opens if action in ("open", "close") else entity.affordances.switches
+
+
+def _is_plural(segment: Segment) -> bool:
+    """Whether two of a kind are named: "moka pots"."""
+    word, entity = segment.words[-1], segment.entity
+    return entity is not None and word.endswith("s") and word[:-1] in entity.label.split()
+
+
+def _side(segment: Segment) -> str:
+    if segment.entity is not None and segment.entity.part:
+        return ""
+    return next((_SIDE_OF[word] for word in segment.words if word in _SIDE_OF), "")
+
+
+def _side_of(words: tuple[str, ...]) -> str:
+    """ "right" for "the right of the caddy" and "the caddy's right"; empty: the thing itself is meant.
+
+    Raises:
+        _Unclear: a side that nothing is put at.
+    """
+    if "of" in words[1:3] and (before := _SIDE_OF.get(words[words.index("of") - 1], "")):
+        if before not in _BESIDE:
+            raise _Unclear
+        return before
+    last = _SIDE_OF.get(words[-1], "")
+    return last if last in _BESIDE and len(words) > 1 and words[-2] != "the" else ""

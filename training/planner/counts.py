@@ -1,0 +1,113 @@
+"""Counts what the words of drawn sentences are for: the tables of the planner's statistical language model."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from substep_planner.decomposers.grounding.request import CANNOT
+from substep_planner.decomposers.grounding.scene import PART_SIDES, Entity
+from training.planner import wordings as w
+from training.planner.left_out import is_a_task
+from training.planner.phrases import Phrases, vocabulary
+from training.planner.sentences import Example, Sentences
+from training.planner.slips import with_slips
+
+_MENTIONS = {"thing": "thing", "anchor": "anchor", "anchor2": "anchor", "place": "place", "other": "other"}
+_PHRASES = 250  # that are drawn of every kind
+
+
+def labels(example: Example) -> Iterator[str]:
+    """What each word of a sentence is for."""
+    cannot = example.steps[0].action == CANNOT
+    for mark in example.marks:
+        if mark is None:
+            yield "noise"
+            continue
+        role, step = mark[0], example.steps[min(mark[1], len(example.steps) - 1)]
+        match role:
+            case "verb":
+                yield "verb:cannot" if cannot else f"verb:{step.action}"
+            case "preposition":
+                yield f"to:{step.preposition or 'on'}"
+            case "aside":
+                yield f"aside:{step.preposition}"
+            case "relation":
+                yield f"by:{step.relation}"
+            case "it" | "there" | "before" | "heat":
+                yield role
+            case _:
+                yield _MENTIONS[role]
+
+
+def _does_not_fit(example: Example) -> bool:
+    """Known motions of things that are not good for them: their words say no less what is asked for."""
+    return example.steps[0].action == CANNOT and any(mark and mark[0] in ("thing", "place") for mark in example.marks)
+
+
+def count(seed: int, sentences: int) -> dict:
+    """The tables, ready for JSON."""
+    words: dict[str, Counter] = defaultdict(Counter)
+    pairs: dict[str, Counter] = defaultdict(Counter)
+    steps: dict[str, Counter] = defaultdict(Counter)
+    drawn, done = Sentences(seed), 0
+    while done < sentences:
+        example = drawn.draw()
+        if not example.words or is_a_task(example.steps) or _does_not_fit(example):
+            continue
+        done += 1
+        before, label_before = "", "start"
+        for word, label in zip(example.words, labels(example), strict=True):
+            steps[label_before][label] += 1
+            if label not in _MENTIONS.values():
+                words[label][word] += 1
+                if label == label_before:
+                    pairs[label][f"{before} {word}"] += 1
+            before, label_before = word, label
+        steps[label_before]["end"] += 1
+    kinds, kind_pairs = _count_phrases(random.Random(seed))
+    known = {word for label, counts in words.items() if label != "verb:cannot" for word in counts}
+    first = {template.split()[0] for template in w.UNKNOWN + w.QUESTIONS}
+    return {
+        "unable": sorted(first - known),
+        "polite": sorted({word for text in w.POLITE for word in text.split()}),
+        "steps": {label: dict(counts) for label, counts in steps.items()},
+        "words": {label: dict(counts) for label, counts in words.items()},
+        "pairs": {label: _often(counts) for label, counts in pairs.items()},
+        "kinds": {kind: dict(counts) for kind, counts in kinds.items()},
+        "kind_pairs": {kind: _often(counts) for kind, counts in kind_pairs.items()},
+    }
+
+
+def write(path: Path, tables: dict) -> None:
+    """Write the model's file, one state a line."""
+    rows = (f"  {json.dumps(name)}: {json.dumps(table, separators=(',', ':'))}" for name, table in tables.items())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
+
+
+def _count_phrases(generator: random.Random):
+    phrases = Phrases(generator)
+    words: dict[str, Counter] = defaultdict(Counter)
+    pairs: dict[str, Counter] = defaultdict(Counter)
+    for kind in vocabulary():
+        head = kind.split("_")[-1]
+        noun = {"cabinet": "drawer", "caddy": "compartment"}.get(head)
+        parts = [f"{side} {noun}" for side in PART_SIDES[noun]] if noun else []
+        for part in ("", *parts):
+            for _ in range(_PHRASES):
+                said = phrases.thing(Entity(kind, part)).split()
+                if not part and generator.random() < 0.04:
+                    said = phrases.many(kind).split()
+                said, _ = with_slips(said, [None] * len(said), generator)
+                key = f"{kind}/{part}"
+                words[key].update(said)
+                pairs[key].update(f"{one} {other}" for one, other in zip(said, said[1:], strict=False))
+    return words, pairs
+
+
+def _often(counts: Counter) -> dict[str, int]:
+    return {pair: number for pair, number in counts.items() if number > 1}
