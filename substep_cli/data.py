@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from substep_cli.options import Assets, Count, Flat, ImageSize, SourceType, Suites, Tasks, Workers
+from substep_core.contract import LIBERO_PANDA
 from training.collect.settings import CollectionSettings
 
 
@@ -43,7 +44,7 @@ def label(
     *,
     source_type: SourceType = "libero_hdf5",
     suite: str | None = None,
-    robot: str = "libero_panda",
+    robot: str = LIBERO_PANDA,
     plans: Path | None = None,
     out: Path | None = None,
     compare: Path | None = None,
@@ -96,7 +97,7 @@ def export(
     out: Path,
     format: str = "lerobot",
     source_type: SourceType = "libero_hdf5",
-    robot: str = "libero_panda",
+    robot: str = LIBERO_PANDA,
     labels: Path | None = None,
     image_size: ImageSize = (128, 128),
 ) -> None:

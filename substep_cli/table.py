@@ -93,6 +93,7 @@ COMMANDS = (
     Command("shell", None, "open a shell inside the environment"),
     Command("exec", None, "run one command inside the environment"),
     Command("install", None, "install packages of yours into the environment: paths, or -e and a path"),
+    Command("uninstall", None, "take packages of yours out of the environment, by name"),
     Command("colcon", None, "run colcon inside ros2_ws: build, test, test-result"),
     Command("lock", None, "pin requirements/*.in anew"),
     Command("clean", None, "remove what was built in this checkout"),

@@ -40,8 +40,8 @@ class Replayed:
     Attributes:
         frames: camera name -> (T, S, S, 3) uint8, upright.
         states: (T, 1 + nq + nv) time, qpos and qvel of the simulated world.
-        joint_states: (T, 7) rad, the arm's.
-        robot_states: (T, 9) finger joints (m), position (m) and xyzw quaternion of the hand.
+        joint_states: (T, J) rad, of the arm's J joints.
+        robot_states: (T, F + 7) finger joints (m), position (m) and xyzw quaternion of the hand.
     """
 
     frames: Mapping[str, np.ndarray]

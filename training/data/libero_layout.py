@@ -59,8 +59,8 @@ def write_states(group: h5py.Group, states: np.ndarray, joint_states: np.ndarray
 
     Args:
         states: (T, 1 + nq + nv) time, qpos and qvel.
-        joint_states: (T, 7) rad, the arm's.
-        robot_states: (T, 9) finger joints (m), position (m) and xyzw quaternion of the hand.
+        joint_states: (T, J) rad, of the arm's J joints.
+        robot_states: (T, F + 7) finger joints (m), position (m) and xyzw quaternion of the hand.
     """
     obs = group["obs"]
     group["states"], group["robot_states"], obs["joint_states"] = states, robot_states, joint_states

@@ -75,7 +75,7 @@ class Retold:
 
 
 def recorded_actions(demonstrations: Path, task: Task) -> np.ndarray:
-    """(T, 7) actions as carried out in one demonstration of a data set: of those from benchmark states, where there
+    """(T, A) actions as carried out in one demonstration of a data set: of those from benchmark states, where there
     are any, the one with the least noise.
 
     Raises:
@@ -88,7 +88,7 @@ def recorded_actions(demonstrations: Path, task: Task) -> np.ndarray:
 
 
 def demonstrated_actions(simulation: Simulation) -> np.ndarray:
-    """(T, 7) actions of the demonstrator's first success from one of the initial states that training takes, of the
+    """(T, A) actions of the demonstrator's first success from one of the initial states that training takes, of the
     plain task where the simulation's is a perturbed one.
 
     Raises:

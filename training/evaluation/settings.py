@@ -37,7 +37,7 @@ class CompletionChoice:
         measure: of contrastive scorers: cosine or sigmoid.
         threshold: score that shows the effect; none: the scorer's own.
         frames: in a row that must show the effect.
-        rate: frames scored per second of world time.
+        rate: frames scored per second of world time; none: every one.
         camera: that contrastive scorers look through, by name or role.
     """
 
@@ -46,7 +46,7 @@ class CompletionChoice:
     measure: str = "cosine"
     threshold: float | None = None
     frames: int = WatchSettings().frames
-    rate: float = WatchSettings().rate
+    rate: float | None = WatchSettings().rate
     camera: str = SCENE_CAMERA
 
 

@@ -126,7 +126,7 @@ def node_parameters(settings: EpisodeSettings, key: EpisodeKey) -> dict[str, Any
         "completion_measure": completion.measure,
         "completion_threshold": CHECKPOINTS_OWN if completion.threshold is None else completion.threshold,
         "completion_frames": completion.frames,
-        "completion_rate": completion.rate,
+        "completion_rate": completion.rate or 0.0,
         "completion_camera": completion.camera,
         "device": settings.device,
     }

@@ -188,7 +188,7 @@ def _declare_completion(parameters: NodeParameters, registry: PlannerRegistry) -
         bounds=(-1.0, 1.0),
     )
     parameters.declare("completion_frames", default.frames, "frames in a row that must show it", bounds=(1, 1000))
-    parameters.declare("completion_rate", default.rate, "frames scored per s of world time", bounds=(0.01, 1000.0))
+    parameters.declare("completion_rate", 0.0, "frames scored per s of world time; 0: every one", bounds=(0.0, 1000.0))
     parameters.declare(
         "completion_camera",
         SCENE_CAMERA,
@@ -231,7 +231,7 @@ def watch_settings(parameters: NodeParameters) -> WatchSettings:
     return WatchSettings(
         threshold=_threshold(parameters),
         frames=parameters.value("completion_frames"),
-        rate=parameters.value("completion_rate"),
+        rate=parameters.value("completion_rate") or None,
     )
 
 

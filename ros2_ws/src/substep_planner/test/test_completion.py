@@ -428,6 +428,17 @@ def test_a_scorer_that_fails_is_told_once_and_ends_the_thread(watch):
     assert watch.failures.empty()
 
 
+@pytest.mark.parametrize("hertz", [20, 30, 200])
+def test_every_new_frame_is_due_at_any_robots_rate_unless_a_rate_is_set(watch, hertz):
+    every = FrameScorer(watch.scorer, WatchSettings())
+    every.watch(key(), PLAN)
+    for step in range(3):
+        stamp = step * round(1e9 / hertz)
+        assert every.is_due(stamp)
+        every.score({"agentview": np.ones((1, 1, 3), np.uint8)}, stamp)
+        assert not every.is_due(stamp), "the world stands still"
+
+
 def test_bad_rates_are_refused():
     with pytest.raises(ValueError, match="rate is 0.0 Hz"):
         WatchSettings(rate=0.0)

@@ -23,16 +23,21 @@ class WatchSettings:
     Attributes:
         threshold: score from which a frame counts; None: the scorer's own.
         frames: in a row that must count.
-        rate: frames scored per second of world time, at most.
+        rate: frames scored per second of world time, at most; None: every one, as often as the robot has them.
     """
 
     threshold: float | None = None
     frames: int = 3
-    rate: float = 20.0
+    rate: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.rate > 0:
+        if self.rate is not None and not self.rate > 0:
             raise ValueError(f"rate is {self.rate} Hz, expected more than 0")
+
+    @property
+    def period(self) -> float:
+        """ns of world time from one frame to the next, at least."""
+        return 1.0 if self.rate is None else NANOSECONDS / self.rate
 
 
 class FrameScorer:
@@ -41,7 +46,7 @@ class FrameScorer:
     def __init__(self, scorer: CompletionScorer, settings: WatchSettings) -> None:
         self.cameras = scorer.cameras
         self._scorer = scorer
-        self._period = NANOSECONDS / settings.rate
+        self._period = settings.period
         threshold = scorer.threshold if settings.threshold is None else settings.threshold
         self._debounce = Debounce(threshold, settings.frames)
         self._plan: tuple[Substep, ...] | None = None

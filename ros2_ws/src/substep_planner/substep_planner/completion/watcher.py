@@ -60,7 +60,7 @@ class CompletionWatcher:
         failed: Callable[[Exception], None],
     ) -> None:
         self._frames = FrameScorer(scorer, settings)
-        self._period = 1.0 / settings.rate
+        self._period = settings.period / NANOSECONDS
         self._scored = scored
         self._failed = failed
         self._condition = threading.Condition()
