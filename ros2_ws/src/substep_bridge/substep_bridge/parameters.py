@@ -12,7 +12,7 @@ from substep_core.contract import ActionGroup, RobotContract, Workspace
 from substep_core.ros.parameters import BadParameter, NodeParameters
 
 PREFIX = "safety."
-DEFAULT_JOINING = "blend"  # in lockstep nothing overlaps, so that every rule plays the same
+DEFAULT_JOINING = "in_turn"  # a policy that has not been tried with another rule may hover under it
 # The launch files set these for every world; one that has no use for some of them does not declare them.
 OF_SOME_WORLDS = (
     *("tasks_from", "suite", "task_index", "placement", "init_state", "seed", "horizon", "assets"),
