@@ -14,6 +14,7 @@ from training.evaluation.episodes import planned
 from training.evaluation.records import ResultFolder, record_of
 from training.evaluation.settings import EpisodeSettings, Selection
 from training.evaluation.shards import Shard, merge_shards, parse_shard
+from training.folder_lock import alone_in
 
 SETTINGS = EpisodeSettings(policy="demonstrator")
 BOTH = (Placement.BENCHMARK, Placement.WIDENED)
@@ -71,6 +72,33 @@ def test_parts_of_other_settings_are_refused(tmp_path: Path):
         play(shard, tmp_path)
     with pytest.raises(ValueError, match="was evaluated with policy 'demonstrator', now 'compact'"):
         merge_shards(EpisodeSettings(policy="compact"), SELECTION, tmp_path, 4)
+
+
+def test_a_part_at_work_is_named_and_its_file_is_left_alone(tmp_path: Path):
+    for shard in SHARDS:
+        play(shard, tmp_path)
+    file = SHARDS[1].folder(tmp_path) / "episodes.jsonl"
+    with alone_in(file.parent), file.open("a") as episodes:
+        episodes.write('{"half a')
+        episodes.flush()
+        with pytest.raises(BlockingIOError, match="shard 2/4 cannot be merged: another command is at work in .*2_of_4"):
+            merge_shards(SETTINGS, SELECTION, tmp_path, 4)
+        assert file.read_text().endswith('{"half a')
+    assert not (tmp_path / "episodes.jsonl").exists()
+    assert len(merge_shards(SETTINGS, SELECTION, tmp_path, 4).records) == 24
+
+
+def test_a_video_that_could_not_be_copied_is_copied_by_the_next_merge(tmp_path: Path):
+    for shard in SHARDS:
+        play(shard, tmp_path, video=True)
+    video = next((SHARDS[2].folder(tmp_path) / "videos").iterdir())
+    elsewhere = video.rename(tmp_path / video.name)
+    with pytest.raises(FileNotFoundError):
+        merge_shards(SETTINGS, SELECTION, tmp_path, 4)
+    elsewhere.rename(video)
+    whole = merge_shards(SETTINGS, SELECTION, tmp_path, 4)
+    assert len(whole.records) == 24
+    assert all((tmp_path / record["video"]).read_text() for record in whole.records)
 
 
 @pytest.mark.parametrize("written", ["0/4", "5/4", "2", "a/b", "1/0"])

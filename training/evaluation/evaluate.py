@@ -54,7 +54,7 @@ def merge(settings: EpisodeSettings, selection: Selection, out: Path, count: int
 
     Raises:
         ValueError: a part is missing, not finished or of other settings.
-        BlockingIOError: an evaluation is at work in the folder.
+        BlockingIOError: an evaluation is at work in the folder, or in that of a part.
     """
     settings = replace(settings, tasks_from=absolute_tasks_from(settings.tasks_from))
     with alone_in(out):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from training.evaluation.episodes import EpisodeKey, planned
 from training.evaluation.records import SETTINGS_FILE, ResultFolder, key_of
 from training.evaluation.settings import EpisodeSettings, Selection
+from training.folder_lock import alone_in
 
 SHARDS_FOLDER = "shards"
 _WRITTEN = re.compile(r"(\d+)/(\d+)")
@@ -53,8 +55,26 @@ def merge_shards(settings: EpisodeSettings, selection: Selection, out: Path, cou
 
     Raises:
         ValueError: a part is missing or not finished, or was played with other settings; nothing is merged then.
+        BlockingIOError: a part is being played; nothing is read of any then, since reading mends a line that was cut.
     """
     shards = [Shard(number, count) for number in range(1, count + 1)]
+    with ExitStack() as locks:
+        _lock(shards, out, locks)
+        return _merge(shards, settings, selection, out)
+
+
+def _lock(shards: Sequence[Shard], out: Path, locks: ExitStack) -> None:
+    for shard in shards:
+        folder = shard.folder(out)
+        if not folder.exists():  # a lock would make it
+            continue
+        try:
+            locks.enter_context(alone_in(folder))
+        except BlockingIOError as error:
+            raise BlockingIOError(f"shard {shard.number}/{shard.count} cannot be merged: {error}") from error
+
+
+def _merge(shards: Sequence[Shard], settings: EpisodeSettings, selection: Selection, out: Path) -> ResultFolder:
     problems = [problem for shard in shards if (problem := _problem(shard, settings, selection, out))]
     if problems:
         raise ValueError(f"{out} cannot be merged: {'; '.join(problems)}")
@@ -65,8 +85,8 @@ def merge_shards(settings: EpisodeSettings, selection: Selection, out: Path, cou
         for record in part.records:
             if key_of(record) not in known:
                 known.add(key_of(record))
+                _take_video(record, part.path, out)  # first: a merge that is stopped takes what has no record again
                 whole.take(record, part.commands)
-                _take_video(record, part.path, out)
     return whole
 
 
