@@ -15,11 +15,10 @@ from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
 
-from libero_bridge.libero_setup import EMBEDDED_ASSETS, LIBERO_ASSETS
 from substep_bringup.arguments import ArgumentError, argument, check_arguments
 from substep_bringup.parameter_files import ParameterFileError, check_parameter_file
 from substep_core.episode import Placement
-from substep_core.tasks import TASKS_FROM_HELP
+from substep_core.tasks import EMBEDDED_ASSETS, LIBERO_ASSETS, TASKS_FROM_HELP
 
 # of all graphs: a parameter file may be for several of them
 NODES = ("recorder", "bridge", "policy", "planner", "session", "player")

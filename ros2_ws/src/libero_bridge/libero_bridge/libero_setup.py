@@ -16,10 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+from substep_core.tasks import EMBEDDED_ASSETS, LIBERO_ASSETS
 from substep_core.user_cache import user_cache
 
-EMBEDDED_ASSETS = "embedded"
-LIBERO_ASSETS = "libero"
 _CONFIG_VARIABLE = "LIBERO_CONFIG_PATH"
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from libero_bridge.libero_setup import EMBEDDED_ASSETS, LIBERO_ASSETS
 from libero_bridge.rendering import MAX_IMAGE_SIDE, MIN_IMAGE_SIDE
 from libero_bridge.simulation import SimulationConfig
 from libero_bridge.tasks import LIBERO, LiberoSource
 from substep_core.episode import EpisodeStart, Placement
 from substep_core.ros.parameters import BadParameter, NodeParameters
-from substep_core.tasks import TASKS_FROM_HELP
+from substep_core.tasks import EMBEDDED_ASSETS, LIBERO_ASSETS, TASKS_FROM_HELP
 
 MOST_TASKS = 1_000_000  # bound of indices; how many there are, the task source knows
 

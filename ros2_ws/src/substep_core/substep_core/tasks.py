@@ -21,6 +21,7 @@ SplitName = Literal["evaluation", "training"]
 EVALUATION_STATES = 20  # of a task's initial states the first ones, as the benchmark's own evaluations take them
 EVALUATION_SEEDS = range(0, 1_000_000)
 TRAINING_SEEDS = range(1_000_000, 2_000_000)
+EMBEDDED_ASSETS, LIBERO_ASSETS = "embedded", "libero"  # meshes and textures: the project's own, LIBERO's own
 
 
 @dataclass(frozen=True)
