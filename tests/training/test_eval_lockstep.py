@@ -26,6 +26,8 @@ from tests.training.counting_world import Shelf, World
 from training.evaluation.substep_log import MISSED_AFTER, SubstepLog
 from training.lockstep import LockstepTask, TaskResult, TaskSettings
 
+RATE = 20.0  # Hz of control steps
+
 
 class Puppet:
     """Ends a substep with an EOS once ``length`` steps of it were asked for; ``size`` as large as an action may be."""
@@ -108,8 +110,8 @@ def carry_out(
     **limits,
 ) -> tuple[TaskResult, SubstepLog]:
     world = world or World()
-    log = SubstepLog(effects or Effects(pick=5, place=20))
-    scorer = FrameScorer(Steps(done), WatchSettings(frames=1, rate=20.0)) if done else None
+    log = SubstepLog(effects or Effects(pick=5, place=20), RATE)
+    scorer = FrameScorer(Steps(done), WatchSettings(frames=1, rate=RATE)) if done else None
     recovery = RecoveryLadder(limits.pop("retries", 0), limits.pop("replans", 0))
     stuck = StuckSettings(back_off_steps=limits.pop("back_off_steps", 6))
     decomposer = limits.pop("decomposer", Shelf())
@@ -134,7 +136,7 @@ def test_substeps_follow_each_other_by_eos_and_the_policy_sees_pictures_only_whe
     result, log = carry_out(policy)
     assert policy.told == [("pick up the cup", "tidy up"), ("place the cup", "tidy up")]
     assert ended(log) == [("eos", 12), ("eos", 12)] and log.completed(False) == 2
-    assert not result.success and result.finish.code is ErrorCode.NONE and result.steps == 24 + round(REST_TIME * 20)
+    assert not result.success and result.finish.code is ErrorCode.NONE and result.steps == 24 + round(REST_TIME * RATE)
     assert [outcome.name for outcome in result.outcomes] == ["PLAYED", "PLAYED", "PLAYED_EOS"] * 2
     assert policy.shown == [("eye",)] * 6 and len(result.inference_times) == 6
 
@@ -278,7 +280,7 @@ def test_an_effect_that_nobody_heeds_is_missed():
     assert log.records[0].missed is True and log.records[0].premature is None
     _, log = carry_out(Puppet(length=1000), World(horizon=30), effects=Effects(pick=1000, place=0))
     assert log.records[0].missed is False, "there was nothing to heed"
-    _, log = carry_out(Puppet(length=5 + MISSED_AFTER), effects=Effects(pick=5, place=0))
+    _, log = carry_out(Puppet(length=5 + round(MISSED_AFTER * RATE)), effects=Effects(pick=5, place=0))
     assert log.records[0].missed is True and log.records[0].premature is False, "heeded, but far too late"
     _, log = carry_out(Puppet(length=20), effects=Effects(pick=5, place=30))
     assert [record.missed for record in log.records] == [False, False]

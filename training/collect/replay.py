@@ -16,7 +16,6 @@ from libero_bridge.simulation import Simulation, SimulationConfig
 from substep_core.episode import Placement
 from training.data.libero_layout import TaskReference, init_state_index
 
-ARM_JOINTS = 7
 PROPRIO_TOLERANCE = 1e-3  # metres and radians; the same machine gives the same bits
 
 
@@ -66,7 +65,7 @@ def replay(file: Path, demo: str, config: ReplayConfig) -> Replayed:
         for camera, images in frames.items():
             images[step] = simulation.render(camera, config.image_size, config.image_size)
         states.append(simulation.state())
-        joints.append(list(simulation.joint_positions().values())[:ARM_JOINTS])
+        joints.append(list(simulation.arm_joint_positions().values()))
         robot.append(simulation.robot_state())
         simulation.step(action)
     return Replayed(frames, np.stack(states), np.array(joints), np.stack(robot))

@@ -79,7 +79,7 @@ class InProcessPlayer:
         actor = self._actor(probe, key.number)
         if probe.needs_words:
             as_namer(actor)
-        log = SubstepLog(EffectFinder() if probe.judged else None)
+        log = SubstepLog(EffectFinder() if probe.judged else None, self._simulation.contract.rate)
         film = Film(self._videos, key, self._simulation, self._simulation.contract.camera_names) if filmed else None
         rule = make_switch_rule(key.rule, self._settings.switching)
         task = LockstepTask(

@@ -12,7 +12,7 @@ from substep_planner.manager.events import Activate, TaskFeedback
 from training.evaluation.effects import Effect, EffectFinder
 from training.task_observer import Observer
 
-MISSED_AFTER = 60  # control steps (3 s) that an effect may hold before not advancing counts as a miss
+MISSED_AFTER = 3.0  # s that an effect may hold before not advancing counts as a miss
 ACTIVE = ""
 
 
@@ -30,7 +30,7 @@ class JudgedSubstep:
         effect_after: steps after its beginning at which its effect first held; None: it never did.
         premature: it was advanced from while its effect did not hold; None: it was not advanced from, or it
             cannot be judged.
-        missed: its effect held for ``MISSED_AFTER`` steps or to the task's failure without an advance; None as before.
+        missed: its effect held for ``MISSED_AFTER`` s or to the task's failure without an advance; None as before.
         undone: it was done, and then begun again because what came after it failed.
     """
 
@@ -54,14 +54,15 @@ class SubstepLog(Observer):
     Args:
         finder: knows what a substep's effect is; None: the plan's substeps are not the task's own, so that effects
             mean nothing.
+        rate: Hz of control steps.
     """
 
-    def __init__(self, finder: EffectFinder | None) -> None:
+    def __init__(self, finder: EffectFinder | None, rate: float) -> None:
         self.records: list[JudgedSubstep] = []
         self.events: list[Event] = []
         self.plan_source = ""
         self.plan_length = 0
-        self._finder = finder
+        self._finder, self._rate = finder, rate
         self._effect: Effect | None = None
         self._holds = False
         self._key: SubstepKey | None = None
@@ -129,7 +130,7 @@ class SubstepLog(Observer):
         self._holds = holds
         if holds and record.effect_after is None:
             record.effect_after = record.steps
-        if holds and record.steps - record.effect_after >= MISSED_AFTER:
+        if holds and record.steps - record.effect_after >= MISSED_AFTER * self._rate:
             record.missed = True
 
     def _leave(self, ended: str, advanced: bool = False, success: bool = False) -> None:

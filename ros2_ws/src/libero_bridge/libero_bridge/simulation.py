@@ -269,8 +269,14 @@ class Simulation:
 
     def joint_positions(self) -> dict[str, float]:
         """Joint name -> position: the arm's (rad), then the fingers' (m)."""
-        names = (*self._arm.robot_joints, *self._arm.gripper_joints)
-        return {name: float(self._data.joint(name).qpos[0]) for name in names}
+        return self.arm_joint_positions() | self._positions(self._arm.gripper_joints)
+
+    def arm_joint_positions(self) -> dict[str, float]:
+        """Joint name -> rad."""
+        return self._positions(self._arm.robot_joints)
+
+    def _positions(self, joints: Iterable[str]) -> dict[str, float]:
+        return {name: float(self._data.joint(name).qpos[0]) for name in joints}
 
     def state(self) -> np.ndarray:
         """(1 + nq + nv,) float64: time, qpos and qvel, as LIBERO's initial states."""

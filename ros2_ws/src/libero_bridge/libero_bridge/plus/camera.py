@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from libero_bridge.plus.names import View
+from libero_bridge.tasks import ROBOT
+from substep_core.contract import Camera, CameraRole, load_robot
 from substep_core.rotation import quaternion_product
 
-CAMERA = "agentview"
 PIVOT = np.array([0.0, 0.0, 0.8])  # m, world frame
 DECIMALS = 4  # that positions and quaternions are rounded to after each step
 Y, Z = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
+
+
+@cache
+def scene_camera() -> Camera:
+    """The one that the benchmark moves and disturbs."""
+    robot = load_robot(ROBOT)
+    return robot.camera(robot.camera_of(CameraRole.SCENE))
 
 
 def turned_pose(position: np.ndarray, quaternion: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
@@ -40,7 +50,7 @@ def turned_pose(position: np.ndarray, quaternion: np.ndarray, view: View) -> tup
 
 def move_camera(env, view: View) -> None:
     """Puts the scene camera of a robosuite environment, which stands where LIBERO has it, where the view has it."""
-    camera = env.sim.model._model.cam(CAMERA)
+    camera = env.sim.model._model.cam(scene_camera().driver_name)
     camera.pos[:], quaternion = turned_pose(camera.pos, camera.quat, view)
     camera.quat[:] = quaternion / np.linalg.norm(quaternion)
 

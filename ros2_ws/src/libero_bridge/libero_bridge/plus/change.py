@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from libero_bridge.plus.camera import CAMERA, move_camera
+from libero_bridge.plus.camera import move_camera, scene_camera
 from libero_bridge.plus.names import Look, PlusName
 from libero_bridge.plus.robot_start import start_joints
 
@@ -36,7 +36,7 @@ class PlusChange:
             self._prepare_looks(env.sim.model._model, *self.embedded)
 
     def image(self, camera: str, image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        if not self.name.noise or camera != CAMERA:
+        if not self.name.noise or camera != scene_camera().name:
             return image
         from libero_bridge.plus.sensor_noise import noisy
 
