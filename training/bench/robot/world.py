@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from libero_bridge.simulation import EEF_POSE, JOINT_STATES, SimulationConfig
-from substep_core.contract import Joints, Readings, RobotContract, state_vector
+from substep_core.contract import Joints, Readings, RobotContract, commanded_velocity, state_vector
 from substep_core.episode import EpisodeEnd, EpisodeStart, Placement
 from substep_core.observation import Observation
 from substep_core.scene import SceneState
@@ -25,7 +25,6 @@ from substep_standin.settings import FINGER_JOINTS, NANOSECONDS, OPEN_FINGER, Dr
 
 TICK = NANOSECONDS // 100  # ns between two looks of the driver at its commands
 START = NANOSECONDS  # ns at which the clock begins
-FRAME = "world"
 REMEMBERED = 100  # ticks of measurements
 KEPT = 4  # pictures of a camera
 
@@ -84,12 +83,12 @@ class StandInWorld:
         """Motions as velocities that cover as much as the contract's ``response`` says; the hand where it changes."""
         parts = []
         for group in self.contract.action:
-            values = action[self.contract.action_slice(group)]
             if group.is_motion:
-                parts.append(values * (group.scale * group.response * self.contract.rate))
+                parts.append(commanded_velocity(self.contract, group, action))
+                frame = group.frame
             else:
-                closes = bool(group.closedness(float(values[0])) > 0)
-        self._driver.twist(Twist(self._now, FRAME, *parts), self._now)
+                closes = bool(group.closedness(float(action[self.contract.action_slice(group)][0])) > 0)
+        self._driver.twist(Twist(self._now, frame, *parts), self._now)
         if closes is not self._closes:
             self._closes = closes
             self._driver.grip({FINGER_JOINTS[0]: 0.0 if closes else OPEN_FINGER})

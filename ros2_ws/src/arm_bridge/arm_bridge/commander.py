@@ -12,7 +12,15 @@ from arm_bridge.command import ArmCommand, CommandRefused, Space
 from arm_bridge.gate import Gate
 from arm_bridge.places import CartesianPlaces, JointPlaces
 from arm_bridge.shaping import Block, Shaper, Step
-from substep_core.contract import ActionGroup, ActionQuantity, JointLimit, MotionLimits, Pose, RobotContract
+from substep_core.contract import (
+    ActionGroup,
+    ActionQuantity,
+    JointLimit,
+    MotionLimits,
+    Pose,
+    RobotContract,
+    commanded_velocity,
+)
 from substep_core.rotation import axis_angle_to_quaternion, quaternion_product
 
 REMEMBERED = 2.0  # s of what was sent, to tell where the arm is by now
@@ -78,8 +86,7 @@ class CartesianCommander:
         """One control step. action: (A,); now: ns of ROS time. Raises CommandRefused: it is not finite."""
         wish = np.zeros(6)
         for group, place in self._groups:
-            values = action[self._contract.action_slice(group)]
-            wish[place] = values * (group.scale * group.response / self._period)
+            wish[place] = commanded_velocity(self._contract, group, action)
         _check_finite(wish)
         start, here = self._start(measured, now), measured.pose.position
         return self._command(self._shaper.next(wish, start, lambda path: self._blocked(path, here)), start, now)

@@ -1,6 +1,13 @@
 """The robot contract: the one description of a robot that bridge, policy, planner, recorder and training share."""
 
-from substep_core.contract.command import action_limits, gripper_command, hold_action, initial_action, motion_values
+from substep_core.contract.command import (
+    action_limits,
+    commanded_velocity,
+    gripper_command,
+    hold_action,
+    initial_action,
+    motion_values,
+)
 from substep_core.contract.compare import misfit, state_selection, vector_misfit
 from substep_core.contract.groups import (
     ActionGroup,
@@ -44,6 +51,7 @@ __all__ = [
     "StateQuantity",
     "Workspace",
     "action_limits",
+    "commanded_velocity",
     "contract_from_text",
     "contract_to_text",
     "gripper_command",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from substep_core.contract.groups import Hold
+from substep_core.contract.groups import ActionGroup, Hold
 from substep_core.contract.robot import RobotContract
 
 
@@ -39,6 +39,16 @@ def gripper_command(contract: RobotContract, action: np.ndarray) -> float:
     value = float(action[contract.action_slice(group)][0])
     middle, half = (group.closed + group.opened) / 2, (group.closed - group.opened) / 2
     return (value - middle) / half
+
+
+def commanded_velocity(contract: RobotContract, group: ActionGroup, action: np.ndarray) -> np.ndarray:
+    """(W,) ``group.unit``/s that covers in a control step what the robot does of a difference, by its ``response``.
+
+    Args:
+        group: of differences.
+        action: (A,) as commanded.
+    """
+    return action[contract.action_slice(group)] * (group.scale * group.response * contract.rate)
 
 
 def motion_values(contract: RobotContract) -> np.ndarray:
