@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from libero_bridge.tasks import LiberoSource
 from substep_core.language.motions import PICK_UP, PLACE, Motion
 from substep_core.language.nouns import NOUNS
 from substep_core.language.phrases import Thing
@@ -11,8 +12,6 @@ from substep_core.language.reader import parse
 from substep_planner.decomposers.grounding.request import GOES_SOMEWHERE, Step
 from substep_planner.decomposers.grounding.scene import Entity
 from substep_planner.decomposers.library import shipped_library
-
-SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
 
 
 def is_a_task(steps: tuple[Step, ...]) -> bool:
@@ -26,7 +25,7 @@ def is_a_task(steps: tuple[Step, ...]) -> bool:
 @cache
 def _tasks() -> frozenset[tuple]:
     found = set()
-    for suite in SUITES:
+    for suite in LiberoSource.default_suites:
         for plan in shipped_library()[suite].values():
             motions = [parse(substep.instruction) for substep in plan.substeps]
             found |= _combinations([_asked(motion) for motion in motions if motion.kind is not PICK_UP])

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
+from libero_bridge.tasks import LiberoSource
+
+SUITES = LiberoSource.default_suites
 TABLE = "task_classification.json"
 _PACKAGE = Path("libero/libero")  # of a checkout
 OWN_STATES = "libero_newobj"  # folder of initial states that are not LIBERO's
