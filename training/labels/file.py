@@ -9,7 +9,6 @@ first word (pick, place, open, …), ``cycle`` counts the gripper's closings fro
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from libero_bridge.tasks import without_scene
 from substep_core.plan import Substep, normalise_suite, steps_to_json
 from training.whole_file import write_whole
 
@@ -124,11 +124,6 @@ class SubstepLabels:
                 for episode, entry in _items(episodes, f"{path}: {suite}/{task}"):
                     labels.add(suite, task, episode, _from_json(entry, f"{path}: {suite}/{task}/{episode}"))
         return labels
-
-
-def without_scene(task: str) -> str:
-    """``KITCHEN_SCENE3_turn_on_the_stove`` -> ``turn_on_the_stove``."""
-    return re.sub(r"^[A-Z0-9_]+_SCENE\d+_", "", task)
 
 
 def _to_json(labels: EpisodeLabels) -> dict[str, Any]:

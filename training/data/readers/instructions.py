@@ -8,9 +8,10 @@ from itertools import groupby
 
 import numpy as np
 
+from libero_bridge.tasks import without_scene
 from substep_core.plan import Substep
 from training.data.readers.demonstration import DemonstrationError
-from training.labels.file import UNLABELLED, EpisodeLabels, without_scene
+from training.labels.file import UNLABELLED, EpisodeLabels
 
 # LIBERO-plus keeps what it changed of a task at the end of the task's name, and its data have that in the instruction:
 # camera, robot and noise …

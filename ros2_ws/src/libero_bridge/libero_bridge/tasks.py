@@ -31,6 +31,7 @@ from substep_core.tasks import (
 LIBERO = "libero"  # the source's name
 ROBOT = "libero_panda"  # of LIBERO's world
 INIT_STATES = 50  # of every task of LIBERO's; as many are drawn for a task that brings none
+DRAWN_START = "start drawn"  # a variant: the benchmark's initial states are not there
 MAX_STATES_BYTES = 2**28  # of a file: a hundred times those of LIBERO's
 _SCENE_PREFIX = re.compile(r"^[A-Z_]+SCENE\d+_")
 
@@ -155,7 +156,7 @@ class LiberoSource:
             suite,
             index,
             name,
-            instruction=_SCENE_PREFIX.sub("", name).replace("_", " "),
+            instruction=without_scene(name).replace("_", " "),
             bddl_file=root / "bddl_files" / suite / f"{name}.bddl",
             init_states_file=root / "init_files" / suite / f"{name}.pruned_init",
         )
@@ -171,6 +172,11 @@ def create(folder: Path | None) -> LiberoSource:
     if folder is not None:
         raise ValueError(f"task source {LIBERO!r} takes no folder, but was given {folder}")
     return LiberoSource()
+
+
+def without_scene(name: str) -> str:
+    """``KITCHEN_SCENE3_turn_on_the_stove`` -> ``turn_on_the_stove``."""
+    return _SCENE_PREFIX.sub("", name)
 
 
 def libero_task(tasks_from: str, suite: str, index: int) -> LiberoTask:

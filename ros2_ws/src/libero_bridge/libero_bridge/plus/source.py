@@ -22,13 +22,12 @@ from libero_bridge.plus.folder import Entry, PlusFolder, read_folder
 from libero_bridge.plus.names import PlusName, parse_name
 from libero_bridge.plus.objects import foreign_categories, stand_ins
 from libero_bridge.plus.robot_start import start_joints
-from libero_bridge.tasks import LiberoTask, Native
+from libero_bridge.tasks import DRAWN_START, LiberoTask, Native, without_scene
 from substep_core.tasks import Split, SplitName, Stratum, check_suite, check_task_index, standard_splits
 
-EMBEDDED, DRAWN_START = "embedded", "start drawn"
+EMBEDDED = "embedded"
 PUBLISHED_PROMPT, TRUE_JOINTS = "published prompt", "true joints"
 _PROBLEM = re.compile(r"(libero_(?:\w+?_)?manipulation)_(\w+)", re.IGNORECASE)
-_SCENE = re.compile(r"^[A-Z_]+SCENE\d+_")
 OBJECT_FILES = "new_objects/{}/**/*.xml"  # below LIBERO-plus's assets; a number at the end of a category is of a copy
 
 
@@ -96,7 +95,7 @@ class LiberoPlus:
 
     def _instruction(self, entry: Entry, file: Path) -> str:
         if self.variant == PUBLISHED_PROMPT and "_language_" not in entry.name:
-            return _SCENE.sub("", entry.name).replace("_", " ")
+            return without_scene(entry.name).replace("_", " ")
         return read_instruction(file)
 
     @cached_property

@@ -16,12 +16,11 @@ from libero_bridge.derived_bddl import keep_bddl
 from libero_bridge.pro import compose
 from libero_bridge.pro.appearance import vary
 from libero_bridge.pro.tables import FILES, find_tables, other_tasks, read_table
-from libero_bridge.tasks import INIT_STATES, LiberoSource, LiberoTask
+from libero_bridge.tasks import DRAWN_START, INIT_STATES, LiberoSource, LiberoTask
 from substep_core.tasks import Split, SplitName, Stratum, check_suite, check_task_index, standard_splits
 
 CATEGORIES = {"object": "Object", "swap": "Position", "lan": "Semantic", "task": "Task", "env": "Environment"}
 SAME_SCENE = ("lan", "task")  # LIBERO's own initial states hold
-DRAWN_START = "start drawn"
 SUITES = {f"{suite}_{suffix}": (suite, suffix) for suite in LiberoSource.default_suites for suffix in FILES}
 
 
