@@ -13,6 +13,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from std_msgs.msg import Bool
 from substep_interfaces.action import ExecuteTask
 
 from substep_core import contract
@@ -66,6 +67,14 @@ def qos_text(topic: topics.Topic) -> str:
 def test_the_interface_lists_every_topic_with_its_type_and_qos():
     listed = [tuple(cell.strip("`") for cell in row[:3]) for row in tables(REFERENCE / "interface.md")["Topics"]]
     assert sorted(listed) == sorted((topic.name, type_name(topic.type), qos_text(topic)) for topic in topics.TOPICS)
+
+
+def test_the_interface_lists_the_topics_that_have_a_drivers_type():
+    listed = [
+        tuple(cell.strip("`") for cell in row[:2]) for row in tables(REFERENCE / "interface.md")["Of a driver's type"]
+    ]
+    there = [topics.would_send_arm(Bool), topics.would_send_gripper("<n>", Bool)]
+    assert listed == [(topic.name, qos_text(topic)) for topic in there]
 
 
 def test_the_interface_lists_every_service_and_action():

@@ -176,9 +176,8 @@ class ArmNode:
                 self._actions[channel] = self._action_client(kind, adapter.topic)
             else:
                 self._publishers[channel] = self._node.create_publisher(kind, adapter.topic, _qos(reliable=True))
-            name = "would_send/arm" if channel == ARM else f"would_send/gripper_{channel}"
-            shown = kind.Goal if is_action else kind
-            self._shown[channel] = None if is_action else self._node.create_publisher(shown, name, _qos(reliable=True))
+            shown = topics.would_send_arm(kind) if channel == ARM else topics.would_send_gripper(channel, kind)
+            self._shown[channel] = None if is_action else shown.publisher(self._node)
         self._states = topics.ROBOT_STATE.publisher(self._node)
         self._diagnostics = topics.DIAGNOSTICS.publisher(self._node)
 

@@ -151,6 +151,16 @@ def camera_info(camera: str) -> Topic:
     return _sensor(f"camera/{camera}/camera_info", CameraInfo)
 
 
+def would_send_arm(message_type: type) -> Topic:
+    """In shadow, what the arm's driver would get. ``message_type``: the driver's own."""
+    return Topic("would_send/arm", message_type, depth=5)
+
+
+def would_send_gripper(number: int | str, message_type: type) -> Topic:
+    """In shadow, what a gripper's driver would get; grippers count from 0."""
+    return Topic(f"would_send/gripper_{number}", message_type, depth=5)
+
+
 def _sensor(name: str, message_type: type) -> Topic:
     return Topic(name, message_type, depth=5, reliable=False)
 
