@@ -33,6 +33,7 @@ FROM_PYPI = {  # module -> distribution: not in rosdep, or there in a version th
     "libero": "hf-libero",
     "mcap": "mcap",
     "mujoco": "mujoco",
+    "numba": "numba",
     "open_clip": "open_clip_torch",
     "peft": "peft",
     "pydantic": "pydantic",
