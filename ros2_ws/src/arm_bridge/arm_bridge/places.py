@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from substep_core.contract import JointLimit, RobotContract
+from substep_core.contract import JointLimit, RobotContract, first_within
 
 ROUNDING = 1e-9
 
@@ -31,20 +31,9 @@ class CartesianPlaces:
         points = path[:, :3]
         beyond = np.maximum(self._low - points, points - self._high)
         out = ((beyond > ROUNDING) & (beyond > beyond[0] + ROUNDING)).any(axis=0)
-        if any(self._enters(points, low, high) for low, high in self._out):
+        if any(first_within(points, low, high) is not None for low, high in self._out):
             out = np.ones(3, bool)
         return np.concatenate([out, np.zeros(3, bool)])
-
-    def _enters(self, points: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
-        """Whether the path runs into a box that it does not begin in: one slab an axis for each of its pieces."""
-        if ((points[0] > low) & (points[0] < high)).all():
-            return bool(((points[-1] > low) & (points[-1] < high)).all())
-        along = np.diff(points, axis=0)
-        steps = np.where(np.abs(along) < 1e-12, 1e-12, along)
-        first, second = (low - points[:-1]) / steps, (high - points[:-1]) / steps
-        enter = np.minimum(first, second).max(axis=1)
-        leave = np.maximum(first, second).min(axis=1)
-        return bool(((enter < leave) & (leave > 0) & (enter < 1)).any())
 
 
 class JointPlaces:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from substep_bridge.moment import FINE, Moment, approach_axis, tilts
-from substep_core.contract import ActionGroup, ActionQuantity, RobotContract
+from substep_core.contract import ActionGroup, ActionQuantity, RobotContract, first_within
 from substep_core.protocol import ChunkReason, Reason
 from substep_core.rotation import rotation_matrix
 
@@ -66,8 +66,7 @@ def stays_in_the_box(contract: RobotContract, actions: np.ndarray, situation: Si
     workspace = contract.workspace
     if workspace is None:
         return FINE
-    (group, *_) = contract.action_groups(ActionQuantity.DELTA_POSITION)
-    path = situation.moment.position + np.cumsum(_motions(contract, group, actions), axis=0)
+    path = _path(contract, actions, situation)
     outside = np.argwhere((path < np.array(workspace.low) - 1e-9) | (path > np.array(workspace.high) + 1e-9))
     if not len(outside):
         return FINE
@@ -75,6 +74,19 @@ def stays_in_the_box(contract: RobotContract, actions: np.ndarray, situation: Si
     low, high = workspace.low[axis], workspace.high[axis]
     leads = f"action {step} leads to {'xyz'[axis]} = {path[step, axis]:.3f} m"
     return Reason(ChunkReason.WORKSPACE, f"{leads}, expected {low:.3f} to {high:.3f}")
+
+
+def keeps_out(contract: RobotContract, actions: np.ndarray, situation: Situation) -> Reason[ChunkReason]:
+    """The predicted path from where the end effector is, between its points too: a box may be thinner than a step."""
+    workspace = contract.workspace
+    if workspace is None or not workspace.keep_out:
+        return FINE
+    path = np.concatenate([situation.moment.position[None], _path(contract, actions, situation)])
+    for box in workspace.keep_out:
+        if (step := first_within(path, box.low, box.high)) is not None:
+            leads = f"action {step} leads from {path[step].round(3)} to {path[step + 1].round(3)} m"
+            return Reason(ChunkReason.WORKSPACE, f"{leads}, expected out of {box.name!r}")
+    return FINE
 
 
 def stays_upright(contract: RobotContract, actions: np.ndarray, situation: Situation) -> Reason[ChunkReason]:
@@ -148,6 +160,12 @@ def _changed(group: ActionGroup, largest: float) -> str:
     if group.is_gripper:
         return f"turns between opening and closing {largest:g} times"
     return f"changes by {largest:.4g} {group.unit}".rstrip()
+
+
+def _path(contract: RobotContract, actions: np.ndarray, situation: Situation) -> np.ndarray:
+    """(horizon, 3) m from the workspace's origin: where the end effector is predicted to be after each step."""
+    (group, *_) = contract.action_groups(ActionQuantity.DELTA_POSITION)
+    return situation.moment.position + np.cumsum(_motions(contract, group, actions), axis=0)
 
 
 def _motions(contract: RobotContract, group: ActionGroup, actions: np.ndarray) -> np.ndarray:

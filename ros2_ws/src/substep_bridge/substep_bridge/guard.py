@@ -21,6 +21,7 @@ BEFORE_AGE = chunk_checks.is_finite, chunk_checks.has_shape
 AFTER_AGE = (
     chunk_checks.is_in_range,
     chunk_checks.stays_in_the_box,
+    chunk_checks.keeps_out,
     chunk_checks.stays_upright,
     chunk_checks.keeps_joint_limits,
     chunk_checks.is_slow_enough,

@@ -113,6 +113,18 @@ def test_the_reason_names_the_step_and_the_axis_that_leave_the_workspace():
     assert reason.text == "workspace: action 5 leads to y = 0.655 m, expected -0.650 to 0.650"
 
 
+def test_a_path_through_a_keep_out_box_is_refused_though_no_step_ends_in_it():
+    thin = KeepOut("pane", (0.121, -0.1, 0.0), (0.124, 0.1, 0.6))
+    robot = replace(PANDA, workspace=replace(BOX, keep_out=(thin,)))
+    actions = np.zeros((8, 7))
+    actions[:, 0] = 1.0  # 0.0125 m a step
+    reason = judge(actions, robot=robot, here=moment((0.07, 0.0, 0.3)))
+    words = "workspace: action 4 leads from [0.12 0.   0.3 ] to [0.132 0.    0.3  ] m, expected out of 'pane'"
+    assert reason.kind is ChunkReason.WORKSPACE and reason.text == words
+    assert not judge(actions, robot=robot, here=moment((0.07, 0.2, 0.3))), "past its side"
+    assert not judge(-actions, robot=robot, here=moment((0.07, 0.0, 0.3))), "away from it"
+
+
 def test_the_reason_names_the_step_that_tilts_the_hand_too_far():
     actions = np.zeros((20, 7))
     actions[4:, 3] = 1.0  # 0.125 rad a step

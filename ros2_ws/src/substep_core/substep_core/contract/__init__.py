@@ -19,6 +19,7 @@ from substep_core.contract.groups import (
     StateQuantity,
 )
 from substep_core.contract.load import LIBERO_PANDA, NamedRobot, contract_from_text, contract_to_text, load_robot
+from substep_core.contract.paths import first_within
 from substep_core.contract.robot import (
     Camera,
     CameraRole,
@@ -54,6 +55,7 @@ __all__ = [
     "commanded_velocity",
     "contract_from_text",
     "contract_to_text",
+    "first_within",
     "gripper_command",
     "gripper_opening",
     "hold_action",
