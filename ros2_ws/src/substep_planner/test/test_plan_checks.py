@@ -74,3 +74,19 @@ def test_things_that_the_scene_lacks_are_reported():
     assert missing_things(steps, frozenset({"red_coffee_mug", "white_cabinet", "office_stapler"})) == []
     assert missing_things(steps, frozenset({"porcelain_mug", "wooden_cabinet"})) == ["red mug", "stapler"]
     assert missing_things(steps, frozenset()) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "missing"),
+    [
+        ("pick up the bowl next to the ramekin", ["ramekin"]),
+        ("pick up the bowl between the plate and the ramekin", ["ramekin"]),
+        ("pick up the bowl on the stove", ["stove"]),
+        ("pick up the bowl in the top drawer of the cabinet", ["cabinet"]),
+        ("pick up the bowl from table center", []),
+        ("pick up the bowl next to the plate", []),
+        ("pick up the bowl on the left", []),
+    ],
+)
+def test_what_a_thing_is_told_apart_by_must_be_there_too(step: str, missing: list[str]):
+    assert missing_things(plan((step, "held")), frozenset({"akita_black_bowl", "plate"})) == missing

@@ -84,13 +84,18 @@ def _repetitions(substeps: list[Substep]) -> list[str]:
 
 
 def _names(instruction: str) -> list[str]:
-    """Nouns of the things that a substep acts on and places them at."""
+    """Nouns of the things that a substep acts on, places them at, and tells them apart by ("next to the ramekin")."""
     try:
         motion = parse(instruction)
     except PhraseError:  # not in the shared words, so nothing can be said
         return []
     things = [motion.thing] + ([motion.place.thing] if motion.place is not None else [])
-    return [thing.whole for thing in things]
+    return [name for thing in things for name in _names_in(thing)]
+
+
+def _names_in(thing: Thing) -> list[str]:
+    anchors = thing.relation.things if thing.relation is not None else ()
+    return [thing.whole, *(name for anchor in anchors for name in _names_in(anchor))]
 
 
 def _is_there(name: str, objects: frozenset[str]) -> bool:
