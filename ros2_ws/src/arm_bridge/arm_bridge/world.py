@@ -9,15 +9,15 @@ import numpy as np
 from arm_bridge.arm_node import ArmNode
 from arm_bridge.sensors import Pictures, intrinsics
 from arm_bridge.settings import ArmSettings, load_arm
+from substep_bridge.parameters import declare_task, read_start
 from substep_bridge.world import Frame, Sensed
 from substep_core.contract import Joints, Pose, Readings, RobotContract
-from substep_core.episode import EpisodeStart, EpisodeState, Placement
+from substep_core.episode import EpisodeStart, EpisodeState
 from substep_core.protocol import HoldKind, Reason
 from substep_core.ros.parameters import NodeParameters
-from substep_core.tasks import TASKS_FROM_HELP, task_source
+from substep_core.tasks import task_source
 
 DEFAULT_ARM = "standin"
-MOST_TASKS = 1_000_000
 
 
 class ArmWorld:
@@ -117,15 +117,7 @@ class ArmWorlds:
 
     def declare(self, parameters: NodeParameters) -> None:
         parameters.declare("robot", DEFAULT_ARM, "name of an arm, or the path of its parameter file", read_only=True)
-        parameters.declare("tasks_from", "libero", TASKS_FROM_HELP)
-        parameters.declare("suite", "", "whose task is laid out in front of the robot; empty: none")
-        parameters.declare("task_index", 0, "task within the suite", bounds=(0, MOST_TASKS))
-        parameters.declare("init_state", 0, "of a cell that a program puts back", bounds=(0, MOST_TASKS))
-        parameters.declare("seed", 0, "of the same", bounds=(0, 2**31 - 1))
-        parameters.declare(
-            "placement", Placement.BENCHMARK.value, "of the same", choices=[item.value for item in Placement]
-        )
-        parameters.declare("horizon", 0, "control steps under a task in an episode; 0: any number", bounds=(0, 100_000))
+        declare_task(parameters, "libero", "", "whose task is laid out in front of the robot; empty: none")
         self._settings, self.robot = load_arm(parameters.value("robot"))
         self._bridge = parameters.node_name
 
@@ -134,8 +126,5 @@ class ArmWorlds:
         suite, index = value("suite"), value("task_index")
         instruction = task_source(value("tasks_from")).task(suite, index).instruction if suite else ""
         episode = EpisodeState(instruction, 0, value("horizon"), False, suite, index if suite else 0)
-        start = EpisodeStart(
-            placement=Placement(value("placement")), init_state=value("init_state"), seed=value("seed")
-        )
         node = ArmNode(self.robot, self._settings, self._bridge)
-        return ArmWorld(node, self.robot, self._settings, episode), start
+        return ArmWorld(node, self.robot, self._settings, episode), read_start(parameters)

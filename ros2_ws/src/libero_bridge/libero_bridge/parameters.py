@@ -5,29 +5,18 @@ from __future__ import annotations
 from libero_bridge.rendering import MAX_IMAGE_SIDE, MIN_IMAGE_SIDE
 from libero_bridge.simulation import SimulationConfig
 from libero_bridge.tasks import LIBERO, LiberoSource
-from substep_core.episode import EpisodeStart, Placement
+from substep_bridge.parameters import declare_task, read_start
+from substep_core.episode import EpisodeStart
 from substep_core.ros.parameters import BadParameter, NodeParameters
-from substep_core.tasks import EMBEDDED_ASSETS, LIBERO_ASSETS, TASKS_FROM_HELP
-
-MOST_TASKS = 1_000_000  # bound of indices; how many there are, the task source knows
+from substep_core.tasks import EMBEDDED_ASSETS, LIBERO_ASSETS
 
 
 def declare(parameters: NodeParameters) -> None:
     defaults = SimulationConfig(LiberoSource.suites[0], 0)
     camera = defaults.contract.cameras[0]
-    parameters.declare("tasks_from", LIBERO, TASKS_FROM_HELP)
-    parameters.declare("suite", defaults.suite, "one of the task source's suites")
-    parameters.declare("task_index", 0, "task within the suite", bounds=(0, MOST_TASKS))
+    declare_task(parameters, LIBERO, defaults.suite, "one of the task source's suites", defaults.horizon)
     parameters.declare(
         "assets", defaults.assets, f"meshes and textures: {EMBEDDED_ASSETS}, {LIBERO_ASSETS}, or the path of a folder"
-    )
-    parameters.declare("init_state", 0, "initial state of the task to start in", bounds=(0, MOST_TASKS))
-    parameters.declare("seed", 0, "of everything drawn at random", bounds=(0, 2**31 - 1))
-    parameters.declare(
-        "placement", Placement.BENCHMARK.value, "where objects start", choices=[item.value for item in Placement]
-    )
-    parameters.declare(
-        "horizon", defaults.horizon, "control steps under a task in an episode; 0: any number", bounds=(0, 100_000)
     )
     parameters.declare("settle_steps", defaults.settle_steps, "idle control steps after a reset", bounds=(0, 1000))
     parameters.declare("cameras", list(defaults.cameras), "cameras to publish; ['']: none")
@@ -40,7 +29,6 @@ def declare(parameters: NodeParameters) -> None:
 def read(parameters: NodeParameters) -> tuple[SimulationConfig, EpisodeStart]:
     """Raises BadParameter: one of them is wrong; the message names it, its value and what would be right."""
     value = parameters.value
-    start = EpisodeStart(placement=Placement(value("placement")), init_state=value("init_state"), seed=value("seed"))
     try:
         config = SimulationConfig(
             tasks_from=value("tasks_from"),
@@ -57,4 +45,4 @@ def read(parameters: NodeParameters) -> tuple[SimulationConfig, EpisodeStart]:
         raise
     except ValueError as error:
         raise BadParameter(f"parameter cameras: {error}") from error
-    return config, start
+    return config, read_start(parameters)

@@ -9,7 +9,9 @@ from substep_bridge.guard import GuardSettings
 from substep_bridge.joining import JOINING_RULES, Joining, JoiningSettings, load_joining
 from substep_core.configuration import options_of
 from substep_core.contract import ActionGroup, RobotContract, Workspace
+from substep_core.episode import EpisodeStart, Placement
 from substep_core.ros.parameters import BadParameter, NodeParameters
+from substep_core.tasks import TASKS_FROM_HELP
 
 PREFIX = "safety."
 DEFAULT_JOINING = "in_turn"  # a policy that has not been tried with another rule may hover under it
@@ -18,6 +20,8 @@ OF_SOME_WORLDS = (
     *("tasks_from", "suite", "task_index", "placement", "init_state", "seed", "horizon", "assets"),
     *("cameras", "image_height", "image_width"),
 )
+
+MOST_TASKS = 1_000_000  # bound of indices; how many there are, the task source knows
 
 
 class ClockMode(enum.StrEnum):
@@ -41,6 +45,32 @@ class BridgeSettings:
     repeat_period: float
     idle_rate: float
     planner_silence: float
+
+
+def declare_task(parameters: NodeParameters, tasks_from: str, suite: str, suite_is: str, horizon: int = 0) -> None:
+    """Those of a world in which tasks are carried out: which task, how its episodes start, and when they end.
+
+    Args:
+        tasks_from, suite, horizon: defaults.
+        suite_is: describes the parameter.
+    """
+    parameters.declare("tasks_from", tasks_from, TASKS_FROM_HELP)
+    parameters.declare("suite", suite, suite_is)
+    parameters.declare("task_index", 0, "task within the suite", bounds=(0, MOST_TASKS))
+    parameters.declare("init_state", 0, "initial state of the task to start in", bounds=(0, MOST_TASKS))
+    parameters.declare("seed", 0, "of everything drawn at random", bounds=(0, 2**31 - 1))
+    parameters.declare(
+        "placement", Placement.BENCHMARK.value, "where objects start", choices=[item.value for item in Placement]
+    )
+    parameters.declare(
+        "horizon", horizon, "control steps under a task in an episode; 0: any number", bounds=(0, 100_000)
+    )
+
+
+def read_start(parameters: NodeParameters) -> EpisodeStart:
+    """Where the first episode of such a world starts."""
+    value = parameters.value
+    return EpisodeStart(placement=Placement(value("placement")), init_state=value("init_state"), seed=value("seed"))
 
 
 def declare(parameters: NodeParameters, robot: RobotContract) -> None:
