@@ -123,6 +123,8 @@ class Arm:
     def shadow(self) -> str:
         with self._lock:
             self._look()
+            if self._is_stopping:
+                return "the robot is being stopped: ask again when it stands"
             return self.safety.shadow()
 
     def arm(self) -> str:
@@ -212,7 +214,7 @@ class Arm:
 
     def _stop(self) -> None:
         """The contract's hold: down to rest, within the limits. Where commands are not sent it ends with that."""
-        is_sent = self.safety.state is State.HOLDING or self._is_stopping
+        is_sent = self.safety.state in (State.ARMED, State.HOLDING) or self._is_stopping
         if not is_sent and self._commander.is_at_rest:
             return
         try:

@@ -60,6 +60,8 @@ class SafetyStates:
         """Let everything run, and send nothing."""
         if self.state is State.FAULT:
             return f"{self._fault.text}: reset it first"
+        if self.state in (State.ARMED, State.HOLDING):
+            return f"the robot is in state {self.state.value}: disarm it first"
         self._enter(State.SHADOW, "asked for")
         return ""
 

@@ -61,6 +61,26 @@ def test_disarmed_in_motion_it_is_braked_and_then_nothing_leaves(rig):
     assert not rig.step(FORWARD)
 
 
+def test_a_reset_of_the_episode_while_it_is_armed_and_moves_brakes_the_arm_itself(rig):
+    rig.ready()
+    hold(rig, 0.5)
+    rig.sent.clear()
+    while not rig.arm.is_at_rest:
+        rig.pass_time(1 / rig.contract.rate)
+        rig.speak()
+        rig.arm.stop()
+    assert rig.sent and not any(outgoing.is_shadow for outgoing in rig.sent) and speeds(rig.sent)[-1] == 0.0
+
+
+def test_shadow_is_refused_until_the_arm_stands(rig):
+    rig.ready()
+    hold(rig, 0.5)
+    assert rig.arm.shadow() == "the robot is in state armed: disarm it first" and rig.state == "armed"
+    rig.arm.disarm()
+    assert "ask again when it stands" in rig.arm.shadow() and rig.state == "disabled"
+    assert speeds(hold(rig, 1.0))[-1] == 0.0 and rig.arm.shadow() == ""
+
+
 def test_a_sensor_that_falls_silent_makes_it_hold_until_it_speaks_for_a_while(rig):
     rig.ready()
     hold(rig, 0.5)
