@@ -24,6 +24,7 @@ from substep_core.contract import (
 from substep_core.rotation import axis_angle_to_quaternion, quaternion_product
 
 REMEMBERED = 2.0  # s of what was sent, to tell where the arm is by now
+ROUNDING = 1e-6  # m or rad beyond the leash that say nothing
 LINEAR, ANGULAR = slice(0, 3), slice(3, 6)
 
 
@@ -109,9 +110,15 @@ class CartesianCommander:
         if self._leash is None:
             pose = measured.pose.position + self._since(measured.stamp, now)
         else:
-            self._target = self._target or measured.pose
+            self._target = self._anchored(measured.pose)
             pose = self._target.position
         return np.concatenate([pose, np.zeros(3)])
+
+    def _anchored(self, here: Pose) -> Pose:
+        """The target; where the arm was moved away from it while nothing was commanded, where the arm is."""
+        target = self._target or here
+        is_away = float(np.linalg.norm(target.position - here.position)) > self._leash + ROUNDING
+        return here if is_away and self.is_at_rest else target
 
     def _since(self, stamp: int, now: int) -> np.ndarray:
         """(3,) m covered since ``stamp``, as commanded."""
@@ -200,9 +207,15 @@ class JointCommander:
         return np.array([measured.joints[name] for name in self._group.joints])
 
     def _start(self, measured: Measured) -> np.ndarray:
-        """(W,) what was commanded last, so that commands do not jump; after a rest, where the joints are."""
+        """(W,) what was commanded last, so that commands do not jump; after a rest, where the joints are.
+
+        So are joints that were moved away from it while nothing was commanded.
+        """
+        here = self._here(measured)
         if self._target is None or self._leash is None:
-            self._target = self._here(measured)
+            self._target = here
+        elif self.is_at_rest:
+            self._target = np.where(np.abs(self._target - here) > self._leash + ROUNDING, here, self._target)
         return self._target
 
     def _command(self, step: Step, start: np.ndarray, now: int) -> ArmCommand:

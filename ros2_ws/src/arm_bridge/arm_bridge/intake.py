@@ -1,7 +1,7 @@
 """Takes in what sensors say, each at its own rate and with its own delay, and puts one observation together.
 
 A sample that is older than the one before it (late, out of order, said twice) is dropped, and so is one from the
-future. What is left must be recent, and close enough to the observation's instant: the stamp of the input that is
+future, also one that has come to lie there since the clock was set back. What is left must be recent, and close enough to the observation's instant: the stamp of the input that is
 furthest behind. An input whose content stays the same to the last bit though the arm has moved is taken for frozen.
 """
 
@@ -64,6 +64,9 @@ class Input:
         if sample.stamp > now + FUTURE * 1e9:
             self._drop("future", f"its stamp is {(sample.stamp - now) / 1e9:.3f} s in the future")
             return
+        if self._ahead(now) > FUTURE:
+            self._drop("future", f"the clock was set back by {self._ahead(now):.3f} s at least")
+            self.samples.clear()
         if self.samples and sample.stamp <= self.samples[-1].stamp:
             self._drop("old", f"its stamps went back by {(self.samples[-1].stamp - sample.stamp) / 1e9:.3f} s")
             return
@@ -81,6 +84,8 @@ class Input:
         age = (now - self.samples[-1].stamp) / 1e9
         if age > self.limits.max_age:
             return f"{self.name}: {age:.2f} s old, expected at most {self.limits.max_age:g} s{self._why()}"
+        if -age > FUTURE:
+            return f"{self.name}: its stamp is {-age:.3f} s in the future: the clock was set back"
         moved = self._repeated_at - self._changed_at
         if self.limits.frozen_motion and self._repeated >= REPEATS and moved > self.limits.frozen_motion:
             return f"{self.name}: frozen, the same again and again while the arm moved by {moved:.3f}"
@@ -101,6 +106,10 @@ class Input:
     def forget(self) -> None:
         self.samples.clear()
         self._repeated = 0
+
+    def _ahead(self, now: int) -> float:
+        """s by which what was taken last is ahead of the clock."""
+        return (self.samples[-1].stamp - now) / 1e9 if self.samples else 0.0
 
     def _drop(self, kind: str, why: str) -> None:
         self.dropped[kind] += 1

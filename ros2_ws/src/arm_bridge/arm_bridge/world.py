@@ -67,7 +67,7 @@ class ArmWorld:
 
     def sense(self) -> Sensed:
         found = self._node.arm.observation()
-        if found is None or (self._sensed is not None and found[0] <= self._sensed.stamp):
+        if found is None or (self._sensed is not None and found[0] == self._sensed.stamp):
             return self._sensed
         stamp, samples = found
         try:

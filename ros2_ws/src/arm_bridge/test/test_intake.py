@@ -72,6 +72,14 @@ def test_stamps_that_jump_back_are_not_believed(intake):
     assert "went back by 4.750 s" in front.trouble(9250 * MS)
 
 
+def test_a_clock_that_is_set_back_is_trouble_until_sensors_speak_by_it(intake):
+    front = intake.inputs["front"]
+    say(intake, "front", 9000)
+    assert front.trouble(4000 * MS) == "front: its stamp is 5.000 s in the future: the clock was set back"
+    say(intake, "front", 4010)
+    assert [sample.stamp // MS for sample in front.samples] == [4010] and front.trouble(4020 * MS) == ""
+
+
 @pytest.mark.parametrize(("content", "way", "is_frozen"), [(7, 0.03, True), (7, 0.01, False), (-1, 0.03, False)])
 def test_the_same_picture_with_new_stamps_is_frozen_once_the_arm_has_moved(intake, content, way, is_frozen):
     for step in range(10):

@@ -181,3 +181,25 @@ def test_a_pose_target_does_not_run_away_from_an_arm_that_is_held():
     rig = Rig(*ADAPTERS["cartesian_pose"]()).ready()
     sent = [each.message for each in hold(rig, 3.0) if each.channel == ARM]
     assert 0.02 < sent[-1].pose.position.x <= rig.settings.arm.leash + 1e-9, "the arm has not moved"
+
+
+@pytest.mark.parametrize("name", ["cartesian_pose", "joint_trajectory"])
+def test_an_arm_that_was_guided_by_hand_while_it_was_held_does_not_jump_back(name):
+    rig = Rig(*ADAPTERS[name]()).ready()
+    still = np.zeros(rig.contract.action_width)
+    rig.step(still)
+    rig.arm.hear_status(0, 1)
+    rig.step(still)
+    moved = rig.settings.arm.leash + 0.2
+    rig.position, rig.joints = rig.position + [moved, 0, 0], rig.joints + [moved, 0, 0]
+    assert target(rig, still) == pytest.approx(moved), "it is held where it was led to"
+    rig.arm.hear_status(0, 0)
+    while rig.state == "holding":
+        resumed = target(rig, still)
+    assert rig.state == "armed" and resumed == pytest.approx(moved, abs=0.1)
+
+
+def target(rig: Rig, action: np.ndarray) -> float:
+    """The first value of the position that leaves in one control step."""
+    (message,) = (each.message for each in rig.step(action) if each.channel == ARM)
+    return message.pose.position.x if rig.contract.motion else message.points[0].positions[0]
