@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -218,16 +219,25 @@ class Arm:
         if not is_sent and self._commander.is_at_rest:
             return
         try:
-            command = self._commander.brake(self._measured(), self._clock())
-            message = self._settings.arm.message(self._commander.gate.check(command))
+            self._brake(is_sent)
         except CommandRefused as error:
             self.safety.fail(str(error))
-            self._commander.rest()
-            return
-        self._emit(ARM, message, is_shadow=not is_sent)
-        self._count(command)
+            self._halt(is_sent)
         if self._commander.is_at_rest and self.safety.state is not State.HOLDING:
             self._is_stopping = False
+
+    def _brake(self, is_sent: bool) -> None:
+        """Raises: CommandRefused: nothing has left."""
+        command = self._commander.brake(self._measured(), self._clock())
+        message = self._settings.arm.message(self._commander.gate.check(command))
+        self._emit(ARM, message, is_shadow=not is_sent)
+        self._count(command)
+
+    def _halt(self, is_sent: bool) -> None:
+        """Where the stop itself is refused: no velocity, or the measured position, at once."""
+        self._commander.rest()
+        with suppress(CommandRefused):  # a position that nobody measures cannot be said
+            self._brake(is_sent)
 
     def _emit(self, channel: str | int, message: Any, is_shadow: bool | None = None) -> None:
         self._sent_at = self._steady()

@@ -32,6 +32,7 @@ class ArmCommand:
         frame: that Cartesian commands are expressed in.
         joints: W names, of a command to joints.
         quaternion: (4,) xyzw of the end effector at the end of this step, where it is known.
+        is_stop: it is a step of the stop.
     """
 
     stamp: int
@@ -41,6 +42,7 @@ class ArmCommand:
     frame: str = ""
     joints: tuple[str, ...] = ()
     quaternion: np.ndarray = field(default_factory=lambda: np.array([0.0, 0.0, 0.0, 1.0]))
+    is_stop: bool = False
 
     @property
     def velocity(self) -> np.ndarray:

@@ -93,8 +93,9 @@ class CartesianCommander:
         return self._command(self._shaper.next(wish, start, lambda path: self._blocked(path, here)), start, now)
 
     def brake(self, measured: Measured, now: int) -> ArmCommand:
-        """One control step of the stop."""
-        return self._command(self._shaper.brake(), self._start(measured, now), now)
+        """One control step of the stop; of velocities it needs no pose. Raises CommandRefused: none is measured."""
+        start = np.zeros(6) if self._leash is None else self._start(measured, now)
+        return self._command(self._shaper.brake(), start, now)
 
     def _blocked(self, path: np.ndarray, here: np.ndarray) -> np.ndarray:
         out = self._places.blocked(path)
@@ -135,9 +136,8 @@ class CartesianCommander:
             quaternion = quaternion_product(turn, self._target.quaternion)
             self._target = Pose(positions[1, LINEAR], quaternion)
         self._sent.append((now, step.velocity[LINEAR]))
-        return ArmCommand(
-            now, self._period, step.velocities, positions, self._contract.base_frame, quaternion=quaternion
-        )
+        frame = self._contract.base_frame
+        return ArmCommand(now, self._period, step.velocities, positions, frame, (), quaternion, step.is_stop)
 
 
 class JointCommander:
@@ -183,8 +183,9 @@ class JointCommander:
         return self._command(self._shaper.next(wish, start, lambda path: self._blocked(path, here)), start, now)
 
     def brake(self, measured: Measured, now: int) -> ArmCommand:
-        """One control step of the stop."""
-        return self._command(self._shaper.brake(), self._start(measured), now)
+        """One control step of the stop; of velocities it needs no joints. Raises CommandRefused: one is missing."""
+        start = np.zeros(len(self._speeds)) if self._leash is None else self._start(measured)
+        return self._command(self._shaper.brake(), start, now)
 
     def _towards(self, aim: np.ndarray, start: np.ndarray) -> np.ndarray:
         """(W,) velocities that lead to positions and can be braked there."""
@@ -221,7 +222,8 @@ class JointCommander:
     def _command(self, step: Step, start: np.ndarray, now: int) -> ArmCommand:
         positions = np.concatenate([start[None], start + np.cumsum(step.velocities, axis=0) * self._period])
         self._target = positions[1]
-        return ArmCommand(now, self._period, step.velocities, positions, joints=self._group.joints)
+        joints = self._group.joints
+        return ArmCommand(now, self._period, step.velocities, positions, joints=joints, is_stop=step.is_stop)
 
 
 Commander = CartesianCommander | JointCommander

@@ -1,8 +1,9 @@
 """Takes in what sensors say, each at its own rate and with its own delay, and puts one observation together.
 
 A sample that is older than the one before it (late, out of order, said twice) is dropped, and so is one from the
-future, also one that has come to lie there since the clock was set back. What is left must be recent, and close enough to the observation's instant: the stamp of the input that is
-furthest behind. An input whose content stays the same to the last bit though the arm has moved is taken for frozen.
+future, also one that has come to lie there since the clock was set back. What is left must be recent, and close enough
+to the observation's instant: the stamp of the input that is furthest behind. An input whose content stays the same to
+the last bit though the arm has moved is taken for frozen.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,10 +41,12 @@ class Step:
     Attributes:
         velocity: (W,) for this period.
         braking: (M, W) for the periods after it, if nothing else came: it ends in zero.
+        is_stop: it is one of the stop, which must leave wherever the robot is.
     """
 
     velocity: np.ndarray
     braking: np.ndarray
+    is_stop: bool = False
 
     @property
     def velocities(self) -> np.ndarray:
@@ -97,17 +99,16 @@ class Shaper:
             start: (W,) where the robot is.
             blocked: says of a path which of its values leave the places where they may be.
         """
-        stop = self._look(np.zeros(self.width))
         for candidate in self._candidates(wish, start, blocked):
             step = self._look(candidate)
             if not blocked(self._path(start, step)).any():
                 return self._take(candidate, step)
-        return self._take(np.zeros(self.width), stop)
+        return self.brake()
 
     def brake(self) -> Step:
         """One control step of the stop."""
         nothing = np.zeros(self.width)
-        return self._take(nothing, self._look(nothing))
+        return replace(self._take(nothing, self._look(nothing)), is_stop=True)
 
     def _candidates(self, wish: np.ndarray, start: np.ndarray, blocked: Blocked):
         yield wish

@@ -43,6 +43,13 @@ def test_an_arm_slides_along_a_wall_and_does_not_stick_to_it():
     assert here[1] == pytest.approx(0.5, abs=0.06)
 
 
+def test_a_hand_that_is_within_a_keep_out_box_may_leave_it_slowly_and_go_no_deeper():
+    contract, _ = ADAPTERS["cartesian_rate"]()
+    places, begin = CartesianPlaces(contract, np.zeros(3)), np.array([0.12, 0.18, 0.4, 0, 0, 0])
+    away, deeper = ([begin, begin + [step, 0, 0, 0, 0, 0]] for step in (-0.001, 0.001))
+    assert not places.blocked(np.array(away)).any() and places.blocked(np.array(deeper)).any()
+
+
 @pytest.mark.parametrize(
     ("velocity", "words"),
     [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from arm_bridge.arm import ARM
-from arm_bridge.bench import ADAPTERS, STATUS, Rig
+from arm_bridge.bench import ADAPTERS, STATUS, Rig, Watch
 from arm_bridge.status import DriverStatus
 from substep_core.errors import ErrorCode
 from substep_core.protocol import HoldKind
@@ -154,6 +154,43 @@ def test_a_value_that_is_not_finite_is_a_fault_and_does_not_leave(rig, value):
     rig.step(FORWARD)
     sent = rig.step(np.where(np.arange(7) == 2, value, FORWARD))
     assert rig.state == "fault" and all(np.isfinite(speed) for speed in speeds(sent))
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_an_arm_that_is_found_beyond_its_limits_is_still_stopped(name):
+    rig = Rig(*ADAPTERS[name]()).ready()
+    go = np.append(np.full(rig.contract.action_width - 1, 0.5), -1.0)
+    for _ in range(5):
+        rig.step(go)
+    rig.position, rig.joints = np.array([9.0, 0.0, 0.4]), np.full(3, 9.0)
+    for _ in range(20):
+        assert [each.is_shadow for each in rig.step(go) if each.channel == ARM] == [False]
+    assert rig.state == "armed"
+    rig.arm.disarm()
+    while not rig.arm.is_at_rest:
+        assert [each.is_shadow for each in rig.step(go)] == [False]
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_where_the_stop_itself_is_refused_the_arm_is_told_to_stand_where_it_is(name):
+    rig = Rig(*ADAPTERS[name]()).ready()
+    go = np.append(np.full(rig.contract.action_width - 1, 0.5), -1.0)
+    watch = Watch(rig)
+    for _ in range(5):
+        for outgoing in rig.step(go):
+            watch.see(outgoing)
+    rig.arm._commander.gate.rest()  # as if it had lost what was sent: the stop looks like a jump
+    rig.arm.fail("the driver refuses")
+    (last,) = rig.step(go)
+    assert not last.is_shadow and rig.arm.is_at_rest
+    here = [*rig.position, *rig.joints][0 if rig.contract.motion else 3]
+    said = {
+        "cartesian_rate": lambda message: message.twist.linear.x,
+        "cartesian_pose": lambda message: message.pose.position.x - here,
+        "joint_trajectory": lambda message: message.points[0].positions[0] - here,
+        "joint_velocity": lambda message: message.data[0],
+    }
+    assert said[name](last.message) == pytest.approx(0.0) and not rig.step(go)
 
 
 def test_a_trajectory_ends_in_rest_by_itself():
