@@ -6,6 +6,7 @@ watches: where no control step has come for two periods it stops the arm, whatev
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from arm_bridge.safety import READY, SafetyStates, State, Transition
 from arm_bridge.settings import ArmSettings
 from arm_bridge.status import DriverStatus
 from arm_bridge.way import CommandedWay, MeasuredWay
-from substep_core.contract import ActionQuantity, RobotContract
+from substep_core.contract import ActionQuantity, Joints, JointSource, RobotContract
 from substep_core.protocol import HoldKind, Reason
 
 LATE = 2.0  # control periods without a step after which the arm is stopped
@@ -73,6 +74,7 @@ class Arm:
             {f"camera {name}": camera.limits for name, camera in settings.cameras.items()}
             | {name: each.limits for name, each in (settings.joints | settings.poses).items()}
         )
+        self._joints_of = _joints_of(contract)
         self._status = [DriverStatus(each) for each in settings.status]
         self.safety = SafetyStates(self._changed, settings.settle)
         self._commander = _commander(contract, settings)
@@ -89,6 +91,9 @@ class Arm:
     def hear(self, name: str, sample: Sample) -> None:
         """A sensor has spoken. name: "camera NAME", or a topic of the contract."""
         with self._lock:
+            if missing := self._joints_of.get(name, set()) - _names(sample.value):
+                self.refuse(name, f"a message without joint {min(missing)}")
+                return
             is_camera = name.startswith("camera ")
             way = self._measured_way if is_camera else self._commanded_way
             self.intake.add(name, sample, self._clock(), way.total)
@@ -100,10 +105,13 @@ class Arm:
         with self._lock:
             self.intake.inputs[name].refuse(why)
 
-    def hear_status(self, index: int, number: int) -> None:
+    def hear_status(self, index: int, number: float) -> None:
         """A driver has said a number."""
         with self._lock:
-            self._status[index].hear(number, self._steady())
+            if not math.isfinite(number):
+                self.safety.fail(f"{self._settings.status[index].topic} says {number}, expected a whole number")
+                return
+            self._status[index].hear(int(number), self._steady())
             self._look()
 
     def fail(self, why: str) -> None:
@@ -138,7 +146,7 @@ class Arm:
             return self.safety.disarm()
 
     def forget_faults(self) -> None:
-        """What drivers have said before does not count any more."""
+        """What drivers have said of earlier commands does not count any more."""
         with self._lock:
             for status in self._status:
                 status.forget()
@@ -242,6 +250,8 @@ class Arm:
     def _emit(self, channel: str | int, message: Any, is_shadow: bool | None = None) -> None:
         self._sent_at = self._steady()
         shadow = self.safety.state is State.SHADOW if is_shadow is None else is_shadow
+        for status in () if shadow else self._status:
+            status.commanded()
         self._send(Outgoing(channel, message, shadow))
 
     def _count(self, command: ArmCommand) -> None:
@@ -299,6 +309,19 @@ class Arm:
         self._is_stopping = False
         for gripper in self._grippers:
             gripper.rest()
+
+
+def _joints_of(contract: RobotContract) -> dict[str, set[str]]:
+    """Topic -> the joints that the contract names on it. Another publisher on it may say others."""
+    joints: dict[str, set[str]] = {}
+    for group in contract.state:
+        if isinstance(group.source, JointSource):
+            joints.setdefault(group.source.topic, set()).update(group.source.names)
+    return joints
+
+
+def _names(value: Any) -> set[str]:
+    return set(value.position) if isinstance(value, Joints) else set()
 
 
 def _commander(contract: RobotContract, settings: ArmSettings) -> Commander:

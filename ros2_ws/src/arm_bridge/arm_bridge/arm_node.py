@@ -160,7 +160,7 @@ class ArmNode:
             raise ValueError(f"status {status.topic}: {status.type} has no field {status.field!r}")
 
         def hear(message: Any) -> None:
-            self.arm.hear_status(index, int(getattr(message, status.field)))
+            self.arm.hear_status(index, getattr(message, status.field))
 
         self._node.create_subscription(kind, status.topic, hear, _qos(reliable=status.latched, latched=status.latched))
 

@@ -151,8 +151,11 @@ class Rig:
         for topic in self.settings.poses:
             pose = Pose(self.position.copy(), np.array(UPRIGHT))
             self.arm.hear(topic, Sample(self.now, self.now, pose))
-        for topic, values in ((topic, self.joints.tolist()) for topic in self.settings.joints):
-            self.arm.hear(topic, Sample(self.now, self.now, Joints(dict(zip(JOINTS, values, strict=True)))))
+        sources = [group.source for group in self.contract.state if isinstance(group.source, JointSource)]
+        for topic in self.settings.joints:
+            others = dict.fromkeys((name for each in sources if each.topic == topic for name in each.names), 0.0)
+            joints = Joints(others | dict(zip(JOINTS, self.joints.tolist(), strict=True)))
+            self.arm.hear(topic, Sample(self.now, self.now, joints))
 
     def ready(self) -> Rig:
         """Armed."""

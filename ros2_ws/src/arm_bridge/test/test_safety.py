@@ -9,7 +9,9 @@ import pytest
 
 from arm_bridge.arm import ARM
 from arm_bridge.bench import ADAPTERS, STATUS, Rig, Watch
+from arm_bridge.intake import Sample
 from arm_bridge.status import DriverStatus
+from substep_core.contract import Joints
 from substep_core.errors import ErrorCode
 from substep_core.protocol import HoldKind
 
@@ -124,10 +126,56 @@ def test_what_was_said_about_a_command_before_the_reset_does_not_count_though_it
     assert status.trouble(0.0).kind is HoldKind.ROBOT_FAULT
     status.forget()
     status.hear(4, 0.1)
-    assert not status.trouble(0.1)
+    assert not status.trouble(9.0)
     status.hear(0, 0.2)
     status.hear(4, 0.3)
     assert status.trouble(0.3).kind is HoldKind.ROBOT_FAULT, "another command was refused"
+
+
+def test_a_second_command_that_is_refused_like_the_first_is_a_fault_again():
+    status = DriverStatus(replace(STATUS, of_commands=True))
+    status.hear(4, 0.0)
+    status.forget()
+    status.commanded()
+    status.hear(4, 1.0)
+    assert not status.trouble(1.1), "it may be about the command before"
+    assert status.trouble(1.5).kind is HoldKind.ROBOT_FAULT
+    status.hear(0, 1.6)
+    assert not status.trouble(2.0)
+
+
+def test_a_fault_that_a_driver_says_once_outlives_a_reset_while_it_lasts(rig):
+    rig.ready()
+    rig.arm.hear_status(0, 4)
+    rig.arm.forget_faults()
+    assert "still there" in rig.arm.reset() and rig.state == "fault"
+    rig.arm.hear_status(0, 0)
+    assert rig.arm.reset() == ""
+
+
+def test_a_driver_that_must_be_ready_and_has_said_nothing_halts_the_robot():
+    status = DriverStatus(replace(STATUS, ready=(7,)))
+    assert status.trouble(0.0).text == "robot halted: status: nothing heard, expected one of (7,)"
+    status.hear(7, 0.1)
+    assert not status.trouble(0.1)
+
+
+def test_a_status_that_is_no_number_is_a_fault(rig):
+    rig.ready()
+    rig.arm.hear_status(0, np.nan)
+    assert rig.state == "fault" and "status says nan" in rig.transitions[-1].cause
+
+
+def test_a_message_that_lacks_joints_of_the_contract_is_refused_and_the_arm_goes_on():
+    rig = Rig(*ADAPTERS["joint_velocity"]()).ready()
+    rig.step([0.1, 0.1, 0.1, -1.0])
+    rig.now += 1
+    rig.arm.hear("joint_states", Sample(rig.now, 1, Joints({"f": 0.0})))
+    rig.sent.clear()
+    rig.arm.step(np.array([0.1, 0.1, 0.1, -1.0]))
+    sent = rig.sent
+    assert sent and rig.state == "armed"
+    assert rig.arm.intake.inputs["joint_states"].dropped["malformed"] == 1
 
 
 def test_a_driver_that_halts_is_waited_for(rig):
