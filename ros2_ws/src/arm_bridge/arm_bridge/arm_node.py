@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -43,6 +44,7 @@ CALL_TIMEOUT = 3.0  # s for a driver's service
 PASSING = 3.0  # s in which what keeps a robot from being armed may pass, such as one image that is late
 NEWS = 0.5  # s for drivers to say again what is still amiss
 SENSOR_DEPTH = 5
+CHANGED = "the robot's state has changed meanwhile: ask again"
 
 
 class ArmNode:
@@ -104,6 +106,7 @@ class ArmNode:
         Raises:
             ValueError: it cannot be, or nobody answers.
         """
+        self.judged = False  # what was judged so far was the episode before
         hooks = self._settings.episode
         if not hooks.service:
             return
@@ -226,22 +229,33 @@ class ArmNode:
         return _answered(response, self.arm.shadow())
 
     async def _arm(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Drivers are asked in shadow alone, and what was asked for counts only while that lasts."""
+        safety, changes = self.arm.safety, self.arm.safety.changes
+        if safety.state is not State.SHADOW:
+            return _answered(response, self.arm.arm())
         if why := await self._call_all(self._on_arm):
             return _answered(response, why)
         deadline = time.monotonic() + PASSING
-        while (why := self.arm.arm()) and self.arm.trouble() and time.monotonic() < deadline:
+        while safety.changes == changes:
+            if not (why := self.arm.arm()) or not self.arm.trouble() or time.monotonic() >= deadline:
+                return _answered(response, why)
             await later(self._node, 1 / self._contract.rate)
-        return _answered(response, why)
+        return _answered(response, CHANGED)
 
     def _disarm(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         return _answered(response, self.arm.disarm())
 
     async def _reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Drivers are asked in a fault alone."""
+        safety, changes = self.arm.safety, self.arm.safety.changes
+        if safety.state is not State.FAULT:
+            return _answered(response, self.arm.reset())
         if why := await self._call_all(self._on_reset):
             return _answered(response, why)
-        self.arm.forget_faults()
-        await later(self._node, NEWS)
-        return _answered(response, self.arm.reset())
+        if safety.changes == changes:
+            self.arm.forget_faults()
+            await later(self._node, NEWS)
+        return _answered(response, self.arm.reset() if safety.changes == changes else CHANGED)
 
     async def _call_all(self, clients: Iterable[Any]) -> str:
         """Why one of these services did not do what it is for; "": all did."""
@@ -281,10 +295,15 @@ class ArmNode:
                 )
 
     def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            pass
+        """What a driver says must not end the thread that stops the arm."""
+        while True:
+            try:
+                return self._executor.spin()
+            except ExternalShutdownException:
+                return
+            except Exception as error:
+                self._node.get_logger().error(printable_lines(traceback.format_exc()))
+                self.arm.fail(f"in the drivers' thread: {error!r}")
 
 
 def _answered(response: Trigger.Response, why: str) -> Trigger.Response:

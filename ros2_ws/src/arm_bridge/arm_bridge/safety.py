@@ -50,6 +50,7 @@ class SafetyStates:
     def __init__(self, tell: Callable[[Transition], None], settle: float) -> None:
         self._tell, self._settle = tell, settle
         self.state = State.DISABLED
+        self.changes = 0  # of the state so far: whoever has waited can tell whether it is still the one he asked in
         self._trouble = READY
         self._fine_since: float | None = None
         self._fault = READY
@@ -142,4 +143,5 @@ class SafetyStates:
         if state is not self.state:
             transition = Transition(self.state, state, cause)
             self.state, self._fine_since = state, None
+            self.changes += 1
             self._tell(transition)

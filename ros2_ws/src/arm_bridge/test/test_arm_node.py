@@ -1,0 +1,89 @@
+"""The node of an arm: services asked in which state, and a thread that nothing ends."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from std_srvs.srv import Trigger
+
+from arm_bridge import arm_node
+from arm_bridge.arm_node import ArmNode
+from arm_bridge.bench import ADAPTERS, Rig
+from arm_bridge.settings import EpisodeHooks
+
+
+class Operator:
+    """Asks a node without ROS; what happens while drivers are asked is said by ``meanwhile``."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rig = Rig(*ADAPTERS["cartesian_rate"]())
+        self.rig.speak()
+        self.asked, self.meanwhile = [], lambda: None
+        self.node = SimpleNamespace(arm=self.rig.arm, _node=None, _contract=self.rig.contract)
+        self.node._on_arm, self.node._on_reset, self.node._call_all = "on_arm", "on_reset", self._call_all
+        monkeypatch.setattr(arm_node, "later", self._later)
+
+    async def _call_all(self, services: str) -> str:
+        self.asked.append(services)
+        self.meanwhile()
+        return ""
+
+    async def _later(self, node: Any, seconds: float) -> None:
+        self.rig.pass_time(seconds)
+
+    def ask(self, service: Any) -> str:
+        return asyncio.run(service(self.node, Trigger.Request(), Trigger.Response())).message
+
+
+@pytest.fixture
+def operator(monkeypatch) -> Operator:
+    return Operator(monkeypatch)
+
+
+def test_drivers_are_asked_to_arm_in_shadow_alone(operator):
+    assert "expected shadow" in operator.ask(ArmNode._arm) and not operator.asked
+    operator.rig.arm.shadow()
+    assert operator.ask(ArmNode._arm) == "" and operator.rig.state == "armed"
+    assert operator.ask(ArmNode._arm) == "" and operator.asked == ["on_arm"]
+
+
+def test_drivers_are_asked_to_reset_in_a_fault_alone(operator):
+    operator.rig.ready()
+    assert operator.ask(ArmNode._reset) == "" and operator.rig.state == "armed" and not operator.asked
+    operator.rig.arm.fail("refused")
+    assert operator.ask(ArmNode._reset) == "" and operator.rig.state == "disabled" and operator.asked == ["on_reset"]
+
+
+def test_who_disarms_while_drivers_are_asked_to_arm_is_not_overruled(operator):
+    def disarm_and_look_again() -> None:
+        operator.rig.arm.disarm()
+        operator.rig.arm.shadow()
+
+    operator.rig.arm.shadow()
+    operator.meanwhile = disarm_and_look_again
+    assert operator.ask(ArmNode._arm) == arm_node.CHANGED and operator.rig.state == "shadow"
+
+
+def test_an_episode_does_not_begin_with_the_verdict_of_the_last():
+    node = SimpleNamespace(judged=True, _settings=SimpleNamespace(episode=EpisodeHooks()))
+    ArmNode.put_back(node, {})
+    assert node.judged is False
+
+
+def test_an_exception_of_a_driver_is_a_fault_and_the_thread_goes_on():
+    rig, turns, said = Rig(*ADAPTERS["cartesian_rate"]()).ready(), [], []
+
+    def spin() -> None:
+        turns.append(len(turns))
+        if len(turns) == 1:
+            raise OverflowError("a status of inf")
+
+    logger = SimpleNamespace(error=said.append)
+    node = SimpleNamespace(
+        arm=rig.arm, _executor=SimpleNamespace(spin=spin), _node=SimpleNamespace(get_logger=lambda: logger)
+    )
+    ArmNode._spin(node)
+    assert len(turns) == 2 and rig.state == "fault" and "a status of inf" in said[0]
