@@ -127,5 +127,10 @@ def test_what_is_there_already_stays_there(simulation: Simulation) -> None:
 
 def test_what_is_not_in_the_scene_is_refused_with_a_reason(simulation: Simulation) -> None:
     finish = carry_out(simulation, Demonstrator(), [Substep("pick up the wine bottle", "it is held")]).finish
+    assert finish.code is ErrorCode.INVALID_PLAN and "the scene has no wine bottle" in finish.message
+
+
+def test_what_the_hand_cannot_do_is_refused_with_a_reason(simulation: Simulation) -> None:
+    finish = carry_out(simulation, Demonstrator(), [Substep("pick up the basket", "it is held")]).finish
     assert finish.code is ErrorCode.POLICY_FAILED
-    assert "wine bottle" in finish.message and "alphabet_soup_1" in finish.message
+    assert "'pick up the basket': basket_1 is too wide for the hand" in finish.message

@@ -68,7 +68,7 @@ def test_an_instruction_without_a_plan_aborts_with_code_and_message(probe, task,
 
 
 def test_a_plan_can_be_had_without_executing_it(probe):
-    plan = probe.call(probe.decompose_task, DecomposeTask.Request(task="open the middle drawer of the cabinet"))
+    plan = probe.call(probe.decompose_task, DecomposeTask.Request(task="pick up the milk and place it in the basket"))
     assert plan.success and plan.substeps and plan.source
     refused = probe.call(probe.decompose_task, DecomposeTask.Request(task="tell me a joke"))
     assert (refused.success, refused.error_code) == (False, ExecuteTask.Result.NO_PLAN)

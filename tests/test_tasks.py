@@ -39,9 +39,9 @@ def test_the_demonstrator_does_a_task_of_each_suite(graph, suite):
 
 def test_a_substep_that_the_policy_cannot_do_aborts_the_task_with_the_policys_reason(graph):
     graph.probe.reset(suite="libero_object", task_index=0)
-    result = Goal(graph.probe, "put the wine bottle on the rack").result()
+    result = Goal(graph.probe, "pick up the basket").result()
     assert result.error_code == ExecuteTask.Result.POLICY_FAILED
-    assert "the policy gives no chunk for" in result.message and "wine bottle" in result.message
+    assert "the policy gives no chunk for" in result.message and "too wide for the hand" in result.message
     assert graph.probe.statuses[-1].step == 0
 
 

@@ -19,9 +19,7 @@ from substep_cli.grammar import main
 from substep_core.contract import LIBERO_PANDA, load_robot
 from substep_core.ros import topics
 
-PACKAGE = Path(__file__).parents[1]
-
-
+PACKAGE = Path(__file__).resolve().parents[1]  # of the file itself: the workspace has a link to its folder
 PANDA = load_robot(LIBERO_PANDA)
 TWO_ARMS = load_robot(PACKAGE.parent / "tests" / "two_arms" / "two_arms" / "robot.yaml")  # 14 joints, three cameras
 

@@ -62,7 +62,7 @@ class Deadly:
 def test_a_process_that_dies_is_an_error_and_what_was_played_is_kept(tmp_path: Path, monkeypatch, capsys):
     key = EpisodeKey("libero_goal", 7, "policy", "eos", "benchmark", 0)
     before = Job(EpisodeSettings(policy="demonstrator", horizon=3), "libero_goal", 7, (key,))
-    monkeypatch.setattr(evaluate, "jobs", lambda *rest: [before, Deadly()])
+    monkeypatch.setattr(evaluate, "jobs", lambda *_, **__: [before, Deadly()])
     limits = ["--tasks", "7", "--placements", "benchmark", "--episodes", "2", "--horizon", "3", "--workers", "1"]
     assert main(["eval", *WHAT, *limits, "--out", str(tmp_path)]) == 1
     told = capsys.readouterr().err

@@ -67,7 +67,7 @@ def test_what_a_data_set_says_of_substeps_is_trained_on_and_labelled(two_tasks: 
     assert samples[0].eos_labels.ravel().tolist() == [0, 1, 0, 0] and samples[0].mask.tolist() == [1, 1, 0, 0]
     assert (data.label_use.labelled_episodes, len(data.label_use.unlabelled_episodes)) == (1, 1)
     out = tmp_path / "labels.json"
-    assert main(["data", "label", str(two_tasks), "--type", "lerobot", "--out", str(out)]) == 0
+    assert main(["data", "label", str(two_tasks), "--source-type", "lerobot", "--out", str(out)]) == 0
     assert "1 demonstrations labelled" in capsys.readouterr().out
     (place,) = SubstepLabels.load(out).places()
     assert place == ("set", "open_the_drawer,_then_close_the_drawer", "episode_0")

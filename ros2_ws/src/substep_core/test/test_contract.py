@@ -114,7 +114,7 @@ def test_aliases_that_mean_more_than_any_memory_holds_are_no_long_message():
 
 
 def test_an_unknown_robot_names_those_there_are():
-    with pytest.raises(ValueError, match="unknown robot 'panad': expected one of libero_panda .substep.core"):
+    with pytest.raises(ValueError, match=r"unknown robot 'panad': expected one of .*libero_panda .substep.core"):
         load_robot("panad")
 
 

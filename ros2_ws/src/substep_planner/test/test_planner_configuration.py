@@ -16,7 +16,8 @@ TASK = "put the milk in the basket"
 @pytest.mark.parametrize("graph", [{"library": "MISSING"}], indirect=True)
 def test_a_missing_plan_file_fails_configure(graph, capfd):
     assert not graph.transition(Transition.TRANSITION_CONFIGURE)
-    assert "parameter decomposers is ['library', 'rules']: " in (error := capfd.readouterr().err) and "MISSING" in error
+    error = capfd.readouterr().err
+    assert "parameter decomposers is ['library', 'grounding', 'rules']: " in error and "MISSING" in error
 
 
 def test_deactivation_ends_the_task_and_goals_are_rejected_until_the_next_activation(graph):
