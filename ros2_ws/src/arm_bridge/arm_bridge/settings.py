@@ -97,7 +97,8 @@ class StatusInput:
     Attributes:
         type: of the message, such as std_msgs/msg/Int8.
         field: of the message.
-        ready: numbers with which commands are taken, where only these are fine; empty: all that are not named here.
+        ready: numbers with which commands are taken, where only these are fine, and silence is not; empty: all that are
+            not named here.
         hold: number -> what it means; the robot holds while it is said.
         fault: number -> what it means; it latches.
         of_commands: it is about the last command: what it said before a reset does not count though it is repeated.
