@@ -7,7 +7,7 @@ Evaluations and demonstrations are such tasks. Substeps, switch rules, timeouts,
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -265,12 +265,14 @@ class LockstepTask:
             raise PlanningError(ErrorCode.BACKEND_FAILED, str(error)) from error
 
     def _plan(self, request: MakePlan) -> PlanMade | PlanFailed:
+        counts = Counter(item.category for item in self._observation.scene.objects.values())
         wanted = PlanRequest(
             request.instruction,
             request.suite,
             request.done,
             request.failure,
-            objects=frozenset(item.category for item in self._observation.scene.objects.values()),
+            objects=frozenset(counts),
+            counts=counts,
             ask_policy=partial(self.own_words, request.instruction),
         )
         try:

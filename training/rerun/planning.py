@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -43,11 +44,11 @@ def plans(run: RecordedRun, decomposers: Sequence[str], parameters: GivenParamet
         ValueError: there is no such decomposer.
     """
     loaded = load_decomposers(decomposers, planner_parameters.decomposer_settings(parameters)) if decomposers else ()
-    objects = _objects(run)
+    counts = _counts(run)
     found: list[OtherPlan] = []
     for goal in run.first_goals:
         recorded = _recorded(run, goal)
-        found += [recorded, *(_plan(goal, recorded, decomposer, objects) for decomposer in loaded)]
+        found += [recorded, *(_plan(goal, recorded, decomposer, counts) for decomposer in loaded)]
     return found
 
 
@@ -57,11 +58,12 @@ def _recorded(run: RecordedRun, goal: Goal) -> OtherPlan:
     return OtherPlan(goal.task, f"recorded, by {source}" if source else "recorded", _words(plan), problem, True, plan)
 
 
-def _plan(goal: Goal, recorded: OtherPlan, decomposer, objects: frozenset[str]) -> OtherPlan:
+def _plan(goal: Goal, recorded: OtherPlan, decomposer, counts: Counter[str]) -> OtherPlan:
     if decomposer.wants_picture:
         return OtherPlan(goal.task, decomposer.name, problem="it looks at pictures, which a rerun does not show it")
     try:
-        sourced = decompose(PlanRequest(goal.task, goal.suite, objects=objects), [decomposer]).sourced
+        request = PlanRequest(goal.task, goal.suite, objects=frozenset(counts), counts=counts)
+        sourced = decompose(request, [decomposer]).sourced
     except PlanningError as error:
         return OtherPlan(goal.task, decomposer.name, problem=str(error), same=False)
     words = _words(sourced.plan.substeps)
@@ -72,7 +74,7 @@ def _words(plan: Sequence[Substep]) -> tuple[str, ...]:
     return tuple(substep.instruction for substep in plan)
 
 
-def _objects(run: RecordedRun) -> frozenset[str]:
-    """Categories of what was in the scene at first; none where that was not recorded."""
+def _counts(run: RecordedRun) -> Counter[str]:
+    """Of each category, how much was in the scene at first; none where that was not recorded."""
     first = next(iter(run.bag.read([topics.SCENE_STATE])), None)
     return categories_in_scene(first.data if first else b"")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from rclpy.serialization import deserialize_message
@@ -85,11 +86,11 @@ def refusal_from_message(message: ChunkRefusal) -> PolicyRefused:
     return PolicyRefused(key_from_message(message), Reason(RefusalKind(message.kind), message.reason))
 
 
-def categories_in_scene(serialised: bytes) -> frozenset[str]:
-    """Categories of the objects of a serialised SceneState; none where none was heard."""
+def categories_in_scene(serialised: bytes) -> Counter[str]:
+    """How many objects of each category are in a serialised SceneState; none where none was heard."""
     if not serialised:
-        return frozenset()
-    return frozenset(item.category for item in deserialize_message(serialised, SceneState).objects)
+        return Counter()
+    return Counter(item.category for item in deserialize_message(serialised, SceneState).objects)
 
 
 def substeps_to_messages(substeps: Iterable[Substep]) -> list[SubstepMessage]:

@@ -63,10 +63,12 @@ class PlanMaker:
 
     def _decompose(self, request: PlanRequest) -> SourcedPlan:
         """With what there is to see now."""
-        objects = planner_messages.categories_in_scene(self._scene) or self._objects
+        counts = planner_messages.categories_in_scene(self._scene)
+        objects = frozenset(counts) or self._objects
         picture = None if self._picture is None else self._picture.newest(PICTURE_WAIT)
         ask = partial(self._words.ask, request.instruction)
-        result = decompose(replace(request, objects=objects, image=picture, ask_policy=ask), self._decomposers)
+        seen = replace(request, objects=objects, counts=counts, image=picture, ask_policy=ask)
+        result = decompose(seen, self._decomposers)
         if result.sourced.understood:
             self._node.say(f"plan by {result.sourced.source} understood {result.sourced.understood}")
         for remark in result.remarks:

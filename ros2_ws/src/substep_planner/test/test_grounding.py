@@ -6,7 +6,8 @@ import pytest
 
 from substep_core.errors import ErrorCode, PlanningError
 from substep_planner.decomposers.base import PlanRequest
-from substep_planner.decomposers.grounding.decomposer import create
+from substep_planner.decomposers.fallback import decompose
+from substep_planner.decomposers.grounding.decomposer import GroundingDecomposer, create, shipped_reader
 from substep_planner.decomposers.grounding.reading import words_of_text
 from substep_planner.decomposers.grounding.scene import Entity, entities_of, noun_for
 from substep_planner.decomposers.grounding.spelling import Speller
@@ -89,6 +90,51 @@ def test_what_may_mean_several_things_is_asked(grounding):
 )
 def test_what_is_not_there_not_possible_or_no_request_is_refused(grounding, text, why):
     assert why in refusal(grounding, text, GOAL)
+
+
+def test_more_than_four_requests_in_one_sentence_are_all_planned(grounding):
+    text = "open the top drawer and put the bowl inside and put the wine bottle on the rack"
+    planned = steps(grounding, f"{text} and put the cream cheese on the plate and turn on the stove", GOAL)
+    assert len(planned) == 8 and planned[-3:] == [
+        "pick up the cream cheese",
+        "place the cream cheese on the plate",
+        "turn on the stove",
+    ]
+
+
+def test_more_than_a_plan_can_hold_is_refused_with_the_number():
+    things = "alphabet_soup milk cream_cheese ketchup butter tomato_sauce orange_juice bbq_sauce salad_dressing".split()
+    text = "put " + " and ".join(f"the {thing.replace('_', ' ')}" for thing in things) + " in the basket"
+    sure = GroundingDecomposer(shipped_reader(), threshold=0.0)
+    assert "18 motions are asked for at once, expected at most 16" in refusal(
+        sure, text, frozenset({*things, "basket"})
+    )
+
+
+def test_numbers_that_cannot_be_told_apart_are_refused_and_two_are_two(grounding):
+    scene = frozenset({"moka_pot", "flat_stove", "akita_black_bowl", "wooden_cabinet"})
+    for number in ("3", "three", "0", "12", "a dozen"):
+        assert f"the number {number.split()[-1]!r}" in refusal(grounding, f"put {number} moka pots on the stove", scene)
+    both, two = (
+        grounding.decompose(PlanRequest(f"put {word} moka pots on the stove", objects=scene)).plan.substeps
+        for word in ("both", "2")
+    )
+    assert both == two and len(two) == 4
+    assert len(steps(grounding, "put 1 moka pot on the stove", scene)) == 2
+    assert steps(grounding, "open the top drawer of the 3 drawer cabinet", scene) == [
+        "open the top drawer of the cabinet"
+    ]
+
+
+def test_both_of_what_there_is_one_of_is_refused(grounding):
+    for count, is_enough in ((2, True), (1, False)):
+        counts = {"moka_pot": count, "flat_stove": 1}
+        request = PlanRequest("put both moka pots on the stove", objects=frozenset(counts), counts=counts)
+        if is_enough:
+            assert len(decompose(request, [grounding]).sourced.plan.substeps) == 4
+            continue
+        with pytest.raises(PlanningError, match="the scene has 1 moka pot, and 2 are picked up"):
+            decompose(request, [grounding])
 
 
 def test_it_says_what_each_phrase_was_taken_for(grounding):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +22,7 @@ class PlanRequest:
         done: substeps of it that were already completed; the plan holds what remains.
         failure: why the previous plan failed; None for the first.
         objects: categories of what is in the scene (LIBERO's names), where they are known.
+        counts: how many of each of them there are, where that is known.
         image: (H, W, 3) uint8 RGB view of the scene, for decomposers that look at it.
         ask_policy: what the policy itself says comes next, by what it sees now; raises PlanningError. None: there is no
             policy to ask.
@@ -32,6 +33,7 @@ class PlanRequest:
     done: tuple[Substep, ...] = ()
     failure: str | None = None
     objects: frozenset[str] = frozenset()
+    counts: Mapping[str, int] = field(default_factory=dict)
     image: np.ndarray | None = None
     ask_policy: Callable[[], NamedSubstep] | None = None
 

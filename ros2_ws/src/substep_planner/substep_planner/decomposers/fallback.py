@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from substep_core.errors import ErrorCode, PlanningError
 from substep_core.printable import printable
 from substep_planner.decomposers.base import Decomposer, PlanRequest, SourcedPlan
-from substep_planner.decomposers.plan_checks import missing_things
+from substep_planner.decomposers.plan_checks import missing_things, too_few
 
 LONGEST_INSTRUCTION = 2000  # characters
 
@@ -73,6 +73,10 @@ def decompose(request: PlanRequest, decomposers: Sequence[Decomposer]) -> Decomp
         missing = [] if sourced.plan is None else missing_things(sourced.plan, request.objects)
         if missing:  # whatever it is that was planned, it cannot be carried out here
             why = f"plans with what is not there: the scene has no {', no '.join(missing)}"
+            failures.append(PassedOver(decomposer.name, ErrorCode.INVALID_PLAN, why))
+            continue
+        if few := [] if sourced.plan is None else too_few(sourced.plan, request.counts):
+            why = f"plans with more than is there: the scene has {'; '.join(few)}"
             failures.append(PassedOver(decomposer.name, ErrorCode.INVALID_PLAN, why))
             continue
         return Decomposition(_named_after(sourced, failures), tuple(failures))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from substep_core.language.motions import CLOSE, OPEN, PICK_UP, PLACE, Motion, kind_of
 from substep_core.language.nouns import NOUNS, ROBOT_PARTS
 from substep_core.language.phrases import PhraseError, Thing
@@ -39,6 +41,28 @@ def missing_things(plan: Plan, objects: frozenset[str]) -> list[str]:
         return []
     missing = {name for step in plan.substeps for name in _names(step.instruction) if not _is_there(name, objects)}
     return sorted(missing)
+
+
+def too_few(plan: Plan, counts: Mapping[str, int]) -> list[str]:
+    """Of what the plan picks up more than the scene has: "1 moka pot, and 2 are picked up".
+
+    Args:
+        counts: of the scene's things by category; empty if they are unknown.
+    """
+    sides: dict[str, set[str]] = {}
+    for step in plan.substeps:
+        try:
+            motion = parse(step.instruction)
+        except PhraseError:  # not in the shared words, so nothing can be said
+            continue
+        if motion.kind is PICK_UP and motion.thing.side:
+            sides.setdefault(motion.thing.name, set()).add(motion.thing.side)
+    problems = []
+    for name, told_apart in sides.items():
+        there = sum(count for kind, count in counts.items() if _is_there(name, frozenset({kind})))
+        if counts and there < len(told_apart):
+            problems.append(f"{there} {name}, and {len(told_apart)} are picked up")
+    return problems
 
 
 def _motion(text: str) -> Motion:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from substep_core.errors import ErrorCode, PlanningError
 from substep_core.language.effects import substep
-from substep_core.plan import Plan, normalise_instruction
+from substep_core.plan import MAX_SUBSTEPS, Plan, normalise_instruction
 from substep_planner.decomposers.base import PlanRequest, SourcedPlan
 from substep_planner.decomposers.grounding.markov import MarkovReader
 from substep_planner.decomposers.grounding.reading import Phrase, Reading, words_of_text
@@ -46,6 +46,9 @@ class GroundingDecomposer:
         if problem := understood.problem(self._threshold):
             raise PlanningError(ErrorCode.NO_PLAN, problem)
         motions = motions_of(reading.steps, scene, said, understood.vague)
+        if len(motions) > MAX_SUBSTEPS:
+            problem = f"{len(motions)} motions are asked for at once, expected at most {MAX_SUBSTEPS}"
+            raise PlanningError(ErrorCode.NO_PLAN, problem)
         plan = Plan(normalise_instruction(request.instruction), tuple(map(substep, motions)))
         return SourcedPlan(remaining_plan(plan, request.done), self.name, understood=understood.phrases)
 

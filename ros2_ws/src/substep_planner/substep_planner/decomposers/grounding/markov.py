@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from substep_core.json_files import read_object
-from substep_planner.decomposers.grounding.reading import Phrase, Reading, words_of_text
+from substep_planner.decomposers.grounding.reading import Phrase, Reading, with_counts, words_of_text
 from substep_planner.decomposers.grounding.scene import Entity, entities_of
 from substep_planner.decomposers.grounding.segments import Segment, steps_of, whole
 from substep_planner.decomposers.grounding.spelling import Speller
@@ -80,7 +80,7 @@ class MarkovReader:
 
     def read(self, text: str, categories: frozenset[str]) -> Reading:
         """See ``Reader``."""
-        said = [word for word in words_of_text(text) if not word.isdigit()]
+        said = with_counts(words_of_text(text))
         if not said:
             raise ValueError("it has no words")
         entities = (*entities_of(categories), None)

@@ -19,7 +19,6 @@ SIDES = ("", "left", "right", "front", "back", "middle")
 PREPOSITIONS = (
     "on", "in", "under", "on top of", "to the left of", "to the right of", "to the front of", "to the back of",
 )  # fmt: skip
-MOST_STEPS = 4
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from substep_planner.decomposers.grounding.request import MOST_STEPS, RELATED_TO, Step
+from substep_planner.decomposers.grounding.request import RELATED_TO, Step
 from substep_planner.decomposers.grounding.scene import TABLE, Entity
 
 _OPERATIONS = ("open", "close", "turn on", "turn off")
@@ -76,7 +76,7 @@ def steps_of(segments: Sequence[Segment]) -> tuple[tuple[Step, ...], float]:
     for segment in segments:
         if segment.label != "noise":
             certainty *= segment.probability
-    return tuple(steps[:MOST_STEPS]), certainty
+    return tuple(steps), certainty
 
 
 def whole(segment: Segment) -> Segment:
