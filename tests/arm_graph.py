@@ -125,18 +125,23 @@ class ArmGraph(RunningGraph):
 
     @contextmanager
     def moving(self):
-        """A task under way, and the arm in motion; yields the goal."""
+        """A task under way, and the arm in motion; yields the goal, which is cancelled in the end."""
+        goal = self.set_in_motion()
+        try:
+            yield goal
+        finally:
+            goal.cancel()
+            goal.result()
+
+    def set_in_motion(self) -> Goal:
+        """A task under way, and the arm in motion."""
         if self.probe.statuses[-1].hold_kind == HoldKind.LATCHED:  # what an earlier test has left
             self.probe.reset()
         self.arm()
         self.probe.reports.clear()
         goal = Goal(self.probe, "")
         self.probe.wait(self._moves, "the arm's motion")
-        try:
-            yield goal
-        finally:
-            goal.cancel()
-            goal.result()
+        return goal
 
     def _moves(self) -> bool:
         played = any(report.steps_played for report in self.probe.reports)

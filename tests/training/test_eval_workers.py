@@ -13,6 +13,7 @@ import pytest
 
 from libero_bridge.placement import NoRoomError
 from substep_cli.grammar import main
+from substep_core.contract import LIBERO_PANDA, load_robot
 from substep_core.episode import Placement
 from training.evaluation import evaluate, in_process
 from training.evaluation.episodes import EpisodeKey, Job, jobs
@@ -75,6 +76,8 @@ def test_a_process_that_dies_is_an_error_and_what_was_played_is_kept(tmp_path: P
 
 class FullWorld:
     """Stands in for a simulation that finds no room for its objects."""
+
+    contract = load_robot(LIBERO_PANDA)
 
     def __init__(self, config) -> None:
         self.suite = config.suite
