@@ -9,8 +9,12 @@ from pathlib import Path
 
 from substep_cli.grammar import CommandFailed
 from substep_cli.options import Device, Json
+from substep_core.errors import PlanningError
+from substep_core.plan import steps_to_json
 from substep_core.printable import show
-from substep_planner.decomposers.registry import DEFAULT_ORDER, DecomposerSettings
+from substep_planner.decomposers.base import PlanRequest
+from substep_planner.decomposers.fallback import Decomposition, decompose
+from substep_planner.decomposers.registry import DEFAULT_ORDER, DecomposerSettings, load_decomposers
 
 DEFAULTS = DecomposerSettings()
 
@@ -44,12 +48,6 @@ def plan(
         prompt: a prompt file instead of the shipped one.
         cache: folder in which language models' plans are kept.
     """
-    from substep_core.errors import PlanningError
-    from substep_core.plan import steps_to_json
-    from substep_planner.decomposers.base import PlanRequest
-    from substep_planner.decomposers.fallback import decompose
-    from substep_planner.decomposers.registry import load_decomposers
-
     settings = replace(
         DEFAULTS,
         library=str(library or ""),
@@ -60,12 +58,20 @@ def plan(
         openai_url=url,
         openai_model=model,
     )
+    result = _decompose(PlanRequest(instruction, suite, objects=frozenset(objects)), decomposers, settings)
+    _print(result, json)
+
+
+def _decompose(request: PlanRequest, decomposers: tuple[str, ...], settings: DecomposerSettings) -> Decomposition:
+    """Raises: CommandFailed."""
     try:
-        result = decompose(
-            PlanRequest(instruction, suite, objects=frozenset(objects)), load_decomposers(decomposers, settings)
-        )
+        return decompose(request, load_decomposers(decomposers, settings))
     except PlanningError as error:
         raise CommandFailed(f"{error.code.name}: {error}") from error
+
+
+def _print(result: Decomposition, json: Path | None) -> None:
+    """Steps on stdout, remarks and the plan's source on stderr, and the steps in a file if one is named."""
     for remark in result.remarks:
         show(f"note: {remark}", sys.stderr)
     if result.sourced.understood:
