@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch import Tensor
@@ -98,6 +100,24 @@ def test_the_loss_counts_actions_that_are_there_and_the_robots_values():
     expected = model.decoder.noised(shown.actions).velocity[..., : toy.ACTION].square()[shown.mask].mean()
     model.decoder.velocity = lambda *_: (velocity, velocity)
     torch.testing.assert_close(loss(shown.actions), expected)
+
+
+def test_several_draws_of_a_chunk_are_as_many_samples_of_it():
+    """Loss, hidden states and gradients are those of a batch that has each sample thrice."""
+    config, shown, draws = toy_config(knowledge_insulation=False), targets(), 3
+    thrice = {name: value.repeat_interleave(draws, dim=0) for name, value in batch().items()}
+    repeated = ActionTargets(*(part.repeat_interleave(draws, dim=0) for part in dataclasses.astuple(shown)))
+    found = []
+    for count, given, asked in ((draws, batch(), shown), (1, thrice, repeated)):
+        model = drawn_model(
+            dataclasses.replace(config, action_head=dataclasses.replace(config.action_head, draws=count))
+        )
+        torch.manual_seed(0)
+        loss, hidden = model.action_loss(given, asked)
+        loss.backward()
+        gradient = model.backbone.language_model.layers[0].self_attn.k_proj.weight.grad
+        found.append([loss, hidden[:: draws // count], gradient])
+    torch.testing.assert_close(*found)
 
 
 def test_words_are_read_from_what_is_before_them():

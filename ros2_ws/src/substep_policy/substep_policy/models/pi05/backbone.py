@@ -72,6 +72,15 @@ class Prefix:
         """(B, 1) of the token after it."""
         return self.present.sum(dim=1, keepdim=True)
 
+    def repeated(self, times: int) -> Prefix:
+        """Every sample ``times`` times, one after another."""
+        keys_values = tuple(
+            (keys.repeat_interleave(times, dim=0), values.repeat_interleave(times, dim=0))
+            for keys, values in self.keys_values
+        )
+        hidden, present = (part.repeat_interleave(times, dim=0) for part in (self.hidden, self.present))
+        return Prefix(keys_values, hidden, present)
+
     def detached(self) -> Prefix:
         """The same without a gradient. Detached embeddings would not do: keys and values have one of every layer."""
         keys_values = tuple((keys.detach(), values.detach()) for keys, values in self.keys_values)
