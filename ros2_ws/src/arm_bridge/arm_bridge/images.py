@@ -1,6 +1,7 @@
 """Images as cameras give them -> (H, W, 3) uint8 RGB of the contract's size.
 
-cv_bridge, where ROS provides it, does the same for raw encodings; a test compares the two. Own code serves everywhere.
+cv_bridge is not used: it comes with ROS alone, and as a binary for the system's numpy. It calls OpenCV's conversions,
+and a test holds this code to them.
 """
 
 from __future__ import annotations
