@@ -17,6 +17,8 @@ from substep_planner.decomposers.fallback import Decomposition, decompose
 from substep_planner.decomposers.registry import DEFAULT_ORDER, DecomposerSettings, load_decomposers
 
 DEFAULTS = DecomposerSettings()
+_MODELS = ("transformers_model", "openai_model", "anthropic_model")
+_URLS = ("openai_url", "anthropic_url")
 
 
 def plan(
@@ -27,8 +29,10 @@ def plan(
     objects: tuple[str, ...] = (),
     decomposers: tuple[str, ...] = DEFAULT_ORDER,
     library: Path | None = None,
-    model: str = DEFAULTS.openai_model,
-    url: str = DEFAULTS.openai_url,
+    model: str = "",
+    url: str = "",
+    max_tokens: int = DEFAULTS.max_tokens,
+    timeout: float = DEFAULTS.server_timeout,
     device: Device = DEFAULTS.device,
     prompt: Path | None = None,
     cache: Path | None = None,
@@ -40,11 +44,13 @@ def plan(
         instruction: such as "put both mugs on the plate".
         suite: the suite that the instruction belongs to, such as libero_10.
         objects: what is in the scene, LIBERO's categories such as porcelain_mug or one's own; none: it is not known.
-        decomposers: who is asked, in this order: library, grounding, rules, transformers, openai, whole_task, or an
-            installed one.
+        decomposers: who is asked, in this order: library, grounding, rules, transformers, openai, anthropic,
+            whole_task, or an installed one.
         library: a plan file instead of the shipped one.
-        model: of a language model: hub id, folder or the server's name for it.
-        url: of an OpenAI-compatible server.
+        model: of a language model: hub id, folder, GGUF file or the server's name for it; none: its decomposer's own.
+        url: of a language model's server, up to and with its version; none: its decomposer's own.
+        max_tokens: of one answer of a language model, its thoughts included.
+        timeout: s for one whole answer of a server.
         prompt: a prompt file instead of the shipped one.
         cache: folder in which language models' plans are kept.
     """
@@ -53,10 +59,11 @@ def plan(
         library=str(library or ""),
         prompt=str(prompt or ""),
         plan_cache=str(cache or ""),
-        transformers_model=model,
         device=device,
-        openai_url=url,
-        openai_model=model,
+        max_tokens=max_tokens,
+        server_timeout=timeout,
+        **dict.fromkeys(_MODELS, model) if model else {},
+        **dict.fromkeys(_URLS, url) if url else {},
     )
     result = _decompose(PlanRequest(instruction, suite, objects=frozenset(objects)), decomposers, settings)
     _print(result, json)

@@ -181,7 +181,7 @@ def test_a_models_plan_that_cannot_be_used_aborts_the_task(probe, planner_with, 
 
 
 def test_a_model_that_is_not_there_aborts_the_task(probe, planner_with):
-    planner_with(decomposers=["openai"], openai_url="http://127.0.0.1:9/v1", openai_retries=0)
+    planner_with(decomposers=["openai"], openai_url="http://127.0.0.1:9/v1", server_retries=0)
     result = Goal(probe, "").result()
     assert result.error_code == ExecuteTask.Result.BACKEND_FAILED and "ConnectError" in result.message
 

@@ -28,6 +28,7 @@ setup(
             "policy = substep_planner.decomposers.own_words:create",
             "transformers = substep_planner.decomposers.language_model.decomposer:create_transformers",
             "openai = substep_planner.decomposers.language_model.decomposer:create_openai",
+            "anthropic = substep_planner.decomposers.language_model.decomposer:create_anthropic",
             "whole_task = substep_planner.decomposers.whole_task:create",
         ],
         "substep.completion_scorers": [

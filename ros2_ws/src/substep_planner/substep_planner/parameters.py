@@ -21,6 +21,8 @@ from substep_planner.completion.registry import (
 )
 from substep_planner.completion.scorer import CompletionScorer
 from substep_planner.decomposers.base import Decomposer
+from substep_planner.decomposers.language_model.server_settings import AUTOMATIC as AUTOMATIC_FORM
+from substep_planner.decomposers.language_model.server_settings import FORMS
 from substep_planner.decomposers.registry import (
     DECOMPOSERS,
     DEFAULT_ORDER,
@@ -158,17 +160,27 @@ def _declare_decomposers(parameters: NodeParameters) -> None:
     parameters.declare("transformers_model", default.transformers_model, "hub id or folder of a causal language model")
     parameters.declare("device", default.device, "where models run: auto, cpu, cuda or cuda:N")
     parameters.declare("max_tokens", default.max_tokens, "of one answer of a language model", bounds=(1, 100_000))
-    parameters.declare("openai_url", default.openai_url, "of an OpenAI-compatible server, up to and with its version")
-    parameters.declare("openai_model", default.openai_model, "name of the model at that server")
+    _declare_server(parameters, "openai", "with OpenAI's API")
+    _declare_server(parameters, "anthropic", "with Anthropic's API")
     parameters.declare(
-        "openai_key_variable",
-        default.openai_key_variable,
-        "environment variable with the server's key; none is sent if unset",
+        "server_timeout", default.server_timeout, "s for one whole answer, all tries together", bounds=(0.1, 3600.0)
     )
+    parameters.declare("server_retries", default.server_retries, "of a failed request", bounds=(0, 100))
     parameters.declare(
-        "openai_timeout", default.openai_timeout, "s for one whole answer, all tries together", bounds=(0.1, 3600.0)
+        "server_form",
+        default.server_form,
+        "how a server holds an answer to the plan's schema; auto: the first way that it does not refuse",
+        choices=(AUTOMATIC_FORM, *FORMS),
     )
-    parameters.declare("openai_retries", default.openai_retries, "of a failed request", bounds=(0, 100))
+
+
+def _declare_server(parameters: NodeParameters, kind: str, which: str) -> None:
+    """kind: the decomposer; which: of all servers."""
+    default = DecomposerSettings()
+    url, model, key = (f"{kind}_{what}" for what in ("url", "model", "key_variable"))
+    parameters.declare(url, getattr(default, url), f"of a server {which}, up to and with its version")
+    parameters.declare(model, getattr(default, model), "name of the model at that server")
+    parameters.declare(key, getattr(default, key), "environment variable with the server's key; none is sent if unset")
 
 
 def _declare_completion(parameters: NodeParameters, registry: PlannerRegistry) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import jsonschema
 import numpy as np
@@ -154,6 +155,39 @@ def test_a_model_that_looks_is_shown_the_scene_each_time_and_asked_for_nothing_w
     with pytest.raises(PlanningError, match="no picture of the scene") as caught:
         made.decompose(PlanRequest(TASK))
     assert caught.value.code is ErrorCode.BACKEND_FAILED and len(chat.heard) == 2
+
+
+AROUND = {
+    "thoughts": "<think>\nmaybe {'steps': 1}\n</think>\n" + GOOD,
+    "thoughts that the template has opened": "so first the milk, then\n</think>\n\n" + GOOD,
+    "a block": f"```json\n{GOOD}\n```",
+    "words around a block": f"Sure! Here is {{the plan}}:\n```json\n{GOOD}\n```\nAnything else?",
+    "words before": f"The plan is {GOOD}",
+    "the plan twice": f"{GOOD}\n\nAs JSON:\n{GOOD}",
+}
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_the_plan_is_found_between_what_models_say(around):
+    assert [step.instruction for step in plan_from_reply(TASK, AROUND[around]).substeps][0] == "Grab the milk"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (f"<think> {GOOD}", "it ends within its thoughts"),
+        (f"{GOOD} or rather {BAD}", "it holds 2 objects with 'steps' that differ"),
+        ("{" * (1 << 20), "the answer is not JSON"),
+        ('{"a":' * 200_000, "the answer is not JSON"),
+        ('{"steps": "' + "a" * (1 << 20), "the answer is not JSON"),
+        ("there is no plan", "the answer is not JSON"),
+    ],
+)
+def test_what_holds_no_plan_is_told_in_bounded_time(said, reason):
+    begun = time.monotonic()
+    with pytest.raises(PlanFormatError, match=reason):
+        plan_from_reply(TASK, said)
+    assert time.monotonic() - begun < 5.0
 
 
 KEY = CacheKey("openai", "m", "v1", "do it")

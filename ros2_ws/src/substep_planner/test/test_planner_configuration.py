@@ -66,7 +66,10 @@ def test_configure_fails_where_no_decomposer_can_be_loaded(graph, capfd):
         ({"substep_timeout": 0}, "parameter substep_timeout must be from 1 to 1000000"),
         ({"bridge_silence": -1.0}, "parameter bridge_silence must be from 0.1 to 86400.0"),
         ({"policy_silence": "long"}, "parameter policy_silence must be from 0.1 to 86400.0"),
-        ({"decomposers": ["oracle"]}, "unknown decomposer 'oracle': expected one of babbling (given here)"),
+        (
+            {"decomposers": ["oracle"]},
+            "unknown decomposer 'oracle': expected one of anthropic (substep_planner 0.1.0), babbling",
+        ),
         ({"decomposers": [""]}, "no decomposer is named"),
         ({"decomposers": ["openai"], "openai_url": "here"}, "url is 'here', expected http://"),
         ({"decomposers": ["openai", "rules"], "prompt": "MISSING"}, "prompt: [Errno 2] No such file"),

@@ -326,7 +326,7 @@ def test_a_policy_that_refuses_ends_the_task_with_its_own_words(graph):
         ({"decomposers": ["babbling"]}, ErrorCode.INVALID_PLAN, "babbling: the answer is not JSON"),
         ({"decomposers": ["hanging"], "planning_timeout": 0.3}, ErrorCode.BACKEND_FAILED, "no plan within 0.3 s"),
         (
-            {"decomposers": ["openai", "babbling"], "openai_url": "http://127.0.0.1:9/v1", "openai_retries": 0},
+            {"decomposers": ["openai", "babbling"], "openai_url": "http://127.0.0.1:9/v1", "server_retries": 0},
             ErrorCode.BACKEND_FAILED,
             "ConnectError",
         ),

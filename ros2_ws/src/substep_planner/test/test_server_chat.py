@@ -1,23 +1,33 @@
-"""The client of OpenAI-compatible servers, against a real HTTP server on this machine."""
+"""Language models on servers: the client against a real HTTP server on this machine, which plays the known kinds."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import threading
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from substep_core.errors import ErrorCode, PlanningError
 from substep_planner.decomposers.base import PlanRequest
 from substep_planner.decomposers.fallback import decompose
 from substep_planner.decomposers.language_model import server_chat
+from substep_planner.decomposers.language_model.anthropic_messages import AnthropicMessages
+from substep_planner.decomposers.language_model.bounded_post import LARGEST_ANSWER, certificates, pause_asked_for
+from substep_planner.decomposers.language_model.cache import PlanCache
 from substep_planner.decomposers.language_model.chat import BackendError, Message
-from substep_planner.decomposers.language_model.decomposer import create_openai
+from substep_planner.decomposers.language_model.chat_completions import ChatCompletions
+from substep_planner.decomposers.language_model.decomposer import LanguageModelDecomposer, create_openai
+from substep_planner.decomposers.language_model.prompt import load_prompt
 from substep_planner.decomposers.language_model.reply import REPLY_SCHEMA
-from substep_planner.decomposers.language_model.server_chat import LARGEST_ANSWER, ServerChat, ServerSettings
+from substep_planner.decomposers.language_model.server_chat import ServerChat
+from substep_planner.decomposers.language_model.server_settings import ServerSettings
 from substep_planner.decomposers.registry import DecomposerSettings, load_decomposers
 
 ASK = [Message("system", "be brief"), Message("user", "hello")]
@@ -125,7 +135,8 @@ def serve():
 
 
 def chat(server: Server, pauses=None, **settings) -> ServerChat:
-    return ServerChat(ServerSettings(server.url, "m", **settings), sleep=(pauses if pauses is not None else []).append)
+    sleep = (pauses if pauses is not None else []).append
+    return ServerChat(ServerSettings(server.url, "m", **settings), ChatCompletions(), sleep)
 
 
 def test_the_request_carries_the_conversation_the_schema_and_the_key(serve):
@@ -168,6 +179,31 @@ def test_the_server_may_ask_for_a_longer_pause_within_reason(serve):
     assert pauses == [3.0, 10.0]
 
 
+NOW = datetime(2026, 11, 30, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("header", "pause"),
+    [
+        ("7", 7.0),
+        ("0.5", 0.5),
+        (format_datetime(NOW + timedelta(seconds=4), usegmt=True), 4.0),
+        ("Mon, 30 Nov 2026 12:00:04 -0000", 4.0),
+        (format_datetime(NOW - timedelta(days=1), usegmt=True), 0.0),
+        *[(header, 0.0) for header in ("", "soon", "-3", "nan", "Mon, 99 Nov 99999 12:00:04 GMT")],
+    ],
+)
+def test_a_pause_is_asked_for_in_seconds_or_as_a_date(header, pause):
+    assert pause_asked_for(header, NOW) == pause
+
+
+def test_a_date_far_ahead_is_waited_for_within_reason(serve):
+    later = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    server, pauses = serve(says(b"", 503, Retry_After=later), says("hi")), []
+    chat(server, pauses).answer(ASK, REPLY_SCHEMA)
+    assert pauses == [10.0]
+
+
 @pytest.mark.parametrize(
     ("behaviours", "reason"),
     [
@@ -176,9 +212,9 @@ def test_the_server_may_ask_for_a_longer_pause_within_reason(serve):
         ([hangs_up] * 3, r"RemoteProtocolError: .* \(tries: 3\)"),
         ([says(b"no such model", 404)], "status 404 Not Found: no such model"),
         ([says(b"bad key", 401)], "status 401 Unauthorized: bad key"),
-        ([says(b"<html>")], "not a chat completion: b'<html>'"),
-        ([says(b'{"choices": []}')], "not a chat completion"),
-        ([says(b"[" * 100_000)], "not a chat completion"),
+        ([says(b"<html>")], "no answer of chat/completions: b'<html>'"),
+        ([says(b'{"choices": []}')], "no answer of chat/completions"),
+        ([says(b"[" * 100_000)], "no answer of chat/completions"),
         ([says(None)], "has no text but None"),
         ([says(b"\x1b]0;\x07\xc2\x9b2J\xe2\x80\xae", 404)], r"status 404 Not Found: \\x1b\]0;\\x07\\x9b2J\\u202e$"),
         ([compressed], "the answer is compressed .'gzip, gzip'.*as it is"),
@@ -217,6 +253,7 @@ VARIABLES = {
 def test_variables_that_the_client_refuses_are_the_backends_failure(serve, monkeypatch, variable):
     """The next decomposer is asked."""
     monkeypatch.setenv(variable, VARIABLES[variable])
+    certificates.cache_clear()
     rules = load_decomposers(["rules"], DecomposerSettings())
     result = decompose(PlanRequest("open the microwave"), [openai(serve(says("unheard"))), *rules])
     assert result.sourced.source == "rules (after openai)"
@@ -234,7 +271,7 @@ def test_half_a_character_in_an_answer_is_no_plan(serve):
 
 def test_no_server_at_all_is_told():
     with pytest.raises(BackendError, match="ConnectError"):
-        ServerChat(ServerSettings("http://127.0.0.1:9/v1", "m", retries=0)).answer(ASK, REPLY_SCHEMA)
+        ServerChat(ServerSettings("http://127.0.0.1:9/v1", "m", retries=0), ChatCompletions()).answer(ASK, REPLY_SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -244,6 +281,7 @@ def test_no_server_at_all_is_told():
         ({"model": ""}, "model is empty"),
         ({"timeout": 0.0}, "timeout is 0.0 s"),
         ({"retries": -1}, "retries is -1"),
+        ({"form": "xml"}, "form is 'xml', expected one of auto, json_schema, tool_call, json_object, text"),
     ],
 )
 def test_bad_settings_are_refused(settings, reason):
@@ -251,8 +289,13 @@ def test_bad_settings_are_refused(settings, reason):
         ServerSettings(**{"url": "http://x/v1", "model": "m", **settings})
 
 
+def test_a_form_that_the_servers_api_does_not_know_is_refused():
+    with pytest.raises(ValueError, match="form is 'json_object', expected one of tool_call, text"):
+        ServerChat(ServerSettings("http://x/v1", "m", form="json_object"), AnthropicMessages())
+
+
 def openai(server: Server):
-    return create_openai(DecomposerSettings(openai_url=server.url, openai_model="m", openai_retries=0))
+    return create_openai(DecomposerSettings(openai_url=server.url, openai_model="m", server_retries=0))
 
 
 def test_a_plan_comes_from_a_server(serve):
@@ -276,3 +319,74 @@ def test_the_key_comes_from_the_environment(serve, monkeypatch):
     settings = DecomposerSettings(openai_url=server.url, openai_model="m", openai_key_variable="PLANNER_KEY")
     create_openai(settings).decompose(PlanRequest("heat nothing"))
     assert server.requests[0][1]["Authorization"] == "Bearer secret"
+
+
+TASK = "heat nothing"
+RECORDED = [
+    pytest.param(file.stem, case, id=f"{file.stem}: {case['name']}")
+    for file in sorted(Path(__file__).with_name("servers").glob("*.yaml"))
+    for case in yaml.safe_load(file.read_text())
+]
+
+
+def with_server(kind: str, url: str, pauses: list[float], settings: dict) -> LanguageModelDecomposer:
+    api = AnthropicMessages() if kind == "anthropic" else ChatCompletions()
+    server = ServerSettings(url, "m", "secret", max_tokens=1024, **settings)
+    return LanguageModelDecomposer(ServerChat(server, api, pauses.append), load_prompt(), PlanCache())
+
+
+@pytest.mark.parametrize(("server", "case"), RECORDED)
+def test_a_plan_is_had_from_what_the_server_answers(server, case, serve, caplog):
+    exchanges, pauses = case["exchanges"], []
+    played = serve(*map(behaviour, exchanges), behaviour(exchanges[-1]))
+    made = with_server(server, played.url, pauses, case.get("settings", {}))
+    if "error" in case:
+        with pytest.raises(PlanningError, match=case["error"]) as error:
+            made.decompose(PlanRequest(TASK))
+        assert error.value.code is ErrorCode.BACKEND_FAILED
+        return
+    assert [step.instruction for step in made.decompose(PlanRequest(TASK)).plan.substeps] == ["open the microwave"]
+    assert len(played.requests) == len(exchanges)
+    for exchange, (path, headers, body) in zip(exchanges, played.requests, strict=True):
+        assert path == exchange["path"] and exchange.get("headers", {}).items() <= headers.items()
+        assert body == filled_in(exchange.get("request"), body)
+    assert pauses == case.get("pauses", [])
+    learned = [record.getMessage().partition("does not take ")[2].partition(",")[0] for record in caplog.records]
+    assert learned == case.get("learned", [])
+
+    caplog.clear()  # what was refused once is not sent again, and not spoken of again
+    made.decompose(PlanRequest("heat the same again"))
+    assert len(played.requests) == len(exchanges) + 1 and not caplog.records
+    assert played.requests[-1][2].keys() == played.requests[-2][2].keys()
+
+
+def test_a_plan_comes_from_a_server_of_anthropics_kind(serve, monkeypatch):
+    monkeypatch.setenv("OTHER_KEY", "secret")
+    case = next(case.values[1] for case in RECORDED if case.values[0] == "anthropic")
+    server = serve(*map(behaviour, case["exchanges"]))
+    settings = DecomposerSettings(
+        anthropic_url=server.url, anthropic_model="m", anthropic_key_variable="OTHER_KEY", server_retries=0
+    )
+    sourced = load_decomposers(["anthropic"], settings)[0].decompose(PlanRequest(TASK))
+    assert sourced.source == "anthropic:m" and server.requests[0][1]["x-api-key"] == "secret"
+
+
+def behaviour(exchange: dict):
+    return says(json.dumps(exchange["answer"]).encode(), exchange["status"], **exchange.get("response_headers", {}))
+
+
+def filled_in(recorded, body: dict):
+    """A recorded request with the schema and the conversation that are not written out in the file."""
+    if recorded is None:
+        return body
+    stands_for = {"SCHEMA": REPLY_SCHEMA, "MESSAGES": body["messages"], "SYSTEM": body.get("system")}
+    assert body["messages"][-1]["role"] == "user" and TASK in body["messages"][-1]["content"]
+
+    def fill(value):
+        if isinstance(value, dict):
+            return {key: fill(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [fill(item) for item in value]
+        return stands_for.get(value, value) if isinstance(value, str) else value
+
+    return fill(recorded)

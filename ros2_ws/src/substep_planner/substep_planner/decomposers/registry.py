@@ -31,8 +31,12 @@ class DecomposerSettings:
         openai_url: of an OpenAI-compatible server, up to and including the version.
         openai_model: as the server calls it.
         openai_key_variable: environment variable that holds the server's key; unset or empty: no key is sent.
-        openai_timeout: s for one whole answer, with all tries and the pauses between them.
-        openai_retries: after a failed connection, status 429 or 5xx.
+        anthropic_url: of a server with Anthropic's API, up to and including the version.
+        anthropic_model: as the server calls it.
+        anthropic_key_variable: environment variable that holds the server's key; unset or empty: no key is sent.
+        server_timeout: s for one whole answer of a server, with all tries and the pauses between them.
+        server_retries: after a failed connection, status 429 or 5xx.
+        server_form: how servers hold an answer to the plan's schema; "auto": the first way that they do not refuse.
         grounding_model: file of the embedded language model; empty: the shipped one.
     """
 
@@ -46,8 +50,12 @@ class DecomposerSettings:
     openai_url: str = "http://localhost:8000/v1"
     openai_model: str = "Qwen/Qwen3-4B-Instruct-2507"
     openai_key_variable: str = "OPENAI_API_KEY"
-    openai_timeout: float = 30.0
-    openai_retries: int = 2
+    anthropic_url: str = "https://api.anthropic.com/v1"
+    anthropic_model: str = "claude-haiku-4-5"
+    anthropic_key_variable: str = "ANTHROPIC_API_KEY"
+    server_timeout: float = 30.0
+    server_retries: int = 2
+    server_form: str = "auto"
     grounding_model: str = ""
 
 

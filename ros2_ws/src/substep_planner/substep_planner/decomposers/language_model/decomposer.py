@@ -10,11 +10,14 @@ from pathlib import Path
 from substep_core.errors import ErrorCode, PlanningError
 from substep_core.plan import Plan, PlanFormatError, Substep, normalise_instruction
 from substep_planner.decomposers.base import PlanRequest, SourcedPlan
+from substep_planner.decomposers.language_model.anthropic_messages import AnthropicMessages
 from substep_planner.decomposers.language_model.cache import CacheKey, PlanCache
 from substep_planner.decomposers.language_model.chat import BackendError, ChatModel, Message
+from substep_planner.decomposers.language_model.chat_completions import ChatCompletions
 from substep_planner.decomposers.language_model.prompt import Prompt, load_prompt
 from substep_planner.decomposers.language_model.reply import REPLY_SCHEMA, plan_from_reply
-from substep_planner.decomposers.language_model.server_chat import ServerChat, ServerSettings
+from substep_planner.decomposers.language_model.server_chat import ServerChat
+from substep_planner.decomposers.language_model.server_settings import ServerSettings
 from substep_planner.decomposers.plan_checks import in_shared_words, missing_things
 from substep_planner.decomposers.registry import DecomposerSettings
 
@@ -113,15 +116,25 @@ def create_transformers(settings: DecomposerSettings) -> LanguageModelDecomposer
 
 
 def create_openai(settings: DecomposerSettings) -> LanguageModelDecomposer:
-    server = ServerSettings(
-        url=settings.openai_url,
-        model=settings.openai_model,
-        key=os.environ.get(settings.openai_key_variable, ""),
-        timeout=settings.openai_timeout,
-        retries=settings.openai_retries,
+    server = _server(settings, settings.openai_url, settings.openai_model, settings.openai_key_variable)
+    return _with(ServerChat(server, ChatCompletions()), settings)
+
+
+def create_anthropic(settings: DecomposerSettings) -> LanguageModelDecomposer:
+    server = _server(settings, settings.anthropic_url, settings.anthropic_model, settings.anthropic_key_variable)
+    return _with(ServerChat(server, AnthropicMessages()), settings)
+
+
+def _server(settings: DecomposerSettings, url: str, model: str, key_variable: str) -> ServerSettings:
+    return ServerSettings(
+        url=url,
+        model=model,
+        key=os.environ.get(key_variable, ""),
+        timeout=settings.server_timeout,
+        retries=settings.server_retries,
         max_tokens=settings.max_tokens,
+        form=settings.server_form,
     )
-    return _with(ServerChat(server), settings)
 
 
 def _with(chat: ChatModel, settings: DecomposerSettings) -> LanguageModelDecomposer:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from substep_core.plan import MAX_SUBSTEPS, Plan, PlanFormatError, normalise_instruction, plan_from_json
+from substep_planner.decomposers.language_model.json_in_text import json_in_text
 
 # Bounds stand in the pattern: a length bound alone would let raw control characters through a decoding grammar.
 _TEXT = {"type": "string", "pattern": r"^[A-Za-z][A-Za-z0-9 ,'-]{1,118}[A-Za-z0-9]$"}
@@ -34,18 +33,15 @@ REPLY_SCHEMA: Mapping[str, Any] = {
 def plan_from_reply(instruction: str, reply: str) -> Plan:
     """A model's answer -> Plan.
 
-    Steps are numbered by their order; a Markdown fence around the JSON is forgiven, text around it is not.
+    Steps are numbered by their order; thoughts and text around the JSON are forgiven, two plans are not.
 
     Raises:
-        PlanFormatError: it is not JSON, or not steps as in the plan file format.
+        PlanFormatError: there is no JSON, or not steps as in the plan file format.
     """
-    text = reply.strip()
-    if fenced := re.fullmatch(r"```(?:json)?\s*(.*?)\s*```", text, re.DOTALL):
-        text = fenced[1]
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:  # no JSON, or a number of too many digits
-        raise PlanFormatError(f"the answer is not JSON: {error}; it begins {text[:80]!r}") from error
+        data = json_in_text(reply, "steps")
+    except ValueError as error:
+        raise PlanFormatError(f"the answer is not JSON: {error}; it begins {reply.strip()[:80]!r}") from error
     steps = data.get("steps") if isinstance(data, dict) else data
     if not isinstance(steps, list):
         raise PlanFormatError('the answer is not an object with a list "steps"')

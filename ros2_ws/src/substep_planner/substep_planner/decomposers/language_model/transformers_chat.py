@@ -13,6 +13,7 @@ import xgrammar
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 
 from substep_planner.decomposers.language_model.chat import BackendError, Message
+from substep_planner.decomposers.language_model.weights_source import WeightsSource, find_weights
 from substep_policy.checkpoints.hub import check_name
 from substep_policy.device import choose_device
 
@@ -22,7 +23,7 @@ class LocalModelSettings:
     """Which model, and how it runs.
 
     Attributes:
-        model: hub id or folder.
+        model: hub id, folder (of a checkpoint, or of one GGUF file), or a GGUF file.
         device: "auto", "cpu", "cuda" or "cuda:N".
         max_new_tokens: of one answer.
         look: load it as a vision-language model that can be shown an image.
@@ -35,7 +36,7 @@ class LocalModelSettings:
 
     def __post_init__(self) -> None:
         if not self.model:
-            raise ValueError("model is empty, expected a hub id or a folder")
+            raise ValueError("model is empty, expected a hub id, a folder or a GGUF file")
         if self.max_new_tokens < 1:
             raise ValueError(f"max_new_tokens is {self.max_new_tokens}, expected at least 1")
 
@@ -46,28 +47,33 @@ class TransformersChat:
     A tokenizer without a chat template gets the turns one below the other.
 
     Raises:
-        ValueError: there is no such folder or device.
+        ValueError: there is no such folder or device, or not one GGUF file; a GGUF file cannot be shown an image.
         BackendError: the model cannot be had, or cannot be used.
     """
 
     backend = "transformers"
 
     def __init__(self, settings: LocalModelSettings) -> None:
-        check_name(settings.model)
+        source = find_weights(settings.model)
+        if source.gguf_file is None:
+            check_name(settings.model)
+        elif settings.look:
+            raise ValueError(f"{settings.model} is a GGUF file, which holds no model that can be shown an image")
         self.model = settings.model
         self._settings = settings
         device = choose_device(settings.device)
         try:
-            self._load(device)
+            self._load(source, device)
         except Exception as error:  # the border to the hub, transformers and xgrammar
             raise BackendError(f"{settings.model}: {type(error).__name__}: {error}") from error
 
-    def _load(self, device: torch.device) -> None:
-        model, look = self.model, self._settings.look
+    def _load(self, source: WeightsSource, device: torch.device) -> None:
+        look = self._settings.look
+        where = {"pretrained_model_name_or_path": source.name, **source.options}
         kind = AutoModelForImageTextToText if look else AutoModelForCausalLM
-        self._network = kind.from_pretrained(model, dtype="auto").to(device).eval()
+        self._network = kind.from_pretrained(**where, dtype="auto").to(device).eval()
         reader = AutoProcessor if look else AutoTokenizer
-        self._reader = reader.from_pretrained(model)
+        self._reader = reader.from_pretrained(**where)
         self._tokenizer = self._reader.tokenizer if look else self._reader
         vocabulary = self._network.config.get_text_config().vocab_size
         stops = _stop_tokens(self._network.generation_config.eos_token_id, self._tokenizer.eos_token_id)
