@@ -14,15 +14,14 @@ import numpy as np
 import psutil
 import yaml
 from geometry_msgs.msg import TwistStamped
-from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
-from substep_interfaces.msg import ChunkRequest
+from substep_interfaces.msg import ChunkRequest, RobotState
 
 from arm_bridge.settings import ARMS
 from substep_bringup.commands import find_executable, node_command
 from substep_bringup.graph import simulation_graph
 from substep_bringup.graph_config import RealConfig
-from substep_core.protocol import HoldKind
+from substep_core.protocol import HoldKind, SafetyState
 from substep_core.ros import topics
 from substep_core.ros.topics import Topic
 from tests.probe import Goal
@@ -72,7 +71,7 @@ class ArmGraph(RunningGraph):
         self.policy = StandInPolicy(self.probe)
         self.policy.answer = self.back_and_forth
         self.closes = False
-        self.states: list[String] = self.probe.record(topics.ROBOT_STATE)
+        self.states: list[RobotState] = self.probe.record(topics.ROBOT_STATE)
         self.twists: list[TwistStamped] = self.probe.record(Topic("/standin/servo/delta_twist_cmds", TwistStamped))
         node = self.probe.node
         self._services = {
@@ -107,7 +106,7 @@ class ArmGraph(RunningGraph):
 
     @property
     def state(self) -> str:
-        return self.states[-1].data.split(":")[0] if self.states else ""
+        return SafetyState(self.states[-1].state).words if self.states else ""
 
     def arm(self) -> None:
         """Whatever the robot was like."""

@@ -13,7 +13,7 @@ import pytest
 from std_srvs.srv import SetBool, Trigger
 from substep_interfaces.action import ExecuteTask
 
-from substep_core.protocol import HoldKind
+from substep_core.protocol import HoldKind, SafetyState
 from tests.arm_graph import PATIENCE, ArmGraph
 
 pytestmark = pytest.mark.xdist_group("arm_faults")
@@ -71,14 +71,15 @@ def test_messages_said_twice_or_out_of_order_are_no_fault_and_the_task_goes_on(g
         graph.fault(parameter, value)
         graph.probe.wait(lambda: len(graph.probe.reports) > begun + 5, "five chunks more")
         graph.fault(parameter, 0.0)
-        assert not [state.data for state in graph.states[transitions:] if state.data.startswith("fault")]
+        assert not [state.text for state in graph.states[transitions:] if state.state == SafetyState.FAULT]
 
 
 def test_an_emergency_stop_latches_until_it_is_released_and_reset(graph):
     with graph.moving() as goal:
         assert graph.probe.call(graph.emergency_stop, SetBool.Request(data=True)).success
         measure(graph, goal, "emergency stop", *FAULT, 0.2)
-    assert "no" in graph.tell("reset") or graph.state == "fault"
+    assert (graph.states[-1].hold_kind, graph.states[-1].error_code) == FAULT
+    assert graph.tell("reset"), "the stop is still pressed"
     graph.probe.call(graph.emergency_stop, SetBool.Request(data=False))
     assert graph.state == "fault", "until somebody resets it"
     graph.arm()

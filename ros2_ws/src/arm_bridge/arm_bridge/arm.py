@@ -20,12 +20,12 @@ from arm_bridge.command import ArmCommand, CommandRefused, Space
 from arm_bridge.commander import CartesianCommander, Commander, JointCommander, Measured
 from arm_bridge.grippers import GripperCommander
 from arm_bridge.intake import Intake, Sample
-from arm_bridge.safety import READY, SafetyStates, State, Transition
+from arm_bridge.safety import READY, SafetyStates, Transition
 from arm_bridge.settings import ArmSettings
 from arm_bridge.status import DriverStatus
 from arm_bridge.way import CommandedWay, MeasuredWay
 from substep_core.contract import ActionQuantity, Joints, JointSource, RobotContract
-from substep_core.protocol import HoldKind, Reason
+from substep_core.protocol import HoldKind, Reason, SafetyState
 
 LATE = 2.0  # control periods without a step after which the arm is stopped
 ARM = "arm"
@@ -51,7 +51,7 @@ class Arm:
 
     Args:
         send: hands a message to a driver, or shows it.
-        tell: told of every change of the safety state.
+        tell: told of every change of the safety state, and of what holds commands back in it.
         clock: ns of ROS time; steady: s of a monotonic clock.
 
     Raises:
@@ -77,6 +77,7 @@ class Arm:
         self._joints_of = _joints_of(contract)
         self._status = [DriverStatus(each) for each in settings.status]
         self.safety = SafetyStates(self._changed, settings.settle)
+        self._told = self.safety.hindrance.kind
         self._commander = _commander(contract, settings)
         self._gripper_groups = contract.action_groups(ActionQuantity.GRIPPER)
         self._grippers = [GripperCommander(*each) for each in zip(self._gripper_groups, settings.grippers, strict=True)]
@@ -164,7 +165,7 @@ class Arm:
             self._stepped = self._steady()
             self._is_paused = False
             self._look()
-            if self.safety.state in (State.ARMED, State.SHADOW) and not self.safety.hindrance:
+            if self.safety.state in (SafetyState.ARMED, SafetyState.SHADOW) and not self.safety.hindrance:
                 self._play(action)
             else:
                 self._stop()
@@ -223,7 +224,7 @@ class Arm:
 
     def _stop(self) -> None:
         """The contract's hold: down to rest, within the limits. Where commands are not sent it ends with that."""
-        is_sent = self.safety.state in (State.ARMED, State.HOLDING) or self._is_stopping
+        is_sent = self.safety.state in (SafetyState.ARMED, SafetyState.HOLDING) or self._is_stopping
         if not is_sent and self._commander.is_at_rest:
             return
         try:
@@ -231,7 +232,7 @@ class Arm:
         except CommandRefused as error:
             self.safety.fail(str(error))
             self._halt(is_sent)
-        if self._commander.is_at_rest and self.safety.state is not State.HOLDING:
+        if self._commander.is_at_rest and self.safety.state is not SafetyState.HOLDING:
             self._is_stopping = False
 
     def _brake(self, is_sent: bool) -> None:
@@ -249,17 +250,23 @@ class Arm:
 
     def _emit(self, channel: str | int, message: Any, is_shadow: bool | None = None) -> None:
         self._sent_at = self._steady()
-        shadow = self.safety.state is State.SHADOW if is_shadow is None else is_shadow
+        shadow = self.safety.state is SafetyState.SHADOW if is_shadow is None else is_shadow
         for status in () if shadow else self._status:
             status.commanded()
         self._send(Outgoing(channel, message, shadow))
 
     def _count(self, command: ArmCommand) -> None:
-        if self.safety.state is not State.SHADOW:
+        if self.safety.state is not SafetyState.SHADOW:
             self._commanded_way.add(command)
 
     def _look(self) -> None:
         self.safety.look(self._trouble(), self._steady())
+        if (hindrance := self.safety.hindrance).kind is not self._told:
+            self._tell(Transition(self.safety.state, self.safety.state, hindrance.text or "nothing is amiss"))
+
+    def _tell(self, transition: Transition) -> None:
+        self._told = self.safety.hindrance.kind
+        self._on_transition(transition)
 
     def _trouble(self) -> Reason[HoldKind]:
         troubles = [status.trouble(self._steady()) for status in self._status]
@@ -298,11 +305,11 @@ class Arm:
         return Measured(min(stamps, default=0), pose.value if pose else None, joints)
 
     def _changed(self, transition: Transition) -> None:
-        if transition.before is State.ARMED or transition.before is State.HOLDING:
+        if transition.before is SafetyState.ARMED or transition.before is SafetyState.HOLDING:
             self._is_stopping = not self._commander.is_at_rest
-        if transition.after in (State.SHADOW, State.ARMED) and transition.before is not State.HOLDING:
+        if transition.after in (SafetyState.SHADOW, SafetyState.ARMED) and transition.before is not SafetyState.HOLDING:
             self._rest()
-        self._on_transition(transition)
+        self._tell(transition)
 
     def _rest(self) -> None:
         self._commander.rest()

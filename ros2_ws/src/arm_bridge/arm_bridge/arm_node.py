@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+from builtin_interfaces.msg import Time
 from rcl_interfaces.srv import SetParameters
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
@@ -21,7 +22,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
-from std_msgs.msg import Bool, String
+from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from arm_bridge.adapters import message_class
@@ -29,12 +30,13 @@ from arm_bridge.arm import ARM, Arm, Outgoing
 from arm_bridge.driver_calls import ask, later, wait_for
 from arm_bridge.intake import Sample
 from arm_bridge.pose_source import listen_to_pose
-from arm_bridge.report import robot_status
-from arm_bridge.safety import State, Transition
+from arm_bridge.report import robot_state, robot_status
+from arm_bridge.safety import Transition
 from arm_bridge.sensors import image_sample, joint_sample
 from arm_bridge.settings import ArmSettings, StatusInput
 from substep_core.contract import RobotContract
 from substep_core.printable import printable_lines
+from substep_core.protocol import SafetyState
 from substep_core.ros import topics
 from substep_core.ros.observation_messages import observation_topics
 
@@ -76,7 +78,7 @@ class ArmNode:
         self._thread = threading.Thread(target=self._spin, name="arm", daemon=True)
         self.infos: dict[str, CameraInfo] = {}
         self.judged = False
-        self._on_transition(Transition(State.DISABLED, State.DISABLED, "started"))
+        self._on_transition(Transition(SafetyState.DISABLED, SafetyState.DISABLED, "started"))
 
     def start(self) -> None:
         self._thread.start()
@@ -231,7 +233,7 @@ class ArmNode:
     async def _arm(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Drivers are asked in shadow alone, and what was asked for counts only while that lasts."""
         safety, changes = self.arm.safety, self.arm.safety.changes
-        if safety.state is not State.SHADOW:
+        if safety.state is not SafetyState.SHADOW:
             return _answered(response, self.arm.arm())
         if why := await self._call_all(self._on_arm):
             return _answered(response, why)
@@ -248,7 +250,7 @@ class ArmNode:
     async def _reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Drivers are asked in a fault alone."""
         safety, changes = self.arm.safety, self.arm.safety.changes
-        if safety.state is not State.FAULT:
+        if safety.state is not SafetyState.FAULT:
             return _answered(response, self.arm.reset())
         if why := await self._call_all(self._on_reset):
             return _answered(response, why)
@@ -268,17 +270,24 @@ class ArmNode:
         return ""
 
     def _on_transition(self, transition: Transition) -> None:
-        text = f"robot {transition.before.value} -> {transition.after.value}: {transition.cause}"
+        if transition.before is not transition.after:
+            self._log(transition)
+        self._states.publish(robot_state(self.arm.safety, transition, self._now()))
+        self._report()
+
+    def _log(self, transition: Transition) -> None:
+        text = f"robot {transition.before.words} -> {transition.after.words}: {transition.cause}"
         log = self._node.get_logger()
-        if transition.after in (State.HOLDING, State.FAULT):
+        if transition.after in (SafetyState.HOLDING, SafetyState.FAULT):
             log.error(printable_lines(text))
         else:
             log.info(printable_lines(text))
-        self._states.publish(String(data=f"{transition.after.value}: {transition.cause}"))
-        self._report()
+
+    def _now(self) -> Time:
+        return self._node.get_clock().now().to_msg()
 
     def _report(self) -> None:
-        self._diagnostics.publish(robot_status(self._bridge, self.arm, self._node.get_clock().now().to_msg()))
+        self._diagnostics.publish(robot_status(self._bridge, self.arm, self._now()))
 
     def _refuse_own_topics(self) -> None:
         """A sensor's topic that the bridge publishes itself would be heard as the sensor's."""

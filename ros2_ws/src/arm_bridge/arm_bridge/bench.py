@@ -17,7 +17,6 @@ from arm_bridge.adapters.grippers import FingerTrajectory
 from arm_bridge.adapters.joints import JointTrajectoryTopic, JointVelocity
 from arm_bridge.arm import ARM, Arm, Outgoing
 from arm_bridge.intake import Sample
-from arm_bridge.safety import State
 from arm_bridge.settings import ArmSettings, JointInput, StatusInput, load_arm
 from substep_core.contract import (
     ActionGroup,
@@ -33,6 +32,7 @@ from substep_core.contract import (
     StateQuantity,
     action_limits,
 )
+from substep_core.protocol import SafetyState
 
 HORIZON = 8
 KINDS = ("ordinary", "jumping", "huge", "broken", "replayed", "reversed", "still")
@@ -178,7 +178,7 @@ class Rig:
 
     @property
     def state(self) -> str:
-        return self.arm.safety.state.value
+        return self.arm.safety.state.words
 
 
 # --- what left, held against the contract ---
@@ -268,7 +268,7 @@ def play(name: str, chunks: int, seed: int) -> Played:
         steps += 1
         for outgoing in rig.step(action):
             watch.see(outgoing)
-        if rig.arm.safety.state is State.FAULT:
+        if rig.arm.safety.state is SafetyState.FAULT:
             _demand(not np.isfinite(action).all(), "a fault that has a cause", action)
             faults += 1
             for outgoing in _stopped(rig):

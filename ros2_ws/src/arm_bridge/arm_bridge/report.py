@@ -1,4 +1,4 @@
-"""What /diagnostics says about the robot: its safety state, why, the error code, and how old each sensor's word is."""
+"""What robot/state and /diagnostics say: the safety state, why, the error code, and how old each sensor's word is."""
 
 from __future__ import annotations
 
@@ -7,18 +7,31 @@ import time
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from std_msgs.msg import Header
+from substep_interfaces.msg import RobotState
 
 from arm_bridge.arm import Arm
-from arm_bridge.safety import State
+from arm_bridge.safety import SafetyStates, Transition
+from substep_core.protocol import SafetyState
 from substep_core.ros.diagnostics import diagnostic_status
 
 LEVELS = {
-    State.DISABLED: DiagnosticStatus.WARN,
-    State.SHADOW: DiagnosticStatus.OK,
-    State.ARMED: DiagnosticStatus.OK,
-    State.HOLDING: DiagnosticStatus.ERROR,
-    State.FAULT: DiagnosticStatus.ERROR,
+    SafetyState.DISABLED: DiagnosticStatus.WARN,
+    SafetyState.SHADOW: DiagnosticStatus.OK,
+    SafetyState.ARMED: DiagnosticStatus.OK,
+    SafetyState.HOLDING: DiagnosticStatus.ERROR,
+    SafetyState.FAULT: DiagnosticStatus.ERROR,
 }
+
+
+def robot_state(safety: SafetyStates, transition: Transition, stamp: Time) -> RobotState:
+    """safety: as it is after ``transition``."""
+    return RobotState(
+        header=Header(stamp=stamp),
+        state=transition.after,
+        hold_kind=safety.hindrance.kind,
+        error_code=safety.code,
+        text=transition.cause,
+    )
 
 
 def robot_status(bridge: str, arm: Arm, stamp: Time) -> DiagnosticArray:
@@ -26,7 +39,7 @@ def robot_status(bridge: str, arm: Arm, stamp: Time) -> DiagnosticArray:
     hindrance, trouble, now = arm.safety.hindrance, arm.trouble(), time.time_ns()
     state = arm.safety.state
     values: dict[str, object] = {
-        "state": state.value,
+        "state": state.words,
         "error_code": int(arm.safety.code),
         "error": arm.safety.code.name,
         "hold_kind": int(hindrance.kind),
@@ -36,7 +49,7 @@ def robot_status(bridge: str, arm: Arm, stamp: Time) -> DiagnosticArray:
         newest = each.newest
         values[f"{name} age"] = "never" if newest is None else f"{(now - newest.stamp) / 1e9:.3f}"
         values |= {f"{name} {why}": count for why, count in each.dropped.items() if count}
-    message = f"{state.value}: {hindrance.text}" if hindrance else state.value
+    message = f"{state.words}: {hindrance.text}" if hindrance else state.words
     level = LEVELS[state]
     if level == DiagnosticStatus.OK and trouble:
         level = DiagnosticStatus.WARN

@@ -6,14 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from substep_interfaces.msg import RobotState
 
 from arm_bridge.arm import ARM
 from arm_bridge.bench import ADAPTERS, STATUS, Rig, Watch
 from arm_bridge.intake import Sample
+from arm_bridge.report import robot_state
 from arm_bridge.status import DriverStatus
 from substep_core.contract import Joints
 from substep_core.errors import ErrorCode
 from substep_core.protocol import HoldKind
+from substep_core.ros.messages import to_time
 
 FORWARD = np.array([0.5, 0, 0, 0, 0, 0, -1.0])
 CLOSE = np.array([0, 0, 0, 0, 0, 0, 1.0])
@@ -43,7 +46,23 @@ def test_nothing_leaves_before_it_is_armed_and_in_shadow_it_is_only_shown(rig):
     sent = rig.step(FORWARD)
     assert speeds(sent)[0] > 0.1 and not any(outgoing.is_shadow for outgoing in sent)
     assert {outgoing.channel for outgoing in sent} == {ARM, 0}, "the gripper is told anew when it is armed"
-    assert [(t.before.value, t.after.value) for t in rig.transitions] == [("disabled", "shadow"), ("shadow", "armed")]
+    assert [(t.before.words, t.after.words) for t in rig.transitions] == [("disabled", "shadow"), ("shadow", "armed")]
+
+
+def test_a_sensor_that_falls_silent_in_shadow_is_told_in_fields(rig):
+    rig.speak()
+    assert rig.arm.shadow() == ""
+    told = len(rig.transitions)
+    rig.pass_time(1.0)
+    rig.arm.watch()
+    rig.arm.watch()
+    (transition,) = rig.transitions[told:]
+    message = robot_state(rig.arm.safety, transition, to_time(rig.now))
+    assert message.state == RobotState.SHADOW and message.hold_kind == HoldKind.OBSERVATION_LOST
+    assert message.error_code == ErrorCode.OBSERVATION_LOST and "1.00 s old" in message.text
+    rig.speak()
+    rig.arm.watch()
+    assert robot_state(rig.arm.safety, rig.transitions[-1], to_time(rig.now)).hold_kind == HoldKind.NONE
 
 
 def test_a_gripper_is_told_what_has_changed_and_nothing_else(rig):

@@ -73,6 +73,16 @@ class HoldKind(Kind):
     ROBOT_FAULT = 11  # until robot/reset
 
 
+class SafetyState(Kind):
+    """What may leave for a real robot: the states of RobotState."""
+
+    DISABLED = 0  # nothing
+    SHADOW = 1  # nothing: what would have been sent is published
+    ARMED = 2  # commands
+    HOLDING = 3  # the stop, for as long as something is amiss
+    FAULT = 4  # the stop, and then nothing until reset
+
+
 class ChunkReason(Kind):
     """Why a chunk was superseded or rejected: REASON_… of ChunkReport."""
 

@@ -16,6 +16,7 @@ from substep_core.protocol import (
     HoldKind,
     Reason,
     RefusalKind,
+    SafetyState,
     TaskEvent,
     refusing,
 )
@@ -39,6 +40,7 @@ def constants(message: type, prefix: str = "") -> dict[str, int]:
         (ChunkReason, constants(msg.ChunkReport, "REASON_")),
         (ChunkOutcome, {name: value for name, value in constants(msg.ChunkReport).items() if "REASON_" not in name}),
         (RefusalKind, constants(msg.ChunkRefusal)),
+        (SafetyState, constants(msg.RobotState)),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

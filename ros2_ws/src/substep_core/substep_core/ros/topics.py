@@ -37,6 +37,7 @@ from substep_interfaces.msg import (
     ChunkTiming,
     EpisodeStatus,
     GoalRejection,
+    RobotState,
     SceneState,
     TaskStatus,
 )
@@ -180,7 +181,7 @@ CHUNK_REQUEST = Topic("chunk_request", ChunkRequest)
 CHUNK_REPORT = Topic("chunk_report", ChunkReport, depth=10)
 RESET_EPISODE = Service("reset_episode", ResetEpisode)
 # bridge to a real robot
-ROBOT_STATE = Topic("robot/state", String, latched=True)
+ROBOT_STATE = Topic("robot/state", RobotState, latched=True)
 ROBOT_SHADOW = Service("robot/shadow", Trigger)
 ROBOT_ARM = Service("robot/arm", Trigger)
 ROBOT_DISARM = Service("robot/disarm", Trigger)
