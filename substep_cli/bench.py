@@ -23,12 +23,14 @@ from substep_cli.options import (
     Flat,
     ImageSize,
     Json,
+    Robot,
     Suite,
     Suites,
     Task,
     Tasks,
     Workers,
 )
+from substep_core.contract import LIBERO_PANDA, load_robot
 from substep_planner.completion.registry import DEFAULT_SCORER
 from substep_planner.decomposers.registry import DEFAULT_ORDER
 from substep_policy.guidance_settings import GuidanceSettings
@@ -138,6 +140,7 @@ def robot(
 def policy(
     *,
     model: Literal["random-openvla", "random-toy", "random-compact"] | None = None,
+    robot: Robot = LIBERO_PANDA,
     variants: tuple[str, ...] = (),
     repeats: Count = 100,
     threads: Count = 1,
@@ -159,10 +162,10 @@ def policy(
     """
     import torch
 
-    from substep_policy.benchmarks.policy_latency import benchmark_random
+    from substep_policy.benchmarks.random_latency import benchmark_random
 
     torch.set_num_threads(threads)
-    report = benchmark_random(model, variants, device, repeats)
+    report = benchmark_random(model, load_robot(robot), variants, device, repeats)
     print(report)
     if json is not None:
         json.write_text(report.to_json() + "\n")
@@ -242,11 +245,11 @@ def joining(
         json.write_text(report.to_json() + "\n")
 
 
-def planner() -> None:
-    """Time what the planner does with what two cameras see, without the completion scorer's model."""
+def planner(*, robot: Robot = LIBERO_PANDA) -> None:
+    """Time what the planner does with what the cameras see, without the completion scorer's model."""
     from substep_planner.benchmark import run
 
-    run()
+    run(load_robot(robot))
 
 
 def understanding(
@@ -282,6 +285,7 @@ def understanding(
 def training(
     *,
     model: Literal["random-openvla", "random-toy"] | None = None,
+    robot: Robot = LIBERO_PANDA,
     batch_size: Count = 8,
     rank: Count = 32,
     gradient_checkpointing: bool = True,
@@ -302,7 +306,7 @@ def training(
     from training.bench.lora_step import benchmark
 
     try:
-        report = benchmark(model, batch_size, rank, gradient_checkpointing, repeats)
+        report = benchmark(model, load_robot(robot), batch_size, rank, gradient_checkpointing, repeats)
     except torch.OutOfMemoryError as error:
         raise CommandFailed(f"a batch of {batch_size} does not fit: {error}") from error
     print(report)
@@ -313,6 +317,7 @@ def training(
 def speculative(
     *changes: Changes,
     checkpoint: Path | None = None,
+    robot: Robot = LIBERO_PANDA,
     layer_count: Count = 8,
     chunks: Count = 100,
     threads: Count = 1,
@@ -322,7 +327,8 @@ def speculative(
     """Time speculative decoding of residual codes beside decoding layer by layer, and count what is accepted.
 
     Args:
-        checkpoint: folder of a run with a draft, measured on the demonstrations held out; none: random weights.
+        checkpoint: folder of a run with a draft, measured on the demonstrations held out; none: random weights, for
+            the robot's actions.
         layer_count: layers of codes of random weights.
         chunks: that are decoded.
         threads: of the CPU.
@@ -335,7 +341,7 @@ def speculative(
     from training.bench.speculative import benchmark
 
     torch.set_num_threads(threads)
-    report = benchmark(checkpoint, layer_count, chunks, device, overrides)
+    report = benchmark(checkpoint, load_robot(robot), layer_count, chunks, device, overrides)
     print(report)
     if json is not None:
         json.write_text(report.to_json() + "\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from substep_cli.options import Assets, Count, Flat, ImageSize, SourceType, Suites, Tasks, Workers
+from substep_cli.options import Assets, Count, Flat, ImageSize, Robot, SourceType, Suites, Tasks, Workers
 from substep_core.contract import LIBERO_PANDA
 from training.collect.settings import CollectionSettings
 
@@ -44,7 +44,7 @@ def label(
     *,
     source_type: SourceType = "libero_hdf5",
     suite: str | None = None,
-    robot: str = LIBERO_PANDA,
+    robot: Robot = LIBERO_PANDA,
     plans: Path | None = None,
     out: Path | None = None,
     compare: Path | None = None,
@@ -56,7 +56,6 @@ def label(
     Args:
         folder: the demonstrations.
         suite: the suite, where the folder does not name it.
-        robot: whose they are: a contract's name or file.
         plans: a plan file instead of the shipped one.
         out: file of the labels; none: substep_labels.json beside the demonstrations.
         compare: labels to report the agreement with.
@@ -97,7 +96,7 @@ def export(
     out: Path,
     format: str = "lerobot",
     source_type: SourceType = "libero_hdf5",
-    robot: str = LIBERO_PANDA,
+    robot: Robot = LIBERO_PANDA,
     labels: Path | None = None,
     image_size: ImageSize = (128, 128),
 ) -> None:
@@ -110,7 +109,6 @@ def export(
         folder: the demonstrations.
         out: a new folder.
         format: lerobot, pi05-folders, or an installed one.
-        robot: whose they are: a contract's name or file.
         labels: their substep_labels.json; none: the one beside them, or what they say themselves.
     """
     from substep_core.configuration import parse

@@ -18,6 +18,7 @@ Suites = Annotated[tuple[str, ...], Parameter(help="task suites; none: the task 
 Task = Annotated[int, Parameter(help="task within the suite, from 0")]
 Tasks = Annotated[tuple[int, ...] | None, Parameter(help="tasks of each suite, from 0; none: all")]
 Assets = Annotated[str, Parameter(help="meshes and textures: embedded, libero (LIBERO's own), or a folder")]
+Robot = Annotated[str, Parameter(help="an installed robot's name, or a YAML file of its contract")]
 Device = Annotated[str, Parameter(help="auto (a GPU where there is one), cpu, cuda or cuda:N")]
 Dataset = Annotated[
     str | None,

@@ -32,7 +32,7 @@ from substep_policy.models.openvla.published import load_model
 from substep_policy.models.openvla.published_config import read_config as read_openvla_config
 from substep_policy.registry import POLICIES, PolicySettings
 from tests.training.checkpoints import assert_same, weights
-from tests.training.toy import SIZE
+from tests.training.toy import ROBOT, SIZE
 from training.train import finetune_substep, run_state
 from training.train.config import FinetuneConfig
 from training.train.finetune_substep import finetune, start, train, train_step
@@ -55,14 +55,14 @@ def base(tmp_path: Path) -> Path:
     """A checkpoint as the published ones are: an L1 head, and no EOS head."""
     folder = tmp_path / "base"
     folder.mkdir()
-    write_random_openvla(folder, dataclasses.replace(toy_model(), eos_head=None, eos=NO_EOS_DETECTION))
+    write_random_openvla(folder, dataclasses.replace(toy_model(ROBOT), eos_head=None, eos=NO_EOS_DETECTION))
     return folder
 
 
 @pytest.fixture
 def openvla_run(large_run, base: Path) -> Callable[..., FinetuneConfig]:
     """``openvla_run("steps=3", …)``: the configuration of a run on four short demonstrations."""
-    return large_run(dump(toy_model()), initial_checkpoint=str(base), steps=4, save_every=2)
+    return large_run(dump(toy_model(ROBOT)), initial_checkpoint=str(base), steps=4, save_every=2)
 
 
 def first_action(folder: Path) -> np.ndarray:

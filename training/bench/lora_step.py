@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
+from substep_core.contract import RobotContract
 from substep_policy.benchmarks.random_models import (
     INSTRUCTION,
     published_model,
@@ -91,7 +92,9 @@ def random_batch(config: OpenVLAModelConfig, size: int, device: torch.device) ->
     return {name: tensor.to(device) for name, tensor in batch.items()}
 
 
-def benchmark(name: str | None, batch: int, rank: int, gradient_checkpointing: bool, repeats: int) -> StepFigures:
+def benchmark(
+    name: str | None, robot: RobotContract, batch: int, rank: int, gradient_checkpointing: bool, repeats: int
+) -> StepFigures:
     """One run.
 
     Args:
@@ -107,7 +110,7 @@ def benchmark(name: str | None, batch: int, rank: int, gradient_checkpointing: b
     accelerator = Accelerator(mixed_precision=PRECISION)
     device = str(accelerator.device)
     reset_peak_memory(device)
-    config = SIZES[size]()
+    config = SIZES[size](robot)
     model = adapted_model(config, rank, accelerator.device, torch.bfloat16)
     if gradient_checkpointing:
         model.backbone.enable_gradient_checkpointing()

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from substep_core.configuration import dump, parse
-from substep_core.contract import LIBERO_PANDA, load_robot
+from substep_core.contract import RobotContract
 from substep_policy.action_tokenizers.rfsq import RfsqConfig
 from substep_policy.action_tokenizers.space import ActionSpace
 from substep_policy.benchmarks.timing import device_name, measure
@@ -98,12 +98,17 @@ class SpeculativeFigures:
 
 
 def benchmark(
-    checkpoint: Path | None, layers: int, chunks: int, device: str, overrides: Sequence[str] = ()
+    checkpoint: Path | None,
+    robot: RobotContract,
+    layers: int,
+    chunks: int,
+    device: str,
+    overrides: Sequence[str] = (),
 ) -> SpeculativeFigures:
     """Measure a checkpoint, or heads with random weights.
 
     Args:
-        layers: of random weights.
+        robot, layers: of random weights.
         overrides: of the configuration that the checkpoint was trained with.
 
     Raises:
@@ -111,14 +116,13 @@ def benchmark(
     """
     chosen = choose_device(device)
     if checkpoint is None:
-        return _of_random(layers, chunks, chosen)
+        return _of_random(robot, layers, chunks, chosen)
     return _of_checkpoint(checkpoint, chunks, chosen, overrides)
 
 
-def _of_random(layers: int, chunks: int, device: torch.device) -> SpeculativeFigures:
+def _of_random(robot: RobotContract, layers: int, chunks: int, device: torch.device) -> SpeculativeFigures:
     """Heads of the default sizes, for the compact model's hidden states."""
     torch.manual_seed(0)
-    robot = load_robot(LIBERO_PANDA)
     bounds = ((-1.0,) * robot.action_width, (1.0,) * robot.action_width)
     space = ActionSpace(
         robot=robot,

@@ -1,7 +1,7 @@
 """What the planner costs per moment seen, without the scorer's model: ``./substep bench planner``.
 
-A moment is what two cameras see. It goes its whole way: serialised images, deserialisation, grouping by stamp, one-slot
-queue, debouncing, event, state machine, feedback message.
+A moment is what the robot's cameras see at one time. It goes its whole way: serialised images, deserialisation,
+grouping by stamp, one-slot queue, debouncing, event, state machine, feedback message.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image
 
-from substep_core.contract import LIBERO_PANDA, load_robot
+from substep_core.contract import RobotContract
 from substep_core.ros.messages import image_from_message, image_to_message, to_nanoseconds, to_time
 from substep_planner.completion.frame_scorer import WatchSettings
 from substep_planner.completion.views import CameraViews
@@ -62,7 +62,7 @@ def _views(messages: Mapping[str, Image]) -> dict[str, np.ndarray]:
     return {camera: image_from_message(message, camera) for camera, message in messages.items()}
 
 
-def overheads(height: int, width: int) -> list[float]:
+def overheads(robot: RobotContract, height: int, width: int) -> list[float]:
     """Seconds per moment, with images of that size in pixels."""
     manager, activate = _running_manager()
     done = threading.Event()
@@ -73,7 +73,6 @@ def overheads(height: int, width: int) -> list[float]:
                 serialize_message(feedback_to_message(command))
         done.set()
 
-    robot = load_robot(LIBERO_PANDA)
     watcher = CompletionWatcher(NoModel(robot.camera_names), WatchSettings(rate=1e6), scored, lambda error: done.set())
     watcher.watch(activate.key, activate.plan)
     image = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
@@ -100,9 +99,9 @@ def overheads(height: int, width: int) -> list[float]:
     return times
 
 
-def run() -> None:
+def run(robot: RobotContract) -> None:
     """Print what a moment costs, at three image sizes."""
     for height, width in ((128, 128), (256, 256), (480, 640)):
-        times = sorted(overheads(height, width))
+        times = sorted(overheads(robot, height, width))
         median, p99 = statistics.median(times), times[int(0.99 * len(times))]
         print(f"{width}x{height}: median {1e3 * median:.2f} ms, p99 {1e3 * p99:.2f} ms a moment ({FRAMES} of them)")

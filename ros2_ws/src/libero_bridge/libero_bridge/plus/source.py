@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -26,21 +27,24 @@ from libero_bridge.tasks import DRAWN_START, LiberoTask, Native, without_scene
 from substep_core.tasks import Split, SplitName, Stratum, check_suite, check_task_index, standard_splits
 
 EMBEDDED = "embedded"
-PUBLISHED_PROMPT, TRUE_JOINTS = "published prompt", "true joints"
 _PROBLEM = re.compile(r"(libero_(?:\w+?_)?manipulation)_(\w+)", re.IGNORECASE)
 OBJECT_FILES = "new_objects/{}/**/*.xml"  # below LIBERO-plus's assets; a number at the end of a category is of a copy
 
 
+class Departure(StrEnum):
+    """What is done otherwise than in ``libero_plus``; the value stands in a task's ``variant``."""
+
+    NONE = ""
+    PUBLISHED_PROMPT = "published prompt"
+    TRUE_JOINTS = "true joints"
+
+
 @dataclass(frozen=True)
 class LiberoPlus:
-    """LIBERO-plus's tasks, each with one initial state. Evaluation only: the benchmark trains on none of them.
-
-    Attributes:
-        variant: what is done otherwise than in ``libero_plus``: "", ``PUBLISHED_PROMPT`` or ``TRUE_JOINTS``.
-    """
+    """LIBERO-plus's tasks, each with one initial state. Evaluation only: the benchmark trains on none of them."""
 
     folder: PlusFolder
-    variant: str = ""
+    departure: Departure = Departure.NONE
 
     @property
     def suites(self) -> tuple[str, ...]:
@@ -82,19 +86,19 @@ class LiberoPlus:
             entry.category,
             entry.difficulty,
             PlusChange(name),
-            variant=self.variant,
+            variant=self.departure.value,
             base=(suite, name.base),
         )
         if name.look:
             return _with_look(task, name)
         if name.own_layout:
             return _with_layout(task, self.folder.init_file(suite, name.file))
-        if name.robot and self.variant == TRUE_JOINTS:
+        if name.robot and self.departure is Departure.TRUE_JOINTS:
             return replace(task, arm_start=tuple(start_joints(name.robot)))
         return task
 
     def _instruction(self, entry: Entry, file: Path) -> str:
-        if self.variant == PUBLISHED_PROMPT and "_language_" not in entry.name:
+        if self.departure is Departure.PUBLISHED_PROMPT and "_language_" not in entry.name:
             return without_scene(entry.name).replace("_", " ")
         return read_instruction(file)
 
@@ -111,24 +115,24 @@ class LiberoPlus:
 
 def create(folder: Path | None) -> LiberoPlus:
     """The entry ``libero_plus``. Raises: ValueError: no folder was given, or it is none of LIBERO-plus."""
-    return _create(folder, "")
+    return _create(folder, Departure.NONE)
 
 
 def create_published_prompt(folder: Path | None) -> LiberoPlus:
-    return _create(folder, PUBLISHED_PROMPT)
+    return _create(folder, Departure.PUBLISHED_PROMPT)
 
 
 def create_true_joints(folder: Path | None) -> LiberoPlus:
-    return _create(folder, TRUE_JOINTS)
+    return _create(folder, Departure.TRUE_JOINTS)
 
 
-def _create(folder: Path | None, variant: str) -> LiberoPlus:
+def _create(folder: Path | None, departure: Departure) -> LiberoPlus:
     if folder is None:
         raise ValueError(
             "LIBERO-plus needs its files: write libero_plus:FOLDER, a checkout of it or a folder with its table of "
             "tasks and its BDDL files"
         )
-    return LiberoPlus(read_folder(folder), variant)
+    return LiberoPlus(read_folder(folder), departure)
 
 
 def _with_look(task: LiberoTask, name: PlusName) -> LiberoTask:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from substep_core.contract import LIBERO_PANDA, RobotContract, load_robot
+from substep_core.contract import RobotContract
 from substep_core.observation import Observation
 from substep_policy.checkpoints.plain import save_model as save_compact
 from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
@@ -47,15 +47,15 @@ TOY_BACKBONE = OpenVLAConfig(
 )
 
 
-def published_model() -> OpenVLAModelConfig:
+def published_model(robot: RobotContract) -> OpenVLAModelConfig:
     """The published size, with an EOS head."""
-    return OpenVLAModelConfig(robot=load_robot(LIBERO_PANDA), eos_head=EOSHeadConfig(), eos=EosDetection())
+    return OpenVLAModelConfig(robot=robot, eos_head=EOSHeadConfig(), eos=EosDetection())
 
 
-def toy_model() -> OpenVLAModelConfig:
+def toy_model(robot: RobotContract) -> OpenVLAModelConfig:
     """The same at a size that any machine runs."""
     return OpenVLAModelConfig(
-        robot=load_robot(LIBERO_PANDA),
+        robot=robot,
         backbone=TOY_BACKBONE,
         action_head=L1HeadConfig(hidden_dim=32),
         eos_head=EOSHeadConfig(hidden_dim=16),

@@ -6,12 +6,14 @@ import timm
 import torch
 from torch import Tensor
 
+from substep_core.contract import LIBERO_PANDA, load_robot
 from substep_policy.benchmarks.random_models import published_model
 from substep_policy.models.model import SubstepModel
 from substep_policy.models.openvla.backbone import OpenVLABackbone
 from substep_policy.models.openvla.config import PUBLISHED
 from substep_policy.models.openvla.model import OpenVLAModelConfig
 
+ROBOT = load_robot(LIBERO_PANDA)
 TOLERANCE = {"rtol": 0.0, "atol": 1e-5}
 PROMPT = [1, 3, 5, 7, 8, 10, 13]  # BOS, some words, the empty token
 
@@ -55,13 +57,13 @@ def test_what_stands_in_a_slot_is_of_no_account(toy_config: OpenVLAModelConfig, 
 def test_the_published_size() -> None:
     """Parameters of the paper's 7.5 B, and transformers with exactly the weights of timm's own models."""
     with torch.device("meta"):
-        backbone = OpenVLABackbone(PUBLISHED, published_model().action_slots)
+        backbone = OpenVLABackbone(PUBLISHED, published_model(ROBOT).action_slots)
         models = {
             "featurizer": timm.create_model("vit_large_patch14_reg4_dinov2", num_classes=0, img_size=224),
             "fused_featurizer": timm.create_model("vit_so400m_patch14_siglip_224", num_classes=0, img_size=224),
         }
     assert sum(weight.numel() for weight in backbone.parameters()) == 7_541_237_184
-    assert published_model().patches == 512
+    assert published_model(ROBOT).patches == 512
     for name, model in models.items():
         ours = backbone.vision_backbone.get_submodule(name).state_dict()
         assert {key: value.shape for key, value in ours.items()} == {

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from substep_cli.grammar import main
-from substep_policy.benchmarks import policy_latency
-from substep_policy.benchmarks.policy_latency import Variant, count_operations, random_policy, restructure
+from substep_core.contract import LIBERO_PANDA, load_robot
+from substep_policy.benchmarks import openvla_variants
+from substep_policy.benchmarks.openvla_variants import Variant, count_operations, random_policy, restructure
 from substep_policy.benchmarks.random_models import (
     INSTRUCTION,
     published_model,
@@ -22,6 +23,7 @@ from substep_policy.benchmarks.random_models import (
 from substep_policy.models.openvla.policy import OpenVLAPolicy
 from substep_policy.models.openvla.prompt import PromptBuilder
 
+ROBOT = load_robot(LIBERO_PANDA)
 CPU = torch.device("cpu")
 BENCH = ["bench", "policy", "--model", "random-toy"]
 
@@ -34,12 +36,12 @@ def test_without_a_gpu_the_toy_size_is_timed_and_said(tmp_path: Path, capsys: py
     report = json.loads(out.read_text())
     assert [row["name"] for row in report["rows"]] == ["reference", "eager", "int8"], "what a processor can do"
     assert all(0 < row["chunk"]["median"] <= row["chunk"]["p99"] for row in report["rows"])
-    assert report["operations"] == count_operations(toy_model()) > 0
+    assert report["operations"] == count_operations(toy_model(ROBOT)) > 0
     assert report["floor_ms"] == pytest.approx(1e3 * report["operations"] / report["rate"])
 
 
 def test_the_published_size_takes_about_nine_teraflop_a_chunk() -> None:
-    assert 8.5e12 < count_operations(published_model()) < 9.5e12
+    assert 8.5e12 < count_operations(published_model(ROBOT)) < 9.5e12
 
 
 def test_an_unknown_variant_is_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,7 +57,7 @@ def test_a_variant_that_fails_says_why_and_the_others_are_timed(
             raise torch.OutOfMemoryError("tried to allocate 15 GiB\nsome advice")
         return random_policy(config, variant, *more)
 
-    monkeypatch.setattr(policy_latency, "random_policy", failing)
+    monkeypatch.setattr(openvla_variants, "random_policy", failing)
     out = tmp_path / "latency.json"
     variants = ["--variants", "reference", "eager"]
     assert (
@@ -103,7 +105,7 @@ def test_a_policy_that_ships_is_timed_by_its_name(capsys: pytest.CaptureFixture[
 
 def test_the_reference_does_the_published_work_for_the_same_actions() -> None:
     """Every image on its own, logits at every position; this project's own way does without."""
-    config, backbone = toy_model(), toy_model().backbone
+    config, backbone = toy_model(ROBOT), toy_model(ROBOT).backbone
     prompts = PromptBuilder(word_tokenizer(config), config).build([INSTRUCTION])
     inputs = {
         "pixel_values": torch.randn(1, 2, 6, backbone.image_size, backbone.image_size),

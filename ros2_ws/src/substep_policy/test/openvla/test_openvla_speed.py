@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from substep_core.chunk import Chunk
+from substep_core.contract import LIBERO_PANDA, load_robot
 from substep_policy.benchmarks.random_models import (
     INSTRUCTION,
     random_observation,
@@ -23,13 +24,14 @@ from substep_policy.models.quantization import quantize
 from substep_policy.registry import POLICIES, PolicySettings
 from substep_policy.run_modes import Execution, Quantization
 
+ROBOT = load_robot(LIBERO_PANDA)
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("toy")
-    write_random_openvla(folder, toy_model())
+    write_random_openvla(folder, toy_model(ROBOT))
     return folder
 
 
@@ -47,7 +49,7 @@ def test_an_eight_bit_policy_acts_alike(checkpoint: Path, quantization: Quantiza
 
 
 def test_eight_bit_weights_take_a_quarter_of_the_memory_of_single_precision() -> None:
-    model = random_openvla(toy_model(), CPU, torch.float32)
+    model = random_openvla(toy_model(ROBOT), CPU, torch.float32)
     layer = model.backbone.language_model.model.layers[0].mlp.up_proj
     head = model.action_head.model.fc1.weight.clone()
     before = layer.weight.numel() * 4
@@ -90,6 +92,6 @@ def test_what_a_device_or_a_model_cannot_do_is_said(checkpoint: Path, tmp_path: 
         predict(checkpoint, quantization=Quantization.FP8_DYNAMIC)
     with pytest.raises(ValueError, match="cuda_graph.*needs a GPU"):
         executor(lambda inputs: None, Execution.CUDA_GRAPH, CPU, pad_token=0)
-    write_random_compact(tmp_path, CompactModelConfig(robot=toy_model().robot))
+    write_random_compact(tmp_path, CompactModelConfig(robot=toy_model(ROBOT).robot))
     with pytest.raises(ValueError, match="quantization is 'int8'.*the compact model needs neither"):
         POLICIES.load(str(tmp_path), PolicySettings(device="cpu", quantization=Quantization.INT8))
