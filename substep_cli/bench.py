@@ -72,7 +72,7 @@ def graph(*, suite: Suite = "libero_object", task: Task = 0, steps: Count = 200,
     Args:
         steps: control steps to measure.
     """
-    from libero_bridge.benchmarks.graph_speed import run
+    from training.bench.graph_speed import run
 
     with _own_graph():
         run(suite, task, steps, assets)

@@ -87,7 +87,7 @@ def evaluate(
         shard: I/N: play the I-th of N parts alone, into a folder below --out.
         merge: N: play nothing, and put the N parts together; refused where one is missing or not finished.
     """
-    from substep_policy.checkpoints.fingerprint import fingerprint
+    from substep_core.policy_source import fingerprint
     from training.evaluation.evaluate import evaluate as play
     from training.evaluation.evaluate import merge as put_together
     from training.evaluation.markdown import markdown_tables

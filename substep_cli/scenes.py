@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from libero_bridge.tasks import LIBERO
 from substep_cli.options import Assets, Count, Json, Suites, Tasks, TasksFrom, Workers
 
 
 def check(
     *,
-    tasks_from: TasksFrom = "libero",
+    tasks_from: TasksFrom = LIBERO,
     suites: Suites = (),
     tasks: Tasks = None,
     states: Count | None = None,

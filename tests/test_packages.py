@@ -65,6 +65,13 @@ def imported(folder: Path) -> set[str]:
     return found - sys.stdlib_module_names - {folder.name}
 
 
+def test_bridges_bags_and_core_need_no_policy_and_no_torch():
+    needed: set[str] = set()
+    for name in ("substep_core", "substep_bridge", "arm_bridge", "libero_bridge", "substep_bags", "substep_standin"):
+        needed |= imported(SOURCES / name / name)
+    assert needed.isdisjoint({"substep_policy", "substep_planner", "substep_demonstrator", "torch", "transformers"})
+
+
 @pytest.mark.parametrize("package", PYTHON_PACKAGES)
 def test_a_package_declares_what_it_imports(package: str):
     text = (SOURCES / package / "package.xml").read_text(encoding="utf-8")

@@ -30,6 +30,7 @@ LARGEST_SEED = 2**31 - 1
 LARGEST_INDEX = 999_999
 LONGEST_TEXT = 2000  # characters
 OWN_WORDS = "policy"  # the decomposer that asks the policy
+SHIPPED_WORLD = "libero"  # and task source: what is run where nobody says otherwise
 SEED_HELP = "of everything that is drawn at random"
 
 
@@ -136,10 +137,10 @@ class PolicyConfig(NodeConfig):
 class BridgeConfig(NodeConfig):
     """What the bridge and its world are told."""
 
-    tasks_from: str = argument("libero", TASKS_FROM_HELP)
+    tasks_from: str = argument(SHIPPED_WORLD, TASKS_FROM_HELP)
     suite: str = argument("libero_10", "task suite, e.g. libero_spatial")
     task: int = argument(6, "task within the suite, from 0")
-    world: str = argument("libero", "what the bridge drives: libero, or a world that an installed package adds")
+    world: str = argument(SHIPPED_WORLD, "what the bridge drives: libero, or a world that an installed package adds")
     clock: str = argument("lockstep", "whether the world waits for the policy", CLOCKS)
     placement: str = argument(
         Placement.BENCHMARK.value, "where objects start, in the task's initial states or in widened regions", PLACEMENTS

@@ -18,8 +18,8 @@ from libero_bridge.tasks import LiberoSource
 from substep_cli.grammar import main
 from substep_core.configuration import parse
 from substep_core.contract import LIBERO_PANDA
+from substep_core.policy_source import fingerprint
 from substep_policy.benchmarks.random_models import write_random_compact
-from substep_policy.checkpoints.fingerprint import fingerprint
 from substep_policy.models.compact.model import CompactModelConfig
 from substep_policy.registry import POLICIES
 from tests.training.conftest import TOY_MODEL

@@ -21,9 +21,9 @@ from accelerate.commands.config.config_args import load_config_from_file
 from safetensors.torch import load_file
 
 from substep_cli.grammar import main
+from substep_core import hub
 from substep_core.configuration import dump
 from substep_policy.benchmarks.random_models import random_observation, toy_model, write_random_openvla
-from substep_policy.checkpoints import hub
 from substep_policy.checkpoints.folder import CheckpointError
 from substep_policy.eos import EosSource
 from substep_policy.models.model import EosDetection

@@ -20,7 +20,6 @@ from typing import Any
 import psutil
 from lifecycle_msgs.msg import Transition
 
-from libero_bridge.benchmarks.graph_loop import GraphLoop, node_process, running_loop
 from libero_bridge.benchmarks.timing import Speed, processor_time
 from libero_bridge.tasks import ROBOT
 from substep_bags.reader import Bag
@@ -28,6 +27,7 @@ from substep_bags.recorder_parameters import JPEG, RAW
 from substep_core.contract import load_robot
 from substep_core.ros import topics
 from substep_core.ros.messages import stamp_of_serialized
+from training.bench.graph_loop import GraphLoop, node_process, running_loop
 from training.evaluation.provenance import provenance
 
 KINDS = (RAW, JPEG)

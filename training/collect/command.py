@@ -23,11 +23,11 @@ from libero_bridge.tasks import LiberoTask, libero_task
 from substep_core.configuration import dump, parse
 from substep_core.errors import PlanningError
 from substep_core.plan import Plan, write_library
+from substep_core.policy_source import fingerprint
 from substep_core.tasks import Task, absolute_tasks_from
 from substep_planner.decomposers.base import PlanRequest
 from substep_planner.decomposers.fallback import decompose
 from substep_planner.decomposers.registry import DEFAULT_ORDER, DecomposerSettings, load_decomposers
-from substep_policy.checkpoints.fingerprint import fingerprint
 from substep_policy.registry import POLICIES, PolicySettings
 from training.collect.recording import HORIZON, HORIZON_WITH_NOVICE, draw_start, record_episode
 from training.collect.recording_files import labels_of, load_recording, save_recording, task_file, write_task_file

@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from pydantic import Field
 
+from libero_bridge.tasks import LIBERO
 from substep_core.configuration import configuration
 from substep_core.tasks import SplitName, TaskSource, task_source
 
@@ -81,7 +82,7 @@ class CollectionSettings:
     assets: str = "embedded"
     variation: Annotated[Variation, Parameter(name="*")] = Variation()
     novice_fingerprint: Annotated[str, Parameter(parse=False)] = ""
-    tasks_from: str = "libero"
+    tasks_from: str = LIBERO
 
     @property
     def source(self) -> TaskSource:

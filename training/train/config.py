@@ -14,7 +14,7 @@ from pydantic import Field
 
 from substep_core.configuration import configuration, dump, parse, registered
 from substep_core.contract import LIBERO_PANDA, NamedRobot, load_robot, vector_misfit
-from substep_policy.checkpoints.hub import checkpoint_folder
+from substep_core.hub import checkpoint_folder
 from substep_policy.eos import EosSource
 from substep_policy.models.kind import MODEL_KINDS, ModelConfiguration, kind_of
 from substep_policy.models.model import DIRECT_EOS_THRESHOLD

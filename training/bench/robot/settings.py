@@ -9,10 +9,12 @@ from typing import Annotated
 from cyclopts import Parameter
 from pydantic import Field
 
+from libero_bridge.tasks import LIBERO
 from substep_bridge.joining import JOINING_RULES
 from substep_core.configuration import configuration
 from substep_core.tasks import TaskSource, task_source
 from substep_policy.policy import Policy, why_not_guided
+from substep_policy.registry import DEFAULT_POLICY
 
 SIMULATION = "simulation"  # in place of a joining rule: LIBERO's own world, which waits for each chunk
 RULES_HELP = f"how chunks are joined ({', '.join(JOINING_RULES.names)}), or {SIMULATION}"
@@ -30,11 +32,11 @@ class RobotBenchSettings:
         tasks_from: whose tasks: a task source's name.
     """
 
-    policy: str = "compact"
+    policy: str = DEFAULT_POLICY
     inference: float = Field(default=0.025, ge=0.0, le=10.0)
     horizon: int = Field(default=600, ge=1)
     device: str = "cpu"
-    tasks_from: str = "libero"
+    tasks_from: str = LIBERO
 
     @property
     def source(self) -> TaskSource:

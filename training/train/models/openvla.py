@@ -14,6 +14,7 @@ from peft import LoraConfig
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from substep_core.hub import checkpoint_folder
 from substep_policy.checkpoints.folder import (
     CheckpointError,
     check_one_step,
@@ -23,7 +24,6 @@ from substep_policy.checkpoints.folder import (
     has_component,
     load_state,
 )
-from substep_policy.checkpoints.hub import checkpoint_folder
 from substep_policy.checkpoints.part import Part, load_parts
 from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE, read_tokenizer
 from substep_policy.models.model import SubstepModel

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from substep_policy.checkpoints.hub import CONFIG_FILE
+from substep_core.hub import CONFIG_FILE
 from substep_policy.checkpoints.plain import PlainCheckpoints, config_text, export_model, load_weights, save_model
 from substep_policy.models.kind import ModelConfiguration
 from substep_policy.models.model import SubstepModel

@@ -14,10 +14,8 @@ from substep_bridge.world import Frame, Sensed
 from substep_core.contract import Joints, Pose, Readings, RobotContract
 from substep_core.episode import EpisodeStart, EpisodeState
 from substep_core.protocol import HoldKind, Reason
-from substep_core.ros.parameters import NodeParameters
+from substep_core.ros.parameters import BadParameter, NodeParameters
 from substep_core.tasks import task_source
-
-DEFAULT_ARM = "standin"
 
 
 class ArmWorld:
@@ -116,15 +114,17 @@ class ArmWorlds:
     """Implements ``substep_bridge.world.WorldFactory``: which robot it is, a parameter says."""
 
     def declare(self, parameters: NodeParameters) -> None:
-        parameters.declare("robot", DEFAULT_ARM, "name of an arm, or the path of its parameter file", read_only=True)
-        declare_task(parameters, "libero", "", "whose task is laid out in front of the robot; empty: none")
+        parameters.declare("robot", "", "name of an arm, or the path of its parameter file", read_only=True)
+        declare_task(parameters, "", "", "whose task is laid out in front of the robot; empty: none")
         self._settings, self.robot = load_arm(parameters.value("robot"))
         self._bridge = parameters.node_name
 
     def build(self, parameters: NodeParameters) -> tuple[ArmWorld, EpisodeStart]:
         value = parameters.value
-        suite, index = value("suite"), value("task_index")
-        instruction = task_source(value("tasks_from")).task(suite, index).instruction if suite else ""
+        suite, index, tasks_from = value("suite"), value("task_index"), value("tasks_from")
+        if suite and not tasks_from:
+            raise BadParameter(f"parameter tasks_from is empty, expected whose suite {suite!r} is")
+        instruction = task_source(tasks_from).task(suite, index).instruction if suite else ""
         episode = EpisodeState(instruction, 0, value("horizon"), False, suite, index if suite else 0)
         node = ArmNode(self.robot, self._settings, self._bridge)
         return ArmWorld(node, self.robot, self._settings, episode), read_start(parameters)

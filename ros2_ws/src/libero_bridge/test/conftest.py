@@ -45,6 +45,7 @@ HEARD = (
     topics.DIAGNOSTICS,
 )
 PARAMETERS = {
+    "world": "libero",
     "suite": "libero_object",
     "cameras": ["agentview"],
     "image_height": 32,
@@ -204,7 +205,7 @@ def running_bridge(ros) -> Callable[..., AbstractContextManager[Puppet]]:
 @pytest.fixture
 def bridge_process(ros, tmp_path: Path) -> Iterator[tuple[Puppet, subprocess.Popen, Path]]:
     """An active bridge in a process of its own, and the file of what it says."""
-    arguments = ["-r", "__ns:=/process", "-p", "image_height:=32", "-p", "image_width:=32"]
+    arguments = ["-r", "__ns:=/process", "-p", "world:=libero", "-p", "image_height:=32", "-p", "image_width:=32"]
     command = [sys.executable, "-m", "substep_bridge.node", "--ros-args", *arguments]
     node = rclpy.create_node("puppet", namespace="process")
     puppet, said = Puppet(node), tmp_path / "bridge.log"

@@ -19,13 +19,13 @@ from substep_bags.recorded_topics import camera_topics, graph_topics, offered_qo
 from substep_bags.recording import Message, Recording, RecordingState
 from substep_bags.writer import BagWriter
 from substep_core.contract import contract_from_text
+from substep_core.policy_source import fingerprint
 from substep_core.provenance import commit, versions
 from substep_core.ros import topics
 from substep_core.ros.diagnostics import diagnostic_status
 from substep_core.ros.lifecycle_node import GraphNode
 from substep_core.ros.node_main import run_node
 from substep_core.ros.topics import Topic
-from substep_policy.checkpoints.fingerprint import fingerprint
 
 TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
 EMPTYING_PERIOD = 0.05  # s between two looks at what has come

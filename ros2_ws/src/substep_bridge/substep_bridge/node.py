@@ -34,12 +34,13 @@ from substep_bridge.world_publisher import WorldPublisher
 from substep_core.chunk import ChunkOutcome
 from substep_core.contract import contract_to_text, gripper_opening
 from substep_core.episode import EpisodeEnd, EpisodeStart
-from substep_core.registry import Registry
+from substep_core.registry import Registry, RegistryError
 from substep_core.ros import topics
 from substep_core.ros.diagnostics import diagnostic_status
 from substep_core.ros.lifecycle_node import GraphNode
 from substep_core.ros.messages import to_time
 from substep_core.ros.node_main import run_node
+from substep_core.ros.parameters import BadParameter
 
 
 class BridgeNode(GraphNode):
@@ -53,13 +54,19 @@ class BridgeNode(GraphNode):
     def __init__(self, worlds: Registry[Callable[[], WorldFactory]] = WORLDS, **node_options) -> None:
         super().__init__("bridge", **node_options)
         # Read once, when the node starts: which other parameters there are depends on it.
-        self.parameters.declare("world", "libero", "what the bridge drives", choices=worlds.names, read_only=True)
-        self._worlds = worlds.load(self.parameters.value("world"))()
+        self.parameters.declare("world", "", f"what the bridge drives: {', '.join(worlds.names)}", read_only=True)
+        self._worlds = self._chosen(worlds)
         self._worlds.declare(self.parameters)  # which robot it is may be one of them
         bridge_parameters.declare(self.parameters, self._worlds.robot)
         self.parameters.tolerate(bridge_parameters.OF_SOME_WORLDS)
         self._world: World | None = None
         self._sensed: Sensed | None = None
+
+    def _chosen(self, worlds: Registry[Callable[[], WorldFactory]]) -> WorldFactory:
+        try:
+            return worlds.load(self.parameters.value("world"))()
+        except RegistryError as error:
+            raise BadParameter(f"parameter world: {error}") from error
 
     # --- lifecycle ---
 

@@ -146,7 +146,7 @@ def _parse(tasks_from: str) -> tuple[str, Path | None]:
     name, separator, folder = tasks_from.partition(":")
     if separator and name in TASK_SOURCES:
         return name, Path(folder).expanduser().resolve()
-    if Path(tasks_from).expanduser().is_dir():
+    if tasks_from and Path(tasks_from).expanduser().is_dir():
         return FOLDER_SOURCE, Path(tasks_from).expanduser().resolve()
     raise ValueError(
         f"unknown task source {tasks_from!r}: expected one of {TASK_SOURCES.listing}, one of these and a folder "

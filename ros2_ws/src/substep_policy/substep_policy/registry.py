@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from substep_core.plan import normalise_suite
+from substep_core.policy_source import NAMED, PolicyError, check_policy_name, policy_source
 from substep_core.registry import Registry
-from substep_policy.checkpoints.hub import HubError, check_name, checkpoint_folder
 from substep_policy.eos import EosRule
 from substep_policy.guidance_settings import DEFAULT_GUIDANCE, GUIDANCES, GuidanceSettings
 from substep_policy.models.kind import MODEL_KINDS, ModelKind, kind_of, read_kind
@@ -26,10 +26,6 @@ WEIGHTS = Path(__file__).parent / "weights"
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
 log = logging.getLogger(__name__)
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-
-
-class PolicyError(ValueError):
-    """A policy that cannot be had; the message names it, says why, and what there is."""
 
 
 @dataclass(frozen=True)
@@ -103,20 +99,9 @@ class PolicyRegistry:
             PolicyError: no name, no folder and no hub id.
             UnknownModel: a folder without a usable config.json.
         """
-        self._check_name(policy)
+        check_policy_name(policy, self.named)
         if policy not in self.named and (folder := Path(policy).expanduser()).is_dir():
             read_kind(folder, self.kinds)
-
-    def _check_name(self, policy: str) -> None:
-        if policy in self.named:
-            return
-        try:
-            check_name(policy)
-        except HubError as error:
-            raise PolicyError(
-                f"unknown policy {policy!r}: expected one of {self.named.listing}, the folder of a checkpoint, or a "
-                f"hub id such as organisation/model; {error}"
-            ) from error
 
     def source(self, policy: str) -> PolicySource:
         """What makes the policy; arguments as ``load``. A hub's checkpoint is downloaded.
@@ -125,14 +110,7 @@ class PolicyRegistry:
             PolicyError: no such policy.
             RegistryError: a named one that cannot be imported.
         """
-        self._check_name(policy)
-        if policy in self.named:
-            return self.named.load(policy)
-        folder = Path(policy).expanduser()
-        try:
-            return folder if folder.is_dir() else checkpoint_folder(policy)
-        except HubError as error:
-            raise PolicyError(str(error)) from error
+        return policy_source(policy, self.named)
 
     def settings_for(self, policy: str, settings: PolicySettings, suite: str) -> PolicySettings:
         """The settings, with the data set of a task suite where a checkpoint has several and none is chosen.
@@ -167,4 +145,4 @@ class PolicyRegistry:
 
 COMPACT = WEIGHTS / "compact"
 DEFAULT_POLICY = "compact"  # goes by what a camera sees, so it runs wherever its robot does
-POLICIES = PolicyRegistry(Registry("policy", "substep.policies"))
+POLICIES = PolicyRegistry(NAMED)

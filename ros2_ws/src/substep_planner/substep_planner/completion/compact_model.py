@@ -17,10 +17,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from substep_core.configuration import configuration, dump, parse
+from substep_core.hub import CONFIG_FILE
 from substep_core.json_files import read_object
 from substep_core.plan import Substep
 from substep_policy.checkpoints.folder import CheckpointError, load_state
-from substep_policy.checkpoints.hub import CONFIG_FILE
 from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
 from substep_policy.models.compact.backbone import CompactConfig, TextEncoder, TextFeatures
 from substep_policy.models.compact.image_encoder import VisionEncoder

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from transformers import AutoModel, AutoProcessor
 
+from substep_core.hub import check_name
 from substep_planner.completion.contrastive import ContrastiveScorer
 from substep_planner.completion.registry import CompletionSettings
-from substep_policy.checkpoints.hub import check_name
 from substep_policy.device import choose_device
 
 DEFAULT_MODEL = "google/siglip-base-patch16-224"

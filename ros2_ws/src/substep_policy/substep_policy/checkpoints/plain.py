@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from substep_core.configuration import dump, parse
 from substep_core.contract import LIBERO_PANDA
+from substep_core.hub import CONFIG_FILE
 from substep_core.json_files import read_object
 from substep_policy.checkpoints.folder import (
     BACKBONE_FILE,
@@ -27,7 +28,6 @@ from substep_policy.checkpoints.folder import (
     load_state,
     save_tensors,
 )
-from substep_policy.checkpoints.hub import CONFIG_FILE
 from substep_policy.checkpoints.inspection import (
     CheckpointReport,
     Finding,

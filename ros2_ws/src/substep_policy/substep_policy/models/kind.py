@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from substep_core.contract import RobotContract
+from substep_core.hub import CONFIG_FILE
 from substep_core.json_files import JsonFileError, read_object
 from substep_core.registry import Registry
-from substep_policy.checkpoints.hub import CONFIG_FILE
 
 if TYPE_CHECKING:
     from substep_policy.checkpoints.inspection import CheckpointReport

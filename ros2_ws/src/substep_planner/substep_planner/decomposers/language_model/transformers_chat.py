@@ -12,9 +12,9 @@ import torch
 import xgrammar
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 
+from substep_core.hub import check_name
 from substep_planner.decomposers.language_model.chat import BackendError, Message
 from substep_planner.decomposers.language_model.weights_source import WeightsSource, find_weights
-from substep_policy.checkpoints.hub import check_name
 from substep_policy.device import choose_device
 
 

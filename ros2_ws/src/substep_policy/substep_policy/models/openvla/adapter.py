@@ -17,8 +17,8 @@ from peft import (
 )
 from torch import Tensor, nn
 
+from substep_core.hub import checkpoint_folder
 from substep_policy.checkpoints.folder import CheckpointError, check_fit, read_json, read_state
-from substep_policy.checkpoints.hub import checkpoint_folder
 
 ADAPTER_FOLDER = "lora_adapter"
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"

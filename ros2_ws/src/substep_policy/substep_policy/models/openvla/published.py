@@ -20,6 +20,7 @@ import torch
 from huggingface_hub import save_torch_state_dict
 from torch import nn
 
+from substep_core.hub import CONFIG_FILE
 from substep_policy.checkpoints.folder import (
     BACKBONE_FILE,
     COMPONENT_FILE,
@@ -31,7 +32,6 @@ from substep_policy.checkpoints.folder import (
     has_component,
     read_json,
 )
-from substep_policy.checkpoints.hub import CONFIG_FILE
 from substep_policy.checkpoints.part import Part, check_surplus, head_parts, load_parts, without_weights
 from substep_policy.models.model import SubstepModel
 from substep_policy.models.openvla.adapter import (

@@ -16,6 +16,7 @@ from transformers import LlamaConfig
 
 from substep_core.configuration import dump, parse
 from substep_core.contract import LIBERO_PANDA
+from substep_core.hub import CONFIG_FILE
 from substep_policy.checkpoints.folder import (
     CheckpointError,
     absence,
@@ -24,7 +25,6 @@ from substep_policy.checkpoints.folder import (
     read_json,
     read_state,
 )
-from substep_policy.checkpoints.hub import CONFIG_FILE
 from substep_policy.models.model import NO_EOS_DETECTION, EosDetection
 from substep_policy.models.openvla.config import PUBLISHED
 from substep_policy.models.openvla.model import OpenVLAModelConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from substep_policy.checkpoints.hub import CONFIG_FILE
+from substep_core.hub import CONFIG_FILE
 from substep_policy.checkpoints.inspection import (
     NOTE,
     CheckpointReport,

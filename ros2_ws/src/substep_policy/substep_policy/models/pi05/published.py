@@ -13,13 +13,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from substep_core.hub import CONFIG_FILE
 from substep_policy.checkpoints.folder import (
     BACKBONE_FILE,
     CheckpointError,
     component_file,
     save_tensors,
 )
-from substep_policy.checkpoints.hub import CONFIG_FILE
 from substep_policy.checkpoints.part import Part, head_parts, load_parts, without_weights
 from substep_policy.models.pi05.model import Pi05Model, Pi05ModelConfig, build_pi05
 from substep_policy.models.pi05.published_config import read_config, write_config

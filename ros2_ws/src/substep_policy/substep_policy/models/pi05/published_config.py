@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from substep_core.configuration import dump, parse
 from substep_core.contract import LIBERO_PANDA
+from substep_core.hub import CONFIG_FILE
 from substep_policy.checkpoints.folder import CheckpointError, find_component, has_component, read_json, read_state
-from substep_policy.checkpoints.hub import CONFIG_FILE
 from substep_policy.models.model import EosDetection
 from substep_policy.models.pi05.config import PUBLISHED
 from substep_policy.models.pi05.flow_matching import FlowMatchingConfig

@@ -26,8 +26,9 @@ from rclpy.signals import SignalHandlerOptions
 from substep_interfaces.msg import ActiveSubstep, EpisodeStatus
 
 from libero_bridge.benchmarks.timing import Speed, Stopwatch, motions
+from libero_bridge.tasks import ROBOT
 from substep_core.chunk import Chunk
-from substep_core.contract import LIBERO_PANDA, load_robot
+from substep_core.contract import load_robot
 from substep_core.observation import Observation
 from substep_core.registry import Registry
 from substep_core.ros import topics
@@ -45,7 +46,7 @@ class CirclingPolicy:
     horizon = HORIZON
 
     def __init__(self, settings: PolicySettings | None = None) -> None:
-        self.robot = load_robot(LIBERO_PANDA)
+        self.robot = load_robot(ROBOT)
         self.cameras = self.robot.camera_names
         self._motions = motions(100)[:-1].astype(np.float32)  # one whole circle, so that the arm stays where it is
 
@@ -153,7 +154,7 @@ def running_loop(parameters: Mapping[str, Any]) -> Iterator[GraphLoop]:
     Raises:
         RuntimeError: it does not come up.
     """
-    with node_process("substep_bridge.node", {**parameters, "horizon": 0}) as bridge:
+    with node_process("substep_bridge.node", {**parameters, "world": "libero", "horizon": 0}) as bridge:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is KeyboardInterrupt here
         try:
             with contextlib.closing(GraphLoop(bridge.pid)) as loop:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 import os
 
-from libero_bridge.benchmarks.graph_loop import HORIZON, CirclingPolicy, running_loop
 from libero_bridge.benchmarks.timing import WARM_UP_STEPS, Speed, Stopwatch
 from libero_bridge.simulation import Simulation, SimulationConfig
+from training.bench.graph_loop import HORIZON, CirclingPolicy, running_loop
 
 
 def run(suite: str, task_index: int, steps: int, assets: str) -> None:
