@@ -70,7 +70,7 @@ def test_merged_parts_are_the_whole_with_videos_and_commands_and_once(tmp_path: 
 def test_parts_of_other_settings_are_refused(tmp_path: Path):
     for shard in SHARDS:
         play(shard, tmp_path)
-    with pytest.raises(ValueError, match="was evaluated with policy 'demonstrator', now 'compact'"):
+    with pytest.raises(ValueError, match="holds results with policy 'demonstrator', now 'compact'"):
         merge_shards(EpisodeSettings(policy="compact"), SELECTION, tmp_path, 4)
 
 

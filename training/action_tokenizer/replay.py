@@ -6,7 +6,6 @@ fails by the tokenizer alone. Each result is a line of a file, and a replay that
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,15 +16,25 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
+from substep_core.configuration import configuration
+from substep_core.policy_source import fingerprint_of
 from substep_policy.action_tokenizers.folder import ChunkTokenizer, load_tokenizer
 from training.collect.replay import ReplayConfig, read_recorded
 from training.data.readers import LiberoHdf5Source
 from training.data.readers.libero_hdf5 import files
 from training.folder_lock import alone_in
+from training.record_lines import RecordLines, claim
 from training.workers import parallel_map
 
 EXACT = 0  # layers of the replay that goes through no tokenizer
-RESULTS_FILE = "replays.jsonl"
+RESULTS_FILE, SETTINGS_FILE = "replays.jsonl", "settings.json"
+
+
+@configuration
+class ReplaySettings:
+    """What results depend on. ``tokenizer``: fingerprint of its folder."""
+
+    tokenizer: str
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,8 @@ def replays(
     Raises:
         CheckpointError: there is no such tokenizer.
         ReplayError: a file holds no recording.
-        ValueError: a number of layers that the tokenizer does not have, or there is nothing to replay.
+        ValueError: a number of layers that the tokenizer does not have, there is nothing to replay, or the folder
+            holds replays through another tokenizer.
     """
     most = load_tokenizer(folder).finenesses
     if wrong := [kept for kept in layers if not 1 <= kept <= most]:
@@ -84,15 +94,14 @@ def replays(
     if not wanted:
         raise ValueError(f"there is nothing to replay in {demonstrations}")
     with alone_in(out):
-        results = out / RESULTS_FILE
-        done = read_results(results)
+        claim(out / SETTINGS_FILE, ReplaySettings(fingerprint_of(folder)))
+        lines = RecordLines(out / RESULTS_FILE)
+        done = {record["key"]: record["success"] for record in lines.records}
         missing = [replay for replay in wanted if replay.key not in done]
-        with results.open("a", encoding="utf-8") as file:
-            outcomes = parallel_map(partial(succeeds, folder), missing, 0 if workers == 1 else workers)
-            for replay, success in zip(missing, tqdm(outcomes, total=len(missing), unit="replay"), strict=True):
-                done[replay.key] = success
-                file.write(json.dumps({"key": replay.key, "layers": replay.layers, "success": success}) + "\n")
-                file.flush()
+        outcomes = parallel_map(partial(succeeds, folder), missing, 0 if workers == 1 else workers)
+        for replay, success in zip(missing, tqdm(outcomes, total=len(missing), unit="replay"), strict=True):
+            done[replay.key] = success
+            lines.append({"key": replay.key, "layers": replay.layers, "success": success})
     return summarize(wanted, done)
 
 
@@ -102,15 +111,6 @@ def recordings(demonstrations: Path, per_task: int) -> Iterable[tuple[Path, str]
         with h5py.File(path) as content:
             names = sorted(content["data"], key=lambda name: (len(name), name))
         yield from ((path, name) for name in names[:per_task])
-
-
-def read_results(path: Path) -> dict[str, bool]:
-    """By key; a line that an interruption cut off counts as none."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    entries = [json.loads(line) for line in lines if line.endswith("\n")]
-    if lines and not lines[-1].endswith("\n"):
-        path.write_text("".join(lines[:-1]), encoding="utf-8")
-    return {entry["key"]: entry["success"] for entry in entries}
 
 
 def summarize(wanted: Sequence[Replay], done: dict[str, bool]) -> ReplayReport:

@@ -32,6 +32,7 @@ from training.data.frame_file import FrameFile
 from training.data.readers import Demonstration, DemonstrationError, ReadReport
 from training.data.readers.demonstration import FromJpeg, attempt, episode_key, images_of
 from training.disk_room import check_room
+from training.record_lines import mend, whole_lines
 from training.whole_file import write_whole
 from training.workers import parallel_map
 
@@ -265,9 +266,9 @@ class DemonstrationStore:
         if not path.exists():
             header = {**self.format.frames_header, "robot": dump(self.format.robot)}
             write_whole(path, json.dumps(header) + "\n")
-        first, *lines = path.read_text().splitlines(keepends=True)
+        first, *lines = whole_lines(path)
         self._check_header(json.loads(first), str(path))
-        return [StoredEpisode(**json.loads(line)) for line in lines if line.endswith("\n")]
+        return [StoredEpisode(**json.loads(line)) for line in lines]
 
     def _check_header(self, header: dict[str, Any], source: str) -> None:
         """Raises: StoreError: it is of other frames, of another robot, or of none as older versions wrote it."""
@@ -291,10 +292,7 @@ class DemonstrationStore:
                     f"{path} has {path.stat().st_size} bytes, its index says {expected}: delete {self.folder}"
                 )
             os.truncate(path, expected)
-        index = self._path("index.jsonl")
-        lines = index.read_text().splitlines(keepends=True)
-        if not lines[-1].endswith("\n"):
-            write_whole(index, "".join(lines[:-1]))
+        mend(self._path("index.jsonl"))
 
     def _sizes(self) -> dict[str, int]:
         """File -> bytes of a timestep in it."""

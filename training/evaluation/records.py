@@ -7,12 +7,12 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from substep_core.configuration import dump, parse
 from substep_core.episode import Placement
 from substep_planner.manager.switch_rules import SWITCH_RULES
 from training.evaluation.episodes import NO_RULE, EpisodeKey, planned
 from training.evaluation.probes import PROBES
 from training.evaluation.settings import EpisodeSettings, Selection
+from training.record_lines import RecordLines, claim
 from training.whole_file import write_whole
 
 EPISODES_FILE = "episodes.jsonl"
@@ -45,7 +45,6 @@ class ResultFolder:
 
     Attributes:
         source: of the tasks.
-        records: in the order in which they were played.
         commands: provenance of the different commands that played them, oldest first; ``UNKNOWN`` for those of a
             folder from before commands were kept.
 
@@ -55,9 +54,14 @@ class ResultFolder:
 
     def __init__(self, path: Path, settings: EpisodeSettings) -> None:
         self.path, self.source = path, settings.source
-        self._claim(settings)
-        self.records = self._read()
+        claim(path / SETTINGS_FILE, settings)
+        self._lines = RecordLines(path / EPISODES_FILE)
         self.commands = self._read_commands()
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """In the order in which they were played."""
+        return self._lines.records
 
     @property
     def videos(self) -> Path:
@@ -88,9 +92,7 @@ class ResultFolder:
         """Keep an episode that one of these commands played."""
         for made in commands:
             self._keep_command(made)
-        self.records.append(record)
-        with (self.path / EPISODES_FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        self._lines.append(record)
 
     def _keep_command(self, made: dict[str, Any]) -> None:
         """A command that goes on later, with the same code on the same machine, is kept with its first date."""
@@ -99,40 +101,8 @@ class ResultFolder:
         self.commands.append(made)
         write_whole(self.path / COMMANDS_FILE, json.dumps(self.commands, indent=2) + "\n")
 
-    def _claim(self, settings: EpisodeSettings) -> None:
-        path = self.path / SETTINGS_FILE
-        if path.exists():
-            try:
-                content = json.loads(path.read_text(encoding="utf-8"))
-                before = parse(EpisodeSettings, content, str(path))
-                if missing := sorted({field.name for field in fields(EpisodeSettings)} - set(content)):
-                    raise ValueError(f"{path} says nothing of {', '.join(missing)}")
-            except ValueError as error:
-                raise ValueError(f"{error}; was it made by another version? Choose another --out") from error
-            changed = [
-                f"{field.name} {getattr(before, field.name)!r}, now {getattr(settings, field.name)!r}"
-                for field in fields(EpisodeSettings)
-                if getattr(before, field.name) != getattr(settings, field.name)
-            ]
-            if changed:
-                raise ValueError(f"{self.path} was evaluated with {'; '.join(changed)}: choose another --out")
-            return
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(dump(settings), indent=2) + "\n")
-
     def _read_commands(self) -> list[dict[str, Any]]:
         path = self.path / COMMANDS_FILE
         if path.exists():
             return json.loads(path.read_text(encoding="utf-8"))
         return [UNKNOWN] if self.records else []
-
-    def _read(self) -> list[dict[str, Any]]:
-        """Every whole line; one that was cut short by a crash is taken out, and its episode is played again."""
-        path = self.path / EPISODES_FILE
-        if not path.exists():
-            return []
-        text = path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:
-            write_whole(path, whole)
-        return [json.loads(line) for line in whole.splitlines()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -37,7 +36,7 @@ from training.evaluation.settings import EpisodeSettings
 from training.folder_lock import alone_in
 from training.intervals import wilson
 from training.lockstep import LockstepTask, TaskSettings
-from training.whole_file import whole_file
+from training.record_lines import RecordLines, claim
 
 EPISODES, SETTINGS, COMMANDS = "episodes.jsonl", "settings.json", "commands.jsonl"
 SWITCH_RULE = "eos"
@@ -53,17 +52,18 @@ def bench(settings: RobotBenchSettings, selection: RobotSelection, out: Path, co
     """
     names = list(planned(settings, selection))
     with alone_in(out):
-        _claim(out, settings)
-        records = {name_of(record): record for record in _read(out)}
+        claim(out / SETTINGS, settings)
+        lines = RecordLines(out / EPISODES)
+        records = {name_of(record): record for record in lines.records}
         missing = [name for name in names if name not in records]
         if missing:
             policy = POLICIES.load(settings.policy, PolicySettings(device=settings.device))
             check_rules(selection, policy)
-            _append(out / COMMANDS, provenance(command))
+            RecordLines(out / COMMANDS).append(provenance(command))
             with closing(Player(settings, policy)) as player, tqdm(missing, unit="episode") as bar:
                 for name in bar:
                     records[name] = player.play(name)
-                    _append(out / EPISODES, records[name])
+                    lines.append(records[name])
     return [records[name] for name in names]
 
 
@@ -186,31 +186,3 @@ def table(records: Sequence[dict[str, Any]]) -> str:
 
 def name_of(record: dict[str, Any]) -> EpisodeName:
     return EpisodeName(*(record[field] for field in EpisodeName.__dataclass_fields__))
-
-
-def _claim(out: Path, settings: RobotBenchSettings) -> None:
-    """Raises: ValueError: the folder belongs to other settings."""
-    file, own = out / SETTINGS, asdict(settings)
-    if not file.exists():
-        with whole_file(file) as draft:
-            draft.write_text(json.dumps(own, indent=1) + "\n")
-    there = json.loads(file.read_text())
-    different = [f"{key} {there.get(key)!r}, now {value!r}" for key, value in own.items() if there.get(key) != value]
-    if different:
-        raise ValueError(f"{out} holds results of other settings: {'; '.join(different)}: name another folder")
-
-
-def _read(out: Path) -> list[dict[str, Any]]:
-    """What is there. A last line that was cut off is taken away, and its episode played again."""
-    file = out / EPISODES
-    text = file.read_text() if file.exists() else ""
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        with whole_file(file) as draft:
-            draft.write_text(whole)
-    return [json.loads(line) for line in whole.splitlines()]
-
-
-def _append(file: Path, record: dict[str, Any]) -> None:
-    with file.open("a") as lines:
-        lines.write(json.dumps(record) + "\n")

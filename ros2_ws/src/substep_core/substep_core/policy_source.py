@@ -58,14 +58,18 @@ def policy_source(policy: str, named: Registry = NAMED) -> Callable[..., Any] | 
 
 
 def fingerprint(policy: str) -> str:
-    """SHA-256, first 16 digits, over the files of a policy's checkpoint but its card; empty for none, or a program.
+    """Of a policy's checkpoint; empty for none, or a program.
 
     Raises:
         PolicyError: there is no such policy.
     """
-    folder, digest = policy_source(policy) if policy else None, hashlib.sha256()
-    if not isinstance(folder, Path):
-        return ""
+    source = policy_source(policy) if policy else None
+    return fingerprint_of(source) if isinstance(source, Path) else ""
+
+
+def fingerprint_of(folder: Path) -> str:
+    """SHA-256, first 16 digits, over the files of a folder but those that end in .md."""
+    digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md"):
         digest.update(str(path.relative_to(folder)).encode())
         with path.open("rb") as file:
