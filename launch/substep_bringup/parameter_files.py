@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from substep_core.yaml_mapping import read_mapping
 
 SECTION = "ros__parameters"
 WILDCARDS = ("*", "**")
@@ -29,13 +29,9 @@ def read_parameter_file(path: Path) -> dict[str, dict[str, Any]]:
         ParameterFileError: no such file, no YAML, or another structure.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ParameterFileError(f"parameter file {path} cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ParameterFileError(f"parameter file {path} is not YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ParameterFileError(f"parameter file {path} holds {type(content).__name__}, expected node names")
+        content = read_mapping(path, "node names")
+    except ValueError as error:
+        raise ParameterFileError(f"parameter file {error}") from error
     return {str(pattern): _section(path, pattern, section) for pattern, section in content.items()}
 
 

@@ -374,7 +374,7 @@ def test_a_users_file_comes_after_the_defaults(tmp_path):
         ("/**: {ros__parameters: {policy: x}}", "sets policy of node 'policy'"),
         ("/**/planner: {ros__parameters: {use_sim_time: false}}", "sets use_sim_time of node 'planner'"),
         ("/**/bridge: {seed: 1}", "must hold one key, 'ros__parameters'"),
-        ("- bridge", "holds list, expected node names"),
+        ("- bridge", "holds a list, expected node names"),
         ("bridge: [", "is not YAML"),
     ],
 )

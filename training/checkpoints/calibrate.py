@@ -18,7 +18,7 @@ from substep_policy.eos import EosChoice, EosRule, find_eos
 from training.checkpoints.eos_score import TOLERANCE, EndCounts, count_ends
 from training.data.dataset import Sample, SubstepDataset
 from training.data.transform import Batch, SubstepTransform
-from training.train.models import ModelTraining
+from training.train.models import ModelTraining, store_threshold
 from training.whole_file import write_whole
 
 BATCH = 16
@@ -121,4 +121,4 @@ def calibrate(
 def write_calibration(folder: Path, result: Calibration, kind: ModelTraining) -> None:
     """Write the threshold, and how all others did, into a checkpoint."""
     write_whole(folder / CALIBRATION_FILE, json.dumps(asdict(result), indent=1) + "\n")
-    kind.store_threshold(folder, result.chosen.threshold)
+    store_threshold(kind, folder, result.chosen.threshold)

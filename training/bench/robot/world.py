@@ -17,11 +17,12 @@ from substep_core.contract import Joints, Readings, RobotContract, commanded_vel
 from substep_core.episode import EpisodeEnd, EpisodeStart, Placement
 from substep_core.observation import Observation
 from substep_core.scene import SceneState
+from substep_core.units import NANOSECONDS
 from substep_standin.cameras import CameraSettings, CameraStream, Picture
 from substep_standin.driver import Controller, Driver
 from substep_standin.plant import Plant
 from substep_standin.servo import Twist
-from substep_standin.settings import FINGER_JOINTS, NANOSECONDS, OPEN_FINGER, DriverSettings
+from substep_standin.settings import FINGER_JOINTS, OPEN_FINGER, DriverSettings
 
 TICK = NANOSECONDS // 100  # ns between two looks of the driver at its commands
 START = NANOSECONDS  # ns at which the clock begins

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from torch import Tensor
 
-from substep_policy.models.kind import MODEL_KINDS
+from substep_policy.models.kind import MODEL_KINDS, ModelConfiguration, kind_of
 from substep_policy.models.model import SubstepModel
 from substep_policy.models.normalization import Statistics
 
@@ -78,11 +79,17 @@ class ModelTraining(Protocol):
             state: the model's ``state_dict()``, whole tensors; of LoRA what is trained is enough.
         """
 
-    def store_threshold(self, folder: Path, threshold: float) -> None:
-        """Write a calibrated EOS threshold into a checkpoint."""
+    def write_config(self, folder: Path, config: ModelConfiguration) -> None:
+        """Write another configuration into a checkpoint."""
 
     def export(self, checkpoint: Path, out: Path) -> None:
         """Write what ships of a run's checkpoint: configuration and weights, adapters merged."""
+
+
+def store_threshold(kind: ModelTraining, folder: Path, threshold: float) -> None:
+    """Write a calibrated EOS threshold into a checkpoint."""
+    config = kind_of(folder).read_config(folder)
+    kind.write_config(folder, replace(config, eos=replace(config.eos, threshold=threshold, calibrated=True)))
 
 
 def check_actions_only(config: FinetuneConfig) -> None:

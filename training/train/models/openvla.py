@@ -45,7 +45,6 @@ from substep_policy.models.openvla.published_config import (
     FILM_LAYERS,
     check_film,
     has_film,
-    read_config,
     write_config,
 )
 from substep_policy.models.openvla.published_keys import film_layer_key, is_film
@@ -178,10 +177,8 @@ class OpenVLATraining:
         for name, head in parts.items():
             torch.save(head, folder / component_file(name, step))
 
-    def store_threshold(self, folder: Path, threshold: float) -> None:
-        config = read_config(folder)
-        eos = dataclasses.replace(config.eos, threshold=threshold, calibrated=True)
-        write_config(folder, dataclasses.replace(config, eos=eos))
+    def write_config(self, folder: Path, config: OpenVLAModelConfig) -> None:
+        write_config(folder, config)
 
     def export(self, checkpoint: Path, out: Path) -> None:
         config, model = load_model(checkpoint, CPU, EXPORTED_DTYPE)

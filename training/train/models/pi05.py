@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from substep_policy.models.pi05.images import pixels
 from substep_policy.models.pi05.model import Pi05Model, Pi05ModelConfig, build_pi05
 from substep_policy.models.pi05.prompt import PromptBuilder, Prompts
 from substep_policy.models.pi05.published import EOS_HEAD, load_model, published_parts, save_model
-from substep_policy.models.pi05.published_config import read_config, write_config
+from substep_policy.models.pi05.published_config import write_config
 from substep_policy.models.pi05.tokenizer import HuggingFaceTokenizer, find_tokenizer
 from substep_policy.registry import POLICIES
 from training.data.dataset import Sample
@@ -153,10 +152,8 @@ class Pi05Training:
     def save(self, folder: Path, state: Mapping[str, Tensor], step: int) -> None:
         save_model(folder, self.config, state, step)
 
-    def store_threshold(self, folder: Path, threshold: float) -> None:
-        config = read_config(folder)
-        eos = dataclasses.replace(config.eos, threshold=threshold, calibrated=True)
-        write_config(folder, dataclasses.replace(config, eos=eos))
+    def write_config(self, folder: Path, config: Pi05ModelConfig) -> None:
+        write_config(folder, config)
 
     def export(self, checkpoint: Path, out: Path) -> None:
         config, model = load_model(checkpoint, CPU, torch.float32)

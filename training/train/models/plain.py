@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -56,9 +55,7 @@ class PlainTraining(Generic[C]):
         model.load_state_dict(state, assign=True)
         save_model(folder, self.config, model, step)
 
-    def store_threshold(self, folder: Path, threshold: float) -> None:
-        config = self.checkpoints.read_config(folder)
-        config = dataclasses.replace(config, eos=dataclasses.replace(config.eos, threshold=threshold, calibrated=True))
+    def write_config(self, folder: Path, config: C) -> None:
         write_whole(folder / CONFIG_FILE, config_text(config))
 
     def export(self, checkpoint: Path, out: Path) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import yaml
 from pydantic import Field
 
 from arm_bridge.adapters import ArmAdapterConfig, GripperAdapterConfig
@@ -14,6 +13,7 @@ from arm_bridge.intake import InputLimits
 from substep_core.configuration import configuration, parse
 from substep_core.contract import ActionQuantity, JointSource, PoseSource, RobotContract, load_robot
 from substep_core.registry import Registry
+from substep_core.yaml_mapping import read_mapping
 
 ARMS: Registry[Path] = Registry("arm", "substep.arms")  # an entry: the path of a parameter file
 Seconds = Annotated[float, Field(gt=0, le=60)]
@@ -196,24 +196,12 @@ def load_arm(arm: str | Path) -> tuple[ArmSettings, RobotContract]:
     if file.suffix not in (".yaml", ".yml"):
         file = ARMS.load(str(arm))
     try:
-        settings = parse(ArmSettings, _read(file), str(file))
+        settings = parse(ArmSettings, read_mapping(file, "the mapping of an arm's parameter file"), str(file))
         contract = load_robot(settings.contract)
         settings.check(contract)
     except ValueError as error:
         raise ValueError(f"arm {str(arm)!r}: {error}") from error
     return settings, contract
-
-
-def _read(file: Path) -> Any:
-    try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"{file} is not YAML: {error}") from error
-    if not isinstance(data, dict):
-        raise ValueError(f"{file} holds a {type(data).__name__}, expected the mapping of an arm's parameter file")
-    return data
 
 
 def _listed(names: set[str]) -> str:

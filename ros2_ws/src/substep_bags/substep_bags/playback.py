@@ -11,9 +11,9 @@ from pydantic import Field
 
 from substep_bags.reader import Bag, BagError, Recorded
 from substep_core.configuration import configuration
+from substep_core.units import NANOSECONDS
 
 CLOCK_PERIOD = 0.01  # s of wall time between two ticks, at most
-NANOSECONDS = 1_000_000_000
 
 
 @configuration

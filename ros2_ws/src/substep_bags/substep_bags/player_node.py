@@ -16,7 +16,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.interfaces import Qos, QosDurability, QosReliability
 from rosgraph_msgs.msg import Clock
 
-from substep_bags.playback import NANOSECONDS, Playback, PlaySettings, chosen_topics
+from substep_bags.playback import Playback, PlaySettings, chosen_topics
 from substep_bags.reader import Bag, BagError, Recorded, TopicInBag
 from substep_bags.recorded_topics import type_name
 from substep_core.printable import printable_lines
@@ -24,6 +24,7 @@ from substep_core.ros import topics
 from substep_core.ros.messages import to_time
 from substep_core.ros.node_main import run_node
 from substep_core.ros.parameters import BadParameter, NodeParameters
+from substep_core.units import NANOSECONDS
 
 CLOCK = type_name(Clock)
 FEEDBACK_MESSAGE = "_FeedbackMessage"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 
@@ -51,3 +53,30 @@ def axis_angle_to_quaternion(axis_angle: np.ndarray) -> np.ndarray:
     angle = float(np.linalg.norm(axis_angle))
     half = 0.5 * np.sinc(angle / (2 * np.pi))  # sin(angle / 2) / angle
     return np.append(np.asarray(axis_angle, float) * half, np.cos(angle / 2))
+
+
+def turn(vector: np.ndarray) -> np.ndarray:
+    """Rotation vector (3,) in rad -> (3, 3). As ``rotation_matrix``, faster: for control loops."""
+    x, y, z = map(float, vector)
+    angle = math.sqrt(x * x + y * y + z * z)
+    if angle < 1e-12:
+        return np.eye(3)
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    return np.eye(3) + (math.sin(angle) / angle) * cross + ((1 - math.cos(angle)) / angle**2) * (cross @ cross)
+
+
+def rotation_vector(rotation: np.ndarray) -> np.ndarray:
+    """Rotation matrix (3, 3) of an angle below π -> rotation vector (3,) in rad."""
+    axis = 0.5 * np.array(
+        [rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]]
+    )
+    sine = float(np.sqrt(axis @ axis))
+    if sine < 1e-12:
+        return axis
+    return axis * (np.arctan2(sine, (np.trace(rotation) - 1) / 2) / sine)
+
+
+def rotate(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """(3,) turned by a quaternion (4,) xyzw of length 1."""
+    axis, w = np.asarray(quaternion[:3]), quaternion[3]
+    return vector + 2 * w * np.cross(axis, vector) + 2 * np.cross(axis, np.cross(axis, vector))

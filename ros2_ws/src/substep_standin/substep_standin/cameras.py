@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from substep_standin.settings import NANOSECONDS
+from substep_core.units import NANOSECONDS
 
 
 @dataclass(frozen=True)

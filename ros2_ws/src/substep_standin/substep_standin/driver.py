@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from substep_core.units import NANOSECONDS
 from substep_standin.gripper import Gripper, GripperCode
 from substep_standin.joint_trajectory import (
     JointMotion,
@@ -21,7 +22,7 @@ from substep_standin.joint_trajectory import (
 from substep_standin.latches import Fault, Latches, RobotMode
 from substep_standin.plant import Plant
 from substep_standin.servo import PoseReference, ServoInput, ServoStatus, Twist
-from substep_standin.settings import ARM_JOINTS, NANOSECONDS, DriverSettings
+from substep_standin.settings import ARM_JOINTS, DriverSettings
 
 BASE_FRAMES = ("world", "panda_link0")  # of the cell and of the arm: not turned against each other
 GRIP_SITE = "grip_site"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from substep_standin.settings import ARM_JOINTS, NANOSECONDS, RobotLimits, TrajectorySettings
+from substep_core.units import NANOSECONDS
+from substep_standin.settings import ARM_JOINTS, RobotLimits, TrajectorySettings
 
 STANDING = 1e-3  # rad/s: velocities up to here are zero
 

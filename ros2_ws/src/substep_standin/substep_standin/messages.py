@@ -12,10 +12,11 @@ from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage
 
 from substep_core.ros.messages import to_nanoseconds
+from substep_core.units import NANOSECONDS
 from substep_standin.joint_trajectory import JointTrajectory, Point
 from substep_standin.plant import ArmState
 from substep_standin.servo import Twist
-from substep_standin.settings import DRIVER_JOINTS, NANOSECONDS
+from substep_standin.settings import DRIVER_JOINTS
 
 
 def joint_state(state: ArmState, stamp: Time) -> JointState:

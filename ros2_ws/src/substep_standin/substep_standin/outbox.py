@@ -9,7 +9,7 @@ from itertools import count
 
 import numpy as np
 
-from substep_standin.settings import NANOSECONDS
+from substep_core.units import NANOSECONDS
 
 Send = Callable[[], None]
 

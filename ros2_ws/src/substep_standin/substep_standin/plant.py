@@ -16,8 +16,9 @@ from libero_bridge.simulation import Simulation, SimulationConfig
 from substep_bridge.world import Frame
 from substep_core.contract import Pose
 from substep_core.episode import EpisodeStart
+from substep_core.rotation import turn
 from substep_core.scene import SceneState
-from substep_standin.servo import PoseReference, turn
+from substep_standin.servo import PoseReference
 from substep_standin.settings import ARM_JOINTS, DRIVER_JOINTS, OPEN_FINGER
 
 ROBOT_BODIES = "robot0"  # how the names of the robot's first body begin

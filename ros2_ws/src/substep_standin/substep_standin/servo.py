@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from substep_standin.settings import NANOSECONDS, ServoSettings
+from substep_core.rotation import rotation_vector, turn
+from substep_core.units import NANOSECONDS
+from substep_standin.settings import ServoSettings
 
 
 class ServoStatus(enum.IntEnum):
@@ -140,24 +141,3 @@ def shortened(vector: np.ndarray, length: float) -> np.ndarray:
     """The vector itself, or one of that length in its direction where it is longer."""
     norm = float(np.sqrt(vector @ vector))
     return vector if norm <= length else vector * (length / norm)
-
-
-def turn(vector: np.ndarray) -> np.ndarray:
-    """(3,) rad, axis times angle -> (3, 3). Of one vector; hundreds of times a second."""
-    x, y, z = map(float, vector)
-    angle = math.sqrt(x * x + y * y + z * z)
-    if angle < 1e-12:
-        return np.eye(3)
-    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    return np.eye(3) + (math.sin(angle) / angle) * cross + ((1 - math.cos(angle)) / angle**2) * (cross @ cross)
-
-
-def rotation_vector(rotation: np.ndarray) -> np.ndarray:
-    """(3, 3) of an angle below π -> (3,) rad, axis times angle."""
-    axis = 0.5 * np.array(
-        [rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]]
-    )
-    sine = float(np.sqrt(axis @ axis))
-    if sine < 1e-12:
-        return axis
-    return axis * (np.arctan2(sine, (np.trace(rotation) - 1) / 2) / sine)

@@ -8,7 +8,6 @@ ARM_JOINTS = tuple(f"panda_joint{number}" for number in range(1, 8))
 FINGER_JOINTS = ("panda_finger_joint1", "panda_finger_joint2")
 DRIVER_JOINTS = FINGER_JOINTS + ARM_JOINTS  # in the order of joint_states: the driver's own, by the alphabet
 OPEN_FINGER = 0.04  # m, of one finger
-NANOSECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True)

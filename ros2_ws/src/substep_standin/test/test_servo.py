@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from substep_standin.servo import PoseReference, ServoInput, Twist, rotation_vector, turn
+from substep_core.rotation import rotation_vector, turn
+from substep_standin.servo import PoseReference, ServoInput, Twist
 from substep_standin.settings import ServoSettings
 
 SECOND = 1_000_000_000

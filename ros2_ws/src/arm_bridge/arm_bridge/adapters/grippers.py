@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from builtin_interfaces.msg import Duration
 from pydantic import Field
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from arm_bridge.adapters import message_class
 from substep_core.configuration import configuration
-from substep_core.ros.messages import NANOSECONDS
+from substep_core.ros.messages import to_duration
 
 
 @configuration
@@ -44,14 +43,30 @@ class FingerTrajectory:
 
     def message(self, position: float) -> JointTrajectory:
         weights = self.weights or (1.0,) * len(self.joints)
-        nanoseconds = round(self.duration * NANOSECONDS)
-        time = Duration(sec=nanoseconds // NANOSECONDS, nanosec=nanoseconds % NANOSECONDS)
-        point = JointTrajectoryPoint(positions=[position * weight for weight in weights], time_from_start=time)
+        positions = [position * weight for weight in weights]
+        point = JointTrajectoryPoint(positions=positions, time_from_start=to_duration(self.duration))
         return JointTrajectory(joint_names=list(self.joints), points=[point])
 
 
 @configuration
-class ParallelGripper:
+class _GripperAction:
+    """A gripper that an action of control_msgs moves."""
+
+    action: ClassVar[str]  # its name in control_msgs
+    topic: str
+    opened: float
+    closed: float
+
+    @property
+    def is_action(self) -> bool:
+        return True
+
+    def message_type(self) -> type:
+        return message_class(f"control_msgs/action/{self.action}", f"gripper type {self.type}")
+
+
+@configuration
+class ParallelGripper(_GripperAction):
     """control_msgs/action/ParallelGripperCommand.
 
     Attributes:
@@ -59,19 +74,10 @@ class ParallelGripper:
         effort: N or Nm; 0: the driver's own.
     """
 
-    topic: str
+    action = "ParallelGripperCommand"
     joint: str
-    opened: float
-    closed: float
     effort: Annotated[float, Field(ge=0)] = 0.0
     type: Literal["parallel_gripper"] = "parallel_gripper"
-
-    @property
-    def is_action(self) -> bool:
-        return True
-
-    def message_type(self) -> type:
-        return message_class("control_msgs/action/ParallelGripperCommand", "gripper type parallel_gripper")
 
     def message(self, position: float) -> Any:
         effort = [self.effort] if self.effort else []
@@ -80,25 +86,16 @@ class ParallelGripper:
 
 
 @configuration
-class WidthGripper:
+class WidthGripper(_GripperAction):
     """control_msgs/action/GripperCommand, whose position is the gap between the fingers in m.
 
     Attributes:
         max_effort: N; 0: the driver's own.
     """
 
-    topic: str
-    opened: float
-    closed: float
+    action = "GripperCommand"
     max_effort: Annotated[float, Field(ge=0)] = 0.0
     type: Literal["gripper_command"] = "gripper_command"
-
-    @property
-    def is_action(self) -> bool:
-        return True
-
-    def message_type(self) -> type:
-        return message_class("control_msgs/action/GripperCommand", "gripper type gripper_command")
 
     def message(self, position: float) -> Any:
         goal = self.message_type().Goal()

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
-from builtin_interfaces.msg import Duration
 from pydantic import Field
 from std_msgs.msg import Float64MultiArray, Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from arm_bridge.command import ArmCommand, Space
 from substep_core.configuration import configuration
-from substep_core.ros.messages import NANOSECONDS, to_time
+from substep_core.ros.messages import to_duration, to_time
 
 
 @configuration
@@ -45,7 +44,7 @@ class JointTrajectoryTopic:
         times = (np.arange(len(command.velocities)) + 1) * command.period
         message.points = [
             JointTrajectoryPoint(
-                positions=place.tolist(), velocities=velocity.tolist(), time_from_start=_duration(float(time))
+                positions=place.tolist(), velocities=velocity.tolist(), time_from_start=to_duration(float(time))
             )
             for place, velocity, time in zip(command.positions[1:], _at_points(command), times, strict=True)
         ]
@@ -79,8 +78,3 @@ def _at_points(command: ArmCommand) -> np.ndarray:
     between = np.zeros_like(command.velocities)
     between[:-1] = (command.velocities[:-1] + command.velocities[1:]) / 2
     return between
-
-
-def _duration(seconds: float) -> Duration:
-    nanoseconds = round(seconds * NANOSECONDS)
-    return Duration(sec=nanoseconds // NANOSECONDS, nanosec=nanoseconds % NANOSECONDS)

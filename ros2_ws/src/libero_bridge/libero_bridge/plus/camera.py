@@ -9,7 +9,7 @@ import numpy as np
 from libero_bridge.plus.names import View
 from libero_bridge.tasks import ROBOT
 from substep_core.contract import Camera, CameraRole, load_robot
-from substep_core.rotation import quaternion_product
+from substep_core.rotation import quaternion_product, rotate
 
 PIVOT = np.array([0.0, 0.0, 0.8])  # m, world frame
 DECIMALS = 4  # that positions and quaternions are rounded to after each step
@@ -35,10 +35,13 @@ def turned_pose(position: np.ndarray, quaternion: np.ndarray, view: View) -> tup
     """
     if view.vertical:
         turn = _turn(Y, -view.vertical)
-        position, quaternion = _rounded(PIVOT + _rotate(turn, position - PIVOT)), _rounded(_after(turn, quaternion))
+        position, quaternion = (
+            _rounded(PIVOT + rotate(np.roll(turn, -1), position - PIVOT)),
+            _rounded(_after(turn, quaternion)),
+        )
     if view.horizontal:
         turn = _turn(Z, view.horizontal)
-        position, quaternion = _rounded(_rotate(turn, position)), _rounded(_after(turn, quaternion))
+        position, quaternion = _rounded(rotate(np.roll(turn, -1), position)), _rounded(_after(turn, quaternion))
     if view.scale != 100:
         position = _rounded(PIVOT + (position - PIVOT) * view.scale / 100)
     if view.turned:
@@ -65,11 +68,6 @@ def _after(turn: np.ndarray, quaternion: np.ndarray) -> np.ndarray:
     """``quaternion`` followed by ``turn`` about the world's axes; (4,) wxyz each, of length 1."""
     product = quaternion_product(np.roll(turn, -1), np.roll(quaternion / np.linalg.norm(quaternion), -1))
     return np.roll(product, 1)
-
-
-def _rotate(turn: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    w, axis = turn[0], turn[1:]
-    return vector + 2 * w * np.cross(axis, vector) + 2 * np.cross(axis, np.cross(axis, vector))
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:

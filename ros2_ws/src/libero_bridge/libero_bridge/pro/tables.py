@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from substep_core.yaml_mapping import read_mapping
 
 FILES: Mapping[str, str] = {
     "object": "ood_object.yaml",
@@ -42,11 +42,8 @@ def find_tables(folder: Path) -> Path | None:
 def read_table(folder: Path, suffix: str) -> Mapping[str, Mapping[str, Any]]:
     """Suite -> task -> what the table says. Raises: ValueError: the file is missing or no such table."""
     file = folder / FILES[suffix]
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ValueError(f"{file} cannot be read: {error}") from error
-    if not isinstance(content, dict) or not all(isinstance(tasks, dict) for tasks in content.values()):
+    content = read_mapping(file, "a table of LIBERO-PRO's")
+    if not all(isinstance(tasks, dict) for tasks in content.values()):
         raise ValueError(f"{file} is no table of LIBERO-PRO's: expected suite -> task -> …")
     return content
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from substep_core import rotation
+
 Vector = Sequence[float]
 IDENTITY = (1.0, 0.0, 0.0, 0.0)
 ORIGIN = (0.0, 0.0, 0.0)
@@ -100,8 +102,7 @@ def compose(after: Vector, before: Vector) -> tuple[float, float, float, float]:
 
 def rotate(quat: Vector, vector: Vector) -> tuple[float, float, float]:
     """A vector turned by a quaternion."""
-    w, axis, v = quat[0], np.asarray(quat[1:]), np.asarray(vector, dtype=float)
-    turned = v + 2 * w * np.cross(axis, v) + 2 * np.cross(axis, np.cross(axis, v))
+    turned = rotation.rotate(np.roll(quat, -1), np.asarray(vector, dtype=float))
     return tuple(float(value) for value in turned)
 
 

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator
 from substep_core.configuration import dump, parse
 from substep_core.contract.robot import RobotContract
 from substep_core.registry import Registry
+from substep_core.yaml_mapping import mapping_of
 
 ROBOTS: Registry[Path | RobotContract] = Registry("robot", "substep.robots")  # an entry: a YAML file, or a contract
 LIBERO_PANDA = "libero_panda"
@@ -50,13 +51,7 @@ def contract_from_text(text: str, source: str) -> RobotContract:
     """Raises: ValueError: the text is not YAML or no contract; the message names ``source``, key and value."""
     if len(text) > LONGEST_TEXT:  # it may come over the network, and is read while a node waits
         raise ValueError(f"{source} has {len(text)} characters, expected at most {LONGEST_TEXT}")
-    try:
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:  # the last of numbers and dates that are none
-        raise ValueError(f"{source} is not YAML: {error}") from error
-    if not isinstance(data, dict):
-        raise ValueError(f"{source} holds a {type(data).__name__}, expected the mapping of a robot contract")
-    return parse(RobotContract, data, source)
+    return parse(RobotContract, mapping_of(text, source, "the mapping of a robot contract"), source)
 
 
 def contract_to_text(contract: RobotContract) -> str:

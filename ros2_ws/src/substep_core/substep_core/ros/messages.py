@@ -9,15 +9,15 @@ import array
 import struct
 
 import numpy as np
-from builtin_interfaces.msg import Time
+from builtin_interfaces.msg import Duration, Time
 from sensor_msgs.msg import Image, JointState
 from substep_interfaces.msg import ActionChunk, ChunkRefusal, ChunkRequest
 
 from substep_core.chunk import Chunk
 from substep_core.contract import Joints
 from substep_core.protocol import Reason, RefusalKind
+from substep_core.units import NANOSECONDS
 
-NANOSECONDS = 1_000_000_000
 CDR_HEADER_SIZE = 4  # bytes; the second says whether numbers are little-endian
 
 
@@ -27,6 +27,11 @@ def to_nanoseconds(stamp: Time) -> int:
 
 def to_time(nanoseconds: int) -> Time:
     return Time(sec=nanoseconds // NANOSECONDS, nanosec=nanoseconds % NANOSECONDS)
+
+
+def to_duration(seconds: float) -> Duration:
+    nanoseconds = round(seconds * NANOSECONDS)
+    return Duration(sec=nanoseconds // NANOSECONDS, nanosec=nanoseconds % NANOSECONDS)
 
 
 def stamp_of_serialized(data: bytes) -> int:

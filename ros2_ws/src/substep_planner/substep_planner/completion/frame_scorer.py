@@ -9,11 +9,10 @@ import numpy as np
 
 from substep_core.keys import SubstepKey
 from substep_core.plan import Substep
+from substep_core.units import NANOSECONDS
 from substep_planner.completion.debounce import Debounce
 from substep_planner.completion.scorer import CompletionScorer
 from substep_planner.manager.events import FrameScored
-
-NANOSECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import numpy as np
 
 from substep_core.keys import SubstepKey
 from substep_core.plan import Substep
-from substep_planner.completion.frame_scorer import NANOSECONDS, FrameScorer, WatchSettings, is_due, place_of
+from substep_core.units import NANOSECONDS
+from substep_planner.completion.frame_scorer import FrameScorer, WatchSettings, is_due, place_of
 from substep_planner.completion.scorer import CompletionScorer
 from substep_planner.manager.events import FrameScored
 

@@ -8,14 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from substep_core.chunk import Chunk
 from substep_core.observation import Observation
 from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
 from substep_policy.device import choose_device
-from substep_policy.guidance_settings import DEFAULT_GUIDANCE, GuidanceSettings, load_guidance
+from substep_policy.guidance_settings import GuidanceSettings
 from substep_policy.heads.decoder import Prefix
 from substep_policy.heads.guidance import TARGET, WEIGHTS, Guide
 from substep_policy.models.chunk_builder import ChunkBuilder
@@ -24,6 +23,7 @@ from substep_policy.models.compact.instruction_tokens import InstructionTokenize
 from substep_policy.models.compact.model import CompactModelConfig
 from substep_policy.models.compact.preprocessing import Preprocessor
 from substep_policy.models.model import SubstepModel
+from substep_policy.models.model_policy import ModelPolicy
 from substep_policy.models.normalization import DatasetStatistics, Statistics, fitting_statistics
 from substep_policy.policy import LeftOver
 from substep_policy.run_modes import Execution, Quantization
@@ -32,14 +32,8 @@ if TYPE_CHECKING:
     from substep_policy.registry import PolicySettings
 
 
-class CompactPolicy:
-    """Implements ``substep_policy.policy.Policy``. The instruction is encoded once a substep.
-
-    Args:
-        read_statistics: those of a data set of the checkpoint, by its name.
-    """
-
-    requires_scene = False
+class CompactPolicy(ModelPolicy):
+    """Implements ``substep_policy.policy.Policy``. The instruction is encoded once a substep."""
 
     def __init__(
         self,
@@ -47,29 +41,16 @@ class CompactPolicy:
         model: SubstepModel,
         preprocessor: Preprocessor,
         chunks: ChunkBuilder,
-        device: torch.device,
         read_statistics: Callable[[str | None], DatasetStatistics],
-        guidance: GuidanceSettings = DEFAULT_GUIDANCE,
+        guidance: GuidanceSettings,
     ) -> None:
         config = preprocessor.config
-        self.name, self.robot = name, config.robot
-        self.cameras, self.horizon = config.cameras, config.chunk_length
-        self.device, self.dtype = str(device), "float32"
-        self._model, self._preprocessor, self._chunks = model.to(device).eval(), preprocessor, chunks
-        self._device = device
-        self._read_statistics, self._guidance = read_statistics, load_guidance(guidance)
+        super().__init__(name, config, config.chunk_length, model, chunks, read_statistics, guidance=guidance)
+        self._preprocessor = preprocessor
         self._text = None
 
-    @property
-    def eos_threshold(self) -> float | None:
-        """See ``substep_policy.policy.EosThresholded``."""
-        return self._chunks.eos_threshold
-
-    def use_dataset(self, dataset: str | None) -> None:
-        """See ``substep_policy.policy.OfSeveralDataSets``."""
-        statistics = self._read_statistics(dataset)
-        self._preprocessor = self._preprocessor.with_statistics(statistics.proprio)
-        self._chunks = self._chunks.with_statistics(statistics.action)
+    def _normalize_by(self, statistics: Statistics) -> None:
+        self._preprocessor = self._preprocessor.with_statistics(statistics)
 
     @torch.inference_mode()
     def start_substep(self, instruction: str, task: str) -> None:
@@ -86,16 +67,11 @@ class CompactPolicy:
         """One chunk. Raises: ValueError: a camera is missing, or no substep was started."""
         return self._chunks.chunk(*self._model.decoder.decode(self._model.backbone, self._prefix(observation)))
 
-    @property
-    def why_not_guided(self) -> str:
-        """See ``substep_policy.policy.Guided``."""
-        return self._chunks.why_not_guided(self._guidance, Execution.EAGER)
-
     @torch.no_grad()  # what inference mode makes cannot be differentiated through
     def go_on(self, observation: Observation, left_over: LeftOver) -> Chunk:
         """See ``substep_policy.policy.Guided``. Raises: ValueError: as ``predict``."""
-        inputs = self._chunks.guide_inputs(left_over, self._guidance, self.horizon)
-        guide = Guide(self._guidance, self._tensor(inputs[TARGET]), self._tensor(inputs[WEIGHTS]))
+        inputs = self._guide_inputs(left_over)
+        guide = Guide(self._guidance, inputs[TARGET], inputs[WEIGHTS])
         model, prefix = self._model, self._prefix(observation)
         return self._chunks.chunk(*model.decoder.decode_guided(model.backbone, prefix, guide))
 
@@ -106,9 +82,6 @@ class CompactPolicy:
         proprio = self._tensor(self._preprocessor.proprio(observation.proprio)[None])
         backbone = self._model.backbone
         return backbone.encode_with_text(images, self._model.proprio_projector(proprio), self._text)
-
-    def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(array).to(self._device)
 
 
 def load(folder: Path, settings: PolicySettings) -> CompactPolicy:
@@ -129,14 +102,12 @@ def load(folder: Path, settings: PolicySettings) -> CompactPolicy:
     model_config = replace(model_config, eos=model_config.eos.at(settings.eos_threshold, folder))
     read_statistics = partial(fitting_statistics, folder, model_config)
     statistics = read_statistics(settings.dataset)
-    device = choose_device(settings.device)
     torch.manual_seed(settings.seed)
     return CompactPolicy(
         name=f"compact:{folder.name}",
-        model=model,
+        model=model.to(choose_device(settings.device)).eval(),
         preprocessor=load_preprocessor(folder, model_config, statistics.proprio),
         chunks=ChunkBuilder.build(model, model_config, statistics.action),
-        device=device,
         read_statistics=read_statistics,
         guidance=settings.guidance,
     )

@@ -8,16 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from substep_core.chunk import Chunk
 from substep_core.observation import Observation
 from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE, read_tokenizer
-from substep_policy.guidance_settings import DEFAULT_GUIDANCE, GuidanceSettings, load_guidance
+from substep_policy.guidance_settings import DEFAULT_GUIDANCE, GuidanceSettings
 from substep_policy.models.chunk_builder import ChunkBuilder
-from substep_policy.models.execution import executor
 from substep_policy.models.model import SubstepModel
+from substep_policy.models.model_policy import LargeModelPolicy
 from substep_policy.models.normalization import DatasetStatistics, Statistics, fitting_statistics
 from substep_policy.models.on_device import load_to_run
 from substep_policy.models.openvla.images import ImagePipeline
@@ -25,21 +23,14 @@ from substep_policy.models.openvla.model import OpenVLAModelConfig
 from substep_policy.models.openvla.prompt import PromptBuilder
 from substep_policy.models.openvla.published import load_model
 from substep_policy.models.openvla.published_config import read_config
-from substep_policy.policy import LeftOver
 from substep_policy.run_modes import Execution
 
 if TYPE_CHECKING:
     from substep_policy.registry import PolicySettings
 
 
-class OpenVLAPolicy:
-    """Implements ``substep_policy.policy.Policy``.
-
-    Args:
-        read_statistics: those of a data set of the checkpoint, by its name.
-    """
-
-    requires_scene = False
+class OpenVLAPolicy(LargeModelPolicy):
+    """Implements ``substep_policy.policy.Policy``."""
 
     def __init__(
         self,
@@ -54,30 +45,13 @@ class OpenVLAPolicy:
         execution: Execution = Execution.EAGER,
         guidance: GuidanceSettings = DEFAULT_GUIDANCE,
     ) -> None:
-        weight = next(model.parameters())
-        self.name, self.device = name, str(weight.device)
-        self.robot, self.cameras, self.horizon = config.robot, config.cameras, config.chunk_length
-        self.dtype = str(weight.dtype).removeprefix("torch.")
-        self._chunks = chunks
-        pad = model.backbone.config.tokens.pad
-        self._execution, self._guidance = execution, load_guidance(guidance)
-        self._act = executor(model.act, execution, weight.device, pad)
-        self._act_guided = executor(partial(model.act_guided, guidance=self._guidance), execution, weight.device, pad)
+        pad, how = config.backbone.tokens.pad, (execution, guidance)
+        super().__init__(name, config, config.chunk_length, model, chunks, read_statistics, *how, pad_token=pad)
         self._prompts, self._images, self._proprio = prompts, images, proprio
-        self._device, self._weight_dtype = weight.device, weight.dtype
-        self._read_statistics = read_statistics
         self._text: dict[str, torch.Tensor] | None = None
 
-    @property
-    def eos_threshold(self) -> float | None:
-        """See ``substep_policy.policy.EosThresholded``."""
-        return self._chunks.eos_threshold
-
-    def use_dataset(self, dataset: str | None) -> None:
-        """See ``substep_policy.policy.OfSeveralDataSets``."""
-        statistics = self._read_statistics(dataset)
-        self._proprio = statistics.proprio
-        self._chunks = self._chunks.with_statistics(statistics.action)
+    def _normalize_by(self, statistics: Statistics) -> None:
+        self._proprio = statistics
 
     def start_substep(self, instruction: str, task: str) -> None:
         """Any text will do: what the model makes of it is its own affair.
@@ -92,32 +66,12 @@ class OpenVLAPolicy:
             "slot_start": self._tensor(prompts.slot_start),
         }
 
-    @torch.inference_mode()
-    def predict(self, observation: Observation) -> Chunk:
-        """One chunk. Raises: ValueError: a camera is missing, or no substep was started."""
-        return self._chunks.chunk(*self._act(self._inputs(observation)))
-
-    @property
-    def why_not_guided(self) -> str:
-        """See ``substep_policy.policy.Guided``."""
-        return self._chunks.why_not_guided(self._guidance, self._execution)
-
-    @torch.no_grad()  # what inference mode makes cannot be differentiated through
-    def go_on(self, observation: Observation, left_over: LeftOver) -> Chunk:
-        """See ``substep_policy.policy.Guided``. Raises: ValueError: as ``predict``."""
-        guide = self._chunks.guide_inputs(left_over, self._guidance, self.horizon)
-        guide = {name: self._tensor(array) for name, array in guide.items()}
-        return self._chunks.chunk(*self._act_guided({**self._inputs(observation), **guide}))
-
     def _inputs(self, observation: Observation) -> dict[str, torch.Tensor]:
         if self._text is None:
             raise ValueError("predict was called before start_substep: the policy has no instruction")
         pixels = self._tensor(self._images(observation.images)[None]).to(self._weight_dtype)
         proprio = self._tensor(self._proprio.normalize(observation.proprio)[None]).to(self._weight_dtype)
         return {**self._text, "pixel_values": pixels, "proprio": proprio}
-
-    def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(array).to(self._device)
 
 
 def load(folder: Path, settings: PolicySettings) -> OpenVLAPolicy:

@@ -9,16 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from substep_core.chunk import Chunk
 from substep_core.named_substep import NamedSubstep
 from substep_core.observation import Observation
-from substep_policy.guidance_settings import DEFAULT_GUIDANCE, GuidanceSettings, load_guidance
+from substep_policy.guidance_settings import GuidanceSettings
 from substep_policy.models.chunk_builder import ChunkBuilder
-from substep_policy.models.execution import executor
-from substep_policy.models.normalization import DatasetStatistics
+from substep_policy.models.model_policy import LargeModelPolicy
+from substep_policy.models.normalization import DatasetStatistics, Statistics
 from substep_policy.models.on_device import load_to_run
 from substep_policy.models.pi05.backbone import Words
 from substep_policy.models.pi05.config import Conditioning
@@ -29,21 +28,14 @@ from substep_policy.models.pi05.published import load_model
 from substep_policy.models.pi05.published_config import read_config
 from substep_policy.models.pi05.statistics import find_statistics
 from substep_policy.models.pi05.tokenizer import find_tokenizer
-from substep_policy.policy import LeftOver
 from substep_policy.run_modes import Execution
 
 if TYPE_CHECKING:
     from substep_policy.registry import PolicySettings
 
 
-class Pi05Policy:
-    """Implements ``substep_policy.policy.Policy`` and ``SubstepNamer``.
-
-    Args:
-        read_statistics: those of a data set of the checkpoint, by its name.
-    """
-
-    requires_scene = False
+class Pi05Policy(LargeModelPolicy):
+    """Implements ``substep_policy.policy.Policy`` and ``SubstepNamer``."""
 
     def __init__(
         self,
@@ -53,58 +45,22 @@ class Pi05Policy:
         prompts: PromptBuilder,
         chunks: ChunkBuilder,
         read_statistics: Callable[[str | None], DatasetStatistics],
-        execution: Execution = Execution.EAGER,
-        guidance: GuidanceSettings = DEFAULT_GUIDANCE,
+        execution: Execution,
+        guidance: GuidanceSettings,
     ) -> None:
-        weight = next(model.parameters())
-        self.name, self.device = name, str(weight.device)
-        self.robot, self.cameras, self.horizon = config.robot, config.cameras, config.horizon
-        self.dtype = str(weight.dtype).removeprefix("torch.")
-        self._config, self._model, self._prompts, self._chunks = config.backbone, model, prompts, chunks
-        pad = config.backbone.tokens.pad
-        self._execution, self._guidance = execution, load_guidance(guidance)
-        self._act = executor(model.act, execution, weight.device, pad)
-        self._act_guided = executor(partial(model.act_guided, guidance=self._guidance), execution, weight.device, pad)
-        self._chunk_length = config.chunk_length
-        self._images, self._device = ImagePipeline(config), weight.device
-        self._read_statistics = read_statistics
+        pad, how = config.backbone.tokens.pad, (execution, guidance)
+        super().__init__(name, config, config.horizon, model, chunks, read_statistics, *how, pad_token=pad)
+        self._config, self._prompts, self._images = config.backbone, prompts, ImagePipeline(config)
         self._substep: tuple[str, str] | None = None
 
-    @property
-    def eos_threshold(self) -> float | None:
-        """See ``substep_policy.policy.EosThresholded``."""
-        return self._chunks.eos_threshold
-
-    def use_dataset(self, dataset: str | None) -> None:
-        """See ``substep_policy.policy.OfSeveralDataSets``."""
-        statistics = self._read_statistics(dataset)
-        self._prompts = self._prompts.with_statistics(statistics.proprio)
-        self._chunks = self._chunks.with_statistics(statistics.action)
+    def _normalize_by(self, statistics: Statistics) -> None:
+        self._prompts = self._prompts.with_statistics(statistics)
 
     def start_substep(self, instruction: str, task: str) -> None:
         """Any text will do: what the model makes of it is its own affair."""
         self._substep = instruction, task
 
-    @torch.inference_mode()
-    def predict(self, observation: Observation) -> Chunk:
-        """One chunk. Raises: ValueError: a camera is missing, the prompt is too long, or no substep was started."""
-        return self._chunk(self._act(self._inputs(observation)))
-
-    @property
-    def why_not_guided(self) -> str:
-        """See ``substep_policy.policy.Guided``."""
-        return self._chunks.why_not_guided(self._guidance, self._execution)
-
-    @torch.no_grad()  # what inference mode makes cannot be differentiated through
-    def go_on(self, observation: Observation, left_over: LeftOver) -> Chunk:
-        """See ``substep_policy.policy.Guided``. Raises: ValueError: as ``predict``."""
-        guide = self._chunks.guide_inputs(left_over, self._guidance, self._chunk_length)
-        guide = {name: self._tensor(array) for name, array in guide.items()}
-        return self._chunk(self._act_guided({**self._inputs(observation), **guide}))
-
-    def _chunk(self, found: tuple[torch.Tensor, torch.Tensor]) -> Chunk:
-        """Of actions (1, C, A) and hidden states (1, C, D)."""
-        actions, hidden = found
+    def _chunk(self, actions: torch.Tensor, hidden: torch.Tensor) -> Chunk:
         return self._chunks.chunk(actions[:, : self.horizon], hidden[:, : self.horizon])
 
     def _inputs(self, observation: Observation) -> dict[str, torch.Tensor]:
@@ -133,9 +89,6 @@ class Pi05Policy:
 
     def _tensors(self, prompts: Prompts) -> dict[str, torch.Tensor]:
         return {name: self._tensor(array) for name, array in vars(prompts).items()}
-
-    def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(array).to(self._device)
 
 
 def load(folder: Path, settings: PolicySettings) -> Pi05Policy:
