@@ -237,6 +237,37 @@ def test_every_page_is_reached_from_the_index():
     assert seen == set(docs.glob("**/*.md"))
 
 
+def test_every_room_is_described():
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    rooms = {f"ros2_ws/src/{path.parent.name}" for path in ROOT.glob("ros2_ws/src/*/package.xml")}
+    rooms = rooms - {"ros2_ws/src/substep_bringup"} | {
+        "launch",
+        "substep_cli",
+        "setup",
+        "requirements",
+        "tests",
+        "docs",
+    }
+    rooms |= {path.parent.name for path in ROOT.glob("training/*/*.*") if path.suffix in (".py", ".yaml")}
+    assert {room for room in rooms if f"`{room}`" not in page} == set()
+
+
+def test_the_lines_of_additions_are_those_of_the_package_of_the_tests():
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    package = ROOT / "tests" / "two_arms" / "two_arms"
+    parts = {
+        "robot and its world": [package / "world.py", package / "robot.yaml"],
+        "backbone (model kind) with its training": package.glob("glance/*.py"),
+        "action decoder": [package / "decoder.py"],
+        "task suite": [package / "tasks.py"],
+        "decomposer": [package / "decomposer.py"],
+    }
+    lines = {name: sum(len(file.read_text().splitlines()) for file in files) for name, files in parts.items()}
+    assert dict(re.findall(r"^\| (.+?) \| .+? \| 0 \| (\d+) \|$", page, re.MULTILINE)) == {
+        name: str(count) for name, count in lines.items()
+    }
+
+
 @pytest.mark.parametrize("page", sorted((ROOT / "docs/how-to").glob("*.md")), ids=lambda page: page.stem)
 def test_how_to_pages_are_short(page):
     assert len(page.read_text(encoding="utf-8").splitlines()) < HOW_TO_LINES
