@@ -83,10 +83,10 @@ def rerender(
         folder: of ./substep data collect.
         out: folder of the new files.
     """
-    from training.collect.replay import ReplayConfig
+    from training.collect.replay import RenderConfig
     from training.collect.rerender import rerender
 
-    print(f"{rerender(folder, out, ReplayConfig(_side(image_size), assets=assets), workers)} demonstrations in {out}")
+    print(f"{rerender(folder, out, RenderConfig(_side(image_size), assets=assets), workers)} demonstrations in {out}")
 
 
 def export(

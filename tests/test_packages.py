@@ -5,13 +5,16 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 from tests.launch_stand_in import WORKSPACE
 
-SOURCES = Path(__file__).parents[1] / "ros2_ws" / "src"
+ROOT = Path(__file__).parents[1]
+SOURCES = ROOT / "ros2_ws" / "src"
+TOOLS = ("training", "substep_cli", "setup")
 PYTHON_PACKAGES = [name for name in WORKSPACE if name != "substep_interfaces"]
 ROSDEP_KEYS = {
     "PIL": "python3-pil",
@@ -63,6 +66,17 @@ def imported(folder: Path) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 found.add(node.module.split(".")[0])
     return found - sys.stdlib_module_names - {folder.name}
+
+
+def test_two_public_classes_do_not_share_a_name():
+    """Whoever searches for one finds it, and a traceback says which one it was."""
+    places = defaultdict(set)
+    for folder in (*(SOURCES / name / name for name in PYTHON_PACKAGES), *(ROOT / name for name in TOOLS)):
+        for file in folder.rglob("*.py"):
+            for node in ast.parse(file.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places[node.name].add(file)
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}
 
 
 def test_bridges_bags_and_core_need_no_policy_and_no_torch():

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from substep_bridge.answer import Answer
+from substep_bridge.answer import ChunkAnswer
 from substep_bridge.chunk_player import ChunkPlayer
 from substep_bridge.guard import GuardSettings, SafetyGuard
 from substep_bridge.joining import JoiningSettings, load_joining
-from substep_bridge.moment import Moment
+from substep_bridge.moment import RobotMoment
 from substep_core.chunk import Chunk, ChunkOutcome
 from substep_core.contract import load_robot
 from substep_core.keys import SubstepKey
@@ -69,7 +69,7 @@ def go(rule: str, guidance: str = "gradient") -> Way:
     decoder = TwoMinds(FlowMatchingConfig(width=1), DecoderShape(8, HORIZON, 1))
     joining = load_joining(rule, JoiningSettings(inference_time=DELAY / ROBOT.rate))
     player = ChunkPlayer(ROBOT, SafetyGuard(ROBOT, GuardSettings()), joining)
-    moment = Moment(ROBOT.period_ns, PROPRIO, np.array([0.0, 0.0, 0.3]), JOINTS)
+    moment = RobotMoment(ROBOT.period_ns, PROPRIO, np.array([0.0, 0.0, 0.3]), JOINTS)
     player.reset(1, moment)
     player.activate(SubstepKey("plan", 0, 0))
     commands, flying, chunks = [], [], 0
@@ -80,11 +80,13 @@ def go(rule: str, guidance: str = "gradient") -> Way:
         if player.wants_request:
             chunks += 1
             request, left = player.request(), player.left_over
-            flying.append((step + DELAY, Answer(request, Chunk(chunk(decoder, guidance, left, player.answer_delay)))))
+            flying.append(
+                (step + DELAY, ChunkAnswer(request, Chunk(chunk(decoder, guidance, left, player.answer_delay))))
+            )
         is_playing = player.playing is not None
         action = player.next_action()
         commands += [float(action[0])] if is_playing else []
-        moment = Moment(moment.stamp + ROBOT.period_ns, PROPRIO, moment.position, JOINTS)
+        moment = RobotMoment(moment.stamp + ROBOT.period_ns, PROPRIO, moment.position, JOINTS)
         player.after_step(moment)
     told = np.array(commands)
     assert len(told) == STEPS - DELAY, "no gap"

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from libero_bridge.simulation import Simulation
-from substep_bridge.answer import NO_EOS_PROBABILITY, Answer, ChunkReport
+from substep_bridge.answer import NO_EOS_PROBABILITY, ChunkAnswer, ChunkReport
 from substep_bridge.chunk_player import ChunkPlayer
 from substep_bridge.guard import GuardSettings, SafetyGuard
 from substep_bridge.joining import IN_TURN, Joining
-from substep_bridge.moment import Moment, moment_of
+from substep_bridge.moment import RobotMoment, moment_of
 from substep_core.chunk import ChunkOutcome
 from substep_core.contract import gripper_opening
 from substep_core.episode import EpisodeEnd
@@ -186,7 +186,7 @@ class LockstepTask:
         substep = None if self._active is None else self._active.key
         return ControlCommand(self._player.next_action(), substep, chunk, index)
 
-    def _moment(self) -> Moment:
+    def _moment(self) -> RobotMoment:
         world = self._simulation
         return moment_of(world.contract, self._observation.stamp, world.readings(), world.workspace_origin)
 
@@ -210,7 +210,7 @@ class LockstepTask:
     def _receive(self, request: RequestKey, chunk, inference_time: float) -> None:
         self._events.append(ChunkAnnounced(request.substep, chunk.has_eos))
         probability = float(max(chunk.eos_probabilities, default=NO_EOS_PROBABILITY))
-        self._hear(self._player.receive(Answer(request, chunk, probability, inference_time)))
+        self._hear(self._player.receive(ChunkAnswer(request, chunk, probability, inference_time)))
 
     def _look(self) -> bool:
         """Have the newest frame scored; whether there was one that had not been."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
 
-from substep_bringup.graph_config import GraphConfig, NodeConfig, RealConfig, ReplayConfig
+from substep_bringup.graph_config import GraphConfig, NodeConfig, PlayerConfig, RealConfig
 from substep_bringup.parameter_files import WILDCARDS, read_parameter_file
 
 PACKAGE = "substep_bringup"
@@ -128,7 +128,7 @@ def lifecycle_manager(config: NodeConfig, name: str) -> NodeSpec:
     return _node(config, PACKAGE, "lifecycle_manager", name, {"nodes": nodes}, None)
 
 
-def player(config: ReplayConfig) -> NodeSpec:
+def player(config: PlayerConfig) -> NodeSpec:
     """The node that plays a bag."""
     return _node(config, "substep_bags", "player_node", "player", config.parameters()["player"], None)
 

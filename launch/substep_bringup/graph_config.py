@@ -268,7 +268,7 @@ class RealConfig(GraphConfig):
 
 
 @dataclass(frozen=True)
-class ReplayConfig(NodeConfig):
+class PlayerConfig(NodeConfig):
     """What the player of a bag is told."""
 
     use_sim_time: bool = argument(False, "whether the player itself goes by simulated time; it tells it in any case")

@@ -22,7 +22,7 @@ TAKEN_DOWN = (
 WORDS = {CONFIGURE: "configure", ACTIVATE: "become active"}
 
 
-class Answer(Protocol):
+class PendingAnswer(Protocol):
     def done(self) -> bool: ...
     def result(self) -> Any: ...
 
@@ -33,8 +33,8 @@ class Managed(Protocol):
     name: str
 
     def is_there(self) -> bool: ...
-    def ask_state(self) -> Answer: ...
-    def request(self, transition: int) -> Answer: ...
+    def ask_state(self) -> PendingAnswer: ...
+    def request(self, transition: int) -> PendingAnswer: ...
 
 
 class KeptNode:
@@ -67,7 +67,7 @@ class KeptNode:
         self._may_activate = may_activate
         self._tell = tell
         self._clock = clock
-        self._answer: Answer | None = None
+        self._answer: PendingAnswer | None = None
         self._transition: int | None = None  # that the answer is about; None: it is about the state
         self._deadline = 0.0  # of the answer
         self._next = 0.0  # when to ask again
@@ -111,7 +111,7 @@ class KeptNode:
             self.is_active = False
             self._tell(f"{self.name} {why}")
 
-    def _ask(self, answer: Answer, transition: int | None, patience: float) -> None:
+    def _ask(self, answer: PendingAnswer, transition: int | None, patience: float) -> None:
         self._answer, self._transition, self._deadline = answer, transition, self._clock() + patience
 
     def _act_on(self, state: int) -> None:

@@ -16,7 +16,7 @@ from substep_policy.models.chunk_builder import ChunkBuilder
 from substep_policy.models.model import EosDetection, SubstepModel
 from substep_policy.models.normalization import ActionNormalizer, GripperConvention, Statistics
 from substep_policy.models.openvla import backbone as backbone_module
-from substep_policy.models.openvla.images import ImagePipeline
+from substep_policy.models.openvla.images import OpenVLAImages
 from tests.openvla import make_image_golden
 from tests.openvla.make_golden import FILE, SAMPLING_STEPS, TRAIN_STEPS, quantiles
 from tests.openvla.reference import libero_actions
@@ -96,7 +96,7 @@ def test_a_whole_chunk(golden, batch, model):
 def test_from_camera_images_to_actions(golden, batch, model):
     """The published pipeline's own images into the reference network, against the project's from the cameras on."""
     images = {camera: image[:, ::-1] for camera, image in make_image_golden.images().items()}
-    pixels = torch.from_numpy(ImagePipeline(toy_config(L1))(images)[None]).double()
+    pixels = torch.from_numpy(OpenVLAImages(toy_config(L1))(images)[None]).double()
     normalized, _ = model.act(batch | {"pixel_values": pixels})
     q01, q99 = quantiles()
     difference = libero_actions(normalized, q01, q99) - golden["image_to_action"]

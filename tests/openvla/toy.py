@@ -13,8 +13,8 @@ from substep_policy.heads import DecoderConfig, L1HeadConfig
 from substep_policy.models.model import SubstepModel
 from substep_policy.models.openvla.config import (
     LanguageModelConfig,
+    LlamaTokens,
     OpenVLAConfig,
-    SpecialTokens,
     VisionTransformerConfig,
 )
 from substep_policy.models.openvla.model import OpenVLAModelConfig, build_openvla
@@ -50,7 +50,7 @@ LANGUAGE_MODEL = LanguageModelConfig(
 
 
 def toy_backbone(film: bool = False) -> OpenVLAConfig:
-    tokens = SpecialTokens(bos=1, eos=2, empty=13, pad=14)
+    tokens = LlamaTokens(bos=1, eos=2, empty=13, pad=14)
     return OpenVLAConfig(
         dinov2=DINOV2,
         siglip=SIGLIP,

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from substep_policy.heads import ActionTargets
 from substep_policy.models.normalization import Statistics
-from substep_policy.models.pi05.backbone import Prefix
+from substep_policy.models.pi05.backbone import Pi05Prefix
 from substep_policy.models.pi05.config import PromptConfig
 from substep_policy.models.pi05.flow_matching import NoisyActions
-from substep_policy.models.pi05.images import ImagePipeline, pixels
+from substep_policy.models.pi05.images import Pi05Images, pixels
 from substep_policy.models.pi05.model import Pi05Model
-from substep_policy.models.pi05.prompt import PromptBuilder, state_text
+from substep_policy.models.pi05.prompt import Pi05PromptBuilder, state_text
 from substep_policy.models.pi05.published_keys import published_key
 from tests.pi05 import drawn as toy
 from tests.pi05.toy import BACKBONE, drawn_model, inputs, toy_config
@@ -37,7 +37,7 @@ def model() -> Pi05Model:
 
 
 @pytest.fixture(scope="module")
-def prefix(model) -> Prefix:
+def prefix(model) -> Pi05Prefix:
     with torch.no_grad():
         return model.backbone.encode(inputs())
 
@@ -56,7 +56,7 @@ def test_images(golden, model):
         assert_golden(model.backbone.look(inputs()["pixel_values"]), golden["patches"])
     assert_golden(pixels(torch.from_numpy(toy.wide_image()[None]), toy.IMAGE_SIZE)[0], golden["pixels"])
     upright = toy.wide_image()[::-1].copy()[::-1]  # a view, as pictures are that were turned
-    pictures = ImagePipeline(model_config := toy_config())(dict.fromkeys(model_config.cameras, upright))
+    pictures = Pi05Images(model_config := toy_config())(dict.fromkeys(model_config.cameras, upright))
     assert_golden(torch.from_numpy(pictures[0]), golden["pixels"])
 
 
@@ -129,7 +129,7 @@ def test_prompts(golden):
 
     def prompts(proprio: np.ndarray) -> list[str]:
         texts.clear()
-        PromptBuilder(Letters(), BACKBONE, statistics).low([" pick_up the\nbowl "] * len(proprio), proprio)
+        Pi05PromptBuilder(Letters(), BACKBONE, statistics).low([" pick_up the\nbowl "] * len(proprio), proprio)
         return list(texts)
 
     texts: list[str] = []

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from substep_policy.heads import ActionTargets
 from substep_policy.heads.answer_loss import answer_loss
-from substep_policy.models.pi05.backbone import Words
+from substep_policy.models.pi05.backbone import PromptTokens
 from substep_policy.models.pi05.config import Conditioning
 from substep_policy.models.pi05.model import Pi05Model
 from tests.pi05 import drawn as toy
@@ -126,7 +126,7 @@ def test_words_are_read_from_what_is_before_them():
     pixels = inputs()["pixel_values"]
 
     def read(ids: Tensor):
-        words = Words(ids, shown["attention_mask"], shown["answer_start"])
+        words = PromptTokens(ids, shown["attention_mask"], shown["answer_start"])
         prefix = model.backbone.read(model.backbone.look(pixels), words)
         return prefix, *model.backbone.answer_logits(prefix, words)
 
@@ -149,11 +149,11 @@ def test_said_words_are_the_likeliest_of_the_taught_ones():
     model = drawn_model(toy_config())
     patches = model.backbone.look(inputs()["pixel_values"][:1])
     ids = question_and_answer()["input_ids"][:1, :ASKED]
-    asked = Words(ids, torch.ones_like(ids, dtype=torch.bool), torch.tensor([ASKED]))
+    asked = PromptTokens(ids, torch.ones_like(ids, dtype=torch.bool), torch.tensor([ASKED]))
     said = model.backbone.say(model.backbone.read(patches, asked), 6)
     assert len(said.ids) == 6 or said.is_complete
     ids = torch.cat([ids, torch.tensor([said.ids + (1,) * said.is_complete])], dim=1)
-    words = Words(ids, torch.ones_like(ids, dtype=torch.bool), torch.tensor([ASKED]))
+    words = PromptTokens(ids, torch.ones_like(ids, dtype=torch.bool), torch.tensor([ASKED]))
     logits, ids, _ = model.backbone.answer_logits(model.backbone.read(patches, words), words)
     assert torch.equal(logits.argmax(dim=-1), ids)
     chosen = logits.log_softmax(dim=-1).gather(-1, ids.unsqueeze(-1))

@@ -25,7 +25,7 @@ from tests.training.toy import ROBOT
 from training.collect import command
 from training.collect.command import TaskJob, claim, collect_task
 from training.collect.recording import draw_start
-from training.collect.replay import ReplayConfig
+from training.collect.replay import RenderConfig
 from training.collect.rerender import rerender
 from training.collect.settings import CollectionSettings, Variation
 from training.completion.frames import RenderSettings, read_shown, render_all
@@ -115,7 +115,7 @@ def test_a_collection_goes_on_where_it_stopped_and_ends_in_the_same_files(collec
 
 def test_frames_come_back_the_same_in_a_file_and_in_the_store(collected: Path, tmp_path: Path):
     full = tmp_path / "full"
-    rerender(collected, full, ReplayConfig(32), workers=0)
+    rerender(collected, full, RenderConfig(32), workers=0)
     assert (full / "substep_labels.json").exists()
     stored = []
     for number, source in enumerate((LiberoHdf5Source(path=full), LiberoHdf5Source(path=collected, render_size=32))):
@@ -126,7 +126,7 @@ def test_frames_come_back_the_same_in_a_file_and_in_the_store(collected: Path, t
         stored.append(np.array(store.frames()))
     assert np.array_equal(*stored)
     assert stored[0].std() > 20 and not np.array_equal(stored[0][0], stored[0][60]), "pictures of something that moves"
-    rerender(collected, full, ReplayConfig(32), workers=0)
+    rerender(collected, full, RenderConfig(32), workers=0)
 
 
 def test_without_frames_and_without_rendering_the_demonstration_is_refused(collected: Path, tmp_path: Path):

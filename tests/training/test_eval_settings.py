@@ -29,7 +29,7 @@ from substep_policy import parameters as policy_parameters
 from substep_policy.session.policy_session import StuckSettings
 from training.collect.recording_files import task_file
 from training.data.paraphrases import training_wordings
-from training.evaluation.actors import Replay, recorded_actions
+from training.evaluation.actors import ReplayPolicy, recorded_actions
 from training.evaluation.episodes import EpisodeKey, jobs, planned
 from training.evaluation.figures import figures
 from training.evaluation.instructions import other_instruction, reworded_instruction
@@ -120,7 +120,7 @@ def test_the_plainest_demonstration_is_replayed_and_missing_ones_are_named_at_on
             group.attrs.update(placement=placement, noise=noise)
     actions = recorded_actions(tmp_path, SOURCE.task("libero_goal", 8))
     assert np.allclose(actions, 0.2)
-    replay, seen = Replay(actions, load_robot("libero_panda")), Observation({}, np.zeros(8, np.float32))
+    replay, seen = ReplayPolicy(actions, load_robot("libero_panda")), Observation({}, np.zeros(8, np.float32))
     replay.start_substep("anything", "anything")
     chunks = [replay.predict(seen) for _ in range(3)]
     assert np.array_equal(np.concatenate([chunk.actions for chunk in chunks]), actions)

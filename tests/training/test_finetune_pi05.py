@@ -18,7 +18,7 @@ from substep_policy.benchmarks.random_models import random_observation
 from substep_policy.heads import EOSHeadConfig
 from substep_policy.models.compact.checkpoints import CHECKPOINTS
 from substep_policy.models.model import EosDetection
-from substep_policy.models.pi05.config import Conditioning, SpecialTokens
+from substep_policy.models.pi05.config import Conditioning, GemmaTokens
 from substep_policy.models.pi05.model import build_pi05
 from substep_policy.registry import POLICIES, PolicySettings
 from substep_policy.run_modes import Execution
@@ -42,7 +42,7 @@ VLM = ("backbone.vision_tower.", "backbone.projector.", "backbone.language_model
 @pytest.fixture
 def pi05_run(large_run) -> Callable[..., FinetuneConfig]:
     """``pi05_run("steps=3", …)``: the configuration of a run on four short demonstrations."""
-    tokens = SpecialTokens(pad=0, eos=1, bos=1)  # of a tokenizer that is made of the plans' words
+    tokens = GemmaTokens(pad=0, eos=1, bos=1)  # of a tokenizer that is made of the plans' words
     config = toy_config(vocabulary_size=1024, tokens=tokens)
     config = dataclasses.replace(config, eos_head=EOSHeadConfig(hidden_dim=16), eos=EosDetection())
     data = {"rules": {"late_steps": 2}}

@@ -9,7 +9,7 @@ import torch
 from substep_core.configuration import parse
 from substep_core.contract import LIBERO_PANDA, load_robot
 from substep_policy.benchmarks.random_models import toy_model
-from substep_policy.models.openvla.images import CROP_AREA, ImagePipeline, centre_crop
+from substep_policy.models.openvla.images import CROP_AREA, OpenVLAImages, centre_crop
 from training.data.augmentation import CropAndColour
 from training.data.frame_cache import Resizing
 
@@ -20,7 +20,7 @@ SIZE = toy_model(ROBOT).backbone.image_size
 @pytest.mark.parametrize("size", [SIZE, 2 * SIZE])
 def test_a_stored_frame_is_what_the_policy_makes_of_the_camera(size: int):
     frame = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
-    (stored,), pipeline = Resizing.OPENVLA.stack(frame[None], SIZE), ImagePipeline(toy_model(ROBOT))
+    (stored,), pipeline = Resizing.OPENVLA.stack(frame[None], SIZE), OpenVLAImages(toy_model(ROBOT))
     seen = pipeline({"agentview": frame, "eye_in_hand": frame})
     np.testing.assert_array_equal(pipeline.pixels(stored), seen[0])
 

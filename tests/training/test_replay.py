@@ -17,7 +17,7 @@ from substep_demonstrator import Demonstrator
 from tests.training.toy import ROBOT
 from training.collect.recording import Recording, draw_start, record_episode
 from training.collect.recording_files import task_file, write_task_file
-from training.collect.replay import ReplayConfig
+from training.collect.replay import RenderConfig
 from training.collect.rerender import rerender
 from training.collect.settings import Variation
 from training.data.readers import LiberoHdf5Source, ReadReport, read_demonstrations
@@ -78,7 +78,7 @@ def played(tmp_path_factory) -> Played:
 def full(played: Played, tmp_path_factory) -> Path:
     """The file of ``./substep data rerender``."""
     out = tmp_path_factory.mktemp("full")
-    rerender(played.folder, out, ReplayConfig(SIZE), workers=0)
+    rerender(played.folder, out, RenderConfig(SIZE), workers=0)
     return task_file(out, TASK.suite, TASK.name)
 
 
@@ -169,7 +169,7 @@ def test_a_file_without_the_later_names_is_read_and_rendered_the_same(played: Pl
         del demo["rewards"], demo["dones"], demo.attrs["init_state_index"], data.attrs["bddl_file_name"]
         demo.attrs["init_state"] = played.recording.start.init_state
         data.attrs["problem_info"] = json.dumps({"language_instruction": TASK.instruction})
-    rerender(tmp_path / "old", tmp_path / "full", ReplayConfig(SIZE), workers=0)
+    rerender(tmp_path / "old", tmp_path / "full", RenderConfig(SIZE), workers=0)
     with h5py.File(task_file(tmp_path / "full", TASK.suite, TASK.name)) as again, h5py.File(full) as expected:
         names: list[str] = []
         expected.visit(names.append)

@@ -36,7 +36,7 @@ from tests.processes import ProcessUnderTest, wait_until
 from tests.recorded_run import PLAN, ROBOT, write_run
 from training.view import server
 from training.view.drawing import Drawing
-from training.view.entries import Entry, Numbers, Picture, Place, State, Words
+from training.view.entries import Entry, EventText, Numbers, Picture, Position, State
 from training.view.live import ViewerNode
 from training.view.server import ViewerServer
 from training.view.sources import entries, find_bag
@@ -82,7 +82,7 @@ def test_what_the_robot_senses_is_shown_at_its_time(shown):
         assert all(isinstance(entry.value, Picture) for entry in pictures)
         assert pictures[0].value.pixels.shape == (camera.height, camera.width, 3)
     places = at(shown, "places/eef_pose")
-    assert isinstance(places[0].value, Place) and places[-1].value.position[2] > places[0].value.position[2] > 0.29
+    assert isinstance(places[0].value, Position) and places[-1].value.position[2] > places[0].value.position[2] > 0.29
     assert at(shown, "joints/fingers")[0].value == Numbers((0.02, 0.02))
 
 
@@ -118,22 +118,22 @@ def hear(drawing: Drawing, topic: topics.Topic, message, stamp: int = 0) -> list
 def test_what_goes_wrong_is_told_in_words():
     drawing = Drawing(ROBOT)
     refused = hear(drawing, topics.CHUNK_REFUSAL, ChunkRefusal(reason="no such object"), 5)
-    assert refused == [Entry("events/policy", 5, Words("no chunk: no such object", "WARN"))]
+    assert refused == [Entry("events/policy", 5, EventText("no chunk: no such object", "WARN"))]
     for latched, level in ((False, "WARN"), (True, "ERROR")):
         report = ChunkReport(outcome=ChunkReport.REJECTED, reason="too fast", latched=latched)
         told = hear(drawing, topics.CHUNK_REPORT, report, 6)
-        assert told == [Entry("events/guard", 6, Words("chunk rejected: too fast", level))]
+        assert told == [Entry("events/guard", 6, EventText("chunk rejected: too fast", level))]
     held = EpisodeStatus(hold_kind=EpisodeStatus.HOLD_LATCHED, hold_reason="latched: too fast")
     assert [entry.value for entry in hear(drawing, topics.EPISODE_STATUS, held, 7)] == [
         State("latched"),
-        Words("latched: too fast", "ERROR"),
+        EventText("latched: too fast", "ERROR"),
     ]
     event = ExecuteTask.Feedback(event=ExecuteTask.Feedback.EVENT_RETRIED, event_text="retried: timeout")
     event.substep_index, event.instruction, event.similarity = 1, "open the drawer", 0.25
     said = hear(drawing, topics.EXECUTE_TASK.feedback, ExecuteTask.Impl.FeedbackMessage(feedback=event))
     assert said == [
         Entry("completion/similarity", 7, Numbers((0.25,))),
-        Entry("events/planner", 7, Words("retried: timeout: 2 open the drawer")),
+        Entry("events/planner", 7, EventText("retried: timeout: 2 open the drawer")),
     ]
 
 

@@ -36,7 +36,7 @@ class GroupError:
 
 
 @dataclass(frozen=True)
-class Measured:
+class TokenizerFigures:
     """One way to tokenize.
 
     Attributes:
@@ -59,7 +59,7 @@ class LayerUse:
     entropy: float
 
 
-def measure(name: str, bits: float, space: ActionSpace, actions: np.ndarray, decoded: np.ndarray) -> Measured:
+def measure(name: str, bits: float, space: ActionSpace, actions: np.ndarray, decoded: np.ndarray) -> TokenizerFigures:
     """Errors of decoded chunks (N, C, A), normalised, against what they were encoded from."""
     difference = (decoded - actions)[..., motion_values(space.robot)]
     meant, told = (space.normalizer.decode(values) for values in (actions, decoded))
@@ -68,7 +68,7 @@ def measure(name: str, bits: float, space: ActionSpace, actions: np.ndarray, dec
         for group in space.robot.action
         for place in [space.robot.action_slice(group)]
     )
-    return Measured(name, bits, float(np.sqrt(np.square(difference, dtype=np.float64).mean())), groups)
+    return TokenizerFigures(name, bits, float(np.sqrt(np.square(difference, dtype=np.float64).mean())), groups)
 
 
 def group_error(group: ActionGroup, meant: np.ndarray, told: np.ndarray) -> GroupError:
@@ -83,7 +83,7 @@ def group_error(group: ActionGroup, meant: np.ndarray, told: np.ndarray) -> Grou
     return GroupError(group.name, unit, float(error.mean()), float(np.quantile(error, 0.99)))
 
 
-def row(tokenizer: ChunkTokenizer, actions: np.ndarray, fineness: int = 1) -> Measured:
+def row(tokenizer: ChunkTokenizer, actions: np.ndarray, fineness: int = 1) -> TokenizerFigures:
     """A tokenizer at one of its finenesses."""
     found = tokenizer.reconstruct(actions, fineness)
     return measure(found.name, found.bits, tokenizer.space, actions, found.actions)
@@ -101,7 +101,7 @@ def code_use(tokenizer: RfsqTokenizer, actions: np.ndarray) -> tuple[LayerUse, .
     return tuple(found)
 
 
-def fast_curve(chunks: ActionChunks, actions: np.ndarray) -> tuple[Measured, ...]:
+def fast_curve(chunks: ActionChunks, actions: np.ndarray) -> tuple[TokenizerFigures, ...]:
     """FAST of several scales, each with twice as many tokens as it needs symbols, and at least 1024."""
     some = chunks.training[:: max(1, len(chunks.training) // FAST_CHUNKS)]
     rows = []
@@ -112,7 +112,7 @@ def fast_curve(chunks: ActionChunks, actions: np.ndarray) -> tuple[Measured, ...
     return tuple(rows)
 
 
-def bins_row(space: ActionSpace, actions: np.ndarray, bits: int) -> Measured:
+def bins_row(space: ActionSpace, actions: np.ndarray, bits: int) -> TokenizerFigures:
     """2^bits uniform bins a value."""
     count = 2**bits
     numbers = np.floor((actions.clip(-1, 1) + 1) / 2 * count).clip(max=count - 1)
@@ -120,7 +120,7 @@ def bins_row(space: ActionSpace, actions: np.ndarray, bits: int) -> Measured:
     return measure(f"bins, {count}", bits * actions[0].size, space, actions, decoded)
 
 
-def published_bins_row(space: ActionSpace, actions: np.ndarray) -> Measured:
+def published_bins_row(space: ActionSpace, actions: np.ndarray) -> TokenizerFigures:
     """OpenVLA's 256 bins, the head ``tokens``."""
     tokens, values = ActionTokenizer(vocabulary_size=BINS + 1, eos_token_id=0), torch.from_numpy(actions)
     decoded = tokens.decode(tokens.encode(values)).numpy()

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from substep_core.configuration import configuration
 from substep_core.policy_source import fingerprint_of
 from substep_policy.action_tokenizers.folder import ChunkTokenizer, load_tokenizer
-from training.collect.replay import ReplayConfig, read_recorded
+from training.collect.replay import RenderConfig, read_recorded
 from training.data.readers import LiberoHdf5Source
 from training.data.readers.libero_hdf5 import files
 from training.folder_lock import alone_in
@@ -38,7 +38,7 @@ class ReplaySettings:
 
 
 @dataclass(frozen=True)
-class Replay:
+class TokenizerReplay:
     """One replay to make. ``layers``: of the tokenizer's that are kept; ``EXACT``: the recorded actions themselves."""
 
     file: Path
@@ -87,7 +87,7 @@ def replays(
     if wrong := [kept for kept in layers if not 1 <= kept <= most]:
         raise ValueError(f"layers are {wrong}, the tokenizer in {folder} has 1 to {most}")
     wanted = [
-        Replay(file, demo, kept)
+        TokenizerReplay(file, demo, kept)
         for file, demo in recordings(demonstrations, per_task)
         for kept in (EXACT, *(layers or range(1, most + 1)))
     ]
@@ -113,7 +113,7 @@ def recordings(demonstrations: Path, per_task: int) -> Iterable[tuple[Path, str]
         yield from ((path, name) for name in names[:per_task])
 
 
-def summarize(wanted: Sequence[Replay], done: dict[str, bool]) -> ReplayReport:
+def summarize(wanted: Sequence[TokenizerReplay], done: dict[str, bool]) -> ReplayReport:
     exact = {(replay.file, replay.demo) for replay in wanted if replay.layers == EXACT and done[replay.key]}
     counts = Counter({replay.layers: 0 for replay in wanted if replay.layers != EXACT})
     for replay in wanted:
@@ -122,13 +122,13 @@ def summarize(wanted: Sequence[Replay], done: dict[str, bool]) -> ReplayReport:
     return ReplayReport(len(exact), sum(replay.layers == EXACT for replay in wanted), dict(sorted(counts.items())))
 
 
-def succeeds(folder: Path, replay: Replay) -> bool:
+def succeeds(folder: Path, replay: TokenizerReplay) -> bool:
     """Whether the task is done when the recording is replayed."""
     recorded = read_recorded(replay.file, replay.demo)
     actions = recorded.actions
     if replay.layers != EXACT:
         actions = through(_loaded(folder), replay.layers, actions)
-    simulation = recorded.restart(ReplayConfig())
+    simulation = recorded.restart(RenderConfig())
     for action in actions:
         simulation.step(action)
         if simulation.success:

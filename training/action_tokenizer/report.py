@@ -18,7 +18,7 @@ from substep_policy.action_tokenizers.rfsq import RfsqTokenizer
 from training.action_tokenizer.chunks import ActionChunks
 from training.action_tokenizer.measure import (
     LayerUse,
-    Measured,
+    TokenizerFigures,
     bins_row,
     code_use,
     fast_curve,
@@ -39,10 +39,10 @@ class TokenizerReport:
     """
 
     chunks: str
-    rows: tuple[Measured, ...]
-    fast: tuple[Measured, ...]
-    bins: tuple[Measured, ...]
-    published_bins: Measured
+    rows: tuple[TokenizerFigures, ...]
+    fast: tuple[TokenizerFigures, ...]
+    bins: tuple[TokenizerFigures, ...]
+    published_bins: TokenizerFigures
     use: tuple[LayerUse, ...] = ()
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ class TokenizerReport:
         ]
         return "\n".join(lines)
 
-    def _beside(self, row: Measured) -> str:
+    def _beside(self, row: TokenizerFigures) -> str:
         bits = [_told(bits_at(curve, row.rms), "{:.0f}") for curve in (self.fast, self.bins)]
         errors = [_told(error_at(curve, row.bits), "{:.2g}", row.rms) for curve in (self.fast, self.bins)]
         return f"{', '.join(bits):>34}{', '.join(errors):>34}"
@@ -65,7 +65,7 @@ class TokenizerReport:
         return json.dumps(asdict(self), indent=1)
 
 
-def _line(row: Measured) -> str:
+def _line(row: TokenizerFigures) -> str:
     return f"{row.name:<20}{row.bits:>7.0f}" + "".join(f"{error!s:>24}" for error in row.groups)
 
 
@@ -91,22 +91,22 @@ def report(tokenizer: ChunkTokenizer, chunks: ActionChunks) -> TokenizerReport:
     )
 
 
-def bits_at(curve: Sequence[Measured], rms: float) -> float:
+def bits_at(curve: Sequence[TokenizerFigures], rms: float) -> float:
     """Bits at which a curve has this error; NaN beyond what was measured."""
     return _interpolate(curve, rms, lambda row: math.log(max(row.rms, 1e-12)), lambda row: row.bits, math.log)
 
 
-def error_at(curve: Sequence[Measured], bits: float) -> float:
+def error_at(curve: Sequence[TokenizerFigures], bits: float) -> float:
     """Error that a curve has at so many bits; NaN beyond what was measured."""
     logarithm = _interpolate(curve, bits, lambda row: row.bits, lambda row: math.log(max(row.rms, 1e-12)), float)
     return math.exp(logarithm)
 
 
 def _interpolate(
-    curve: Sequence[Measured],
+    curve: Sequence[TokenizerFigures],
     at: float,
-    place: Callable[[Measured], float],
-    value: Callable[[Measured], float],
+    place: Callable[[TokenizerFigures], float],
+    value: Callable[[TokenizerFigures], float],
     convert: Callable[[float], float],
 ) -> float:
     """Between the two rows beside ``at``, linearly in errors' logarithms."""

@@ -15,7 +15,7 @@ MILLIMETRES = 1000.0
 
 
 @dataclass
-class Motion:
+class MotionTrace:
     """What the robot was told and did, a value each control step.
 
     Attributes:
@@ -76,7 +76,7 @@ class DelayedTask(LockstepTask):
         super().__init__(*arguments, **options)
         self._delay, self._flying = delay, []
         self._steps, self.answers = 0, 0
-        self.motion = Motion()
+        self.motion = MotionTrace()
         self.played = 0
         self._chunk_number, self._newest = -1, None
         contract = self._simulation.contract

@@ -25,7 +25,7 @@ from substep_planner.decomposers.registry import DecomposerSettings, load_decomp
 from substep_planner.manager.switch_rules import make_switch_rule
 from substep_policy.policy import Policy, why_not_guided
 from substep_policy.registry import POLICIES, PolicySettings
-from training.bench.delayed_task import DelayedTask, Motion
+from training.bench.delayed_task import DelayedTask, MotionTrace
 from training.evaluation.actors import demonstrated_actions
 from training.evaluation.provenance import provenance
 from training.lockstep import TaskSettings
@@ -62,7 +62,7 @@ class Episode:
     success: bool
     steps: int
     answers: int
-    motion: Motion
+    motion: MotionTrace
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class JoiningReport:
         return "\n".join([head, HEAD, *map(str, self.rows), *(["", *notes] if notes else [])])
 
 
-class Recorded:
+class RecordedPolicy:
     """Implements ``Policy``: answers with the actions that were recorded for where the robot is on its way."""
 
     name, requires_scene, device, dtype = REPLAY, False, "cpu", "float32"
@@ -198,7 +198,7 @@ def benchmark(settings: JoiningBench, command_line: str) -> JoiningReport:
     horizon, rate = settings.chunk_length if policy is None else policy.horizon, 0.0
     for simulation in _worlds(settings):
         rate = simulation.contract.rate
-        actor = policy or Recorded(demonstrated_actions(simulation), simulation.contract, horizon)
+        actor = policy or RecordedPolicy(demonstrated_actions(simulation), simulation.contract, horizon)
         for cell in cells:
             for number in range(settings.episodes):
                 rule, latency = cell
@@ -220,7 +220,7 @@ def _worlds(settings: JoiningBench) -> Iterator[Simulation]:
 
 def _episode(simulation: Simulation, policy: Policy, joining, delay: int, number: int) -> Episode:
     torch.manual_seed(number)
-    decomposers = ("whole_task",) if isinstance(policy, Recorded) else ("library", "rules")
+    decomposers = ("whole_task",) if isinstance(policy, RecordedPolicy) else ("library", "rules")
     task = DelayedTask(
         simulation,
         simulation.reset(number % simulation.init_state_count),
@@ -229,7 +229,7 @@ def _episode(simulation: Simulation, policy: Policy, joining, delay: int, number
         TaskSettings(decomposers=load_decomposers(decomposers, DecomposerSettings()), joining=joining),
         delay=delay,
     )
-    if isinstance(policy, Recorded):
+    if isinstance(policy, RecordedPolicy):
         policy.task = task
     result = task.run()
     return Episode(result.success, result.steps, task.answers, task.motion)

@@ -26,7 +26,7 @@ from substep_policy.benchmarks.random_models import (
 from substep_policy.benchmarks.timing import device_name, measure, peak_memory, reset_peak_memory
 from substep_policy.models.model import SubstepModel
 from substep_policy.models.openvla.model import OpenVLAModelConfig
-from substep_policy.models.openvla.prompt import PromptBuilder
+from substep_policy.models.openvla.prompt import OpenVLAPromptBuilder
 from substep_policy.models.openvla.vision import CHANNELS
 from training.data.transform import Batch
 from training.train.config import DirectEos, LoraSettings, OptimizerConfig
@@ -77,7 +77,7 @@ def adapted_model(config: OpenVLAModelConfig, rank: int, device: torch.device, d
 def random_batch(config: OpenVLAModelConfig, size: int, device: torch.device) -> Batch:
     """What ``SubstepTransform`` would give for ``size`` samples."""
     backbone, robot = config.backbone, config.robot
-    prompts = PromptBuilder(word_tokenizer(config), config).build([INSTRUCTION] * size)
+    prompts = OpenVLAPromptBuilder(word_tokenizer(config), config).build([INSTRUCTION] * size)
     images = (size, len(config.cameras), CHANNELS, backbone.image_size, backbone.image_size)
     batch = {
         "pixel_values": torch.randn(images),

@@ -166,7 +166,7 @@ def judge(saying: Saying, decomposers: Sequence[Decomposer]) -> Outcome:
 
 
 @dataclass(frozen=True)
-class Row:
+class SayingsRow:
     """Sentences of one source, suite and half."""
 
     source: str
@@ -187,7 +187,7 @@ class Understanding:
     """All figures; ``p50``, ``p99``: milliseconds a sentence."""
 
     decomposers: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[SayingsRow, ...]
     p50: float
     p99: float
     outcomes: tuple[Outcome, ...]
@@ -221,7 +221,7 @@ def understanding(sayings: Iterable[Saying], decomposers: Sequence[Decomposer]) 
     rows = []
     for (source, suite, half), group in sorted(groups.items(), key=lambda item: (item[0][0], item[0][2], item[0][1])):
         counts = Counter(outcome.verdict for outcome in group)
-        rows.append(Row(source, suite, half, len(group), counts["right"], counts["refused"], counts["wrong"]))
+        rows.append(SayingsRow(source, suite, half, len(group), counts["right"], counts["refused"], counts["wrong"]))
     times = sorted(1e3 * outcome.seconds for outcome in outcomes)
     names = tuple(decomposer.name for decomposer in decomposers)
     return Understanding(names, tuple(rows), statistics.median(times), times[int(0.99 * (len(times) - 1))], outcomes)

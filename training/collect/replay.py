@@ -24,7 +24,7 @@ class ReplayError(ValueError):
 
 
 @dataclass(frozen=True)
-class ReplayConfig:
+class RenderConfig:
     """How frames are rendered; cameras: names, None for all of the robot's."""
 
     image_size: int = 128
@@ -49,7 +49,7 @@ class Replayed:
     robot_states: np.ndarray
 
 
-def replay(file: Path, demo: str, config: ReplayConfig) -> Replayed:
+def replay(file: Path, demo: str, config: RenderConfig) -> Replayed:
     """One demonstration of a recorded file.
 
     Raises:
@@ -72,7 +72,7 @@ def replay(file: Path, demo: str, config: ReplayConfig) -> Replayed:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedEpisode:
     """What a recorded file says of an episode of T timesteps.
 
     Attributes:
@@ -88,7 +88,7 @@ class Recorded:
     positions: np.ndarray
     source: str
 
-    def restart(self, config: ReplayConfig) -> Simulation:
+    def restart(self, config: RenderConfig) -> Simulation:
         """The world at the beginning of the episode. It renders when it is asked to."""
         simulation = _open_world(threading.get_ident()).open(self.task, config)
         simulation.reset(*self.start)
@@ -104,13 +104,13 @@ class Recorded:
             )
 
 
-def read_recorded(file: Path, demo: str) -> Recorded:
+def read_recorded(file: Path, demo: str) -> RecordedEpisode:
     """Raises: ReplayError: the file holds no recording."""
     with h5py.File(file) as content:
         data, group = content["data"], content["data"][demo]
         if "placement" not in group.attrs:
             raise ReplayError(f"{file}: data/{demo} has neither frames nor the start of a recording to make them from")
-        return Recorded(
+        return RecordedEpisode(
             task=TaskReference.of(data.attrs),
             start=(init_state_index(group.attrs), int(group.attrs["seed"]), Placement(group.attrs["placement"])),
             actions=group["actions"][:],
@@ -123,10 +123,10 @@ class _OpenWorld:
     """The task that was replayed last, kept for the next demonstration and given up for the next task."""
 
     def __init__(self) -> None:
-        self._key: tuple[TaskReference, ReplayConfig] | None = None
+        self._key: tuple[TaskReference, RenderConfig] | None = None
         self._simulation: Simulation | None = None
 
-    def open(self, task: TaskReference, config: ReplayConfig) -> Simulation:
+    def open(self, task: TaskReference, config: RenderConfig) -> Simulation:
         if self._key != (task, config):
             is_first = self._simulation is None
             self.close()
@@ -147,7 +147,7 @@ def _open_world(thread: int) -> _OpenWorld:
     return _OpenWorld()
 
 
-def _build(task: TaskReference, config: ReplayConfig) -> Simulation:
+def _build(task: TaskReference, config: RenderConfig) -> Simulation:
     size = (config.image_size, config.image_size)
     simulation = Simulation(
         SimulationConfig(

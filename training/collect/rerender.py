@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from libero_bridge.tasks import ROBOT
 from substep_core.contract import load_robot
-from training.collect.replay import ReplayConfig, replay
+from training.collect.replay import RenderConfig, replay
 from training.data.libero_layout import IMAGE_CONVENTION, TaskReference, write_ends, write_states, write_task_attributes
 from training.data.readers import LiberoHdf5Source
 from training.data.readers.libero_hdf5 import FRAMES, files
@@ -25,7 +25,7 @@ from training.whole_file import whole_file
 from training.workers import parallel_map
 
 
-def rerender_file(source: Path, target: Path, config: ReplayConfig) -> int:
+def rerender_file(source: Path, target: Path, config: RenderConfig) -> int:
     """One task's file with frames and states; -> the number of its demonstrations. A crash leaves no half file."""
     target.parent.mkdir(parents=True, exist_ok=True)
     robot = load_robot(ROBOT)
@@ -43,7 +43,7 @@ def rerender_file(source: Path, target: Path, config: ReplayConfig) -> int:
         return len(data)
 
 
-def rerender(source: Path, out: Path, config: ReplayConfig, workers: int) -> int:
+def rerender(source: Path, out: Path, config: RenderConfig, workers: int) -> int:
     """All files of a folder; -> the number of demonstrations written."""
     pairs = [(file, out / file.relative_to(source)) for _, file in files(LiberoHdf5Source(path=source))]
     missing = [(file, target) for file, target in pairs if not target.exists()]
@@ -54,5 +54,5 @@ def rerender(source: Path, out: Path, config: ReplayConfig, workers: int) -> int
     return written
 
 
-def _rerender_pair(pair: tuple[Path, Path], config: ReplayConfig) -> int:
+def _rerender_pair(pair: tuple[Path, Path], config: RenderConfig) -> int:
     return rerender_file(*pair, config)

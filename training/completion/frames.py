@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from substep_core.contract import RobotContract, hold_action
 from substep_core.plan import plan_from_json, steps_to_json
-from training.collect.replay import Recorded, ReplayConfig, read_recorded
+from training.collect.replay import RecordedEpisode, RenderConfig, read_recorded
 from training.completion.frame_selection import (
     AFTER,
     Density,
@@ -42,7 +42,7 @@ class RenderSettings:
     """Which frames, how, of which robot, and whether each episode is also shown with a failure."""
 
     robot: RobotContract
-    replay: ReplayConfig = ReplayConfig()
+    replay: RenderConfig = RenderConfig()
     density: Density = "sparse"
     failures: bool = True
 
@@ -135,7 +135,7 @@ def render(job: RenderJob, settings: RenderSettings) -> None:
 
 
 def _replay(
-    recorded: Recorded, actions: np.ndarray, outline: EpisodeOutline, settings: RenderSettings, checked: bool
+    recorded: RecordedEpisode, actions: np.ndarray, outline: EpisodeOutline, settings: RenderSettings, checked: bool
 ) -> tuple[np.ndarray, list[int]]:
     """(N, cameras, S, S, 3) uint8 and the frames' numbers."""
     config, frames = settings.replay, frames_to_show(outline, settings.density)

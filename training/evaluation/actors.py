@@ -28,7 +28,7 @@ ATTEMPTS = 20
 PLAIN = Variation(widened=0.0, noise=0.0, disturbance=0.0)
 
 
-class Replay:
+class ReplayPolicy:
     """Implements ``Policy``: plays (T, A) recorded actions whatever it sees, and ends."""
 
     name = "replay"

@@ -24,7 +24,7 @@ from substep_planner.decomposers.registry import DecomposerSettings, load_decomp
 from substep_planner.manager.switch_rules import SwitchRule, make_switch_rule
 from substep_policy.policy import Policy, as_namer
 from substep_policy.registry import POLICIES, PolicySettings
-from training.evaluation.actors import Replay, Retold, demonstrated_actions, recorded_actions
+from training.evaluation.actors import ReplayPolicy, Retold, demonstrated_actions, recorded_actions
 from training.evaluation.boundaries import demonstrated_way, judge_ends
 from training.evaluation.effects import EffectFinder
 from training.evaluation.episode_video import Film
@@ -165,7 +165,7 @@ class InProcessPlayer:
         if probe.actor is Actor.DEMONSTRATOR:
             return POLICIES.load("demonstrator", PolicySettings())
         if probe.actor is Actor.REPLAY:
-            return Replay(self._recording, self._simulation.contract)
+            return ReplayPolicy(self._recording, self._simulation.contract)
         return self._policy if probe.words is as_planned else Retold(self._policy, probe.words, number)
 
     def _frame_scorer(self, rule: SwitchRule) -> FrameScorer | None:

@@ -15,7 +15,7 @@ from substep_planner.decomposers.base import PlanRequest
 from substep_planner.decomposers.fallback import decompose
 from substep_planner.decomposers.registry import load_decomposers
 from substep_planner.messages import categories_in_scene
-from training.rerun.recorded import Goal, RecordedRun
+from training.rerun.recorded import RecordedGoal, RecordedRun
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ def plans(run: RecordedRun, decomposers: Sequence[str], parameters: GivenParamet
     return found
 
 
-def _recorded(run: RecordedRun, goal: Goal) -> OtherPlan:
+def _recorded(run: RecordedRun, goal: RecordedGoal) -> OtherPlan:
     plan, source = run.plans.get(goal.plan_id, ((), ""))
     problem = "" if plan else f"no plan was recorded: the bag lacks {topics.EXECUTE_TASK.feedback.name}"
     return OtherPlan(goal.task, f"recorded, by {source}" if source else "recorded", _words(plan), problem, True, plan)
 
 
-def _plan(goal: Goal, recorded: OtherPlan, decomposer, counts: Counter[str]) -> OtherPlan:
+def _plan(goal: RecordedGoal, recorded: OtherPlan, decomposer, counts: Counter[str]) -> OtherPlan:
     if decomposer.wants_picture:
         return OtherPlan(goal.task, decomposer.name, problem="it looks at pictures, which a rerun does not show it")
     try:

@@ -16,14 +16,14 @@ from substep_policy.loading import load_policy
 from substep_policy.policy import Policy
 from substep_policy.registry import POLICIES, PolicyRegistry
 from substep_policy.request_answering import RequestAnswering
-from training.rerun.recorded import Decision, RecordedRun
+from training.rerun.recorded import RecordedDecision, RecordedRun
 
 
 @dataclass(frozen=True)
 class Rerun:
     """A decision, and what the policy answers now. refusal: why it gives no chunk; inference_time in s."""
 
-    decision: Decision
+    decision: RecordedDecision
     chunk: Chunk | None
     refusal: str
     inference_time: float

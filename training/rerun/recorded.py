@@ -24,7 +24,7 @@ HELD = 32  # instants of which a part is kept: what was published together was n
 
 
 @dataclass(frozen=True)
-class Answer:
+class RecordedChunk:
     """A recorded chunk. model: policy and checkpoint that made it; inference_time in s."""
 
     chunk: Chunk
@@ -33,7 +33,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Decision:
+class RecordedDecision:
     """A request with its observation, and the chunk that answered it in the run.
 
     Attributes:
@@ -44,7 +44,7 @@ class Decision:
 
     number: int
     work: Work
-    answer: Answer
+    answer: RecordedChunk
     step: int
     steps_played: int | None
 
@@ -54,7 +54,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Goal:
+class RecordedGoal:
     """A task that was begun; ``suite`` as the world said it."""
 
     plan_id: str
@@ -82,10 +82,10 @@ class RecordedRun:
     def __init__(self, bag: GraphBag) -> None:
         bag.require(ASKED, "a rerun")
         self.bag, self.robot = bag, bag.contract
-        self.answers: dict[RequestKey, Answer] = {}
+        self.answers: dict[RequestKey, RecordedChunk] = {}
         self.substeps: dict[SubstepKey, IssuedSubstep] = {}
         self.plans: dict[str, tuple[tuple[Substep, ...], str]] = {}
-        self.goals: dict[str, Goal] = {}
+        self.goals: dict[str, RecordedGoal] = {}
         self._played: dict[RequestKey, int] = {}
         self._ended: dict[RequestKey, int] = {}
         self._steps: dict[RequestKey, int] = {}
@@ -103,7 +103,7 @@ class RecordedRun:
         return (self.bag.bag.end - self.bag.bag.start) / 1e9
 
     @property
-    def first_goals(self) -> list[Goal]:
+    def first_goals(self) -> list[RecordedGoal]:
         """The tasks in the order in which they were begun, each under its first plan."""
         return [goal for goal in self.goals.values() if goal.plan_id == SubstepKey(goal.plan_id, 0, 0).task_id]
 
@@ -119,7 +119,7 @@ class RecordedRun:
         """Control steps under a task before a request."""
         return self._steps.get(key, 0)
 
-    def decisions(self, observed: Iterable[Topic]) -> Iterator[Decision]:
+    def decisions(self, observed: Iterable[Topic]) -> Iterator[RecordedDecision]:
         """Those that were answered, each once its observation is complete; those without are left out.
 
         Args:
@@ -144,7 +144,7 @@ class RecordedRun:
             if stamp in waiting and (messages := sync.messages(stamp)) is not None:
                 key, request = waiting.pop(stamp)
                 work = Work(key, request, messages, self.substeps[key.substep])
-                yield Decision(number, work, self.answers[key], self.step_of(key), self.played(key))
+                yield RecordedDecision(number, work, self.answers[key], self.step_of(key), self.played(key))
                 number += 1
         if number == 0:
             raise BagError(self._why_nothing(first_seen))
@@ -171,7 +171,7 @@ class RecordedRun:
             elif heard.topic is topics.CHUNK_REQUEST:
                 self._steps.setdefault(request_key(message), step)
             elif heard.topic is topics.ACTION_CHUNK:
-                answer = Answer(_chunk(self.bag, message), message.model, message.inference_time)
+                answer = RecordedChunk(_chunk(self.bag, message), message.model, message.inference_time)
                 self.answers.setdefault(request_key(message), answer)
             elif heard.topic is topics.CHUNK_REPORT:
                 key = request_key(message, message.chunk_stamp)
@@ -187,7 +187,7 @@ class RecordedRun:
             return
         key = SubstepKey(message.plan_id, message.index, message.attempt)
         self.substeps[key] = IssuedSubstep(key, message.instruction, message.task, message.back_off)
-        self.goals.setdefault(message.plan_id, Goal(message.plan_id, message.task, suite))
+        self.goals.setdefault(message.plan_id, RecordedGoal(message.plan_id, message.task, suite))
 
     def _hear_feedback(self, message: Any) -> None:
         plan = tuple(Substep(item.instruction, item.expected_effect) for item in message.plan)

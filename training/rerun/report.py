@@ -11,8 +11,8 @@ import numpy as np
 from substep_core.contract import RobotContract
 from training.evaluation.provenance import provenance
 from training.rerun.compare import Comparison, EosView, eos_words
-from training.rerun.rerun import Result, Row
-from training.rerun.switching import Moment, SubstepEnds
+from training.rerun.rerun import RerunRow, Result
+from training.rerun.switching import SubstepEnds, SwitchMoment
 
 MILLI = {"m": ("mm", 1e3), "rad": ("mrad", 1e3)}  # what people read
 
@@ -51,7 +51,7 @@ def as_data(result: Result, command: str) -> dict[str, Any]:
 
 def substep_rows(result: Result) -> list[dict[str, Any]]:
     """For every substep, and attempt at it, how far the policies lie apart in it."""
-    by_key: dict[Any, list[Row]] = {}
+    by_key: dict[Any, list[RerunRow]] = {}
     for row in result.rows:
         by_key.setdefault(row.rerun.decision.key.substep, []).append(row)
     return [
@@ -131,7 +131,7 @@ def _speed(summary: Mapping[str, Any]) -> str:
     return f"{summary['seconds']:.1f} s" + (f", {times:.1f} times as fast as the run was" if times else "")
 
 
-def _decision(row: Row, robot: RobotContract) -> dict[str, Any]:
+def _decision(row: RerunRow, robot: RobotContract) -> dict[str, Any]:
     decision = row.rerun.decision
     said = {
         "number": decision.number,
@@ -172,11 +172,11 @@ def _switch(visit: SubstepEnds) -> dict[str, Any]:
     }
 
 
-def _moment(moment: Moment | None) -> dict[str, Any] | None:
+def _moment(moment: SwitchMoment | None) -> dict[str, Any] | None:
     return None if moment is None else {"step": moment.step, "stamp_ns": moment.stamp, "cause": moment.cause}
 
 
-def _largest(rows: list[Row]) -> dict[str, float]:
+def _largest(rows: list[RerunRow]) -> dict[str, float]:
     """Group -> largest distance, in its unit; empty where there was no chunk at all."""
     found: dict[str, float] = {}
     for group in (group for row in rows if row.comparison for group in row.comparison.groups):

@@ -36,7 +36,7 @@ FRAME_QUALITY = 85
 
 
 @dataclass(frozen=True)
-class Row:
+class RerunRow:
     """One decision of the run, and what is said now. comparison: None where there is no chunk now."""
 
     rerun: Rerun
@@ -59,7 +59,7 @@ class Result:
 
     run: RecordedRun
     policy: LoadedPolicy
-    rows: list[Row] = field(default_factory=list)
+    rows: list[RerunRow] = field(default_factory=list)
     ends: list[SubstepEnds] = field(default_factory=list)
     plans: list[OtherPlan] = field(default_factory=list)
     frames: dict[int, Frames] = field(default_factory=dict)
@@ -106,8 +106,8 @@ def _ask_policy(result: Result) -> None:
     shown = _Furthest(MOST_FRAMES)
     for item in rerun(result.run, result.policy):
         found = None if item.chunk is None else compare(robot, item.decision.answer.chunk, item.chunk)
-        row = Row(item, found)
-        result.rows.append(Row(_without_messages(item), found))
+        row = RerunRow(item, found)
+        result.rows.append(RerunRow(_without_messages(item), found))
         shown.offer(row)
     result.frames = shown.frames()
 
@@ -125,7 +125,7 @@ class _Furthest:
         self._most = most
         self._kept: dict[int, tuple[float, Frames]] = {}
 
-    def offer(self, row: Row) -> None:
+    def offer(self, row: RerunRow) -> None:
         number, share = row.rerun.decision.number, row.share
         if len(self._kept) == self._most:
             nearest = min(self._kept, key=lambda kept: self._kept[kept][0])
@@ -139,7 +139,7 @@ class _Furthest:
         return {number: self._kept[number][1] for number in order}
 
 
-def _pictures(row: Row) -> Frames:
+def _pictures(row: RerunRow) -> Frames:
     pattern = topics.camera_image("<camera>")
     before, after = pattern.name.split("<camera>")
     found: Frames = {}

@@ -25,7 +25,7 @@ RECORDED, NEW = "recorded", "new"
 
 
 @dataclass(frozen=True)
-class Moment:
+class SwitchMoment:
     """Where a rule leaves a substep, or has it tried again, and why.
 
     Attributes:
@@ -50,9 +50,9 @@ class SubstepEnds:
 
     key: SubstepKey
     instruction: str
-    began: Moment
-    left: Moment | None
-    ends: Mapping[tuple[str, str], Moment | None]
+    began: SwitchMoment
+    left: SwitchMoment | None
+    ends: Mapping[tuple[str, str], SwitchMoment | None]
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def substep_ends(
     if chunks:
         told[NEW] = list(_new_events(run, told[RECORDED], chunks))
     visits = _visits(run, told[RECORDED])
-    ends: list[dict[tuple[str, str], Moment | None]] = [{} for _ in visits]
+    ends: list[dict[tuple[str, str], SwitchMoment | None]] = [{} for _ in visits]
     for name, rule in rules.items():
         for whose, events in told.items():
             for place, visit in enumerate(visits):
@@ -125,7 +125,7 @@ def substep_ends(
     return [replace(visit, ends=found) for visit, found in zip(visits, ends, strict=True)]
 
 
-def _first_end(rule: SwitchRule, events: Sequence[_Event]) -> Moment | None:
+def _first_end(rule: SwitchRule, events: Sequence[_Event]) -> SwitchMoment | None:
     rule.begin()
     for event in events:
         now = event.log_time / 1e9
@@ -145,7 +145,7 @@ def _first_end(rule: SwitchRule, events: Sequence[_Event]) -> Moment | None:
                 decision = rule.on_frame(event.frame, event.step)
         if decision.verdict in (Verdict.ADVANCE, Verdict.RETRY):
             again = "retry: " if decision.verdict is Verdict.RETRY else ""
-            return Moment(event.step, event.stamp, again + decision.reason.text)
+            return SwitchMoment(event.step, event.stamp, again + decision.reason.text)
     return None
 
 
@@ -209,9 +209,9 @@ def _visits(run: RecordedRun, events: Sequence[_Event]) -> list[SubstepEnds]:
         if found and _place(found[-1].key) == _place(event.key):
             continue
         if found:
-            found[-1] = replace(found[-1], left=Moment(event.step, event.stamp, "the run"))
+            found[-1] = replace(found[-1], left=SwitchMoment(event.step, event.stamp, "the run"))
         instruction = run.substeps[event.key].instruction
-        found.append(SubstepEnds(event.key, instruction, Moment(event.step, event.stamp, "the run"), None, {}))
+        found.append(SubstepEnds(event.key, instruction, SwitchMoment(event.step, event.stamp, "the run"), None, {}))
     return found
 
 

@@ -14,7 +14,7 @@ from substep_core.ros.messages import image_from_message, to_nanoseconds
 from substep_core.ros.observation_messages import state_topics
 from substep_core.ros.topics import Topic
 from training.rerun.recorded import request_key
-from training.view.entries import Entry, Numbers, Picture, Place, Plot, State, Words
+from training.view.entries import Entry, EventText, Numbers, Picture, Plot, Position, State
 
 CAMERAS, PLACES, JOINTS, ACTIONS = "cameras", "places", "joints", "actions"
 EOS, EOS_THRESHOLD, SIMILARITY = "eos/probability", "eos/threshold", "completion/similarity"
@@ -87,7 +87,7 @@ class Drawing:
             yield self._entry(f"{CAMERAS}/{camera}", Picture(image_from_message(message, camera)))
         elif name in self._poses:
             at = message.pose.position
-            yield self._entry(f"{PLACES}/{name}", Place((at.x, at.y, at.z)))
+            yield self._entry(f"{PLACES}/{name}", Position((at.x, at.y, at.z)))
         elif name in self._joints:
             yield from self._joint_state(name, message)
 
@@ -116,7 +116,7 @@ class Drawing:
         stamp = to_nanoseconds(message.header.stamp)
         if message.outcome == ChunkOutcome.REJECTED:
             level = "ERROR" if message.latched else "WARN"
-            yield Entry(GUARD, stamp, Words(f"chunk rejected: {message.reason}", level))
+            yield Entry(GUARD, stamp, EventText(f"chunk rejected: {message.reason}", level))
         elif chunk is not None:
             yield from self._played(chunk, message.steps_played, key.stamp)
 
@@ -133,7 +133,7 @@ class Drawing:
                     yield Entry(EOS_THRESHOLD, at, Numbers((self._threshold,)))
 
     def _refusal(self, message: Any) -> Iterator[Entry]:
-        yield Entry(REFUSALS, to_nanoseconds(message.header.stamp), Words(f"no chunk: {message.reason}", "WARN"))
+        yield Entry(REFUSALS, to_nanoseconds(message.header.stamp), EventText(f"no chunk: {message.reason}", "WARN"))
 
     def _active_substep(self, message: Any) -> Iterator[Entry]:
         again = f" (attempt {message.attempt + 1})" if message.attempt else ""
@@ -153,14 +153,14 @@ class Drawing:
             self._playing = name
             yield self._entry(PLAYING, State(name))
             if kind is HoldKind.LATCHED:
-                yield self._entry(GUARD, Words(message.hold_reason, "ERROR"))
+                yield self._entry(GUARD, EventText(message.hold_reason, "ERROR"))
 
     def _feedback(self, message: Any) -> Iterator[Entry]:
         said = message.feedback
         if said.similarity != UNKNOWN:
             yield self._entry(SIMILARITY, Numbers((said.similarity,)))
         if said.event:
-            yield self._entry(EVENTS, Words(f"{said.event_text}: {said.substep_index + 1} {said.instruction}"))
+            yield self._entry(EVENTS, EventText(f"{said.event_text}: {said.substep_index + 1} {said.instruction}"))
 
     def _diagnostics(self, message: Any) -> Iterator[Entry]:
         for status in message.status:

@@ -22,7 +22,7 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Place:
+class Position:
     """Where something is: m in the robot's base frame."""
 
     position: tuple[float, float, float]
@@ -36,7 +36,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Words:
+class EventText:
     """Something that happened. level: "INFO", "WARN" or "ERROR"."""
 
     text: str
@@ -54,7 +54,7 @@ class Entry:
 
     path: str
     stamp: int
-    value: Picture | Numbers | Place | State | Words
+    value: Picture | Numbers | Position | State | EventText
 
 
 @dataclass(frozen=True)

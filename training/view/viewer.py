@@ -11,7 +11,7 @@ import numpy as np
 import simplejpeg
 
 from training.view import drawing
-from training.view.entries import Entry, Numbers, Picture, Place, Plot, State, Words
+from training.view.entries import Entry, EventText, Numbers, Picture, Plot, Position, State
 from training.view.server import ViewerServer
 
 APPLICATION = "substep"
@@ -97,11 +97,11 @@ class RerunRecording:
                 return sdk.EncodedImage(contents=jpeg, media_type="image/jpeg")
             case Numbers(values):
                 return sdk.Scalars(list(values))
-            case Place(position):
+            case Position(position):
                 return sdk.Points3D([position], radii=0.006)
             case State(name):
                 return sdk.StateChange(state=name or NOTHING)
-            case Words(text, level):
+            case EventText(text, level):
                 return sdk.TextLog(text, level=level)
         raise TypeError(f"{type(value).__name__} is nothing that is shown")
 

@@ -130,7 +130,7 @@ def _carry_out(
 
 
 @dataclass(frozen=True)
-class Row:
+class RobotRow:
     """Episodes of one rule and latency. idle, jerk: means; None: in simulation."""
 
     rule: str
@@ -141,7 +141,7 @@ class Row:
     jerk: float | None
 
 
-def rows(records: Iterable[dict[str, Any]]) -> list[Row]:
+def rows(records: Iterable[dict[str, Any]]) -> list[RobotRow]:
     """By rule and latency, in the order in which they were asked for."""
     groups: dict[tuple[str, float], list[dict[str, Any]]] = {}
     for record in records:
@@ -149,13 +149,13 @@ def rows(records: Iterable[dict[str, Any]]) -> list[Row]:
     return [_row(rule, latency, group) for (rule, latency), group in groups.items()]
 
 
-def _row(rule: str, latency: int, records: Sequence[dict[str, Any]]) -> Row:
+def _row(rule: str, latency: int, records: Sequence[dict[str, Any]]) -> RobotRow:
     suites: dict[str, list[bool]] = {}
     for record in records:
         suites.setdefault(record["suite"], []).append(record["success"])
     waits = [record["idle"] for record in records if "idle" in record]
     jerks = [record["jerk"] for record in records if "jerk" in record]
-    return Row(
+    return RobotRow(
         rule,
         latency,
         {suite: (sum(won), len(won)) for suite, won in suites.items()},

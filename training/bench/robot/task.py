@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from substep_bridge.moment import Moment, moment_of
+from substep_bridge.moment import RobotMoment, moment_of
 from training.bench.delayed_task import DelayedTask
 from training.lockstep import LockstepTask
 
@@ -27,7 +27,7 @@ class LateTask(DelayedTask):
             LockstepTask._receive(self, *answer)
         self._drain()
 
-    def _moment(self) -> Moment:
+    def _moment(self) -> RobotMoment:
         world = self._simulation
         origin = world.workspace_origin
         return moment_of(world.contract, self._observation.stamp, world.readings(), origin, world.now)

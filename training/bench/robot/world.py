@@ -18,7 +18,7 @@ from substep_core.episode import EpisodeEnd, EpisodeStart, Placement
 from substep_core.observation import Observation
 from substep_core.scene import SceneState
 from substep_core.units import NANOSECONDS
-from substep_standin.cameras import CameraSettings, CameraStream, Picture
+from substep_standin.cameras import CameraSettings, CameraStream, Exposure
 from substep_standin.driver import Controller, Driver
 from substep_standin.plant import Plant
 from substep_standin.servo import Twist
@@ -60,7 +60,7 @@ class StandInWorld:
             CameraStream(name, CameraSettings(), self._taker(name), index / len(names), self._now, random)
             for index, name in enumerate(names)
         ]
-        self._pictures = {name: [Picture(name, self._now, self._plant.picture(name))] for name in names}
+        self._pictures = {name: [Exposure(name, self._now, self._plant.picture(name))] for name in names}
         self._measured = deque([(self._now, self._measure())], maxlen=REMEMBERED)
         self.step_count, self.success, self._closes = 0, False, None
         return self._observation()

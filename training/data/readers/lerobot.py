@@ -23,7 +23,7 @@ from training.data.readers.demonstration import (
 from training.data.readers.keys import camera_keys, read_groups
 from training.data.readers.lerobot_frames import camera_frames
 from training.data.readers.lerobot_tables import DataFiles, EpisodeRows, LeRobotInfo, read_episodes
-from training.data.readers.lerobot_texts import EpisodeTexts, Told
+from training.data.readers.lerobot_texts import EpisodeTexts, EpisodeWords
 from training.data.readers.orientation import ImageOrientation
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class _Reading:
         return attempt(partial(self._demonstration, row, rows, told, name, where), where)
 
     def _demonstration(
-        self, row: Mapping[str, Any], rows: EpisodeRows, told: Told, name: str, where: str
+        self, row: Mapping[str, Any], rows: EpisodeRows, told: EpisodeWords, name: str, where: str
     ) -> Demonstration:
         source, robot = self.source, self.robot
         actions = as_commanded(source, robot, read_groups(robot.action, source.action, rows.matrix, "action"))

@@ -15,7 +15,7 @@ from training.labels.file import EpisodeLabels
 LANGUAGE = "language_persistent"  # of every frame: annotations of the episode, each from its timestamp on
 
 
-class Told(NamedTuple):
+class EpisodeWords(NamedTuple):
     """An episode's instruction, and its substeps where they are annotated; the damage where those cannot be read."""
 
     instruction: str
@@ -30,7 +30,7 @@ class EpisodeTexts:
         self._tasks = read_texts(root / "meta/tasks.parquet", "task_index")
         self._subtasks = read_texts(root / "meta/subtasks.parquet", "subtask_index")
 
-    def told(self, row: Mapping[str, Any], rows: EpisodeRows | None, where: str) -> Told:
+    def told(self, row: Mapping[str, Any], rows: EpisodeRows | None, where: str) -> EpisodeWords:
         """What an episode shows. The frames decide: ``tasks`` of ``meta/episodes`` are in any order.
 
         Args:
@@ -42,13 +42,13 @@ class EpisodeTexts:
             DemonstrationError: nothing says which task it is, or which of several is shown when.
         """
         if rows is None or not rows.has("task_index") or not self._tasks:
-            return Told(_only_task(row), None)
+            return EpisodeWords(_only_task(row), None)
         tasks = self._texts_of(rows, "task_index", self._tasks)
         instruction, labels = read_steps(tasks)
         subtasks = attempt(partial(self._subtasks_of, rows), where)  # damaged, they leave the task known
         if isinstance(subtasks, DemonstrationError):
-            return Told(instruction, subtasks)
-        return Told(instruction, labels) if subtasks is None else Told(*read_steps(tasks, subtasks))
+            return EpisodeWords(instruction, subtasks)
+        return EpisodeWords(instruction, labels) if subtasks is None else EpisodeWords(*read_steps(tasks, subtasks))
 
     def _subtasks_of(self, rows: EpisodeRows) -> list[str] | None:
         if rows.has("subtask_index") and self._subtasks:

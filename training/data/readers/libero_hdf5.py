@@ -216,9 +216,9 @@ class _Place:
 
 
 def _render_frames(file: Path, demo: str, cameras: tuple[str, ...], size: int) -> Mapping[str, np.ndarray]:
-    from training.collect.replay import ReplayConfig, replay  # the simulator, for recorded files only
+    from training.collect.replay import RenderConfig, replay  # the simulator, for recorded files only
 
-    return replay(file, demo, ReplayConfig(image_size=size, cameras=cameras)).frames
+    return replay(file, demo, RenderConfig(image_size=size, cameras=cameras)).frames
 
 
 def _number(demo: str) -> int:

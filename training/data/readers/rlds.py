@@ -28,7 +28,7 @@ from training.data.readers.encoded_images import decode_frames
 from training.data.readers.instructions import read_instruction, read_steps
 from training.data.readers.keys import camera_keys, read_groups
 from training.data.readers.orientation import ImageOrientation
-from training.data.readers.rlds_shards import INFO_FILE, Shard, check_complete, find_shards
+from training.data.readers.rlds_shards import INFO_FILE, RldsShard, check_complete, find_shards
 from training.data.readers.tfrecord import TFRecordError, parse_example, read_record, read_records
 from training.labels.file import EpisodeLabels
 
@@ -100,7 +100,7 @@ class _Reading:
         self.frames = {camera: f"steps/{key}" for camera, key in cameras.items()}
         self.numbers = EpisodeNumbers()
 
-    def shard(self, shard: Shard) -> Iterator[Demonstration | DemonstrationError]:
+    def shard(self, shard: RldsShard) -> Iterator[Demonstration | DemonstrationError]:
         """Its episodes. Raises: DemonstrationError: their numbers cannot be known."""
         if self.source.numbering == "dataset" and shard.first is not None:
             self.numbers.continue_at("", shard.first)

@@ -20,7 +20,7 @@ SHARD = re.compile(r"(?P<data_set>.+)-(?P<split>\w+)\.tfrecord-(?P<number>\d+)-o
 
 
 @dataclass(frozen=True)
-class Shard:
+class RldsShard:
     """One file of a split.
 
     Attributes:
@@ -43,7 +43,7 @@ class Shard:
         return f"{self.path} is missing, {content}"
 
 
-def find_shards(folder: Path, split: str) -> list[Shard]:
+def find_shards(folder: Path, split: str) -> list[RldsShard]:
     """The files that a split consists of, in order, whether they are there or not.
 
     Files of the same split cut into another number of shards are left from an earlier writing: they are not read, and
@@ -63,13 +63,13 @@ def find_shards(folder: Path, split: str) -> list[Shard]:
         log.warning("%s: %d files of another cut are not read, such as %s", folder, len(stale), stale[0])
     paths = [folder / f"{stem}-{split}.tfrecord-{number:05d}-of-{count:05d}" for number in range(count)]
     if lengths is None:
-        return [Shard(path, None, None) for path in paths]
+        return [RldsShard(path, None, None) for path in paths]
     firsts = accumulate(lengths, initial=0)
     # A file without episodes need not be there.
-    return [Shard(*item) for item in zip(paths, lengths, firsts, strict=False) if item[1] or item[0].is_file()]
+    return [RldsShard(*item) for item in zip(paths, lengths, firsts, strict=False) if item[1] or item[0].is_file()]
 
 
-def check_complete(shards: Sequence[Shard]) -> None:
+def check_complete(shards: Sequence[RldsShard]) -> None:
     """Raises: DemonstrationError: a file is missing."""
     if missing := [shard for shard in shards if not shard.is_there]:
         raise DemonstrationError(

@@ -24,14 +24,14 @@ from substep_policy.checkpoints.folder import (
     has_component,
     load_state,
 )
-from substep_policy.checkpoints.part import Part, load_parts
+from substep_policy.checkpoints.part import CheckpointPart, load_parts
 from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE, read_tokenizer
 from substep_policy.models.model import SubstepModel
 from substep_policy.models.normalization import Statistics
 from substep_policy.models.openvla.adapter import merge_adapter
-from substep_policy.models.openvla.images import ImagePipeline
+from substep_policy.models.openvla.images import OpenVLAImages
 from substep_policy.models.openvla.model import OpenVLAModelConfig, build_openvla
-from substep_policy.models.openvla.prompt import PromptBuilder
+from substep_policy.models.openvla.prompt import OpenVLAPromptBuilder
 from substep_policy.models.openvla.published import (
     backbone_parts,
     brings_vision,
@@ -66,8 +66,8 @@ log = logging.getLogger("training.train.models")
 class OpenVLAInputs:
     """Implements ``training.train.models.ModelInputs`` with the policy's own prompts and images."""
 
-    prompts: PromptBuilder
-    pipeline: ImagePipeline
+    prompts: OpenVLAPromptBuilder
+    pipeline: OpenVLAImages
     proprio_statistics: Statistics
     tokenizer: Tokenizer
 
@@ -126,7 +126,9 @@ class OpenVLATraining:
         if path is None or not path.exists():
             raise CheckpointError(f"{path} is missing: an openvla model needs Llama's tokenizer")
         tokenizer = read_tokenizer(path)
-        return OpenVLAInputs(PromptBuilder(tokenizer, self.config), ImagePipeline(self.config), proprio, tokenizer)
+        return OpenVLAInputs(
+            OpenVLAPromptBuilder(tokenizer, self.config), OpenVLAImages(self.config), proprio, tokenizer
+        )
 
     def build(self, checkpoint: Path | None) -> SubstepModel:
         if checkpoint is None:
@@ -189,7 +191,7 @@ class OpenVLATraining:
         if not self.config.backbone.film and has_film(folder):
             raise CheckpointError(f"{folder} has FiLM layers, and model.backbone.film is false: set it to true")
 
-    def _backbone_parts(self, base: Path, backbone: nn.Module) -> list[Part]:
+    def _backbone_parts(self, base: Path, backbone: nn.Module) -> list[CheckpointPart]:
         """Those that are there: FiLM may be new to the base."""
         config = self.config
         if not has_film(base):

@@ -22,7 +22,7 @@ from substep_policy.models.normalization import Statistics
 from substep_policy.models.pi05.config import Conditioning, ConvolutionSize
 from substep_policy.models.pi05.images import pixels
 from substep_policy.models.pi05.model import Pi05Model, Pi05ModelConfig, build_pi05
-from substep_policy.models.pi05.prompt import PromptBuilder, Prompts
+from substep_policy.models.pi05.prompt import Pi05PromptBuilder, Pi05Prompts
 from substep_policy.models.pi05.published import EOS_HEAD, load_model, published_parts, save_model
 from substep_policy.models.pi05.published_config import write_config
 from substep_policy.models.pi05.tokenizer import HuggingFaceTokenizer, find_tokenizer
@@ -55,7 +55,7 @@ class Pi05Inputs:
         Of a model whose expert is conditioned jointly, one prompt that has both: what is said is what is carried out,
         and it is taught where that is what comes next in the plan's own words.
         """
-        builder = PromptBuilder(self.tokenizer, self.config.backbone, self.proprio_statistics)
+        builder = Pi05PromptBuilder(self.tokenizer, self.config.backbone, self.proprio_statistics)
         proprio = np.stack([sample.proprio for sample in samples])
         said, tasks = [sample.instruction for sample in samples], [sample.task for sample in samples]
         following = [sample.next_substep for sample in samples]
@@ -69,7 +69,7 @@ class Pi05Inputs:
 
     def check(self, instructions: Sequence[str]) -> None:
         """In the state that has the longest words: the lowest one."""
-        builder = PromptBuilder(self.tokenizer, self.config.backbone, self.proprio_statistics)
+        builder = Pi05PromptBuilder(self.tokenizer, self.config.backbone, self.proprio_statistics)
         lowest = np.tile(self.proprio_statistics.min, (len(instructions), 1))
         builder.low(instructions, lowest)
         builder.high(instructions, lowest)
@@ -199,5 +199,5 @@ def start_vision(model: Pi05Model, policy: str) -> None:
     log.info("vision starts from %s, the rest of the model from random weights", policy)
 
 
-def _arrays(prompts: Prompts, level: str) -> dict[str, np.ndarray]:
+def _arrays(prompts: Pi05Prompts, level: str) -> dict[str, np.ndarray]:
     return {f"{level}{name}": array for name, array in vars(prompts).items()}

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from arm_bridge.command import ArmCommand, CommandRefused, Space
-from arm_bridge.commander import CartesianCommander, Commander, JointCommander, Measured
+from arm_bridge.commander import CartesianCommander, Commander, JointCommander, MeasuredArm
 from arm_bridge.grippers import GripperCommander
-from arm_bridge.intake import Intake, Sample
+from arm_bridge.intake import Intake, SensorSample
 from arm_bridge.safety import READY, SafetyStates, Transition
 from arm_bridge.settings import ArmSettings
-from arm_bridge.status import DriverStatus
+from arm_bridge.status import StatusWatch
 from arm_bridge.way import CommandedWay, MeasuredWay
 from substep_core.contract import ActionQuantity, Joints, JointSource, RobotContract
 from substep_core.protocol import HoldKind, Reason, SafetyState
@@ -75,7 +75,7 @@ class Arm:
             | {name: each.limits for name, each in (settings.joints | settings.poses).items()}
         )
         self._joints_of = _joints_of(contract)
-        self._status = [DriverStatus(each) for each in settings.status]
+        self._status = [StatusWatch(each) for each in settings.status]
         self.safety = SafetyStates(self._changed, settings.settle)
         self._told = self.safety.hindrance.kind
         self._commander = _commander(contract, settings)
@@ -89,7 +89,7 @@ class Arm:
 
     # --- the drivers' thread ---
 
-    def hear(self, name: str, sample: Sample) -> None:
+    def hear(self, name: str, sample: SensorSample) -> None:
         """A sensor has spoken. name: "camera NAME", or a topic of the contract."""
         with self._lock:
             if missing := self._joints_of.get(name, set()) - _names(sample.value):
@@ -202,7 +202,7 @@ class Arm:
         with self._lock:
             return self._trouble()
 
-    def observation(self) -> tuple[int, dict[str, Sample]] | None:
+    def observation(self) -> tuple[int, dict[str, SensorSample]] | None:
         """The newest instant of which every sensor has spoken; None: one has not spoken yet."""
         with self._lock:
             return self.intake.observation()
@@ -293,7 +293,7 @@ class Arm:
             return False
         return self._steady() - self._stepped > LATE / self._contract.rate
 
-    def _measured(self) -> Measured:
+    def _measured(self) -> MeasuredArm:
         poses = self.intake.inputs.get(self._pose_topic) if self._pose_topic else None
         pose = poses.newest if poses is not None else None
         joints: dict[str, float] = {}
@@ -302,7 +302,7 @@ class Arm:
             if sample := self.intake.inputs[topic].newest:
                 joints |= sample.value.position
                 stamps.append(sample.stamp)
-        return Measured(min(stamps, default=0), pose.value if pose else None, joints)
+        return MeasuredArm(min(stamps, default=0), pose.value if pose else None, joints)
 
     def _changed(self, transition: Transition) -> None:
         if transition.before is SafetyState.ARMED or transition.before is SafetyState.HOLDING:

@@ -28,7 +28,7 @@ from std_srvs.srv import Trigger
 from arm_bridge.adapters import message_class
 from arm_bridge.arm import ARM, Arm, Outgoing
 from arm_bridge.driver_calls import ask, later, wait_for
-from arm_bridge.intake import Sample
+from arm_bridge.intake import SensorSample
 from arm_bridge.pose_source import listen_to_pose
 from arm_bridge.report import robot_state, robot_status
 from arm_bridge.safety import Transition
@@ -145,7 +145,7 @@ class ArmNode:
     def _subscribe(self, kind: type, topic: str, callback: Callable) -> None:
         self._node.create_subscription(kind, topic, callback, _qos(reliable=False))
 
-    def _hear(self, name: str, read: Callable[[Any], Sample], message: Any) -> None:
+    def _hear(self, name: str, read: Callable[[Any], SensorSample], message: Any) -> None:
         try:
             sample = read(message)
         except ValueError as error:

@@ -16,7 +16,7 @@ from arm_bridge.adapters.cartesian import CartesianPose, CartesianRate
 from arm_bridge.adapters.grippers import FingerTrajectory
 from arm_bridge.adapters.joints import JointTrajectoryTopic, JointVelocity
 from arm_bridge.arm import ARM, Arm, Outgoing
-from arm_bridge.intake import Sample
+from arm_bridge.intake import SensorSample
 from arm_bridge.settings import ArmSettings, JointInput, StatusInput, load_arm
 from substep_core.contract import (
     ActionGroup,
@@ -150,12 +150,12 @@ class Rig:
         """Every sensor says where the arm is."""
         for topic in self.settings.poses:
             pose = Pose(self.position.copy(), np.array(UPRIGHT))
-            self.arm.hear(topic, Sample(self.now, self.now, pose))
+            self.arm.hear(topic, SensorSample(self.now, self.now, pose))
         sources = [group.source for group in self.contract.state if isinstance(group.source, JointSource)]
         for topic in self.settings.joints:
             others = dict.fromkeys((name for each in sources if each.topic == topic for name in each.names), 0.0)
             joints = Joints(others | dict(zip(JOINTS, self.joints.tolist(), strict=True)))
-            self.arm.hear(topic, Sample(self.now, self.now, joints))
+            self.arm.hear(topic, SensorSample(self.now, self.now, joints))
 
     def ready(self) -> Rig:
         """Armed."""

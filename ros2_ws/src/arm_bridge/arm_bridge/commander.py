@@ -11,7 +11,7 @@ import numpy as np
 from arm_bridge.command import ArmCommand, CommandRefused, Space
 from arm_bridge.gate import Gate
 from arm_bridge.places import CartesianPlaces, JointPlaces
-from arm_bridge.shaping import Block, Shaper, Step
+from arm_bridge.shaping import ShapedStep, Shaper, VectorLimits
 from substep_core.contract import (
     ActionGroup,
     ActionQuantity,
@@ -29,7 +29,7 @@ LINEAR, ANGULAR = slice(0, 3), slice(3, 6)
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredArm:
     """The arm as measured last.
 
     Attributes:
@@ -83,7 +83,7 @@ class CartesianCommander:
     def is_at_rest(self) -> bool:
         return self._shaper.is_at_rest
 
-    def play(self, action: np.ndarray, measured: Measured, now: int) -> ArmCommand:
+    def play(self, action: np.ndarray, measured: MeasuredArm, now: int) -> ArmCommand:
         """One control step. action: (A,); now: ns of ROS time. Raises CommandRefused: it is not finite."""
         wish = np.zeros(6)
         for group, place in self._groups:
@@ -92,7 +92,7 @@ class CartesianCommander:
         start, here = self._start(measured, now), measured.pose.position
         return self._command(self._shaper.next(wish, start, lambda path: self._blocked(path, here)), start, now)
 
-    def brake(self, measured: Measured, now: int) -> ArmCommand:
+    def brake(self, measured: MeasuredArm, now: int) -> ArmCommand:
         """One control step of the stop; of velocities it needs no pose. Raises CommandRefused: none is measured."""
         start = np.zeros(6) if self._leash is None else self._start(measured, now)
         return self._command(self._shaper.brake(), start, now)
@@ -104,7 +104,7 @@ class CartesianCommander:
             out[LINEAR] |= ahead.max() > max(self._leash, ahead[0])
         return out
 
-    def _start(self, measured: Measured, now: int) -> np.ndarray:
+    def _start(self, measured: MeasuredArm, now: int) -> np.ndarray:
         """(6,) where the arm is now: as measured, and on by what was sent since."""
         if measured.pose is None:
             raise CommandRefused("the end effector's pose is not measured")
@@ -128,7 +128,7 @@ class CartesianCommander:
             covered += velocity * max(0.0, min(end, now) - max(at, stamp)) / 1e9
         return covered
 
-    def _command(self, step: Step, start: np.ndarray, now: int) -> ArmCommand:
+    def _command(self, step: ShapedStep, start: np.ndarray, now: int) -> ArmCommand:
         positions = np.concatenate([start[None], start + np.cumsum(step.velocities, axis=0) * self._period])
         quaternion = np.array([0.0, 0.0, 0.0, 1.0])
         if self._target is not None:
@@ -160,7 +160,7 @@ class JointCommander:
         self._speeds = np.array([limit.velocity for limit in limits])
         self._accelerations = np.array([limit.acceleration for limit in limits])
         self._places = JointPlaces(limits)
-        blocks = tuple(Block(1, each.velocity, each.acceleration, each.jerk or np.inf) for each in limits)
+        blocks = tuple(VectorLimits(1, each.velocity, each.acceleration, each.jerk or np.inf) for each in limits)
         self._shaper, self.gate = Shaper(blocks, self._period), Gate(blocks, self._places.blocked)
         self._target: np.ndarray | None = None
 
@@ -174,7 +174,7 @@ class JointCommander:
     def is_at_rest(self) -> bool:
         return self._shaper.is_at_rest
 
-    def play(self, action: np.ndarray, measured: Measured, now: int) -> ArmCommand:
+    def play(self, action: np.ndarray, measured: MeasuredArm, now: int) -> ArmCommand:
         """One control step. action: (A,); now: ns of ROS time. Raises CommandRefused: it is not finite."""
         here, start = self._here(measured), self._start(measured)
         values = np.asarray(action[self._contract.action_slice(self._group)], float) * self._group.scale
@@ -182,7 +182,7 @@ class JointCommander:
         wish = values if self._group.quantity is ActionQuantity.JOINT_VELOCITY else self._towards(values, start)
         return self._command(self._shaper.next(wish, start, lambda path: self._blocked(path, here)), start, now)
 
-    def brake(self, measured: Measured, now: int) -> ArmCommand:
+    def brake(self, measured: MeasuredArm, now: int) -> ArmCommand:
         """One control step of the stop; of velocities it needs no joints. Raises CommandRefused: one is missing."""
         start = np.zeros(len(self._speeds)) if self._leash is None else self._start(measured)
         return self._command(self._shaper.brake(), start, now)
@@ -201,13 +201,13 @@ class JointCommander:
         ahead = np.abs(path - here)
         return out | (ahead.max(axis=0) > np.maximum(self._leash, ahead[0]))
 
-    def _here(self, measured: Measured) -> np.ndarray:
+    def _here(self, measured: MeasuredArm) -> np.ndarray:
         missing = [name for name in self._group.joints if not np.isfinite(measured.joints.get(name, np.nan))]
         if missing:
             raise CommandRefused(f"joint {missing[0]} is not measured")
         return np.array([measured.joints[name] for name in self._group.joints])
 
-    def _start(self, measured: Measured) -> np.ndarray:
+    def _start(self, measured: MeasuredArm) -> np.ndarray:
         """(W,) what was commanded last, so that commands do not jump; after a rest, where the joints are.
 
         So are joints that were moved away from it while nothing was commanded.
@@ -219,7 +219,7 @@ class JointCommander:
             self._target = np.where(np.abs(self._target - here) > self._leash + ROUNDING, here, self._target)
         return self._target
 
-    def _command(self, step: Step, start: np.ndarray, now: int) -> ArmCommand:
+    def _command(self, step: ShapedStep, start: np.ndarray, now: int) -> ArmCommand:
         positions = np.concatenate([start[None], start + np.cumsum(step.velocities, axis=0) * self._period])
         self._target = positions[1]
         joints = self._group.joints
@@ -230,10 +230,10 @@ Commander = CartesianCommander | JointCommander
 JOINT_QUANTITIES = (ActionQuantity.JOINT_POSITION, ActionQuantity.JOINT_VELOCITY)
 
 
-def _cartesian_blocks(motion: MotionLimits) -> tuple[Block, Block]:
+def _cartesian_blocks(motion: MotionLimits) -> tuple[VectorLimits, VectorLimits]:
     return (
-        Block(3, motion.linear_speed, motion.linear_acceleration, motion.linear_jerk),
-        Block(3, motion.angular_speed, motion.angular_acceleration, motion.angular_jerk),
+        VectorLimits(3, motion.linear_speed, motion.linear_acceleration, motion.linear_jerk),
+        VectorLimits(3, motion.angular_speed, motion.angular_acceleration, motion.angular_jerk),
     )
 
 

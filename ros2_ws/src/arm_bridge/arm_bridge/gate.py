@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from arm_bridge.command import ArmCommand, CommandRefused
-from arm_bridge.shaping import Block, Blocked
+from arm_bridge.shaping import Blocked, VectorLimits
 
 TOLERANCE = 1e-6  # relative
 
@@ -18,7 +18,7 @@ class Gate:
         blocked: says of a path (K, W) which of its values leave the places where they may be.
     """
 
-    def __init__(self, blocks: tuple[Block, ...], blocked: Blocked) -> None:
+    def __init__(self, blocks: tuple[VectorLimits, ...], blocked: Blocked) -> None:
         self._blocks, self._blocked = blocks, blocked
         self._width = sum(block.width for block in blocks)
         self.rest()
@@ -48,7 +48,7 @@ class Gate:
         self._before = np.stack([self._before[1], command.velocity])
         return command
 
-    def _check_block(self, block: Block, line: np.ndarray, period: float) -> None:
+    def _check_block(self, block: VectorLimits, line: np.ndarray, period: float) -> None:
         """line: (2 + N, width) velocities, the first two of which were sent."""
         for what, limit, order in (
             ("speed", block.speed, 0),

@@ -37,7 +37,7 @@ class InputLimits:
 
 
 @dataclass(frozen=True)
-class Sample:
+class SensorSample:
     """stamp: ns of ROS time; content: of it, to tell whether it has changed; value: whatever was said."""
 
     stamp: int
@@ -54,13 +54,13 @@ class Input:
 
     def __init__(self, name: str, limits: InputLimits) -> None:
         self.name, self.limits = name, limits
-        self.samples: deque[Sample] = deque(maxlen=MEMORY)
+        self.samples: deque[SensorSample] = deque(maxlen=MEMORY)
         self.dropped = {"old": 0, "future": 0, "malformed": 0}
         self._changed_at = 0.0  # way of the arm when the content changed last
         self._repeated, self._repeated_at = 0, 0.0  # samples that said the same since, and way of the arm at the last
         self._last_drop = ""
 
-    def add(self, sample: Sample, now: int, way: float) -> None:
+    def add(self, sample: SensorSample, now: int, way: float) -> None:
         """Take a sample in. now: ns of ROS time; way: m or rad that the arm has moved so far."""
         if sample.stamp > now + FUTURE * 1e9:
             self._drop("future", f"its stamp is {(sample.stamp - now) / 1e9:.3f} s in the future")
@@ -93,14 +93,14 @@ class Input:
         return ""
 
     @property
-    def newest(self) -> Sample | None:
+    def newest(self) -> SensorSample | None:
         return self.samples[-1] if self.samples else None
 
     def refuse(self, why: str) -> None:
         """A sample came that is none."""
         self._drop("malformed", why)
 
-    def nearest(self, stamp: int) -> Sample:
+    def nearest(self, stamp: int) -> SensorSample:
         """Raises: ValueError: nothing has come."""
         return min(self.samples, key=lambda sample: abs(sample.stamp - stamp))
 
@@ -126,10 +126,10 @@ class Intake:
     def __init__(self, limits: Mapping[str, InputLimits]) -> None:
         self.inputs = {name: Input(name, each) for name, each in limits.items()}
 
-    def add(self, name: str, sample: Sample, now: int, way: float) -> None:
+    def add(self, name: str, sample: SensorSample, now: int, way: float) -> None:
         self.inputs[name].add(sample, now, way)
 
-    def observation(self) -> tuple[int, dict[str, Sample]] | None:
+    def observation(self) -> tuple[int, dict[str, SensorSample]] | None:
         """The newest instant (ns) of which every input has a sample, and those; None: nothing has come of one."""
         if not all(each.samples for each in self.inputs.values()):
             return None

@@ -10,13 +10,13 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.time import Time
 
-from arm_bridge.intake import Sample
+from arm_bridge.intake import SensorSample
 from arm_bridge.sensors import PoseReader
 from arm_bridge.settings import PoseInput
 
 LOOKS = 2  # at tf2, in a control period
 
-Hear = Callable[[Callable[[Any], Sample], Any], None]
+Hear = Callable[[Callable[[Any], SensorSample], Any], None]
 
 
 def listen_to_pose(node: Node, settings: PoseInput, base_frame: str, rate: float, hear: Hear) -> None:

@@ -10,7 +10,7 @@ from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import CameraInfo, JointState
 
 from arm_bridge.images import fitted, rgb
-from arm_bridge.intake import Sample
+from arm_bridge.intake import SensorSample
 from arm_bridge.settings import CameraInput, PoseInput
 from substep_core.contract import Camera, Joints, Pose
 from substep_core.ros.messages import to_nanoseconds
@@ -18,12 +18,12 @@ from substep_core.ros.messages import to_nanoseconds
 NORM_TOLERANCE = 1e-2
 
 
-def image_sample(message: Any) -> Sample:
+def image_sample(message: Any) -> SensorSample:
     """It is decoded when it is looked at."""
-    return Sample(to_nanoseconds(message.header.stamp), zlib.crc32(memoryview(message.data)), message)
+    return SensorSample(to_nanoseconds(message.header.stamp), zlib.crc32(memoryview(message.data)), message)
 
 
-def joint_sample(message: JointState) -> Sample:
+def joint_sample(message: JointState) -> SensorSample:
     """Raises: ValueError: not as many positions as names, or one is not finite."""
     if len(message.position) != len(message.name):
         raise ValueError(f"{len(message.name)} names but {len(message.position)} positions")
@@ -34,7 +34,7 @@ def joint_sample(message: JointState) -> Sample:
     has_velocity = len(message.velocity) == len(message.name)
     velocity = dict(zip(message.name, message.velocity, strict=True)) if has_velocity else {}
     content = hash((*message.position, *message.velocity))
-    return Sample(to_nanoseconds(message.header.stamp), content, Joints(position, velocity))
+    return SensorSample(to_nanoseconds(message.header.stamp), content, Joints(position, velocity))
 
 
 class PoseReader:
@@ -44,7 +44,7 @@ class PoseReader:
         self._frame = settings.frame or base_frame
         self._like = np.array(settings.sign_like)
 
-    def sample(self, message: PoseStamped) -> Sample:
+    def sample(self, message: PoseStamped) -> SensorSample:
         """Raises: ValueError: another frame, or no pose."""
         if message.header.frame_id != self._frame:
             raise ValueError(f"a pose in frame {message.header.frame_id!r}, expected {self._frame!r}")
@@ -57,16 +57,16 @@ class PoseReader:
         quaternion /= norm if quaternion @ self._like >= 0 else -norm
         self._like = quaternion
         content = hash((*position.tolist(), *quaternion.tolist()))
-        return Sample(to_nanoseconds(message.header.stamp), content, Pose(position, quaternion))
+        return SensorSample(to_nanoseconds(message.header.stamp), content, Pose(position, quaternion))
 
 
 class Pictures:
     """Images as the contract has them; each is decoded once."""
 
     def __init__(self) -> None:
-        self._made: dict[str, tuple[Sample, np.ndarray]] = {}
+        self._made: dict[str, tuple[SensorSample, np.ndarray]] = {}
 
-    def picture(self, camera: Camera, settings: CameraInput, sample: Sample) -> np.ndarray:
+    def picture(self, camera: Camera, settings: CameraInput, sample: SensorSample) -> np.ndarray:
         """(H, W, 3) uint8. Raises: ValueError: it is no image."""
         made = self._made.get(camera.name)
         if made is None or made[0] is not sample:

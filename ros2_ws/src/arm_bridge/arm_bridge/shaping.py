@@ -21,7 +21,7 @@ Blocked = Callable[[np.ndarray], np.ndarray]  # path (K, W), from where the robo
 
 
 @dataclass(frozen=True)
-class Block:
+class VectorLimits:
     """Neighbouring velocities whose length as a vector is limited.
 
     Attributes:
@@ -35,7 +35,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Step:
+class ShapedStep:
     """What is commanded for one control period.
 
     Attributes:
@@ -62,7 +62,7 @@ class Shaper:
         period: s of a control step.
     """
 
-    def __init__(self, blocks: Sequence[Block], period: float) -> None:
+    def __init__(self, blocks: Sequence[VectorLimits], period: float) -> None:
         self._blocks = tuple(blocks)
         self._period = period
         edges = np.cumsum([0, *(block.width for block in blocks)])
@@ -91,7 +91,7 @@ class Shaper:
     def is_at_rest(self) -> bool:
         return not self._recent.any()
 
-    def next(self, wish: np.ndarray, start: np.ndarray, blocked: Blocked) -> Step:
+    def next(self, wish: np.ndarray, start: np.ndarray, blocked: Blocked) -> ShapedStep:
         """One control step towards a wish.
 
         Args:
@@ -105,7 +105,7 @@ class Shaper:
                 return self._take(candidate, step)
         return self.brake()
 
-    def brake(self) -> Step:
+    def brake(self) -> ShapedStep:
         """One control step of the stop."""
         nothing = np.zeros(self.width)
         return replace(self._take(nothing, self._look(nothing)), is_stop=True)
@@ -117,11 +117,11 @@ class Shaper:
         for part in TRIES[1:]:
             yield part * wish
 
-    def _path(self, start: np.ndarray, step: Step) -> np.ndarray:
+    def _path(self, start: np.ndarray, step: ShapedStep) -> np.ndarray:
         path = start + np.cumsum(step.velocities, axis=0) * self._period
         return np.concatenate([start[None], path])
 
-    def _look(self, wish: np.ndarray) -> Step:
+    def _look(self, wish: np.ndarray) -> ShapedStep:
         """The step that a wish leads to, and the stop after it."""
         newest = self._limited(wish)
         ramp = self._ramp(newest)
@@ -129,9 +129,9 @@ class Shaper:
         sums = np.cumsum(np.concatenate([np.zeros((1, self.width)), line]), axis=0)
         velocities = (sums[self.steps :] - sums[: -self.steps]) / self.steps
         velocities[-1] = 0.0  # sums of differences leave a rest
-        return Step(velocities[0], velocities[1:])
+        return ShapedStep(velocities[0], velocities[1:])
 
-    def _take(self, wish: np.ndarray, step: Step) -> Step:
+    def _take(self, wish: np.ndarray, step: ShapedStep) -> ShapedStep:
         self._recent = np.concatenate([self._recent[1:], self._limited(wish)[None]])
         return step
 

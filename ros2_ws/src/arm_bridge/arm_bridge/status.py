@@ -8,7 +8,7 @@ from substep_core.protocol import HoldKind, Reason
 REPEATED = 0.3  # s after a command in which a driver may still repeat what it said of an earlier one
 
 
-class DriverStatus:
+class StatusWatch:
     """The last word of one driver on one topic."""
 
     def __init__(self, settings: StatusInput) -> None:

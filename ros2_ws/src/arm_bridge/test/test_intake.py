@@ -7,7 +7,7 @@ import pytest
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import CameraInfo, JointState
 
-from arm_bridge.intake import InputLimits, Intake, Sample
+from arm_bridge.intake import InputLimits, Intake, SensorSample
 from arm_bridge.sensors import PoseReader, intrinsics, joint_sample
 from arm_bridge.settings import CameraInput, PoseInput
 from substep_core.contract import Camera, CameraRole
@@ -24,7 +24,7 @@ def intake() -> Intake:
 def say(intake: Intake, name: str, stamp_ms: int, now_ms: int | None = None, content: int = -1, way: float = 0.0):
     content = stamp_ms if content == -1 else content
     now = (stamp_ms if now_ms is None else now_ms) * MS
-    intake.add(name, Sample(stamp_ms * MS, content, f"{name} {stamp_ms}"), now, way)
+    intake.add(name, SensorSample(stamp_ms * MS, content, f"{name} {stamp_ms}"), now, way)
 
 
 def test_one_observation_is_the_instant_of_what_is_furthest_behind(intake):

@@ -9,7 +9,7 @@ from arm_bridge.bench import ADAPTERS, JOINTS, play
 from arm_bridge.command import ArmCommand, CommandRefused
 from arm_bridge.gate import Gate
 from arm_bridge.places import CartesianPlaces
-from arm_bridge.shaping import Block, Shaper
+from arm_bridge.shaping import Shaper, VectorLimits
 
 CHUNKS = 500  # of each adapter; `./substep bench arm` plays as many as are wanted
 
@@ -21,14 +21,14 @@ def test_no_command_beyond_a_limit_leaves_whatever_the_chunks_are(name):
 
 
 def test_a_wish_within_the_limits_is_what_leaves():
-    shaper = Shaper([Block(3, 0.5, 9.0, 360.0), Block(3, 3.0, 60.0, 2400.0)], 0.05)
+    shaper = Shaper([VectorLimits(3, 0.5, 9.0, 360.0), VectorLimits(3, 3.0, 60.0, 2400.0)], 0.05)
     wish = np.array([0.1, -0.2, 0.05, 0.3, 0.0, 0.0])
     step = shaper.next(wish, np.zeros(6), lambda path: np.zeros(6, bool))
     assert np.allclose(step.velocity, wish) and not step.braking[-1].any()
 
 
 def test_a_vector_that_is_too_long_is_scaled_down_and_keeps_its_direction():
-    shaper = Shaper([Block(3, 0.5, 100.0)], 0.05)
+    shaper = Shaper([VectorLimits(3, 0.5, 100.0)], 0.05)
     step = shaper.next(np.array([3.0, 0.0, 4.0]), np.zeros(3), lambda path: np.zeros(3, bool))
     assert np.allclose(step.velocity, [0.3, 0.0, 0.4])
 
@@ -36,7 +36,10 @@ def test_a_vector_that_is_too_long_is_scaled_down_and_keeps_its_direction():
 def test_an_arm_slides_along_a_wall_and_does_not_stick_to_it():
     contract, _ = ADAPTERS["cartesian_rate"]()
     places = CartesianPlaces(contract, np.zeros(3))
-    shaper, here = Shaper([Block(3, 0.5, 4.0), Block(3, 3.0, 60.0)], 0.05), np.array([0.0, 0.0, 0.4, 0, 0, 0])
+    shaper, here = (
+        Shaper([VectorLimits(3, 0.5, 4.0), VectorLimits(3, 3.0, 60.0)], 0.05),
+        np.array([0.0, 0.0, 0.4, 0, 0, 0]),
+    )
     for _ in range(100):
         here = here + shaper.next(np.array([0.4, 0.1, 0, 0, 0, 0]), here, places.blocked).velocity * 0.05
     assert contract.workspace.high[0] - 0.05 < here[0] <= contract.workspace.high[0] + 1e-9
@@ -59,7 +62,7 @@ def test_a_hand_that_is_within_a_keep_out_box_may_leave_it_slowly_and_go_no_deep
     ],
 )
 def test_the_gate_trusts_nobody(velocity, words):
-    gate = Gate((Block(3, 0.5, 4.0),), lambda path: np.zeros(3, bool))
+    gate = Gate((VectorLimits(3, 0.5, 4.0),), lambda path: np.zeros(3, bool))
     velocities = np.array([velocity, (0.0, 0.0, 0.0)])
     command = ArmCommand(0, 0.05, velocities, np.zeros((3, 3)), joints=JOINTS)
     with pytest.raises(CommandRefused, match=words):

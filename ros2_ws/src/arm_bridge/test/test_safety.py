@@ -10,9 +10,9 @@ from substep_interfaces.msg import RobotState
 
 from arm_bridge.arm import ARM
 from arm_bridge.bench import ADAPTERS, STATUS, Rig, Watch
-from arm_bridge.intake import Sample
+from arm_bridge.intake import SensorSample
 from arm_bridge.report import robot_state
-from arm_bridge.status import DriverStatus
+from arm_bridge.status import StatusWatch
 from substep_core.contract import Joints
 from substep_core.errors import ErrorCode
 from substep_core.protocol import HoldKind
@@ -140,7 +140,7 @@ def test_a_fault_latches_until_its_cause_is_gone_and_it_is_reset(rig):
 
 
 def test_what_was_said_about_a_command_before_the_reset_does_not_count_though_it_is_repeated():
-    status = DriverStatus(replace(STATUS, of_commands=True))
+    status = StatusWatch(replace(STATUS, of_commands=True))
     status.hear(4, 0.0)
     assert status.trouble(0.0).kind is HoldKind.ROBOT_FAULT
     status.forget()
@@ -152,7 +152,7 @@ def test_what_was_said_about_a_command_before_the_reset_does_not_count_though_it
 
 
 def test_a_second_command_that_is_refused_like_the_first_is_a_fault_again():
-    status = DriverStatus(replace(STATUS, of_commands=True))
+    status = StatusWatch(replace(STATUS, of_commands=True))
     status.hear(4, 0.0)
     status.forget()
     status.commanded()
@@ -173,7 +173,7 @@ def test_a_fault_that_a_driver_says_once_outlives_a_reset_while_it_lasts(rig):
 
 
 def test_a_driver_that_must_be_ready_and_has_said_nothing_halts_the_robot():
-    status = DriverStatus(replace(STATUS, ready=(7,)))
+    status = StatusWatch(replace(STATUS, ready=(7,)))
     assert status.trouble(0.0).text == "robot halted: status: nothing heard, expected one of (7,)"
     status.hear(7, 0.1)
     assert not status.trouble(0.1)
@@ -189,7 +189,7 @@ def test_a_message_that_lacks_joints_of_the_contract_is_refused_and_the_arm_goes
     rig = Rig(*ADAPTERS["joint_velocity"]()).ready()
     rig.step([0.1, 0.1, 0.1, -1.0])
     rig.now += 1
-    rig.arm.hear("joint_states", Sample(rig.now, 1, Joints({"f": 0.0})))
+    rig.arm.hear("joint_states", SensorSample(rig.now, 1, Joints({"f": 0.0})))
     rig.sent.clear()
     rig.arm.step(np.array([0.1, 0.1, 0.1, -1.0]))
     sent = rig.sent

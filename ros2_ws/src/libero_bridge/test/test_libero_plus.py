@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from libero_bridge.plus.camera import turned_pose
-from libero_bridge.plus.names import View, parse_name
+from libero_bridge.plus.names import CameraView, parse_name
 from libero_bridge.plus.robot_start import HOME, start_joints
 from libero_bridge.plus.sensor_noise import noisy
 from libero_bridge.simulation import Simulation, SimulationConfig
@@ -158,15 +158,15 @@ def test_folders_that_are_none_are_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     ("view", "position", "quaternion"),  # computed with LIBERO-plus's own functions
     [
-        (View(), (0.6586, 0.0, 1.6104), (0.638, 0.3048, 0.3048, 0.638)),
-        (View(turned=2, tilted=352), (0.6586, 0.0, 1.6104), (-0.6036, -0.3439, -0.3531, -0.6266)),
-        (View(11, 15), (0.4186, 0.0814, 1.7532), (0.6048, 0.197, 0.239, 0.7337)),
-        (View(15, 15), (0.4119, 0.1104, 1.7532), (0.5788, 0.1885, 0.2457, 0.7544)),
-        (View(scale=130), (0.8562, 0.0, 1.8535), (0.638, 0.3048, 0.3048, 0.638)),
-        (View(20), (0.6189, 0.2253, 1.6104), (0.5175, 0.2473, 0.3532, 0.7391)),
+        (CameraView(), (0.6586, 0.0, 1.6104), (0.638, 0.3048, 0.3048, 0.638)),
+        (CameraView(turned=2, tilted=352), (0.6586, 0.0, 1.6104), (-0.6036, -0.3439, -0.3531, -0.6266)),
+        (CameraView(11, 15), (0.4186, 0.0814, 1.7532), (0.6048, 0.197, 0.239, 0.7337)),
+        (CameraView(15, 15), (0.4119, 0.1104, 1.7532), (0.5788, 0.1885, 0.2457, 0.7544)),
+        (CameraView(scale=130), (0.8562, 0.0, 1.8535), (0.638, 0.3048, 0.3048, 0.638)),
+        (CameraView(20), (0.6189, 0.2253, 1.6104), (0.5175, 0.2473, 0.3532, 0.7391)),
     ],
 )
-def test_camera_poses_are_the_benchmarks(view: View, position: tuple, quaternion: tuple):
+def test_camera_poses_are_the_benchmarks(view: CameraView, position: tuple, quaternion: tuple):
     moved, turned = turned_pose(*LIBEROS_CAMERA, view)
     assert np.allclose(moved, position, atol=1e-9)
     assert np.allclose(turned * np.sign(turned @ np.array(quaternion)), quaternion, atol=1.01e-4)

@@ -16,9 +16,9 @@ from libero_bridge.environment import DRAWS
 from libero_bridge.placement import NoRoomError, WidenedPlacement
 from libero_bridge.simulation import Simulation, SimulationConfig
 from libero_bridge.tasks import LiberoSource
-from substep_bridge.chunk_player import Answer, ChunkPlayer
+from substep_bridge.chunk_player import ChunkAnswer, ChunkPlayer
 from substep_bridge.guard import GuardSettings, SafetyGuard
-from substep_bridge.moment import Moment, moment_of
+from substep_bridge.moment import RobotMoment, moment_of
 from substep_core.chunk import Chunk
 from substep_core.episode import Placement
 from substep_core.keys import SubstepKey
@@ -277,7 +277,7 @@ def test_the_guard_keeps_the_hand_in_the_workspace_sideways_with_a_turning_wrist
     contract, workspace = simulation.contract, simulation.contract.workspace
     player = ChunkPlayer(contract, SafetyGuard(contract, GuardSettings(max_age=0.0)))
 
-    def moment() -> Moment:
+    def moment() -> RobotMoment:
         return moment_of(contract, simulation.observe().stamp, simulation.readings(), simulation.workspace_origin)
 
     player.reset(1, moment())
@@ -288,7 +288,7 @@ def test_the_guard_keeps_the_hand_in_the_workspace_sideways_with_a_turning_wrist
         if not player.may_step:
             if not player.wants_request:
                 break
-            player.receive(Answer(player.request(), chunk))
+            player.receive(ChunkAnswer(player.request(), chunk))
             continue
         simulation.step(player.next_action())
         player.after_step(moment(), None)

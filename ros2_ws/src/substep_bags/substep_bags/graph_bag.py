@@ -11,7 +11,7 @@ from rclpy.serialization import deserialize_message
 
 from substep_bags.definitions import message_type
 from substep_bags.images import COMPRESSED, SUFFIX, decode_jpeg
-from substep_bags.reader import Bag, BagError, Recorded
+from substep_bags.reader import Bag, BagError, RecordedMessage
 from substep_bags.recorded_topics import type_name
 from substep_core.contract import RobotContract, contract_from_text
 from substep_core.ros import topics
@@ -83,7 +83,7 @@ class GraphBag:
             topic, convert = sources[item.topic]
             yield Heard(topic, item.log_time, self._converted(item, convert))
 
-    def _converted(self, item: Recorded, convert: Callable[[bytes], bytes] | None) -> bytes:
+    def _converted(self, item: RecordedMessage, convert: Callable[[bytes], bytes] | None) -> bytes:
         try:
             return convert(item.data) if convert else item.data
         except ValueError as error:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from pydantic import Field
 
-from substep_bags.reader import Bag, BagError, Recorded
+from substep_bags.reader import Bag, BagError, RecordedMessage
 from substep_core.configuration import configuration
 from substep_core.units import NANOSECONDS
 
@@ -70,7 +70,7 @@ class Playback:
         topics: Sequence[str],
         latched: Collection[str],
         settings: PlaySettings,
-        publish: Callable[[Recorded], None],
+        publish: Callable[[RecordedMessage], None],
         tick: Callable[[int], None] = lambda time: None,
     ) -> None:
         """Raises: BagError: the bag ends before ``settings.start``."""
@@ -125,9 +125,9 @@ class Playback:
             self._publish(message)
         return self._seek
 
-    def _before(self, position: int) -> Iterator[Recorded]:
+    def _before(self, position: int) -> Iterator[RecordedMessage]:
         """What subscribers of latched topics have heard by then."""
-        newest: dict[str, Recorded] = {}
+        newest: dict[str, RecordedMessage] = {}
         for message in self._bag.messages(self._latched, stop=position) if self._latched else ():
             newest[message.topic] = message
         yield from newest.values()

@@ -17,7 +17,7 @@ from rosbags.interfaces import Qos, QosDurability, QosReliability
 from rosgraph_msgs.msg import Clock
 
 from substep_bags.playback import Playback, PlaySettings, chosen_topics
-from substep_bags.reader import Bag, BagError, Recorded, TopicInBag
+from substep_bags.reader import Bag, BagError, RecordedMessage, TopicInBag
 from substep_bags.recorded_topics import type_name
 from substep_core.printable import printable_lines
 from substep_core.ros import topics
@@ -90,7 +90,7 @@ class PlayerNode(Node):
     def _publisher(self, topic: TopicInBag) -> Publisher:
         return self.create_publisher(message_class(topic.type), topic.name, qos_profile(topic))
 
-    def _say(self, message: Recorded) -> None:
+    def _say(self, message: RecordedMessage) -> None:
         if self.context.ok():
             self._outlets[message.topic].publish(message.data)
 

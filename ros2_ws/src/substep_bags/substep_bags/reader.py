@@ -33,7 +33,7 @@ class TopicInBag:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedMessage:
     """A message of a bag, serialised (CDR). log_time: ns since 1970, when it was recorded."""
 
     topic: str
@@ -80,7 +80,7 @@ class Bag:
 
     def messages(
         self, topics: Iterable[str] | None = None, start: int | None = None, stop: int | None = None
-    ) -> Iterator[Recorded]:
+    ) -> Iterator[RecordedMessage]:
         """In the order of their log times.
 
         Args:
@@ -96,7 +96,7 @@ class Bag:
             return
         try:
             for connection, log_time, data in self._reader.messages(connections, start=start, stop=stop):
-                yield Recorded(connection.topic, log_time, bytes(data))
+                yield RecordedMessage(connection.topic, log_time, bytes(data))
         except Exception as error:  # as above
             hint = f"./substep bag repair {self.path} keeps what is whole"
             raise BagError(f"{self.path}: {_words(error)} {hint}") from error

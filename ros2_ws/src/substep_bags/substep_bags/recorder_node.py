@@ -16,7 +16,7 @@ from substep_bags.definitions import message_type
 from substep_bags.images import COMPRESSED, SUFFIX, JpegEncoder
 from substep_bags.inbox import Inbox
 from substep_bags.recorded_topics import camera_topics, graph_topics, offered_qos, robot_topics, type_name
-from substep_bags.recording import Message, Recording, RecordingState
+from substep_bags.recording import BagRecording, RecordingState, SerializedMessage
 from substep_bags.writer import BagWriter
 from substep_core.contract import contract_from_text
 from substep_core.policy_source import fingerprint
@@ -44,7 +44,7 @@ class RecorderNode(GraphNode):
         super().__init__("recorder", **node_options)
         recorder_parameters.declare(self.parameters)
         self._writer: BagWriter | None = None
-        self._recording: Recording | None = None
+        self._recording: BagRecording | None = None
         self._inbox = Inbox(self)
 
     # --- lifecycle ---
@@ -62,7 +62,7 @@ class RecorderNode(GraphNode):
         folder = _unused(self._settings.bag or Path("bags", now.strftime(TIME_FORMAT)).resolve())
         about = self._about | {"started": now.isoformat(timespec="seconds")}
         self._writer = BagWriter(folder, self._settings.files, about)
-        self._recording = Recording(self._writer, self._settings.capacity, self._convert, self._ended)
+        self._recording = BagRecording(self._writer, self._settings.capacity, self._convert, self._ended)
         for topic in graph_topics():
             self._record(topic)
         self.say(f"recording into {self._writer.folder}")
@@ -91,7 +91,9 @@ class RecorderNode(GraphNode):
 
     def _empty_inbox(self) -> None:
         for item in self._inbox.take():
-            self._recording.put(Message(self._name_in_bag[item.name], item.data, item.arrived, item.published))
+            self._recording.put(
+                SerializedMessage(self._name_in_bag[item.name], item.data, item.arrived, item.published)
+            )
             if item.name == self._contract:
                 self._on_contract(item.data)
 

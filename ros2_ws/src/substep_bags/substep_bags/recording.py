@@ -34,7 +34,7 @@ class RecordingState:
 
 
 @dataclass(frozen=True)
-class Message:
+class SerializedMessage:
     """A serialised message. topic: as in the bag; log_time, publish_time: ns since 1970."""
 
     topic: str
@@ -43,7 +43,7 @@ class Message:
     publish_time: int
 
 
-class Recording:
+class BagRecording:
     """A bag being recorded.
 
     Args:
@@ -63,7 +63,7 @@ class Recording:
         self._writer, self._capacity = writer, capacity
         self._convert = convert if convert is not None else {}
         self._on_end = on_end
-        self._queue: deque[Message] = deque()
+        self._queue: deque[SerializedMessage] = deque()
         self._waiting = 0
         self._dropped: Counter[str] = Counter()
         self._problem = ""
@@ -72,7 +72,7 @@ class Recording:
         self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
         self._thread.start()
 
-    def put(self, message: Message) -> None:
+    def put(self, message: SerializedMessage) -> None:
         """Take in a message of a topic that the writer knows; never waits for the disk."""
         with self._change:
             size = len(message.data)
@@ -126,7 +126,7 @@ class Recording:
             self._change.wait_for(lambda: self._queue or self._closing, deadline - time.monotonic())
             return bool(self._queue) or not self._closing
 
-    def _write(self, message: Message) -> None:
+    def _write(self, message: SerializedMessage) -> None:
         convert = self._convert.get(message.topic)
         data = convert(message.data) if convert else message.data
         self._writer.write(message.topic, data, message.log_time, message.publish_time)

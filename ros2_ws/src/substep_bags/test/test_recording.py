@@ -16,7 +16,7 @@ from rosbags.typesys import Stores, get_typestore
 from substep_bags.definitions import message_type
 from substep_bags.images import COMPRESSED, IMAGE, JpegEncoder
 from substep_bags.metadata import read_metadata
-from substep_bags.recording import Message, Recording
+from substep_bags.recording import BagRecording, SerializedMessage
 from substep_bags.repair import repair
 from substep_bags.writer import BagWriter
 
@@ -29,8 +29,8 @@ def writer_at(folder: Path, kind: type[BagWriter] = BagWriter) -> BagWriter:
     return writer
 
 
-def message(number: int, size: int = 100) -> Message:
-    return Message("/x", number.to_bytes(size, "little"), number, number)
+def message(number: int, size: int = 100) -> SerializedMessage:
+    return SerializedMessage("/x", number.to_bytes(size, "little"), number, number)
 
 
 class SlowWriter(BagWriter):
@@ -45,7 +45,7 @@ class SlowWriter(BagWriter):
 
 
 def test_what_comes_while_the_queue_is_full_is_dropped_and_counted(tmp_path):
-    recording = Recording(writer_at(tmp_path / "bag", SlowWriter), capacity=350)
+    recording = BagRecording(writer_at(tmp_path / "bag", SlowWriter), capacity=350)
     recording.put(message(1))
     SlowWriter.begun.wait()
     for number in range(2, 10):

@@ -13,7 +13,7 @@ NO_EOS_PROBABILITY = -1.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class ChunkAnswer:
     """A chunk as it came in. ``chunk`` is None where it could not be read; ``malformed`` says why."""
 
     request: RequestKey
@@ -27,7 +27,7 @@ class Answer:
 class ChunkReport:
     """What became of one answer."""
 
-    answer: Answer
+    answer: ChunkAnswer
     outcome: ChunkOutcome
     steps_played: int = 0
     reason: Reason[ChunkReason] = FINE
@@ -38,7 +38,7 @@ class ChunkReport:
 class Playing:
     """The chunk being played, the newest one. Args: skipped: its first actions, whose steps had passed when it came."""
 
-    answer: Answer
+    answer: ChunkAnswer
     skipped: int
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from substep_bridge.moment import FINE, Moment, approach_axis, tilts
+from substep_bridge.moment import FINE, RobotMoment, approach_axis, tilts
 from substep_core.contract import ActionGroup, ActionQuantity, RobotContract, first_within
 from substep_core.protocol import ChunkReason, Reason
 from substep_core.rotation import rotation_matrix
@@ -31,7 +31,7 @@ class Situation:
     """
 
     age: float
-    moment: Moment
+    moment: RobotMoment
     last: np.ndarray
     recent: np.ndarray
 

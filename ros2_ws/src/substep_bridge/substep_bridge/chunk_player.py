@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from substep_bridge.action_queue import ActionQueue
-from substep_bridge.answer import Answer, ChunkReport, Playing
+from substep_bridge.answer import ChunkAnswer, ChunkReport, Playing
 from substep_bridge.chunk_checks import Situation
 from substep_bridge.guard import SafetyGuard
 from substep_bridge.joining import IN_TURN, Joining, Meeting
-from substep_bridge.moment import FINE, Moment
+from substep_bridge.moment import FINE, RobotMoment
 from substep_bridge.timeline import AnswerDelay, Timeline
 from substep_core.chunk import Chunk, ChunkOutcome
 from substep_core.chunk_timing import shortfall
@@ -46,7 +46,7 @@ class ChunkPlayer:
         self._active: SubstepKey | None = None
         self._finished: SubstepKey | None = None  # ended by EOS: wait for another one
         self._asked: dict[RequestKey, bool] = {}  # requests under the active substep -> whether a chunk answered them
-        self._moment: Moment | None = None
+        self._moment: RobotMoment | None = None
         self.over: EpisodeEnd | None = None  # why the episode has ended
         self._task = ""  # id of the newest one
         self._planner_is_silent = False
@@ -150,7 +150,7 @@ class ChunkPlayer:
             self._timeline.take(max(now, self._moment.now))
         return self._queue.next_action(self._moment.proprio)
 
-    def after_step(self, moment: Moment, over: EpisodeEnd | None = None) -> list[ChunkReport]:
+    def after_step(self, moment: RobotMoment, over: EpisodeEnd | None = None) -> list[ChunkReport]:
         """Call after each control step.
 
         Args:
@@ -231,7 +231,7 @@ class ChunkPlayer:
         self._asked.clear()  # what is still to come answers an observation from before
         return self._drop(Reason(ChunkReason.ROBOT_NOT_READY, hindrance.text))
 
-    def reset(self, episode: int, moment: Moment) -> list[ChunkReport]:
+    def reset(self, episode: int, moment: RobotMoment) -> list[ChunkReport]:
         """A new episode: nothing queued, guard released. The active substep stays.
 
         Args:
@@ -260,7 +260,7 @@ class ChunkPlayer:
         self._asked[self.outstanding] = False
         return self.outstanding
 
-    def receive(self, answer: Answer, now: int = 0) -> list[ChunkReport]:
+    def receive(self, answer: ChunkAnswer, now: int = 0) -> list[ChunkReport]:
         """A chunk has come in. Args: now: ns of world time, where that is later than the newest measurement."""
         self._moment = replace(self._moment, now=max(now, self._moment.now))
         request = answer.request
@@ -285,7 +285,7 @@ class ChunkPlayer:
             return [ChunkReport(answer, ChunkOutcome.REJECTED, 0, reason, is_latched), *stopped]
         return self._play(answer, ahead)
 
-    def _judge(self, answer: Answer) -> tuple[Reason[ChunkReason], np.ndarray]:
+    def _judge(self, answer: ChunkAnswer) -> tuple[Reason[ChunkReason], np.ndarray]:
         """Why a chunk for the current substep is not played, ``FINE`` if it is; and (N, A) of it, N ≥ 0, that is."""
         nothing = self._queue.left[:0]
         if self.guard.latched is not None:
@@ -306,11 +306,11 @@ class ChunkPlayer:
         joined = self.joining.rule.join(Meeting(self.contract, self._queue.left, [*self._timeline.ahead, ahead]))
         return self.guard.check_motion(joined, situation), joined
 
-    def _age(self, answer: Answer) -> float:
+    def _age(self, answer: ChunkAnswer) -> float:
         """s of world time since the observation that it answers."""
         return (self._moment.now - answer.request.stamp) / 1e9
 
-    def _play(self, answer: Answer, joined: np.ndarray) -> list[ChunkReport]:
+    def _play(self, answer: ChunkAnswer, joined: np.ndarray) -> list[ChunkReport]:
         """The newest chunk takes over, joined to what was queued."""
         chunk, self._newest = answer.chunk, answer.request.stamp
         self._delay.add(self._age(answer))

@@ -12,7 +12,7 @@ import numpy as np
 
 from substep_bridge import chunk_checks
 from substep_bridge.chunk_checks import Situation
-from substep_bridge.moment import FINE, Moment, beyond_limits
+from substep_bridge.moment import FINE, RobotMoment, beyond_limits
 from substep_core.contract import RobotContract
 from substep_core.protocol import ChunkReason, Reason
 
@@ -91,7 +91,7 @@ class SafetyGuard:
             self.latch(f"{self._failures} chunks in a row were rejected, the last one for {reason.text}")
         return reason
 
-    def watch(self, moment: Moment) -> Reason[ChunkReason]:
+    def watch(self, moment: RobotMoment) -> Reason[ChunkReason]:
         """Latches where the robot, as measured, is beyond a limit; returns that reason, ``FINE`` if it is not."""
         reason = beyond_limits(self._contract, moment)
         if reason:

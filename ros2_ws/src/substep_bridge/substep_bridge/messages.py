@@ -11,7 +11,7 @@ from substep_interfaces import msg
 from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkRequest, ChunkTiming, EpisodeStatus
 from substep_interfaces.srv import ResetEpisode
 
-from substep_bridge.answer import NO_EOS_PROBABILITY, Answer, ChunkReport
+from substep_bridge.answer import NO_EOS_PROBABILITY, ChunkAnswer, ChunkReport
 from substep_core import chunk_timing
 from substep_core.contract import Pose
 from substep_core.episode import EpisodeStart, EpisodeState, Placement
@@ -30,14 +30,14 @@ def substep_from_message(message: ActiveSubstep) -> SubstepKey | None:
     return SubstepKey(message.plan_id, message.index, message.attempt) if message.plan_id else None
 
 
-def answer_from_message(message: ActionChunk) -> Answer:
+def answer_from_message(message: ActionChunk) -> ChunkAnswer:
     """A chunk that cannot be read becomes a malformed answer, which the player rejects."""
     substep = SubstepKey(message.plan_id, message.substep_index, message.attempt)
     try:
         chunk, malformed = chunk_from_message(message), ""
     except ValueError as error:
         chunk, malformed = None, str(error)
-    return Answer(
+    return ChunkAnswer(
         request=RequestKey(to_nanoseconds(message.header.stamp), message.episode, substep),
         chunk=chunk,
         eos_probability=max(message.eos_probabilities, default=NO_EOS_PROBABILITY),

@@ -17,7 +17,7 @@ ROUNDING = 1e-6  # m, rad
 
 
 @dataclass(frozen=True)
-class Moment:
+class RobotMoment:
     """The robot as measured.
 
     Attributes:
@@ -38,7 +38,7 @@ class Moment:
         object.__setattr__(self, "now", max(self.now, self.stamp))
 
 
-def moment_of(contract: RobotContract, stamp: int, readings: Readings, origin: np.ndarray, now: int = 0) -> Moment:
+def moment_of(contract: RobotContract, stamp: int, readings: Readings, origin: np.ndarray, now: int = 0) -> RobotMoment:
     """What sensors say, as the guard looks at it.
 
     Args:
@@ -56,7 +56,7 @@ def moment_of(contract: RobotContract, stamp: int, readings: Readings, origin: n
     position = None
     if contract.workspace is not None:
         position = proprio[contract.state_slice(contract.position)].astype(float) - origin
-    return Moment(stamp, proprio, position, joints, now)
+    return RobotMoment(stamp, proprio, position, joints, now)
 
 
 def approach_axis(contract: RobotContract, proprio: np.ndarray) -> np.ndarray:
@@ -64,12 +64,12 @@ def approach_axis(contract: RobotContract, proprio: np.ndarray) -> np.ndarray:
     return rotation_matrix(proprio[contract.state_slice(contract.rotation)].astype(float))[:, 2]
 
 
-def beyond_limits(contract: RobotContract, moment: Moment) -> Reason[ChunkReason]:
+def beyond_limits(contract: RobotContract, moment: RobotMoment) -> Reason[ChunkReason]:
     """Which of the contract's limits the robot is beyond; ``FINE`` if it is within all of them."""
     return _out_of_the_box(contract, moment) or _tilted(contract, moment) or _bent(contract, moment)
 
 
-def _out_of_the_box(contract: RobotContract, moment: Moment) -> Reason[ChunkReason]:
+def _out_of_the_box(contract: RobotContract, moment: RobotMoment) -> Reason[ChunkReason]:
     workspace = contract.workspace
     if workspace is None:
         return FINE
@@ -86,7 +86,7 @@ def _out_of_the_box(contract: RobotContract, moment: Moment) -> Reason[ChunkReas
     return FINE
 
 
-def _tilted(contract: RobotContract, moment: Moment) -> Reason[ChunkReason]:
+def _tilted(contract: RobotContract, moment: RobotMoment) -> Reason[ChunkReason]:
     workspace = contract.workspace
     if workspace is None or workspace.max_tilt is None:
         return FINE
@@ -98,7 +98,7 @@ def _tilted(contract: RobotContract, moment: Moment) -> Reason[ChunkReason]:
     )
 
 
-def _bent(contract: RobotContract, moment: Moment) -> Reason[ChunkReason]:
+def _bent(contract: RobotContract, moment: RobotMoment) -> Reason[ChunkReason]:
     for limit in contract.joint_limits:
         value = moment.joints[limit.name]
         if not limit.low - ROUNDING <= value <= limit.high + ROUNDING:

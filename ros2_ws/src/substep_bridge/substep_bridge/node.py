@@ -27,7 +27,7 @@ from substep_bridge.messages import (
     substep_from_message,
     timing_to_message,
 )
-from substep_bridge.moment import Moment, moment_of
+from substep_bridge.moment import RobotMoment, moment_of
 from substep_bridge.parameters import ClockMode
 from substep_bridge.world import WORLDS, Sensed, World, WorldFactory
 from substep_bridge.world_publisher import WorldPublisher
@@ -176,7 +176,7 @@ class BridgeNode(GraphNode):
         self._publisher.begin(self._sensed, self._world)
         self._advance()
 
-    def _measure(self) -> Moment:
+    def _measure(self) -> RobotMoment:
         """Raises ValueError: something that the contract names is missing or not finite."""
         sensed, world = self._sensed, self._world
         return moment_of(self._contract, sensed.stamp, sensed.readings, world.workspace_origin, self._clock_time())

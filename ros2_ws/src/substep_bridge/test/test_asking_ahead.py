@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from substep_bridge.answer import Answer
+from substep_bridge.answer import ChunkAnswer
 from substep_bridge.chunk_player import ChunkPlayer
 from substep_bridge.guard import GuardSettings, SafetyGuard
 from substep_bridge.joining import JOINING_RULES, JoiningSettings, load_joining
-from substep_bridge.moment import Moment
+from substep_bridge.moment import RobotMoment
 from substep_core.chunk import Chunk, ChunkOutcome
 from substep_core.contract import load_robot
 from substep_core.keys import RequestKey, SubstepKey
@@ -54,14 +54,14 @@ class World:
         self.step, self.moved, self.played, self.holds = 0, 0, [], []
         self.reports = self.player.reset(1, self.moment)
         self.reports += self.player.activate(FIRST)
-        self.flying: list[tuple[int, Answer]] = []
+        self.flying: list[tuple[int, ChunkAnswer]] = []
         self.requests: list[RequestKey] = []
         self.answers = 0
         self.ask()
 
     @property
-    def moment(self) -> Moment:
-        return Moment(PERIOD * (1 + self.step), PROPRIO, HERE, JOINTS)
+    def moment(self) -> RobotMoment:
+        return RobotMoment(PERIOD * (1 + self.step), PROPRIO, HERE, JOINTS)
 
     def chunk(self) -> Chunk:
         """From where the robot is: numbered by how far it has moved, cut where the substep's motion ends."""
@@ -76,7 +76,7 @@ class World:
             self.requests.append(self.player.request())
             delay = self.delays[self.answers % len(self.delays)]
             self.answers += 1
-            self.flying.append((self.step + delay, Answer(self.requests[-1], self.chunk())))
+            self.flying.append((self.step + delay, ChunkAnswer(self.requests[-1], self.chunk())))
             self.deliver()
 
     def deliver(self) -> None:
@@ -183,10 +183,10 @@ def test_a_substep_ends_once_and_at_its_own_step(rule, delay, end):
     assert world.holds[-1] is HoldKind.WAITING_FOR_THE_NEXT_SUBSTEP
 
 
-def answer_to(request: RequestKey, places: Sequence[int], eos: bool = False) -> Answer:
+def answer_to(request: RequestKey, places: Sequence[int], eos: bool = False) -> ChunkAnswer:
     actions = np.zeros((len(places), ROBOT.action_width), np.float32)
     actions[:, 0], actions[:, 6] = np.array(places) * SCALE, -1.0
-    return Answer(request, Chunk(actions, eos_index=len(places) - 1 if eos else -1))
+    return ChunkAnswer(request, Chunk(actions, eos_index=len(places) - 1 if eos else -1))
 
 
 def two_requests(rule: str) -> tuple[World, RequestKey]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from substep_bridge.chunk_player import REST_TIME, Answer, ChunkPlayer
+from substep_bridge.chunk_player import REST_TIME, ChunkAnswer, ChunkPlayer
 from substep_bridge.guard import GuardSettings, SafetyGuard
-from substep_bridge.moment import Moment
+from substep_bridge.moment import RobotMoment
 from substep_core.chunk import Chunk, ChunkOutcome
 from substep_core.contract import load_robot
 from substep_core.episode import EpisodeEnd
@@ -22,7 +22,7 @@ REST_STEPS = round(REST_TIME * ROBOT.rate)
 PROPRIO = np.array([0, 0, 0, np.pi, 0, 0, 0.04, -0.04], np.float32)  # upright
 JOINTS = {limit.name: (limit.low + limit.high) / 2 for limit in ROBOT.joint_limits}
 
-UPRIGHT = Moment(0, PROPRIO, HERE, JOINTS)
+UPRIGHT = RobotMoment(0, PROPRIO, HERE, JOINTS)
 
 
 class World:
@@ -34,8 +34,8 @@ class World:
         self.reports = self.player.reset(1, self.moment)
 
     @property
-    def moment(self) -> Moment:
-        return Moment(self.now, PROPRIO, self.here, JOINTS)
+    def moment(self) -> RobotMoment:
+        return RobotMoment(self.now, PROPRIO, self.here, JOINTS)
 
     def ask(self) -> RequestKey:
         assert self.player.wants_request
@@ -44,7 +44,7 @@ class World:
     def answer(self, request: RequestKey, actions=None, eos: bool = False, malformed: str = "") -> None:
         actions = np.zeros((4, 7), np.float32) if actions is None else np.asarray(actions)
         chunk = None if malformed else Chunk(actions, eos_index=len(actions) - 1 if eos else -1)
-        self.reports += self.player.receive(Answer(request, chunk, malformed=malformed))
+        self.reports += self.player.receive(ChunkAnswer(request, chunk, malformed=malformed))
 
     def play(self, steps: int = 100, over: EpisodeEnd | None = None) -> int:
         played = 0

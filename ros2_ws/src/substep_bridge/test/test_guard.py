@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from substep_bridge.chunk_checks import Situation
 from substep_bridge.guard import GuardSettings, SafetyGuard
-from substep_bridge.moment import Moment, moment_of
+from substep_bridge.moment import RobotMoment, moment_of
 from substep_core.contract import (
     ActionGroup,
     ActionQuantity,
@@ -47,10 +47,10 @@ UPRIGHT = np.array([np.pi, 0.0, 0.0])
 BENT = {limit.name: (limit.low + limit.high) / 2 for limit in CAREFUL.joint_limits}
 
 
-def moment(position=MIDDLE, rotation=UPRIGHT, **joints: float) -> Moment:
+def moment(position=MIDDLE, rotation=UPRIGHT, **joints: float) -> RobotMoment:
     """The Panda, measured."""
     proprio = np.concatenate([np.zeros(3), rotation, [0.04, -0.04]]).astype(np.float32)
-    return Moment(0, proprio, np.asarray(position), {**BENT, **joints})
+    return RobotMoment(0, proprio, np.asarray(position), {**BENT, **joints})
 
 
 def judge(actions, age=0.0, robot=PANDA, last=None, guard=None, here=None) -> Reason[ChunkReason]:

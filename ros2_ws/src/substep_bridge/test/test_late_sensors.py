@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from substep_bridge.answer import Answer
+from substep_bridge.answer import ChunkAnswer
 from substep_bridge.chunk_player import ChunkPlayer
 from substep_bridge.guard import GuardSettings, SafetyGuard
 from substep_bridge.joining import JoiningSettings, load_joining
-from substep_bridge.moment import Moment
+from substep_bridge.moment import RobotMoment
 from substep_core.chunk import Chunk
 from substep_core.contract import load_robot
 from substep_core.keys import SubstepKey
@@ -22,9 +22,9 @@ SCALE = 1e-3  # of an action that says which step it is for
 HORIZON = 8
 
 
-def moment(step: int, late: int) -> Moment:
+def moment(step: int, late: int) -> RobotMoment:
     """Seen before control step ``step``, when it is ``late`` steps old."""
-    return Moment(PERIOD * (100 + step - late), PROPRIO, np.array([0.0, 0.0, 0.3]), JOINTS, PERIOD * (100 + step))
+    return RobotMoment(PERIOD * (100 + step - late), PROPRIO, np.array([0.0, 0.0, 0.3]), JOINTS, PERIOD * (100 + step))
 
 
 def chunk(first: int) -> Chunk:
@@ -39,13 +39,15 @@ def test_actions_whose_steps_passed_while_sensors_were_late_are_not_played_again
     player = ChunkPlayer(ROBOT, SafetyGuard(ROBOT, GuardSettings(max_age=1.0)), joining)
     player.reset(1, moment(0, 0))
     player.activate(SubstepKey("plan", 0, 0))
-    player.receive(Answer(player.request(), chunk(0)))
+    player.receive(ChunkAnswer(player.request(), chunk(0)))
     played = []
     for step in range(4 * HORIZON):
         played.append(round(float(player.next_action()[0]) / SCALE))
         player.after_step(moment(step + 1, late))
         if player.wants_request:
-            player.receive(Answer(player.request(), chunk(step + 1 - late)))  # it is about where the robot was then
+            player.receive(
+                ChunkAnswer(player.request(), chunk(step + 1 - late))
+            )  # it is about where the robot was then
     assert played == list(range(4 * HORIZON))
 
 
@@ -56,12 +58,12 @@ def test_a_robot_that_is_measured_right_after_its_command_is_asked_for_the_time_
     player = ChunkPlayer(ROBOT, SafetyGuard(ROBOT, GuardSettings(max_age=1.0)), joining)
     player.reset(1, moment(0, 0))
     player.activate(SubstepKey("plan", 0, 0))
-    player.receive(Answer(player.request(), chunk(0)))
+    player.receive(ChunkAnswer(player.request(), chunk(0)))
     played = []
     for step in range(4 * HORIZON):
         now = PERIOD * (100 + step)
         played.append(round(float(player.next_action(now)[0]) / SCALE))
         player.after_step(moment(step, late))
         if player.wants_request:
-            player.receive(Answer(player.request(), chunk(step - late)), now)
+            player.receive(ChunkAnswer(player.request(), chunk(step - late)), now)
     assert played == list(range(4 * HORIZON))

@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 
 from substep_core.scene import SceneJoint, SceneObject, SceneRegion
-from substep_demonstrator.frames import UP, Pose, pose_of
+from substep_demonstrator.frames import UP, Transform, pose_of
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Box:
         return bool(np.all(upright | (np.abs(self.rotation.T @ offset) <= self.half_size + margin)))
 
 
-def box_from_corners(frame: Pose, lower: np.ndarray, upper: np.ndarray) -> Box:
+def box_from_corners(frame: Transform, lower: np.ndarray, upper: np.ndarray) -> Box:
     """The box between two (3,) corners given in ``frame``."""
     return Box(frame.apply((lower + upper) / 2), frame.rotation, (upper - lower) / 2)
 
@@ -77,7 +77,7 @@ def walls(outer: Box, inner: Box, open_directions: tuple[np.ndarray, ...] = (UP,
             lower, upper = -outer.half_size.copy(), outer.half_size.copy()
             inside = np.clip(centre[axis] + side * half[axis], lower[axis], upper[axis])
             (lower if side > 0 else upper)[axis] = inside
-            slabs.append(box_from_corners(Pose(outer.position, outer.rotation), lower, upper))
+            slabs.append(box_from_corners(Transform(outer.position, outer.rotation), lower, upper))
     return slabs
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from substep_core.contract import ActionGroup, ActionQuantity, RobotContract
-from substep_demonstrator.frames import Pose, rotation_between, turn_by
+from substep_demonstrator.frames import Transform, rotation_between, turn_by
 
 OPEN, CLOSED = -1.0, 1.0
 # How robosuite's operational space control answers on a Panda, fitted: what a value of 1 comes to a step in the end.
@@ -42,17 +42,17 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class ArmState:
+class HandMotion:
     """pose of the hand and its motion (3,) m per control step."""
 
-    pose: Pose
+    pose: Transform
     motion: np.ndarray
 
-    def after(self, translation: np.ndarray, rotation: np.ndarray) -> ArmState:
+    def after(self, translation: np.ndarray, rotation: np.ndarray) -> HandMotion:
         """What one control step makes of it: a lag of the first order, fitted to robosuite's OSC on a Panda."""
         motion = self.motion + _RESPONSE * (_STRIDE * translation - self.motion)
         turned = turn_by(_TURN * rotation) @ self.pose.rotation
-        return ArmState(Pose(self.pose.position + motion, turned), motion)
+        return HandMotion(Transform(self.pose.position + motion, turned), motion)
 
 
 class Servo:
@@ -68,17 +68,17 @@ class Servo:
         self._rotation = _only(robot, ActionQuantity.DELTA_ROTATION)
         self._gripper = _only(robot, ActionQuantity.GRIPPER)
 
-    def chunk(self, start: ArmState, target: Pose, gripper: float, pace: Pace, steps: int) -> np.ndarray:
+    def chunk(self, start: HandMotion, target: Transform, gripper: float, pace: Pace, steps: int) -> np.ndarray:
         """(steps, A) actions, the later ones for where the arm is then expected to be."""
         actions, state = [], start
         for _ in range(steps):
-            ahead = Pose(state.pose.position + self._config.lead * state.motion, state.pose.rotation)
+            ahead = Transform(state.pose.position + self._config.lead * state.motion, state.pose.rotation)
             action = self.action(ahead, target, gripper, pace)
             state = state.after(action[self._at(self._translation)], action[self._at(self._rotation)])
             actions.append(action)
         return np.array(actions)
 
-    def action(self, hand: Pose, target: Pose, gripper: float, pace: Pace) -> np.ndarray:
+    def action(self, hand: Transform, target: Transform, gripper: float, pace: Pace) -> np.ndarray:
         """(A,) float32 action that moves the hand towards ``target``, straight as seen from above.
 
         Height has a limit of its own: a long way down must not slow down the centring over what is below.

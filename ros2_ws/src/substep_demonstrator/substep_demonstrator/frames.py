@@ -11,32 +11,32 @@ UP = np.array([0.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True)
-class Pose:
+class Transform:
     """position (3,) m and rotation (3, 3) of a frame."""
 
     position: np.ndarray
     rotation: np.ndarray
 
-    def __matmul__(self, other: Pose) -> Pose:
-        return Pose(self.apply(other.position), self.rotation @ other.rotation)
+    def __matmul__(self, other: Transform) -> Transform:
+        return Transform(self.apply(other.position), self.rotation @ other.rotation)
 
-    def inverse(self) -> Pose:
-        return Pose(-self.rotation.T @ self.position, self.rotation.T)
+    def inverse(self) -> Transform:
+        return Transform(-self.rotation.T @ self.position, self.rotation.T)
 
     def apply(self, points: np.ndarray) -> np.ndarray:
         """(..., 3) points of this frame -> the frame that the pose is given in."""
         return points @ self.rotation.T + self.position
 
-    def moved(self, offset: np.ndarray) -> Pose:
-        return Pose(self.position + offset, self.rotation)
+    def moved(self, offset: np.ndarray) -> Transform:
+        return Transform(self.position + offset, self.rotation)
 
-    def raised(self, height: float) -> Pose:
+    def raised(self, height: float) -> Transform:
         return self.moved(height * UP)
 
 
-def pose_of(position: np.ndarray, quaternion: np.ndarray) -> Pose:
+def pose_of(position: np.ndarray, quaternion: np.ndarray) -> Transform:
     """(3,) m, (4,) xyzw -> Pose."""
-    return Pose(np.asarray(position, float), Rotation.from_quat(quaternion).as_matrix())
+    return Transform(np.asarray(position, float), Rotation.from_quat(quaternion).as_matrix())
 
 
 def turn(axis: np.ndarray, angle: float) -> np.ndarray:

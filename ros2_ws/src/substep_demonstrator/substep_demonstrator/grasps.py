@@ -12,7 +12,7 @@ import numpy as np
 
 from substep_core.scene import SceneObject
 from substep_demonstrator.boxes import BoxSet
-from substep_demonstrator.frames import UP, Pose, angle_between, most_vertical_axis, pose_of, yaw
+from substep_demonstrator.frames import UP, Transform, angle_between, most_vertical_axis, pose_of, yaw
 from substep_demonstrator.hand import (
     FINGER_DEPTH,
     FINGER_TRAVEL,
@@ -43,10 +43,10 @@ _ANGLES = np.radians(np.arange(0, 360, 22.5))
 class Grasp:
     """``hand`` in the object's frame; ``preference`` 0 for the best kind of grasp on this object, larger for others."""
 
-    hand: Pose
+    hand: Transform
     preference: float = 0.0
 
-    def world(self, thing: SceneObject) -> Pose:
+    def world(self, thing: SceneObject) -> Transform:
         return pose_of(thing.position, thing.quaternion) @ self.hand
 
 
@@ -71,9 +71,9 @@ def grasp_candidates(thing: SceneObject, side: np.ndarray | None = None) -> list
 def choose_grasp(
     thing: SceneObject,
     candidates: list[Grasp],
-    hand: Pose,
+    hand: Transform,
     obstacles: BoxSet,
-    failed: list[Pose],
+    failed: list[Transform],
     shoulder: np.ndarray | None = None,
 ) -> Grasp | None:
     """The cheapest candidate: little turning of the wrist, clear of everything else, unlike those that failed.
@@ -94,7 +94,9 @@ def choose_grasp(
     return candidates[int(np.argmin(costs))]
 
 
-def _cost(grasp: Grasp, world: Pose, depth: float, stretch: float, hand: Pose, failed: list[Pose]) -> float:
+def _cost(
+    grasp: Grasp, world: Transform, depth: float, stretch: float, hand: Transform, failed: list[Transform]
+) -> float:
     similar = sum(
         np.linalg.norm(grasp.hand.position - other.position) < 0.02
         and angle_between(grasp.hand.rotation, other.rotation) < 0.5
@@ -111,7 +113,9 @@ def _cost(grasp: Grasp, world: Pose, depth: float, stretch: float, hand: Pose, f
     )
 
 
-def _rim_poses(thing: SceneObject, frame: Pose, rim: Rim, side: np.ndarray | None) -> list[tuple[Pose, float]]:
+def _rim_poses(
+    thing: SceneObject, frame: Transform, rim: Rim, side: np.ndarray | None
+) -> list[tuple[Transform, float]]:
     centre, radius = rim_of(thing, rim)
     poses = []
     for angle in _ANGLES:
@@ -127,19 +131,19 @@ def _rim_poses(thing: SceneObject, frame: Pose, rim: Rim, side: np.ndarray | Non
             cost = tilt
             if side is not None:
                 cost = 3 * (_RIM_TILTS[-1] - tilt) + float(np.arccos(np.clip(outward @ side, -1, 1)))
-            poses.append((Pose(frame.apply(point), tilted_hand(-outward, tilt, outward)), cost))
+            poses.append((Transform(frame.apply(point), tilted_hand(-outward, tilt, outward)), cost))
     return poses
 
 
-def _pinch_poses(thing: SceneObject, frame: Pose, pinch: Pinch) -> list[tuple[Pose, float]]:
+def _pinch_poses(thing: SceneObject, frame: Transform, pinch: Pinch) -> list[tuple[Transform, float]]:
     faces = np.where(np.array(pinch.anchor) > 0, thing.upper, thing.lower)
     faces = np.where(np.array(pinch.anchor) == 0, (thing.lower + thing.upper) / 2, faces)
     closing = frame.rotation @ np.array([*pinch.closing, 0.0])
     point, inwards = frame.apply(faces + pinch.point), np.cross(closing, UP)
-    return [(Pose(point, tilted_hand(inwards, tilt, closing)), abs(tilt)) for tilt in _PINCH_TILTS]
+    return [(Transform(point, tilted_hand(inwards, tilt, closing)), abs(tilt)) for tilt in _PINCH_TILTS]
 
 
-def _solid_poses(thing: SceneObject, frame: Pose, is_round: bool) -> list[tuple[Pose, float]]:
+def _solid_poses(thing: SceneObject, frame: Transform, is_round: bool) -> list[tuple[Transform, float]]:
     """Across each pair of upright faces that the fingers can span; leaning, or off the middle, where that helps."""
     upright, _ = most_vertical_axis(frame.rotation)
     flat = [axis for axis in range(3) if axis != upright]
@@ -158,5 +162,5 @@ def _solid_poses(thing: SceneObject, frame: Pose, is_round: bool) -> list[tuple[
             height = max(top - _PINCH_DEPTH, bottom + lowest + _FLOOR_CLEARANCE)
             point = np.array([*(centre + aside * room * along)[:2], height])
             rotation = tilted_hand(np.cross(direction, UP), tilt, direction)
-            poses.append((Pose(point, rotation), 5 * half[axis] + abs(tilt) + 10 * abs(aside) * room))
+            poses.append((Transform(point, rotation), 5 * half[axis] + abs(tilt) + 10 * abs(aside) * room))
     return poses

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from substep_core.contract import RobotContract, StateQuantity
 from substep_demonstrator.boxes import BoxSet
-from substep_demonstrator.frames import UP, Pose, rotation_vector, turn, yaw
+from substep_demonstrator.frames import UP, Transform, rotation_vector, turn, yaw
 
 FINGER_TRAVEL = 0.04  # of one finger, from closed to open
 MAX_OPENING = 2 * FINGER_TRAVEL
@@ -33,7 +33,7 @@ POINTING_DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 class Hand:
     """pose of the grip site in the world, ``opening`` the distance between the pads in m."""
 
-    pose: Pose
+    pose: Transform
     opening: float
 
 
@@ -55,7 +55,7 @@ class HandReader:
     def __call__(self, proprio: np.ndarray) -> Hand:
         values = proprio.astype(float)
         rotation = Rotation.from_rotvec(values[self._rotation]).as_matrix() @ self._site_in_group
-        return Hand(Pose(values[self._position], rotation), float(np.abs(values[self._fingers]).sum()))
+        return Hand(Transform(values[self._position], rotation), float(np.abs(values[self._fingers]).sum()))
 
 
 def pointing_down(closing_angle: float) -> np.ndarray:
@@ -81,7 +81,7 @@ def turn_from_neutral(rotation: np.ndarray) -> float:
     return float(np.linalg.norm(rotation_vector(rotation @ POINTING_DOWN.T)))
 
 
-def hand_boxes(poses: list[Pose], opening: float) -> BoxSet:
+def hand_boxes(poses: list[Transform], opening: float) -> BoxSet:
     """What the hand fills at each pose, four boxes a pose: two fingers, the palm and the wrist behind it."""
     inner, outer = opening / 2 - 0.001, opening / 2 + FINGER_WIDTH
     corners = np.array(
@@ -100,6 +100,6 @@ def hand_boxes(poses: list[Pose], opening: float) -> BoxSet:
     )
 
 
-def hand_depths(poses: list[Pose], opening: float, obstacles: BoxSet) -> np.ndarray:
+def hand_depths(poses: list[Transform], opening: float, obstacles: BoxSet) -> np.ndarray:
     """(n,) how deep the hand would reach into the obstacles at each pose, m; at most 0 where it is clear."""
     return obstacles.depths_of(hand_boxes(poses, opening)).reshape(len(poses), -1).max(axis=1)

@@ -12,7 +12,7 @@ from substep_demonstrator.boxes import Box, BoxSet, Separation, box_from_corners
 from substep_demonstrator.destinations import Destination, area_axes
 from substep_demonstrator.frames import (
     UP,
-    Pose,
+    Transform,
     angle_between,
     limited,
     most_vertical_axis,
@@ -44,8 +44,8 @@ _SURROUNDINGS = 0.3  # m around the place in which something may be in the way
 class Release:
     """``hand``: pose at which to open; ``thing``: pose of the object then."""
 
-    hand: Pose
-    thing: Pose
+    hand: Transform
+    thing: Transform
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ def choose_release(
     destination: Destination,
     obstacles: list[Obstacle],
     leave_room: bool = False,
-    failed: Sequence[Pose] = (),
+    failed: Sequence[Transform] = (),
     shoulder: np.ndarray | None = None,
 ) -> Release:
     """The cheapest release pose: near the middle, little turning, nothing in the way of the object or of the hand.
@@ -102,7 +102,7 @@ class _Planner:
         destination: Destination,
         obstacles: list[Obstacle],
         leave_room: bool,
-        failed: Sequence[Pose],
+        failed: Sequence[Transform],
         shoulder: np.ndarray | None,
     ) -> None:
         self._failed, self._shoulder = failed, shoulder
@@ -155,14 +155,14 @@ class _Planner:
         return best
 
     def release(self, candidate: _Candidate) -> Release:
-        pose = Pose(candidate.position, candidate.orientation.rotation)
+        pose = Transform(candidate.position, candidate.orientation.rotation)
         pose = pose.raised(float(_RAISE[int(np.argmin(self._costs(candidate)))]))
         return Release(pose @ self._release_from, pose)
 
     def _candidate(self, orientation: _Orientation, spot: np.ndarray) -> _Candidate:
         thing, destination, rotation = self._thing, self._destination, orientation.rotation
         middle = rotation @ ((thing.lower + thing.upper) / 2)
-        bottom = box_from_corners(Pose(np.zeros(3), rotation), thing.lower, thing.upper).bottom
+        bottom = box_from_corners(Transform(np.zeros(3), rotation), thing.lower, thing.upper).bottom
         shift = spot * self._half
         origin = (
             destination.area.position
@@ -173,7 +173,7 @@ class _Planner:
         preferred = _SPOTS[-1] * np.min(self._half) if self._leave_room else 0.0
         away = abs(float(np.linalg.norm(shift)) - preferred)
         cost = orientation.turning + 3.0 * away + 30 * self._outside(rotation, shift)
-        hand = Pose(origin, rotation) @ self._release_from
+        hand = Transform(origin, rotation) @ self._release_from
         cost += _OUT_OF_REACH * sum(_is_like(hand, other) for other in self._failed)
         cost += 100 * overreach(self._shoulder, hand)
         return _Candidate(orientation, spot, cost, origin)
@@ -199,7 +199,7 @@ class _Planner:
     def _separations_of(self, orientation: _Orientation) -> tuple[Separation, Separation]:
         """What the object hits, and what the hand hits that holds it and then lets go, for the object at the origin."""
         if orientation not in self._separations:
-            pose = Pose(np.zeros(3), orientation.rotation)
+            pose = Transform(np.zeros(3), orientation.rotation)
             give = _GIVE[self._destination.relation]
             hulls = BoxSet.of([_shrunk(box, give) for box in hull_boxes(self._thing, pose)])
             hand = pose @ self._release_from
@@ -209,7 +209,7 @@ class _Planner:
         return self._separations[orientation]
 
 
-def _is_like(hand: Pose, other: Pose) -> bool:
+def _is_like(hand: Transform, other: Transform) -> bool:
     near = np.linalg.norm(hand.position - other.position) < 0.04
     return bool(near and angle_between(hand.rotation, other.rotation) < 0.6)
 

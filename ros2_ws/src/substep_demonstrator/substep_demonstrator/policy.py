@@ -13,14 +13,14 @@ from substep_core.language import motions
 from substep_core.language.reader import parse
 from substep_core.observation import Observation
 from substep_core.protocol import ChunkRefused, RefusalKind, refusing
-from substep_demonstrator.controller import ArmState, Servo, ServoConfig
-from substep_demonstrator.frames import Pose
+from substep_demonstrator.controller import HandMotion, Servo, ServoConfig
+from substep_demonstrator.frames import Transform
 from substep_demonstrator.hand import Hand, HandReader
 from substep_demonstrator.skills.articulated import Articulated
 from substep_demonstrator.skills.pick_up import PickUp
-from substep_demonstrator.skills.place import Place
+from substep_demonstrator.skills.place import PutDown
 from substep_demonstrator.skills.push import Push
-from substep_demonstrator.skills.skill import Motion, Skill, View
+from substep_demonstrator.skills.skill import HandTarget, Instant, Skill
 
 ROBOT = "libero_panda"  # whose hand the grasps and gains are made for
 _CENTRED = 0.006  # m aside that count as none
@@ -30,7 +30,7 @@ _JUMP = 0.03  # m per control step that no arm covers: the world was reset
 
 _SKILLS: Mapping[motions.MotionKind, Callable[[motions.Motion], Skill]] = {
     motions.PICK_UP: lambda motion: PickUp(motion.thing),
-    motions.PLACE: lambda motion: Place(motion.thing, motion.place),
+    motions.PLACE: lambda motion: PutDown(motion.thing, motion.place),
     motions.PUSH: lambda motion: Push(motion.thing, motion.place),
     motions.OPEN: Articulated,
     motions.CLOSE: Articulated,
@@ -85,7 +85,7 @@ class Demonstrator:
             raise ChunkRefused(RefusalKind.OBSERVATION, why)
         hand = self._hand(observation.proprio)
         motion = self._motion(hand, observation.stamp)
-        view = View(observation.scene, hand, motion)
+        view = Instant(observation.scene, hand, motion)
         with refusing(RefusalKind.INSTRUCTION):
             return self._chunk(view, self._skill.step(view))
 
@@ -99,16 +99,16 @@ class Demonstrator:
         motion = (position - last[0]) / steps
         return motion if steps <= self.config.horizon and np.linalg.norm(motion) < _JUMP else np.zeros(3)
 
-    def _chunk(self, view: View, motion: Motion) -> Chunk:
+    def _chunk(self, view: Instant, motion: HandTarget) -> Chunk:
         hand = view.hand.pose
         steps = 1 if motion.done else self._free_steps(hand, motion)
-        state = ArmState(hand, view.motion)
+        state = HandMotion(hand, view.motion)
         actions = self._servo.chunk(state, motion.target, motion.gripper, motion.pace, steps)
         eos = np.zeros(steps, np.float32)
         eos[-1] = motion.done
         return Chunk(actions, eos, steps - 1 if motion.done else NO_EOS)
 
-    def _free_steps(self, hand: Pose, motion: Motion) -> int:
+    def _free_steps(self, hand: Transform, motion: HandTarget) -> int:
         """Steps that need no feedback: as long as the target stays far off at full speed, or lies straight below."""
         way = np.abs(motion.target.position - hand.position)
         aside = float(np.linalg.norm(way[:2]))

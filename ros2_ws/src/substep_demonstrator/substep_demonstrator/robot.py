@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from substep_core.scene import SceneState
-from substep_demonstrator.frames import Pose
+from substep_demonstrator.frames import Transform
 
 _SHOULDERS = {  # joint 2, world frame, by what the objects stand on
     "main_table": (-0.66, 0.0, 1.245),
@@ -31,7 +31,7 @@ def find_shoulder(scene: SceneState) -> np.ndarray | None:
     return None
 
 
-def overreach(shoulder: np.ndarray | None, hand: Pose) -> float:
+def overreach(shoulder: np.ndarray | None, hand: Transform) -> float:
     """m by which the arm has to stretch too far to bring the hand to a pose; 0 where the shoulder is not known."""
     if shoulder is None:
         return 0.0

@@ -12,7 +12,7 @@ import numpy as np
 
 from substep_core.scene import SceneObject
 from substep_demonstrator.boxes import Box, box_from_corners
-from substep_demonstrator.frames import Pose, most_vertical_axis, yaw
+from substep_demonstrator.frames import Transform, most_vertical_axis, yaw
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def is_round(thing: SceneObject) -> bool:
     return any(isinstance(shape, Rim) or isinstance(shape, Solid) and shape.round for shape in shapes_of(thing))
 
 
-def hull_boxes(thing: SceneObject, pose: Pose) -> list[Box]:
+def hull_boxes(thing: SceneObject, pose: Transform) -> list[Box]:
     """Boxes that fill the object at ``pose``: its own box, or for something round an octagon of four."""
     whole = box_from_corners(pose, thing.lower, thing.upper)
     upright, _ = most_vertical_axis(pose.rotation)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from substep_demonstrator.frames import Pose
+from substep_demonstrator.frames import Transform
 from substep_demonstrator.hand import PALM_DISTANCE, TIP_LENGTH
 from substep_demonstrator.obstacles import Obstacle
 
@@ -47,11 +47,16 @@ class Traveller:
     """Leads the hand to goals, one waypoint for each view."""
 
     def __init__(self) -> None:
-        self._climbs_from: Pose | None = None
+        self._climbs_from: Transform | None = None
 
     def waypoint(
-        self, hand: Pose, goal: Pose, obstacles: list[Obstacle], load: Load | None = None, funnel: Funnel | None = None
-    ) -> Pose:
+        self,
+        hand: Transform,
+        goal: Transform,
+        obstacles: list[Obstacle],
+        load: Load | None = None,
+        funnel: Funnel | None = None,
+    ) -> Transform:
         """Where to servo to next on the way to ``goal``; it is the goal itself once the hand is right above it."""
         clearance = _CLEARANCE if load is None else _CARRYING_CLEARANCE  # on the way, not at its end
         load, funnel = load or Load(), funnel or Funnel()
@@ -62,24 +67,24 @@ class Traveller:
         committed = distance < _COMMITTED and hand.position[2] < needed[-1] - _CLEARANCE - 0.01
         if distance <= funnel.width or committed:
             self._climbs_from = None
-            return Pose(np.array([*goal.position[:2], height]), goal.rotation)
+            return Transform(np.array([*goal.position[:2], height]), goal.rotation)
         height = max(height, float(np.max(needed - _CLIMB * np.maximum(along - 0.02, 0))))
         blocked = along[needed > hand.position[2] + 0.01]
         free = min(distance, float(blocked[0]) - _SAMPLE) if len(blocked) else distance
         if free <= 0:
             return self._climb(hand, height)
         self._climbs_from = None
-        return Pose(np.array([*(hand.position[:2] + way * (free / distance)), height]), goal.rotation)
+        return Transform(np.array([*(hand.position[:2] + way * (free / distance)), height]), goal.rotation)
 
-    def _climb(self, hand: Pose, height: float) -> Pose:
+    def _climb(self, hand: Transform, height: float) -> Transform:
         """Straight up from where the climb began, without turning what may be between its neighbours."""
         if self._climbs_from is None:
             self._climbs_from = hand
-        return Pose(np.array([*self._climbs_from.position[:2], height]), self._climbs_from.rotation)
+        return Transform(np.array([*self._climbs_from.position[:2], height]), self._climbs_from.rotation)
 
 
 def _profile(
-    hand: Pose, goal: Pose, obstacles: list[Obstacle], load: Load, clearance: float
+    hand: Transform, goal: Transform, obstacles: list[Obstacle], load: Load, clearance: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Distances (n,) along the way and the height (n,) that the grip site needs there."""
     way = goal.position[:2] - hand.position[:2]

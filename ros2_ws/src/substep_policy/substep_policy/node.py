@@ -32,7 +32,7 @@ from substep_policy.policy import Policy, SubstepNamer, why_not_guided
 from substep_policy.registry import POLICIES, PolicyRegistry
 from substep_policy.request_answering import RequestAnswering
 from substep_policy.session.request_matcher import RequestMatcher, Work
-from substep_policy.session.substep_naming import ENDED, Answer, SubstepNaming
+from substep_policy.session.substep_naming import ENDED, NamingAnswer, SubstepNaming
 
 
 class PolicyFault(RuntimeError):
@@ -211,7 +211,7 @@ class PolicyNode(GraphNode):
         self, request: NameSubstep.Request, response: NameSubstep.Response
     ) -> NameSubstep.Response:
         """Answered once the policy has spoken; other messages are heard meanwhile."""
-        answer, model = Answer(why_not=ENDED), self._policy.name
+        answer, model = NamingAnswer(why_not=ENDED), self._policy.name
         if self._naming is not None:
             future = Future(executor=self.executor)
             future.add_done_callback(lambda _: None)  # without one the executor would sleep on
@@ -278,7 +278,7 @@ def _key(message: ChunkRequest) -> RequestKey:
     return RequestKey(to_nanoseconds(message.header.stamp), message.episode, substep)
 
 
-def naming_to_message(answer: Answer, model: str) -> NameSubstep.Response:
+def naming_to_message(answer: NamingAnswer, model: str) -> NameSubstep.Response:
     if answer.named is None:
         return NameSubstep.Response(message=answer.why_not, model=model)
     return NameSubstep.Response(

@@ -17,7 +17,7 @@ from substep_core.ros.observation_messages import observation_from_messages, obs
 from substep_policy.policy import LeftOver, Policy, as_namer
 from substep_policy.session.policy_session import PolicySession, StuckSettings
 from substep_policy.session.request_matcher import Work
-from substep_policy.session.substep_naming import Answer
+from substep_policy.session.substep_naming import NamingAnswer
 
 
 class RequestAnswering:
@@ -64,7 +64,7 @@ class RequestAnswering:
             raise ChunkRefused(RefusalKind.CONTRACT, why)
         return LeftOver(values.reshape(-1, width), int(request.delay))
 
-    def words(self, task: str, messages: Mapping[str, bytes]) -> Answer:
+    def words(self, task: str, messages: Mapping[str, bytes]) -> NamingAnswer:
         """What the policy itself says comes next, by an observation's serialised messages.
 
         Raises:
@@ -72,7 +72,7 @@ class RequestAnswering:
         """
         seen = self._observation(messages)
         with self._lock:
-            return Answer(as_namer(self._policy).next_substep(seen, task), seen.stamp)
+            return NamingAnswer(as_namer(self._policy).next_substep(seen, task), seen.stamp)
 
     def _observation(self, serialised: Mapping[str, bytes]) -> Observation:
         """Raises: ChunkRefused: a message is malformed."""

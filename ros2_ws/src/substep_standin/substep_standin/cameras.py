@@ -36,7 +36,7 @@ class CameraSettings:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Exposure:
     """stamp: ns of the exposure; image: (H, W, 3) uint8 RGB, upright."""
 
     camera: str
@@ -71,7 +71,7 @@ class CameraStream:
         self._offset = round(self._period * phase)
         self._slot = self._slot_at(now)
         self._last: np.ndarray | None = None
-        self._coming: list[tuple[int, Picture]] = []
+        self._coming: list[tuple[int, Exposure]] = []
 
     def periods_due(self, now: int) -> int:
         """Since its last exposure; 0: it is not due."""
@@ -90,9 +90,9 @@ class CameraStream:
         comes = now + round(late * NANOSECONDS)
         if self._coming:
             comes = max(comes, self._coming[-1][0])  # one camera's pictures keep their order
-        self._coming.append((comes, Picture(self.name, now, self._last)))
+        self._coming.append((comes, Exposure(self.name, now, self._last)))
 
-    def arrived(self, now: int) -> list[Picture]:
+    def arrived(self, now: int) -> list[Exposure]:
         """What has come since."""
         count = sum(comes <= now for comes, _ in self._coming)
         arrived, self._coming = self._coming[:count], self._coming[count:]

@@ -14,12 +14,12 @@ from trajectory_msgs.msg import JointTrajectory as JointTrajectoryMessage
 from substep_core.ros.messages import to_nanoseconds
 from substep_core.units import NANOSECONDS
 from substep_standin.joint_trajectory import JointTrajectory, Point
-from substep_standin.plant import ArmState
+from substep_standin.plant import PlantState
 from substep_standin.servo import Twist
 from substep_standin.settings import DRIVER_JOINTS
 
 
-def joint_state(state: ArmState, stamp: Time) -> JointState:
+def joint_state(state: PlantState, stamp: Time) -> JointState:
     named = [[values[name] for name in DRIVER_JOINTS] for values in (state.position, state.velocity, state.effort)]
     header = Header(stamp=stamp, frame_id="panda_link0")
     return JointState(header=header, name=DRIVER_JOINTS, position=named[0], velocity=named[1], effort=named[2])

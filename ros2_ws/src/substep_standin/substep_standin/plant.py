@@ -26,7 +26,7 @@ JOINT_STIFFNESS = 400.0  # 1/s², of the joints' own servos, critically damped
 
 
 @dataclass(frozen=True)
-class ArmState:
+class PlantState:
     """What is measured at an instant.
 
     Attributes:
@@ -126,12 +126,12 @@ class Plant:
             total += force if second[index] else -force
         return float(np.linalg.norm(total))
 
-    def state(self) -> ArmState:
+    def state(self) -> PlantState:
         position, velocity = self._data.qpos[self._places], self._data.qvel[self._speeds]
         effort = self._data.qfrc_actuator[self._speeds]
         named = [dict(zip(DRIVER_JOINTS, map(float, values), strict=True)) for values in (position, velocity, effort)]
         twist = self.jacobian @ self._data.qvel[self._arm_speeds]
-        return ArmState(*named, *(part.copy() for part in self.hand), twist)
+        return PlantState(*named, *(part.copy() for part in self.hand), twist)
 
     def hand_pose(self) -> Pose:
         """Of the grip site in the base frame."""

@@ -17,7 +17,7 @@ from substep_bridge.messages import camera_info, pose_stamped
 from substep_core.ros.diagnostics import diagnostic_status
 from substep_core.ros.messages import to_time
 from substep_standin import messages
-from substep_standin.cameras import Picture
+from substep_standin.cameras import Exposure
 from substep_standin.driver import DriverStatus
 from substep_standin.latches import Fault
 from substep_standin.outbox import Outbox
@@ -45,7 +45,7 @@ class SensorPublisher:
         self._post(self._pose, pose_stamped(self._plant.hand_pose(), BASE_FRAME, stamp), now)
         self._post(self._twist, messages.twist_stamped(state.twist, BASE_FRAME, stamp), now)
 
-    def tell_picture(self, picture: Picture, now: int) -> None:
+    def tell_picture(self, picture: Exposure, now: int) -> None:
         name, stamp = picture.camera, to_time(self._outbox.stamped(picture.stamp))
         frame, (height, width, _) = self._plant.camera_frame(name), picture.image.shape
         info = camera_info(self._plant.intrinsics(name), height, width, frame, stamp)

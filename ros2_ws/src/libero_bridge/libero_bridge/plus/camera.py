@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from libero_bridge.plus.names import View
+from libero_bridge.plus.names import CameraView
 from libero_bridge.tasks import ROBOT
 from substep_core.contract import Camera, CameraRole, load_robot
 from substep_core.rotation import quaternion_product, rotate
@@ -23,7 +23,7 @@ def scene_camera() -> Camera:
     return robot.camera(robot.camera_of(CameraRole.SCENE))
 
 
-def turned_pose(position: np.ndarray, quaternion: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
+def turned_pose(position: np.ndarray, quaternion: np.ndarray, view: CameraView) -> tuple[np.ndarray, np.ndarray]:
     """The camera's pose under a view.
 
     Args:
@@ -51,7 +51,7 @@ def turned_pose(position: np.ndarray, quaternion: np.ndarray, view: View) -> tup
     return _rounded(position), _rounded(quaternion)
 
 
-def move_camera(env, view: View) -> None:
+def move_camera(env, view: CameraView) -> None:
     """Puts the scene camera of a robosuite environment, which stands where LIBERO has it, where the view has it."""
     camera = env.sim.model._model.cam(scene_camera().driver_name)
     camera.pos[:], quaternion = turned_pose(camera.pos, camera.quat, view)

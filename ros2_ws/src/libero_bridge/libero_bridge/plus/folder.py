@@ -16,7 +16,7 @@ OWN_STATES = "libero_newobj"  # folder of initial states that are not LIBERO's
 
 
 @dataclass(frozen=True)
-class Entry:
+class PlusEntry:
     """A task as the benchmark lists it. ``difficulty``: 1 to 5; None where it says nothing."""
 
     name: str
@@ -34,7 +34,7 @@ class PlusFolder:
 
     bddl: Path
     init: Path | None
-    entries: dict[str, tuple[Entry, ...]]
+    entries: dict[str, tuple[PlusEntry, ...]]
 
     def bddl_file(self, suite: str, name: str) -> Path:
         return self.bddl / suite / f"{name}.bddl"
@@ -66,7 +66,7 @@ def read_folder(folder: Path) -> PlusFolder:
     return PlusFolder(bddl, init, _read_table(table))
 
 
-def _read_table(file: Path) -> dict[str, tuple[Entry, ...]]:
+def _read_table(file: Path) -> dict[str, tuple[PlusEntry, ...]]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         return {suite: tuple(map(_entry, sorted(content[suite], key=_place))) for suite in SUITES if suite in content}
@@ -81,6 +81,6 @@ def _place(listed: dict[str, Any]) -> int:
     return int(listed["id"])
 
 
-def _entry(listed: dict[str, Any]) -> Entry:
+def _entry(listed: dict[str, Any]) -> PlusEntry:
     level = listed["difficulty_level"]
-    return Entry(str(listed["name"]), str(listed["category"]), None if level is None else int(level))
+    return PlusEntry(str(listed["name"]), str(listed["category"]), None if level is None else int(level))

@@ -15,7 +15,7 @@ _LANGUAGE = re.compile(r"_language_\d+$")
 
 
 @dataclass(frozen=True)
-class View:
+class CameraView:
     """Where the scene camera goes, in the whole numbers of the name.
 
     Attributes:
@@ -47,7 +47,7 @@ class PlusName:
 
     file: str
     base: str
-    view: View | None = None
+    view: CameraView | None = None
     robot: int = 0
     noise: int = 0
     look: Look | None = None
@@ -62,7 +62,7 @@ def parse_name(name: str) -> PlusName:
         if robot > MOST_ROBOTS or noise > MOST_NOISES:
             most = f"{MOST_ROBOTS} and {MOST_NOISES}"
             raise ValueError(f"task {name!r} has initstate {robot} and noise {noise}: expected at most {most}")
-        return PlusName(found["file"], _LANGUAGE.sub("", found["file"]), View(*view), robot, noise)
+        return PlusName(found["file"], _LANGUAGE.sub("", found["file"]), CameraView(*view), robot, noise)
     if found := _LOOK.fullmatch(name):
         return PlusName(name, found["base"], look=found["look"])
     if found := _LAYOUT.fullmatch(name):

@@ -19,7 +19,7 @@ from libero_bridge.bddl_folder import read_instruction
 from libero_bridge.derived_bddl import keep_bddl, object_categories, problem_name, with_categories, with_problem
 from libero_bridge.libero_setup import libero_folder
 from libero_bridge.plus.change import PlusChange
-from libero_bridge.plus.folder import Entry, PlusFolder, read_folder
+from libero_bridge.plus.folder import PlusEntry, PlusFolder, read_folder
 from libero_bridge.plus.names import PlusName, parse_name
 from libero_bridge.plus.objects import foreign_categories, stand_ins
 from libero_bridge.plus.robot_start import start_joints
@@ -97,7 +97,7 @@ class LiberoPlus:
             return replace(task, arm_start=tuple(start_joints(name.robot)))
         return task
 
-    def _instruction(self, entry: Entry, file: Path) -> str:
+    def _instruction(self, entry: PlusEntry, file: Path) -> str:
         if self.departure is Departure.PUBLISHED_PROMPT and "_language_" not in entry.name:
             return without_scene(entry.name).replace("_", " ")
         return read_instruction(file)

@@ -10,7 +10,7 @@ from substep_demonstrator.grounding import find_joint
 from substep_demonstrator.skills.drawer import CloseDrawer, OpenDrawer
 from substep_demonstrator.skills.knob import TurnKnob
 from substep_demonstrator.skills.microwave import CloseMicrowave
-from substep_demonstrator.skills.skill import Motion, Skill, View
+from substep_demonstrator.skills.skill import HandTarget, Instant, Skill
 
 # LIBERO category -> motion for a joint's name; the others cannot be done that way.
 _SKILLS: Mapping[motions.MotionKind, Mapping[str, Callable[[str], Skill]]] = {
@@ -28,7 +28,7 @@ class Articulated:
         self._asked = asked
         self._skill: Skill | None = None
 
-    def step(self, view: View) -> Motion:
+    def step(self, view: Instant) -> HandTarget:
         if self._skill is None:
             joint, skills = find_joint(view.scene, self._asked.thing), _SKILLS[self._asked.kind]
             category = view.scene.objects[joint.object].category

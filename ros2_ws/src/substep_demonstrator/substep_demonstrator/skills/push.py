@@ -9,11 +9,11 @@ from substep_core.scene import SceneObject
 from substep_demonstrator.boxes import BoxSet, body_box
 from substep_demonstrator.controller import OPEN, Pace
 from substep_demonstrator.destinations import Destination, find_destination
-from substep_demonstrator.frames import Pose, angle_between, yaw
+from substep_demonstrator.frames import Transform, angle_between, yaw
 from substep_demonstrator.grounding import find_object
 from substep_demonstrator.hand import MAX_OPENING, TIP_LENGTH, hand_depths, tilted_hand
 from substep_demonstrator.robot import overreach
-from substep_demonstrator.skills.skill import Motion, Standstill, View
+from substep_demonstrator.skills.skill import HandTarget, Instant, Standstill
 from substep_demonstrator.travel import Traveller
 
 _TILT = np.radians(20)  # the palm leans over the thing, away from what stands behind the hand
@@ -37,9 +37,9 @@ class Push:
         self._pushes = False
         self._still = 0
         self._standstill = Standstill()
-        self._lifted_from: Pose | None = None
+        self._lifted_from: Transform | None = None
 
-    def step(self, view: View) -> Motion:
+    def step(self, view: Instant) -> HandTarget:
         if self._name is None:
             self._name = find_object(view.scene, self._phrase).name
         thing = view.thing(self._name)
@@ -51,11 +51,11 @@ class Push:
             return self._lift(view, destination, thing)
         return self._push(view, thing, way)
 
-    def _is_stuck(self, view: View) -> bool:
+    def _is_stuck(self, view: Instant) -> bool:
         self._still = self._still + 1 if view.is_slow else 0
         return self._still > _STUCK_STEPS
 
-    def _push(self, view: View, thing: SceneObject, way: np.ndarray) -> Motion:
+    def _push(self, view: Instant, thing: SceneObject, way: np.ndarray) -> HandTarget:
         """Down behind the thing, then straight on, steering so that the thing stays between the fingers."""
         hand, box = view.hand.pose, body_box(thing)
         if self._facing is None:
@@ -70,11 +70,11 @@ class Push:
         if not self._pushes and self._standstill.is_stuck(hand):
             self._lifted_from = hand
         if not self._pushes:
-            return Motion(self._traveller.waypoint(hand, start, view.obstacles(thing.name)), OPEN)
+            return HandTarget(self._traveller.waypoint(hand, start, view.obstacles(thing.name)), OPEN)
         ahead = hand.position[:2] + facing * _LEAD - 0.5 * aside * sideways
-        return Motion(Pose(np.array([*ahead, start.position[2]]), start.rotation), OPEN, _PUSHING)
+        return HandTarget(Transform(np.array([*ahead, start.position[2]]), start.rotation), OPEN, _PUSHING)
 
-    def _clear_facing(self, view: View, thing: SceneObject, way: np.ndarray) -> np.ndarray:
+    def _clear_facing(self, view: Instant, thing: SceneObject, way: np.ndarray) -> np.ndarray:
         """(2,) the way itself, or turned a little where something stands behind the thing: the rest is another leg."""
         obstacles = BoxSet.of([obstacle.box for obstacle in view.obstacles(thing.name) if obstacle.owner != "table"])
         close = obstacles.near(thing.position[:2], 0.4)
@@ -87,7 +87,7 @@ class Push:
         ]
         return facings[int(np.argmin(np.maximum(np.array(depths) + 0.003, 0)))]
 
-    def _lift(self, view: View, destination: Destination, thing: SceneObject) -> Motion:
+    def _lift(self, view: Instant, destination: Destination, thing: SceneObject) -> HandTarget:
         hand = view.hand.pose
         if self._lifted_from is None:
             self._lifted_from, self._pushes = hand, False
@@ -96,19 +96,19 @@ class Push:
         there = destination.holds(view.scene, thing)
         if is_up and not there:
             self._lifted_from = self._facing = None
-        return Motion(goal, OPEN, done=is_up and there)
+        return HandTarget(goal, OPEN, done=is_up and there)
 
 
 def _radius(thing: SceneObject) -> float:
     return float(np.min(thing.upper[:2] - thing.lower[:2]) / 2)
 
 
-def _behind(thing: SceneObject, facing: np.ndarray, shoulder: np.ndarray | None) -> Pose:
+def _behind(thing: SceneObject, facing: np.ndarray, shoulder: np.ndarray | None) -> Transform:
     """The hand down on the table behind the thing, fingers side by side across ``facing`` (2,)."""
     box = body_box(thing)
     position = np.array([*(box.position[:2] - facing * (_radius(thing) + _BEHIND)), box.bottom])
     across = np.array([-facing[1], facing[0], 0.0])
     tilts = (_TILT, _FAR_TILT)
-    poses = [Pose(position, tilted_hand(-np.array([*facing, 0.0]), tilt, across)) for tilt in tilts]
+    poses = [Transform(position, tilted_hand(-np.array([*facing, 0.0]), tilt, across)) for tilt in tilts]
     near, far = (pose.raised(_ABOVE_TABLE + TIP_LENGTH) for pose in poses)
     return far if overreach(shoulder, near) > 0 else near

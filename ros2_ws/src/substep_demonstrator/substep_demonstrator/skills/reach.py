@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from substep_demonstrator.frames import Pose, angle_between
-from substep_demonstrator.skills.skill import View
+from substep_demonstrator.frames import Transform, angle_between
+from substep_demonstrator.skills.skill import Instant
 from substep_demonstrator.travel import Funnel, Traveller
 
 _LATERAL = 0.02
@@ -14,7 +14,7 @@ _ALIGNED = 0.15
 _BEFORE_LINE = Funnel(width=0.02, slope=1.5)
 
 
-def reach(view: View, traveller: Traveller, goal: Pose, distance: float, *without: str) -> Pose:
+def reach(view: Instant, traveller: Traveller, goal: Transform, distance: float, *without: str) -> Transform:
     """Where to servo to next: along the line to ``goal`` once the hand is on it, else to the line's beginning.
 
     Args:
@@ -27,6 +27,6 @@ def reach(view: View, traveller: Traveller, goal: Pose, distance: float, *withou
     along = -float(offset @ approach)
     lateral = float(np.linalg.norm(offset + along * approach))
     if lateral < _LATERAL and along < distance + 0.03 and angle_between(hand.rotation, goal.rotation) < _ALIGNED:
-        return Pose(goal.position - max(0.0, along - _AHEAD) * approach, goal.rotation)
-    start = Pose(goal.position - distance * approach, goal.rotation)
+        return Transform(goal.position - max(0.0, along - _AHEAD) * approach, goal.rotation)
+    start = Transform(goal.position - distance * approach, goal.rotation)
     return traveller.waypoint(hand, start, view.obstacles(*without), funnel=_BEFORE_LINE)

@@ -10,7 +10,7 @@ import numpy as np
 from substep_core.scene import SceneObject, SceneState
 from substep_demonstrator.boxes import body_box
 from substep_demonstrator.controller import Pace
-from substep_demonstrator.frames import Pose, angle_between
+from substep_demonstrator.frames import Transform, angle_between
 from substep_demonstrator.hand import Hand
 from substep_demonstrator.obstacles import Obstacle, find_obstacles
 from substep_demonstrator.robot import find_shoulder
@@ -18,7 +18,7 @@ from substep_demonstrator.travel import Load
 
 
 @dataclass(frozen=True)
-class View:
+class Instant:
     """One instant: the scene, the hand, and how far (3,) m the hand moved in the last control step."""
 
     scene: SceneState
@@ -102,9 +102,9 @@ class Standstill:
     _ANGLE = 0.1  # rad
 
     def __init__(self) -> None:
-        self._poses: list[Pose] = []
+        self._poses: list[Transform] = []
 
-    def is_stuck(self, hand: Pose) -> bool:
+    def is_stuck(self, hand: Transform) -> bool:
         """Looks at one more view; starts anew once it has said yes."""
         self._poses.append(hand)
         if len(self._poses) <= self._STEPS:
@@ -119,13 +119,13 @@ class Standstill:
 
 
 @dataclass(frozen=True)
-class Motion:
+class HandTarget:
     """Servo the hand to ``target``, no faster than ``pace``; ``done`` once the substep's effect holds.
 
     ``gripper``: OPEN or CLOSED.
     """
 
-    target: Pose
+    target: Transform
     gripper: float
     pace: Pace = Pace()
     done: bool = False
@@ -134,11 +134,11 @@ class Motion:
 class Skill(Protocol):
     """A motion in progress. It keeps only what the view does not show, such as grasps that failed."""
 
-    def step(self, view: View) -> Motion:
+    def step(self, view: Instant) -> HandTarget:
         """Raises ValueError: what the substep names is not in the scene."""
 
 
-def load_of(thing: SceneObject, hand: Pose) -> Load:
+def load_of(thing: SceneObject, hand: Transform) -> Load:
     """The space that a held object takes up around the grip site."""
     box = body_box(thing)
     flat = np.sort(box.world_half_size[:2])

@@ -17,17 +17,17 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaForCausalLM
 
-from substep_policy.benchmarks.policy_latency import MATMUL_SIZES, Failure, LatencyReport, Row, measure_policy
+from substep_policy.benchmarks.policy_latency import MATMUL_SIZES, Failure, LatencyReport, LatencyRow, measure_policy
 from substep_policy.benchmarks.random_models import INSTRUCTION, random_openvla, random_statistics, word_tokenizer
 from substep_policy.benchmarks.timing import device_name, matmul_rate
 from substep_policy.memory import TooLargeError
 from substep_policy.models.chunk_builder import ChunkBuilder
 from substep_policy.models.model import SubstepModel
 from substep_policy.models.on_device import choose_dtype
-from substep_policy.models.openvla.images import ImagePipeline
+from substep_policy.models.openvla.images import OpenVLAImages
 from substep_policy.models.openvla.model import OpenVLAModelConfig
 from substep_policy.models.openvla.policy import OpenVLAPolicy
-from substep_policy.models.openvla.prompt import PromptBuilder
+from substep_policy.models.openvla.prompt import OpenVLAPromptBuilder
 from substep_policy.models.openvla.vision import CHANNELS
 from substep_policy.models.quantization import check_quantization, quantize
 from substep_policy.run_modes import Execution, Quantization
@@ -103,7 +103,7 @@ def count_operations(config: OpenVLAModelConfig) -> int:
     """Floating-point operations of one chunk: every matrix product and attention, counted on tensors without data."""
     meta, backbone = torch.device("meta"), config.backbone
     model = random_openvla(config, meta, torch.bfloat16)
-    prompts = PromptBuilder(word_tokenizer(config), config).build([INSTRUCTION])
+    prompts = OpenVLAPromptBuilder(word_tokenizer(config), config).build([INSTRUCTION])
     images = (1, len(config.cameras), CHANNELS, backbone.image_size, backbone.image_size)
     inputs = {
         "pixel_values": torch.empty(images, device=meta, dtype=torch.bfloat16),
@@ -132,8 +132,8 @@ def random_policy(
         name=variant.name,
         config=config,
         model=model,
-        prompts=PromptBuilder(word_tokenizer(config), config),
-        images=ImagePipeline(config),
+        prompts=OpenVLAPromptBuilder(word_tokenizer(config), config),
+        images=OpenVLAImages(config),
         proprio=statistics.proprio,
         chunks=ChunkBuilder.build(model, config, statistics.action),
         read_statistics=lambda dataset: statistics,
@@ -143,7 +143,7 @@ def random_policy(
 
 def measure_variant(
     config: OpenVLAModelConfig, variant: Variant, repeats: int, device: torch.device, dtype: torch.dtype
-) -> Row | Failure:
+) -> LatencyRow | Failure:
     """Time one way, at random weights."""
     try:
         _free(device)

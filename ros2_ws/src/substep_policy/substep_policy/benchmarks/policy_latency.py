@@ -30,7 +30,7 @@ MATMUL_SIZES = {"cuda": 8192, "cpu": 1024}
 
 
 @dataclass(frozen=True)
-class Row:
+class LatencyRow:
     """One way's figures; memory in GB at its peak."""
 
     name: str
@@ -68,7 +68,7 @@ class LatencyReport:
     date: str
     dtype: str
     rate: float
-    rows: tuple[Row | Failure, ...]
+    rows: tuple[LatencyRow | Failure, ...]
     parameters: int | None = None
     operations: int | None = None
 
@@ -98,14 +98,14 @@ class LatencyReport:
         return json.dumps({**asdict(self), "floor_ms": self.floor}, indent=1)
 
 
-def measure_policy(name: str, load: Callable[[], Policy], repeats: int, device: str) -> Row:
+def measure_policy(name: str, load: Callable[[], Policy], repeats: int, device: str) -> LatencyRow:
     """Load a policy and time it."""
     reset_peak_memory(device)
     policy = load()
     observation = random_observation(policy.robot, policy.cameras, CAMERA_SIZE)
     substep = measure(lambda: policy.start_substep(INSTRUCTION, INSTRUCTION), repeats, device=device)
     chunk = measure(lambda: policy.predict(observation), repeats, device=device)
-    return Row(name, chunk, substep, peak_memory(device))
+    return LatencyRow(name, chunk, substep, peak_memory(device))
 
 
 def benchmark_policy(name: str, policy_name: str, settings: PolicySettings, repeats: int) -> LatencyReport:

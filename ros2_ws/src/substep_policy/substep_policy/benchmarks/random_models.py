@@ -22,8 +22,8 @@ from substep_policy.models.model import EosDetection, SubstepModel
 from substep_policy.models.normalization import DatasetStatistics, Statistics, action_statistics, save_statistics
 from substep_policy.models.openvla.config import (
     LanguageModelConfig,
+    LlamaTokens,
     OpenVLAConfig,
-    SpecialTokens,
     VisionTransformerConfig,
 )
 from substep_policy.models.openvla.model import OpenVLAModelConfig, build_openvla
@@ -41,7 +41,7 @@ TOY_BACKBONE = OpenVLAConfig(
     language_model=LanguageModelConfig(
         width=32, layers=2, heads=4, key_value_heads=4, mlp_width=48, vocabulary_size=320, max_positions=256
     ),
-    tokens=SpecialTokens(bos=1, eos=2, empty=3, pad=4),
+    tokens=LlamaTokens(bos=1, eos=2, empty=3, pad=4),
     image_size=28,
     chunk_length=4,
 )

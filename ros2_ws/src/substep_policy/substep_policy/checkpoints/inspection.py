@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from substep_policy.checkpoints.folder import check_one_step, shortened
-from substep_policy.checkpoints.part import Part
+from substep_policy.checkpoints.part import CheckpointPart
 from substep_policy.eos import EosSource
 from substep_policy.models.kind import ModelConfiguration, UnknownModel, kind_of
 from substep_policy.models.model import EosDetection, SubstepModel
@@ -77,14 +77,14 @@ def misfit(part: str, error: Exception) -> Finding:
     return Finding(part, MISFIT, str(error))
 
 
-def weight_findings(parts: Sequence[Part]) -> list[Finding]:
+def weight_findings(parts: Sequence[CheckpointPart]) -> list[Finding]:
     """Of each part, and whether those that are there belong together."""
     found = [files for part in parts if not is_error(files := attempt(part.find))]
     steps = attempt(lambda: check_one_step(path for files in found for path in files))
     return [*map(_weights_of, parts), *([misfit("steps", steps)] if is_error(steps) else [])]
 
 
-def _weights_of(part: Part) -> Finding:
+def _weights_of(part: CheckpointPart) -> Finding:
     try:
         files, state = part.find(), part.shapes()
     except ValueError as error:

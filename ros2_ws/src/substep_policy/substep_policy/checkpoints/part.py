@@ -44,7 +44,7 @@ def without_weights(build: Callable[[Any], Model], config: Any, owner: Path) -> 
 
 
 @dataclass(frozen=True)
-class Part:
+class CheckpointPart:
     """Weights of one module.
 
     Attributes:
@@ -100,17 +100,19 @@ class Part:
         return {name: own[key] for name, key in self.names.items()}
 
 
-def head_parts(folder: Path, model: SubstepModel) -> list[Part]:
+def head_parts(folder: Path, model: SubstepModel) -> list[CheckpointPart]:
     """Every head of a model, each in a file of its own."""
 
-    def part(name: str, head: nn.Module) -> Part:
-        return Part(name, head, lambda: (find_component(folder, name),), {key: key for key in head.state_dict()})
+    def part(name: str, head: nn.Module) -> CheckpointPart:
+        return CheckpointPart(
+            name, head, lambda: (find_component(folder, name),), {key: key for key in head.state_dict()}
+        )
 
     return [part(name, head) for name, head in model.heads.items()]
 
 
 def load_parts(
-    folder: Path, parts: Sequence[Part], model: SubstepModel, device: torch.device, dtype: torch.dtype
+    folder: Path, parts: Sequence[CheckpointPart], model: SubstepModel, device: torch.device, dtype: torch.dtype
 ) -> None:
     """Check all parts of a checkpoint folder, then give them to a model that was made on the meta device.
 
@@ -128,7 +130,7 @@ def load_parts(
     model.backbone.restore_buffers(device)
 
 
-def check_surplus(present: set[str], parts: list[Part], folder: Path) -> None:
+def check_surplus(present: set[str], parts: list[CheckpointPart], folder: Path) -> None:
     """Raises: CheckpointError: there are files of parts that the model does not have."""
     surplus = present - {part.name for part in parts}
     if surplus:

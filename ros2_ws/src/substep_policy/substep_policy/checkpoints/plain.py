@@ -39,7 +39,7 @@ from substep_policy.checkpoints.inspection import (
     total_finding,
     weight_findings,
 )
-from substep_policy.checkpoints.part import Part, head_parts, without_weights
+from substep_policy.checkpoints.part import CheckpointPart, head_parts, without_weights
 from substep_policy.models.fixed import FixedModule
 from substep_policy.models.kind import ModelConfiguration
 from substep_policy.models.model import SubstepModel
@@ -98,7 +98,7 @@ class PlainCheckpoints(Generic[C]):
         if is_error(model):
             return CheckpointReport(f"{folder}: {kind}", (misfit("config", model), *statistics))
         names = {key: key for key in model.backbone.state_dict()}
-        backbone = Part("backbone", model.backbone, lambda: (folder / BACKBONE_FILE,), names)
+        backbone = CheckpointPart("backbone", model.backbone, lambda: (folder / BACKBONE_FILE,), names)
         findings = (
             *weight_findings([backbone, *head_parts(folder, model)]),
             eos_finding(config.eos, config.action_head.type),

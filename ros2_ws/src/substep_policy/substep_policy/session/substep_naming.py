@@ -14,7 +14,7 @@ ENDED = "the policy is not active"
 
 
 @dataclass(frozen=True)
-class Answer:
+class NamingAnswer:
     """Words and the stamp (ns) of the observation that they are about; or why there are none."""
 
     named: NamedSubstep | None = None
@@ -25,7 +25,7 @@ class Answer:
 @dataclass(frozen=True)
 class _Question:
     task: str
-    answer: Callable[[Answer], None]
+    answer: Callable[[NamingAnswer], None]
 
 
 class SubstepNaming:
@@ -36,13 +36,15 @@ class SubstepNaming:
         failed: told, in that thread, of another exception, which ends it.
     """
 
-    def __init__(self, name: Callable[[str, Mapping[str, Any]], Answer], failed: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, name: Callable[[str, Mapping[str, Any]], NamingAnswer], failed: Callable[[Exception], None]
+    ) -> None:
         self._name = name
         self._lock = threading.Lock()
         self._questions: list[_Question] = []
         self._worker = LatestOnlyWorker[Mapping[str, Any]](self._answer_all, failed, "naming")
 
-    def ask(self, task: str, answer: Callable[[Answer], None], newest: Mapping[str, Any] | None) -> None:
+    def ask(self, task: str, answer: Callable[[NamingAnswer], None], newest: Mapping[str, Any] | None) -> None:
         """``answer`` is called in the naming thread. Args: newest: messages of an observation; None: there is none."""
         with self._lock:
             self._questions.append(_Question(task, answer))
@@ -62,7 +64,7 @@ class SubstepNaming:
         """End the thread; who still waits is told so."""
         self._worker.stop()
         for question in self._take():
-            question.answer(Answer(why_not=ENDED))
+            question.answer(NamingAnswer(why_not=ENDED))
 
     def _take(self) -> list[_Question]:
         with self._lock:
@@ -74,5 +76,5 @@ class SubstepNaming:
             try:
                 answer = self._name(question.task, messages)
             except ValueError as error:
-                answer = Answer(why_not=str(error))
+                answer = NamingAnswer(why_not=str(error))
             question.answer(answer)

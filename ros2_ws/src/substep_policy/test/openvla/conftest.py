@@ -24,7 +24,7 @@ from substep_policy.models.normalization import (
     action_statistics,
     save_statistics,
 )
-from substep_policy.models.openvla.config import DINOV2_LARGE, OpenVLAConfig, SpecialTokens
+from substep_policy.models.openvla.config import DINOV2_LARGE, LlamaTokens, OpenVLAConfig
 from substep_policy.models.openvla.model import OpenVLAModelConfig, build_openvla
 from substep_policy.models.openvla.published import save_model
 
@@ -39,7 +39,7 @@ def toy_openvla() -> OpenVLAConfig:
         toy,
         dinov2=dataclasses.replace(toy.dinov2, mean=DINOV2_LARGE.mean, std=DINOV2_LARGE.std),
         language_model=dataclasses.replace(toy.language_model, vocabulary_size=len(WORDS), padding_rows=0),
-        tokens=SpecialTokens(bos=1, eos=2, empty=13, pad=14),
+        tokens=LlamaTokens(bos=1, eos=2, empty=13, pad=14),
         image_size=56,
         chunk_length=3,
     )

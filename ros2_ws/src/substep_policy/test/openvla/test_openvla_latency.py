@@ -21,7 +21,7 @@ from substep_policy.benchmarks.random_models import (
     word_tokenizer,
 )
 from substep_policy.models.openvla.policy import OpenVLAPolicy
-from substep_policy.models.openvla.prompt import PromptBuilder
+from substep_policy.models.openvla.prompt import OpenVLAPromptBuilder
 
 ROBOT = load_robot(LIBERO_PANDA)
 CPU = torch.device("cpu")
@@ -106,7 +106,7 @@ def test_a_policy_that_ships_is_timed_by_its_name(capsys: pytest.CaptureFixture[
 def test_the_reference_does_the_published_work_for_the_same_actions() -> None:
     """Every image on its own, logits at every position; this project's own way does without."""
     config, backbone = toy_model(ROBOT), toy_model(ROBOT).backbone
-    prompts = PromptBuilder(word_tokenizer(config), config).build([INSTRUCTION])
+    prompts = OpenVLAPromptBuilder(word_tokenizer(config), config).build([INSTRUCTION])
     inputs = {
         "pixel_values": torch.randn(1, 2, 6, backbone.image_size, backbone.image_size),
         "proprio": torch.randn(1, 8),

@@ -24,7 +24,7 @@ JOINT_RANGES = {
 
 
 @dataclass(frozen=True)
-class Place:
+class GoalPlace:
     """Where an object is to be put: a point (m), the half sizes to vary it within, and the frame of both (3, 3)."""
 
     point: np.ndarray
@@ -104,12 +104,12 @@ def _holds_after_drop(world: HeldWorld, predicate: list) -> bool:
     return bool(world.env._eval_predicate(predicate))
 
 
-def _place(world: HeldWorld, kind: str, target: str) -> Place:
+def _place(world: HeldWorld, kind: str, target: str) -> GoalPlace:
     env, data = world.env, world.data
     state = env.object_states_dict[target]
     if state.object_state_type == "object":
         body = env.obj_body_id[target]
-        return Place(data.xpos[body].copy(), np.full(3, CENTRED), data.xmat[body].reshape(3, 3).copy())
+        return GoalPlace(data.xpos[body].copy(), np.full(3, CENTRED), data.xmat[body].reshape(3, 3).copy())
     site = world.model.site(target).id
     parent = env.obj_body_id.get(state.parent_name, 0)
     frame = data.xmat[parent].reshape(3, 3).copy()
@@ -117,10 +117,10 @@ def _place(world: HeldWorld, kind: str, target: str) -> Place:
     point = data.site_xpos[site].copy()
     if kind == "in":
         point[2] -= half[2]
-    return Place(point, half, frame)
+    return GoalPlace(point, half, frame)
 
 
-def _poses(world: HeldWorld, name: str, place: Place) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _poses(world: HeldWorld, name: str, place: GoalPlace) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Positions (m) and quaternions (wxyz) to try: upright in the middle first, lying at the edge last."""
     for quaternion in _turns(world.quaternion(name), place.frame):
         for x, y in OFFSETS:

@@ -6,7 +6,7 @@ from PIL import ImageDraw
 
 from libero_bridge.scenes.builder import Model
 from libero_bridge.scenes.meshes import box_mesh
-from libero_bridge.scenes.objects.parts import Part, add_contacts, between, slippery
+from libero_bridge.scenes.objects.parts import BoxPart, add_contacts, between, slippery
 from libero_bridge.scenes.textures import Cell, atlas, word
 
 PAGES = (236, 228, 206)
@@ -24,7 +24,7 @@ def yellow_book() -> Model:
     return _book("yellow_book", block, mass=0.1078, cover=(238, 190, 30), ink=(60, 40, 20))
 
 
-def _book(name: str, block: Part, mass: float, cover: tuple[int, int, int], ink: tuple[int, int, int]) -> Model:
+def _book(name: str, block: BoxPart, mass: float, cover: tuple[int, int, int], ink: tuple[int, int, int]) -> Model:
     def front(draw: ImageDraw.ImageDraw, cell: Cell) -> None:
         left, up, right, down = cell
         draw.rectangle((left + 3, up + 3, right - 3, down - 3), outline=ink)

@@ -11,7 +11,7 @@ from libero_bridge.scenes.builder import IDENTITY, ORIGIN, Model, Vector
 from libero_bridge.scenes.meshes import lathe
 from libero_bridge.scenes.objects.parts import (
     UPRIGHT_ALONG_Y,
-    Part,
+    BoxPart,
     add_contacts,
     between,
     moved,
@@ -113,7 +113,7 @@ def _dressing(name: str, offset: Vector) -> Model:
 def _bottle(
     name: str,
     label: Image.Image,
-    parts: Sequence[Part],
+    parts: Sequence[BoxPart],
     profile: Sequence[tuple[float, float]],
     radii: tuple[float, float],
     mass: float,

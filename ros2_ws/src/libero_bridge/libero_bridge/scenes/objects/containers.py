@@ -6,7 +6,7 @@ import math
 
 from libero_bridge.scenes.builder import Model, box, euler
 from libero_bridge.scenes.meshes import box_mesh
-from libero_bridge.scenes.objects.parts import Part, add_contacts, between
+from libero_bridge.scenes.objects.parts import BoxPart, add_contacts, between
 from libero_bridge.scenes.textures import grain, weave
 
 SITES = (-0.06, 0.04, 0.025)
@@ -19,10 +19,10 @@ def basket() -> Model:
     body = model.object()
     floor = between((-0.0741, -0.0724, 0.0044), (0.0791, 0.0724, 0.0216))
     walls = [
-        Part(box(0.0067, 0.0724, 0.0637), (-0.0727, 0, 0.0766), euler(y=-0.0755)),
-        Part(box(0.0067, 0.0724, 0.0637), (0.0756, 0, 0.0766), euler(y=0.05)),
-        Part(box(0.0724, 0.0067, 0.0637), (0.0003, -0.0685, 0.0818), euler(x=0.045)),
-        Part(box(0.0724, 0.0067, 0.0637), (0, 0.0691, 0.0818), euler(x=-0.045)),
+        BoxPart(box(0.0067, 0.0724, 0.0637), (-0.0727, 0, 0.0766), euler(y=-0.0755)),
+        BoxPart(box(0.0067, 0.0724, 0.0637), (0.0756, 0, 0.0766), euler(y=0.05)),
+        BoxPart(box(0.0724, 0.0067, 0.0637), (0.0003, -0.0685, 0.0818), euler(x=0.045)),
+        BoxPart(box(0.0724, 0.0067, 0.0637), (0, 0.0691, 0.0818), euler(x=-0.045)),
     ]
     add_contacts(body, [floor, *walls], mass=0.6532)
     body.site("contain_region", (0, 0, 0.07185), euler(z=math.pi), box(0.06108, 0.06108, 0.06949))

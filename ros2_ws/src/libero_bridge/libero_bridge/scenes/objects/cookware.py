@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from libero_bridge.scenes.builder import Model, box, cylinder
 from libero_bridge.scenes.meshes import lathe
-from libero_bridge.scenes.objects.parts import Part, add_contacts, between, octagon, ring, strut
+from libero_bridge.scenes.objects.parts import BoxPart, add_contacts, between, octagon, ring, strut
 
 SITES = (-0.06, 0.04, 0.025)
 
@@ -42,7 +42,7 @@ def moka_pot() -> Model:
     body = model.object()
     handle = [
         between((-0.0066, 0.036, 0.0525), (0.0066, 0.085, 0.0675)),
-        Part(box(0.0066, 0.0071, 0.0275), (0, 0.0735, 0.0282), (0.9727, -0.2322, 0, 0)),
+        BoxPart(box(0.0066, 0.0071, 0.0275), (0, 0.0735, 0.0282), (0.9727, -0.2322, 0, 0)),
         between((-0.0066, 0.053, -0.006), (0.0066, 0.067, 0.009)),
     ]
     spout = [

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from libero_bridge.scenes.builder import Model
 from libero_bridge.scenes.meshes import lathe
-from libero_bridge.scenes.objects.parts import Part, add_contacts, between, ring, slippery, yielding
+from libero_bridge.scenes.objects.parts import BoxPart, add_contacts, between, ring, slippery, yielding
 
 SITES = (-0.06, 0.04, 0.025)
 
@@ -72,7 +72,7 @@ def plate() -> Model:
     return model
 
 
-def _plate_parts() -> Sequence[Part]:
+def _plate_parts() -> Sequence[BoxPart]:
     rim = ring((0.0455, 0.0015), (0.0645, 0.0085), 0.0045, 16)
     return [between((-0.031, -0.031, 0.0), (0.031, 0.031, 0.0055)), *yielding(rim)]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from libero_bridge.scenes.builder import Body, Model
 from libero_bridge.scenes.meshes import lathe
-from libero_bridge.scenes.objects.parts import Part, add_contacts, between, moved, ring, strut, yielding
+from libero_bridge.scenes.objects.parts import BoxPart, add_contacts, between, moved, ring, strut, yielding
 
 SITES = (-0.06, 0.04, 0.025)
 
@@ -81,6 +81,6 @@ def white_yellow_mug() -> Model:
     return model
 
 
-def _draw_handle(body: Body, handle: Sequence[Part], look: str) -> None:
+def _draw_handle(body: Body, handle: Sequence[BoxPart], look: str) -> None:
     for part in handle:
         body.visual(part.shape, look, part.pos, part.quat)

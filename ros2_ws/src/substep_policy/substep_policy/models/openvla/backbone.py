@@ -16,7 +16,7 @@ from substep_policy.models.openvla.vision import FusedVision, VisionProjector
 
 
 @dataclass(frozen=True)
-class Prefix:
+class OpenVLAPrefix:
     """What the language model reads, up to what stands in the action slots.
 
     Attributes:
@@ -58,12 +58,12 @@ class OpenVLABackbone(nn.Module):
         self.projector = VisionProjector(self.vision_backbone.width, self.hidden_dim)
         self.language_model = build_language_model(config.language_model, config.tokens)
 
-    def encode(self, batch: Mapping[str, Tensor], proprio_token: Tensor) -> Prefix:
+    def encode(self, batch: Mapping[str, Tensor], proprio_token: Tensor) -> OpenVLAPrefix:
         """What does not change between passes: vision and the embeddings of text.
 
         Args:
             batch: ``pixel_values`` (B, cameras, 6, S, S) as from ``images.ImagePipeline``, and ``input_ids`` (B, L),
-                ``attention_mask`` (B, L) bool, ``slot_start`` (B,) as from ``prompt.PromptBuilder``.
+                ``attention_mask`` (B, L) bool, ``slot_start`` (B,) as from ``prompt.OpenVLAPromptBuilder``.
             proprio_token: (B, D).
         """
         slots, present = self._slots(batch["slot_start"]), batch["attention_mask"]
@@ -71,9 +71,9 @@ class OpenVLABackbone(nn.Module):
         text = self.language_model.get_input_embeddings()(batch["input_ids"]).masked_fill(is_slot.unsqueeze(-1), 0.0)
         features = self.vision_backbone(batch["pixel_values"], _mean(text, present & ~is_slot))
         patches = torch.cat([self.projector(features), proprio_token.unsqueeze(1)], dim=1)
-        return Prefix(text, patches, present, slots)
+        return OpenVLAPrefix(text, patches, present, slots)
 
-    def attend(self, prefix: Prefix, content: SlotContent | None = None) -> Tensor:
+    def attend(self, prefix: OpenVLAPrefix, content: SlotContent | None = None) -> Tensor:
         """``actions_hidden_states`` (B, C·A, D) of a prefix with this content in its slots; None leaves them empty."""
         text, patches = prefix.text, prefix.patches
         if content is not None:

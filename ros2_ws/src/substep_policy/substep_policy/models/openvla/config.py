@@ -78,7 +78,7 @@ class LanguageModelConfig:
 
 
 @configuration
-class SpecialTokens:
+class LlamaTokens:
     """Ids that frame the sequence. ``empty`` closes every prompt: Llama's token of the lone space marker."""
 
     bos: int = Field(default=1, ge=0)
@@ -102,7 +102,7 @@ class OpenVLAConfig:
     dinov2: VisionTransformerConfig = DINOV2_LARGE
     siglip: VisionTransformerConfig = SIGLIP_SO400M
     language_model: LanguageModelConfig = LanguageModelConfig()
-    tokens: SpecialTokens = SpecialTokens()
+    tokens: LlamaTokens = LlamaTokens()
     image_size: Pixels = 224
     patch_size: Pixels = 14
     cameras: tuple[str, ...] = ()

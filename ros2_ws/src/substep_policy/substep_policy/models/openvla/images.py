@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CROP_AREA = 0.9
 
 
-class ImagePipeline:
+class OpenVLAImages:
     """Images of one observation -> pixels (cameras, 6, S, S) float32, normalised for DINOv2 and for SigLIP."""
 
     def __init__(self, config: OpenVLAModelConfig) -> None:

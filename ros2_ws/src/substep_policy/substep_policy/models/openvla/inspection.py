@@ -25,7 +25,7 @@ from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE, read_token
 from substep_policy.models.model import SubstepModel
 from substep_policy.models.openvla.adapter import ADAPTER_FOLDER, base_folder, check_adapter, has_adapter
 from substep_policy.models.openvla.model import OpenVLAModelConfig, build_openvla
-from substep_policy.models.openvla.prompt import PromptBuilder
+from substep_policy.models.openvla.prompt import OpenVLAPromptBuilder
 from substep_policy.models.openvla.published import (
     COMPONENTS,
     backbone_parts,
@@ -78,7 +78,7 @@ def _tokenizer(folder: Path, config: OpenVLAModelConfig | Exception) -> Finding:
     tokens = f"{tokenizer.get_vocab_size()} tokens"
     if not isinstance(config, OpenVLAModelConfig):
         return Finding("tokenizer", NOTE, tokens)
-    prompts = attempt(lambda: PromptBuilder(tokenizer, config))
+    prompts = attempt(lambda: OpenVLAPromptBuilder(tokenizer, config))
     if is_error(prompts):
         return Finding("tokenizer", MISFIT, f"{folder / TOKENIZER_FILE}: {prompts}")
     rows = config.backbone.language_model.vocabulary_size

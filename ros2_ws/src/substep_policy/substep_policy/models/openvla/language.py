@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from substep_policy.models.openvla.config import LanguageModelConfig, SpecialTokens
+from substep_policy.models.openvla.config import LanguageModelConfig, LlamaTokens
 
 
-def build_language_model(config: LanguageModelConfig, tokens: SpecialTokens) -> LlamaForCausalLM:
+def build_language_model(config: LanguageModelConfig, tokens: LlamaTokens) -> LlamaForCausalLM:
     """A Llama of transformers with random weights."""
     return LlamaForCausalLM(
         LlamaConfig(

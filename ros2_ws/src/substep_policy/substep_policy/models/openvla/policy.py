@@ -18,9 +18,9 @@ from substep_policy.models.model import SubstepModel
 from substep_policy.models.model_policy import LargeModelPolicy
 from substep_policy.models.normalization import DatasetStatistics, Statistics, fitting_statistics
 from substep_policy.models.on_device import load_to_run
-from substep_policy.models.openvla.images import ImagePipeline
+from substep_policy.models.openvla.images import OpenVLAImages
 from substep_policy.models.openvla.model import OpenVLAModelConfig
-from substep_policy.models.openvla.prompt import PromptBuilder
+from substep_policy.models.openvla.prompt import OpenVLAPromptBuilder
 from substep_policy.models.openvla.published import load_model
 from substep_policy.models.openvla.published_config import read_config
 from substep_policy.run_modes import Execution
@@ -37,8 +37,8 @@ class OpenVLAPolicy(LargeModelPolicy):
         name: str,
         config: OpenVLAModelConfig,
         model: SubstepModel,
-        prompts: PromptBuilder,
-        images: ImagePipeline,
+        prompts: OpenVLAPromptBuilder,
+        images: OpenVLAImages,
         proprio: Statistics,
         chunks: ChunkBuilder,
         read_statistics: Callable[[str | None], DatasetStatistics],
@@ -84,7 +84,7 @@ def load(folder: Path, settings: PolicySettings) -> OpenVLAPolicy:
     """
     model_config = read_config(folder)
     model_config = dataclasses.replace(model_config, eos=model_config.eos.at(settings.eos_threshold, folder))
-    prompts = PromptBuilder(read_tokenizer(folder / TOKENIZER_FILE), model_config)
+    prompts = OpenVLAPromptBuilder(read_tokenizer(folder / TOKENIZER_FILE), model_config)
     read_statistics = partial(fitting_statistics, folder, model_config)
     statistics = read_statistics(settings.dataset)
     model = load_to_run(load_model, folder, settings)
@@ -94,7 +94,7 @@ def load(folder: Path, settings: PolicySettings) -> OpenVLAPolicy:
         config=model_config,
         model=model,
         prompts=prompts,
-        images=ImagePipeline(model_config),
+        images=OpenVLAImages(model_config),
         proprio=statistics.proprio,
         chunks=ChunkBuilder.build(model, model_config, statistics.action),
         read_statistics=read_statistics,

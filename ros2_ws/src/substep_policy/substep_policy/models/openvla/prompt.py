@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Prompts:
+class OpenVLAPrompts:
     """N tokenised prompts.
 
     Attributes:
@@ -37,7 +37,7 @@ def prompt_text(instruction: str) -> str:
     return f"In: What action should the robot take to {instruction.lower()}?\nOut:"
 
 
-class PromptBuilder:
+class OpenVLAPromptBuilder:
     """BOS, prompt, the empty token, action slots, ``</s>``. ``tokenizer`` is the checkpoint's own, which puts BOS."""
 
     def __init__(self, tokenizer: Tokenizer, config: OpenVLAModelConfig) -> None:
@@ -48,7 +48,7 @@ class PromptBuilder:
         taken = config.patches + 1 + config.action_slots + 1  # images, proprioception, actions, end
         self._room = config.backbone.language_model.max_positions - taken
 
-    def build(self, instructions: Sequence[str]) -> Prompts:
+    def build(self, instructions: Sequence[str]) -> OpenVLAPrompts:
         """Raises: ValueError: there are no instructions. TextTooLong: the language model has no room for one."""
         if not instructions:
             raise ValueError("there are no instructions to build prompts from")
@@ -59,7 +59,7 @@ class PromptBuilder:
         for row, ids in zip(input_ids, prompts, strict=True):
             row[: len(ids) + len(tail)] = ids + tail
         present = np.arange(lengths.max()) < lengths[:, None]
-        return Prompts(input_ids, present, np.array([len(ids) for ids in prompts], np.int64))
+        return OpenVLAPrompts(input_ids, present, np.array([len(ids) for ids in prompts], np.int64))
 
     def _prompt_ids(self, instruction: str) -> list[int]:
         ids = self._tokens_of(instruction)

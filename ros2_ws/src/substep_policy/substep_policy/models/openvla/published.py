@@ -32,7 +32,7 @@ from substep_policy.checkpoints.folder import (
     has_component,
     read_json,
 )
-from substep_policy.checkpoints.part import Part, check_surplus, head_parts, load_parts, without_weights
+from substep_policy.checkpoints.part import CheckpointPart, check_surplus, head_parts, load_parts, without_weights
 from substep_policy.models.model import SubstepModel
 from substep_policy.models.openvla.adapter import (
     ADAPTER_CONFIG,
@@ -81,12 +81,12 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[
     return config, model.eval()
 
 
-def published_parts(folder: Path, config: OpenVLAModelConfig, model: SubstepModel) -> list[Part]:
+def published_parts(folder: Path, config: OpenVLAModelConfig, model: SubstepModel) -> list[CheckpointPart]:
     """Every part of ``model``, in the order in which they are to be loaded."""
     return [*backbone_parts(folder, config, model.backbone), *head_parts(folder, model)]
 
 
-def backbone_parts(folder: Path, config: OpenVLAModelConfig, backbone: nn.Module) -> list[Part]:
+def backbone_parts(folder: Path, config: OpenVLAModelConfig, backbone: nn.Module) -> list[CheckpointPart]:
     """The backbone's shards, and the vision trunk with FiLM where there is one.
 
     Raises:
@@ -94,16 +94,16 @@ def backbone_parts(folder: Path, config: OpenVLAModelConfig, backbone: nn.Module
         HubError: that trunk cannot be had.
     """
     keys = [key for key in backbone.state_dict() if not is_film(key)]
-    shards = Part("backbone", backbone, lambda: weight_files(folder), {shard_key(key): key for key in keys})
+    shards = CheckpointPart("backbone", backbone, lambda: weight_files(folder), {shard_key(key): key for key in keys})
     return [shards, *_film_parts(folder, backbone)] if config.backbone.film else [shards]
 
 
-def _film_parts(folder: Path, backbone: nn.Module) -> list[Part]:
+def _film_parts(folder: Path, backbone: nn.Module) -> list[CheckpointPart]:
     """The trunk with its layers in one file, or the base's trunk and the layers in a file of their own."""
     if not has_component(folder, FILM_LAYERS):
         vision = {film_key(key): key for key in backbone.state_dict() if key.startswith("vision_backbone.")}
         merge = partial(merge_lora, scale=adapter_scale(folder))
-        return [Part(FILM_TRUNK, backbone, lambda: (find_component(folder, FILM_TRUNK),), vision, merge)]
+        return [CheckpointPart(FILM_TRUNK, backbone, lambda: (find_component(folder, FILM_TRUNK),), vision, merge)]
     if not has_adapter(folder):
         raise CheckpointError(
             f"{find_component(folder, FILM_LAYERS)} holds FiLM layers without their trunk, and {folder} has no "
@@ -114,10 +114,10 @@ def _film_parts(folder: Path, backbone: nn.Module) -> list[Part]:
     return [*trunk, film_layers_part(folder, backbone)]
 
 
-def film_layers_part(folder: Path, backbone: nn.Module) -> Part:
+def film_layers_part(folder: Path, backbone: nn.Module) -> CheckpointPart:
     """FiLM layers alone, as a LoRA run keeps them."""
     names = {film_layer_key(key): key for key in backbone.state_dict() if is_film(key)}
-    return Part(FILM_LAYERS, backbone, lambda: (find_component(folder, FILM_LAYERS),), names)
+    return CheckpointPart(FILM_LAYERS, backbone, lambda: (find_component(folder, FILM_LAYERS),), names)
 
 
 def present_components(folder: Path) -> set[str]:

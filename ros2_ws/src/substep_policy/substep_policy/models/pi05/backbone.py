@@ -21,7 +21,7 @@ from substep_policy.models.pi05.vision import build_vision
 
 
 @dataclass(frozen=True)
-class Words:
+class PromptTokens:
     """Token ids of a batch of prompts, with answers or without.
 
     Attributes:
@@ -42,7 +42,7 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Prefix:
+class Pi05Prefix:
     """What the language model has read.
 
     Attributes:
@@ -72,23 +72,23 @@ class Prefix:
         """(B, 1) of the token after it."""
         return self.present.sum(dim=1, keepdim=True)
 
-    def repeated(self, times: int) -> Prefix:
+    def repeated(self, times: int) -> Pi05Prefix:
         """Every sample ``times`` times, one after another."""
         keys_values = tuple(
             (keys.repeat_interleave(times, dim=0), values.repeat_interleave(times, dim=0))
             for keys, values in self.keys_values
         )
         hidden, present = (part.repeat_interleave(times, dim=0) for part in (self.hidden, self.present))
-        return Prefix(keys_values, hidden, present)
+        return Pi05Prefix(keys_values, hidden, present)
 
-    def detached(self) -> Prefix:
+    def detached(self) -> Pi05Prefix:
         """The same without a gradient. Detached embeddings would not do: keys and values have one of every layer."""
         keys_values = tuple((keys.detach(), values.detach()) for keys, values in self.keys_values)
         return replace(self, keys_values=keys_values, hidden=self.hidden.detach())
 
 
 @dataclass(frozen=True)
-class Answer:
+class SaidTokens:
     """Tokens that were said to one prompt, the end of text left out, and the mean of their log-probabilities.
 
     ``is_complete``: it ended by itself.
@@ -129,21 +129,21 @@ class Pi05Backbone(nn.Module):
         self.language_model = LanguageModel(config)
         self.expert = GemmaStack(config.expert, is_adaptive=True)
 
-    def encode(self, batch: Mapping[str, Tensor]) -> Prefix:
+    def encode(self, batch: Mapping[str, Tensor]) -> Pi05Prefix:
         """What the expert attends to.
 
         Args:
             batch: ``pixel_values`` (B, cameras, 3, S, S) in [−1, 1], and ``input_ids``, ``attention_mask``,
-                ``answer_start`` as ``Words``.
+                ``answer_start`` as ``PromptTokens``.
         """
-        words = Words(batch["input_ids"], batch["attention_mask"], batch["answer_start"])
+        words = PromptTokens(batch["input_ids"], batch["attention_mask"], batch["answer_start"])
         return self.read(self.look(batch["pixel_values"]), words)
 
     def look(self, pixels: Tensor) -> Tensor:
         """(B, cameras, 3, S, S) -> tokens of all images (B, N, D)."""
         return self.projector(self.vision_tower.tokens(pixels.to(self.projector.weight.dtype)))
 
-    def read(self, patches: Tensor, words: Words) -> Prefix:
+    def read(self, patches: Tensor, words: PromptTokens) -> Pi05Prefix:
         """Patches (B, N, D) and words -> prefix."""
         text = self.language_model.embed(words.ids)
         seen = patches.new_ones(patches.shape[:2], dtype=torch.bool)
@@ -152,9 +152,9 @@ class Pi05Backbone(nn.Module):
         mask = present.unsqueeze(1) & (order.unsqueeze(1) <= order.unsqueeze(2))
         attended = Attended(mask.unsqueeze(1), present.long().cumsum(dim=1) - 1)
         hidden, keys_values = self.language_model(torch.cat([patches.to(text), text], dim=1), attended)
-        return Prefix(keys_values, hidden, present)
+        return Pi05Prefix(keys_values, hidden, present)
 
-    def attend(self, prefix: Prefix, content: SlotContent) -> Tensor:
+    def attend(self, prefix: Pi05Prefix, content: SlotContent) -> Tensor:
         """Content of C action slots (B, C, W) and denoising time (B, W) -> hidden states of the expert (B, C, W)."""
         slots = content.actions.to(prefix.dtype)
         own = torch.ones(slots.shape[:2], dtype=torch.bool, device=slots.device)
@@ -162,7 +162,7 @@ class Pi05Backbone(nn.Module):
         positions = prefix.next_position + torch.arange(slots.shape[1], device=slots.device)
         return self.expert(slots, Attended(mask, positions, prefix.keys_values), content.time)[0]
 
-    def answer_logits(self, prefix: Prefix, words: Words) -> tuple[Tensor, Tensor, Tensor]:
+    def answer_logits(self, prefix: Pi05Prefix, words: PromptTokens) -> tuple[Tensor, Tensor, Tensor]:
         """For the answers in a prefix -> logits (B, S, V), ids (B, S) to be said there, and which count (B, S) bool.
 
         S is the longest answer's length; what is said at a place is read from the token before it.
@@ -176,12 +176,12 @@ class Pi05Backbone(nn.Module):
         hidden = prefix.hidden.gather(1, read.unsqueeze(-1).expand(-1, -1, prefix.hidden.shape[-1]))
         return self.language_model.logits(hidden), words.ids.gather(1, places), counts
 
-    def last_hidden(self, prefix: Prefix) -> Tensor:
+    def last_hidden(self, prefix: Pi05Prefix) -> Tensor:
         """(B, D) of the last token of each sample, from which the next is read."""
         last = prefix.present.long().cumsum(dim=1).argmax(dim=1)
         return prefix.hidden[torch.arange(prefix.size, device=prefix.device), last]
 
-    def read_on(self, prefix: Prefix, ids: Tensor, present: Tensor) -> Prefix:
+    def read_on(self, prefix: Pi05Prefix, ids: Tensor, present: Tensor) -> Pi05Prefix:
         """Tokens (B, S) after a prefix, each seen by itself and what follows; ``present`` (B, S) bool: no padding."""
         count = ids.shape[1]
         earlier = torch.ones(count, count, dtype=torch.bool, device=ids.device).tril()
@@ -191,10 +191,10 @@ class Pi05Backbone(nn.Module):
         attended = Attended(mask.unsqueeze(1), positions, prefix.keys_values)
         hidden, own = self.language_model(self.language_model.embed(ids), attended)
         whole = torch.cat([prefix.hidden, hidden.to(prefix.hidden)], dim=1)
-        return Prefix(_appended(prefix.keys_values, own), whole, torch.cat([prefix.present, present], dim=1))
+        return Pi05Prefix(_appended(prefix.keys_values, own), whole, torch.cat([prefix.present, present], dim=1))
 
     @torch.no_grad()
-    def say(self, prefix: Prefix, max_tokens: int) -> Answer:
+    def say(self, prefix: Pi05Prefix, max_tokens: int) -> SaidTokens:
         """The likeliest words after a prefix of one sample that has no answer in it, token by token."""
         said: list[int] = []
         total = 0.0
@@ -203,10 +203,10 @@ class Pi05Backbone(nn.Module):
             best = scores.argmax(dim=-1)
             total += float(scores[0, best[0]])
             if int(best[0]) == self.config.tokens.eos:
-                return Answer(tuple(said), total / (len(said) + 1), is_complete=True)
+                return SaidTokens(tuple(said), total / (len(said) + 1), is_complete=True)
             said.append(int(best[0]))
             prefix = self.read_on(prefix, best.unsqueeze(1), prefix.present.new_ones(1, 1))
-        return Answer(tuple(said), total / max(len(said), 1), is_complete=False)
+        return SaidTokens(tuple(said), total / max(len(said), 1), is_complete=False)
 
     def token_logits(self, hidden: Tensor) -> Tensor:
         """(…, D) of the language model -> (…, V)."""

@@ -130,7 +130,7 @@ class PromptConfig:
 
 
 @configuration
-class SpecialTokens:
+class GemmaTokens:
     """Ids of PaliGemma's tokenizer."""
 
     pad: int = Field(default=0, ge=0)
@@ -156,7 +156,7 @@ class Pi05Config:
     language_model: GemmaSize = GEMMA_2B
     expert: GemmaSize = GEMMA_300M
     vocabulary_size: Vocabulary = Field(default=257_152, ge=8)
-    tokens: SpecialTokens = SpecialTokens()
+    tokens: GemmaTokens = GemmaTokens()
     image_size: Pixels = 224
     render_size: Pixels = 256
     cameras: tuple[str, ...] = ()

@@ -64,7 +64,7 @@ class AdaptiveRMSNorm(nn.Module):
         return (normed * (1 + scale) + shift).type_as(x), gate.type_as(x)
 
 
-class Attention(nn.Module):
+class GemmaAttention(nn.Module):
     """Grouped-query attention, to tokens of the past too. Weights named as Gemma's."""
 
     def __init__(self, size: GemmaSize) -> None:
@@ -94,13 +94,13 @@ class Attention(nn.Module):
         return self.o_proj(mixed.transpose(1, 2).flatten(2)), own
 
 
-class Block(nn.Module):
+class GemmaBlock(nn.Module):
     """One layer. ``is_adaptive``: its norms depend on a condition."""
 
     def __init__(self, size: GemmaSize, is_adaptive: bool) -> None:
         super().__init__()
         config = GemmaConfig(hidden_size=size.width, intermediate_size=size.mlp_width, hidden_act="gelu_pytorch_tanh")
-        self.self_attn, self.mlp = Attention(size), GemmaMLP(config)
+        self.self_attn, self.mlp = GemmaAttention(size), GemmaMLP(config)
         self.input_layernorm = make_norm(size.width, is_adaptive)
         self.post_attention_layernorm = make_norm(size.width, is_adaptive)
 
@@ -125,7 +125,7 @@ class GemmaStack(nn.Module):
     def __init__(self, size: GemmaSize, is_adaptive: bool) -> None:
         super().__init__()
         self.size, self.checkpoints_gradients = size, False
-        self.layers = nn.ModuleList(Block(size, is_adaptive) for _ in range(size.layers))
+        self.layers = nn.ModuleList(GemmaBlock(size, is_adaptive) for _ in range(size.layers))
         self.norm = make_norm(size.width, is_adaptive)
 
     def forward(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from substep_policy.models.pi05.model import Pi05ModelConfig
 
 
-class ImagePipeline:
+class Pi05Images:
     """Images of one observation, of any size -> (cameras, 3, S, S) float32 in [−1, 1].
 
     They keep their proportions: fitted into the square without antialiasing, centred, the rest black. openpi's client

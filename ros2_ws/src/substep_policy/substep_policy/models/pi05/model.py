@@ -18,7 +18,7 @@ from substep_policy.heads.fast_tokens import FastTokensConfig
 from substep_policy.heads.targets import ActionTargets
 from substep_policy.models.model import NO_EOS_DETECTION, EosDetection, SubstepModel, check_model
 from substep_policy.models.normalization import GripperConvention
-from substep_policy.models.pi05.backbone import Pi05Backbone, Prefix, Words
+from substep_policy.models.pi05.backbone import Pi05Backbone, Pi05Prefix, PromptTokens
 from substep_policy.models.pi05.config import PUBLISHED, Conditioning, Pi05Config
 from substep_policy.models.pi05.flow_matching import FlowMatchingConfig
 
@@ -169,16 +169,16 @@ class Pi05Model(SubstepModel):
             prefix = prefix.detached()
         return text, *decoder.loss(self.backbone, prefix, targets)
 
-    def _asked(self, batch: Mapping[str, Tensor]) -> Words:
+    def _asked(self, batch: Mapping[str, Tensor]) -> PromptTokens:
         """The high-level prompt with its answer."""
         return _words(batch, "" if self.is_joint else "task_")
 
-    def _answer_loss(self, prefix: Prefix, words: Words, is_taught: Tensor, over_padding: bool) -> Tensor:
+    def _answer_loss(self, prefix: Pi05Prefix, words: PromptTokens, is_taught: Tensor, over_padding: bool) -> Tensor:
         logits, ids, counts = self.backbone.answer_logits(prefix, words)
         with torch.autocast(logits.device.type, enabled=False):
             return answer_loss(logits.float(), ids, counts & is_taught.unsqueeze(1), over_padding)
 
-    def _encode(self, batch: Mapping[str, Tensor]) -> Prefix:
+    def _encode(self, batch: Mapping[str, Tensor]) -> Pi05Prefix:
         return self.backbone.encode(batch)
 
     @property
@@ -187,8 +187,8 @@ class Pi05Model(SubstepModel):
         return {} if self.eos_head is None else {"eos_head": self.eos_head}
 
 
-def _words(batch: Mapping[str, Tensor], level: str) -> Words:
-    return Words(*(batch[level + name] for name in ("input_ids", "attention_mask", "answer_start")))
+def _words(batch: Mapping[str, Tensor], level: str) -> PromptTokens:
+    return PromptTokens(*(batch[level + name] for name in ("input_ids", "attention_mask", "answer_start")))
 
 
 def build_pi05(config: Pi05ModelConfig) -> Pi05Model:

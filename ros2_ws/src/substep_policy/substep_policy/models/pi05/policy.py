@@ -19,11 +19,11 @@ from substep_policy.models.chunk_builder import ChunkBuilder
 from substep_policy.models.model_policy import LargeModelPolicy
 from substep_policy.models.normalization import DatasetStatistics, Statistics
 from substep_policy.models.on_device import load_to_run
-from substep_policy.models.pi05.backbone import Words
+from substep_policy.models.pi05.backbone import PromptTokens
 from substep_policy.models.pi05.config import Conditioning
-from substep_policy.models.pi05.images import ImagePipeline
+from substep_policy.models.pi05.images import Pi05Images
 from substep_policy.models.pi05.model import Pi05Model, Pi05ModelConfig
-from substep_policy.models.pi05.prompt import PromptBuilder, Prompts
+from substep_policy.models.pi05.prompt import Pi05PromptBuilder, Pi05Prompts
 from substep_policy.models.pi05.published import load_model
 from substep_policy.models.pi05.published_config import read_config
 from substep_policy.models.pi05.statistics import find_statistics
@@ -42,7 +42,7 @@ class Pi05Policy(LargeModelPolicy):
         name: str,
         config: Pi05ModelConfig,
         model: Pi05Model,
-        prompts: PromptBuilder,
+        prompts: Pi05PromptBuilder,
         chunks: ChunkBuilder,
         read_statistics: Callable[[str | None], DatasetStatistics],
         execution: Execution,
@@ -50,7 +50,7 @@ class Pi05Policy(LargeModelPolicy):
     ) -> None:
         pad, how = config.backbone.tokens.pad, (execution, guidance)
         super().__init__(name, config, config.horizon, model, chunks, read_statistics, *how, pad_token=pad)
-        self._config, self._prompts, self._images = config.backbone, prompts, ImagePipeline(config)
+        self._config, self._prompts, self._images = config.backbone, prompts, Pi05Images(config)
         self._substep: tuple[str, str] | None = None
 
     def _normalize_by(self, statistics: Statistics) -> None:
@@ -77,7 +77,7 @@ class Pi05Policy(LargeModelPolicy):
     @torch.inference_mode()
     def next_substep(self, observation: Observation, task: str) -> NamedSubstep:
         """See ``SubstepNamer``. Raises: ValueError: a camera is missing, or the prompt is too long."""
-        words = Words(*self._tensors(self._prompts.high([task], observation.proprio[None])).values())
+        words = PromptTokens(*self._tensors(self._prompts.high([task], observation.proprio[None])).values())
         backbone = self._model.backbone
         prefix = backbone.read(backbone.look(self._pixels(observation)), words)
         answer = backbone.say(prefix, self._config.prompt.max_answer_tokens)
@@ -87,7 +87,7 @@ class Pi05Policy(LargeModelPolicy):
     def _pixels(self, observation: Observation) -> torch.Tensor:
         return self._tensor(self._images(observation.images)[None])
 
-    def _tensors(self, prompts: Prompts) -> dict[str, torch.Tensor]:
+    def _tensors(self, prompts: Pi05Prompts) -> dict[str, torch.Tensor]:
         return {name: self._tensor(array) for name, array in vars(prompts).items()}
 
 
@@ -103,7 +103,7 @@ def load(folder: Path, settings: PolicySettings) -> Pi05Policy:
     config = dataclasses.replace(config, eos=config.eos.at(settings.eos_threshold, folder))
     read_statistics = partial(find_statistics, folder, config=config)
     statistics = read_statistics(settings.dataset)
-    prompts = PromptBuilder(find_tokenizer(folder), config.backbone, statistics.proprio)
+    prompts = Pi05PromptBuilder(find_tokenizer(folder), config.backbone, statistics.proprio)
     if settings.execution is not Execution.EAGER and not config.action_head.fills_slots:
         raise ValueError(
             f"execution is {settings.execution.value!r}: tokens that are said one after the other run eagerly"

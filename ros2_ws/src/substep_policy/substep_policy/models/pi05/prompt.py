@@ -28,29 +28,29 @@ class WordTokenizer(Protocol):
 
 
 @dataclass(frozen=True)
-class Prompts:
-    """N tokenised prompts, see ``backbone.Words``: input_ids (N, L), attention_mask (N, L) bool, answer_start (N,)."""
+class Pi05Prompts:
+    """N tokenised prompts, see ``backbone.PromptTokens``: input_ids and attention_mask (N, L), answer_start (N,)."""
 
     input_ids: np.ndarray
     attention_mask: np.ndarray
     answer_start: np.ndarray
 
 
-class PromptBuilder:
+class Pi05PromptBuilder:
     """BOS, prompt, [answer, EOS]; padded on the right. ``state``: statistics that proprioception is scaled by."""
 
     def __init__(self, tokenizer: WordTokenizer, config: Pi05Config, state: Statistics) -> None:
         self._tokenizer, self._config, self._state = tokenizer, config, state
 
-    def with_statistics(self, state: Statistics) -> PromptBuilder:
+    def with_statistics(self, state: Statistics) -> Pi05PromptBuilder:
         """The same for proprioception of another data set."""
-        return PromptBuilder(self._tokenizer, self._config, state)
+        return Pi05PromptBuilder(self._tokenizer, self._config, state)
 
-    def low(self, substeps: Sequence[str], proprio: np.ndarray) -> Prompts:
+    def low(self, substeps: Sequence[str], proprio: np.ndarray) -> Pi05Prompts:
         """What the expert attends to. Args: proprio: (N, S)."""
         return self._build([self._low_text(*row) for row in zip(substeps, self._numbers(proprio), strict=True)])
 
-    def high(self, tasks: Sequence[str], proprio: np.ndarray, answers: Sequence[str] | None = None) -> Prompts:
+    def high(self, tasks: Sequence[str], proprio: np.ndarray, answers: Sequence[str] | None = None) -> Pi05Prompts:
         """What asks for the next substep; with ``answers`` also what is to be said and its end (of "" nothing)."""
         texts = [self._high_text(*row) for row in zip(tasks, self._numbers(proprio), strict=True)]
         return self._build(texts, answers)
@@ -72,7 +72,7 @@ class PromptBuilder:
         state = "" if self._config.prompt.state is StateText.NONE else f", State: {numbers}"
         return f"Task: {cleaned(task)}{state};\nSubtask: "
 
-    def _build(self, texts: Sequence[str], answers: Sequence[str] | None = None) -> Prompts:
+    def _build(self, texts: Sequence[str], answers: Sequence[str] | None = None) -> Pi05Prompts:
         """Raises: ValueError: a prompt has too many tokens, or ids that the embedding has no row for."""
         tokens, prompt = self._config.tokens, self._config.prompt
         asked = [[tokens.bos, *self._tokenizer.encode(text)] for text in texts]
@@ -93,7 +93,7 @@ class PromptBuilder:
         for target, row in zip(ids, rows, strict=True):
             target[: len(row)] = row
         present = np.arange(lengths.max()) < lengths[:, None]
-        return Prompts(ids, present, np.array([len(question) for question in asked], np.int64))
+        return Pi05Prompts(ids, present, np.array([len(question) for question in asked], np.int64))
 
 
 def cleaned(text: str) -> str:

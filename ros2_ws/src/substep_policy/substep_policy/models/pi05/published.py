@@ -20,7 +20,7 @@ from substep_policy.checkpoints.folder import (
     component_file,
     save_tensors,
 )
-from substep_policy.checkpoints.part import Part, head_parts, load_parts, without_weights
+from substep_policy.checkpoints.part import CheckpointPart, head_parts, load_parts, without_weights
 from substep_policy.models.pi05.model import Pi05Model, Pi05ModelConfig, build_pi05
 from substep_policy.models.pi05.published_config import read_config, write_config
 from substep_policy.models.pi05.published_keys import is_older, published_key, uniform
@@ -44,7 +44,7 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[
     return config, model.eval()
 
 
-def published_parts(folder: Path, model: Pi05Model) -> list[Part]:
+def published_parts(folder: Path, model: Pi05Model) -> list[CheckpointPart]:
     """The file with all published weights, and the EOS head's where the model has one."""
     names = {published_key(key): key for key in model.state_dict() if not key.startswith(EOS_HEAD)}
     exact = tuple(f"{name}." for name in model.decoder.parts)
@@ -57,7 +57,7 @@ def published_parts(folder: Path, model: Pi05Model) -> list[Part]:
         # A model that says actions as tokens has no use for what a flow of them came in and went out by.
         return found if exact else {key: value for key, value in found.items() if not key.startswith(FLOW_PARTS)}
 
-    return [Part("model", model, lambda: (file,), names, convert, exact), *head_parts(folder, model)]
+    return [CheckpointPart("model", model, lambda: (file,), names, convert, exact), *head_parts(folder, model)]
 
 
 def save_model(
