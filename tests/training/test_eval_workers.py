@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import threading
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from libero_bridge.placement import NoRoomError
 from substep_cli.grammar import main
 from substep_core.contract import LIBERO_PANDA, load_robot
 from substep_core.episode import Placement
-from training.evaluation import evaluate, in_process
+from training.evaluation import evaluate, in_process, workers
 from training.evaluation.episodes import EpisodeKey, Job, jobs
 from training.evaluation.markdown import markdown_tables
 from training.evaluation.records import key_of
@@ -49,6 +51,26 @@ def test_two_processes_play_the_same_episodes_as_one(tmp_path: Path):
     one = untimed(waiting_in(line.records))
     assert len(two) == len(one) == 2 and untimed(two) == one
     assert len({record["steps"] for record in one.values()}) == 2, "they are different episodes"
+
+
+def test_a_process_that_has_grown_makes_room_for_a_fresh_one_and_all_jobs_are_played(tmp_path: Path, monkeypatch):
+    started, played = [], []
+
+    @contextlib.contextmanager
+    def pool(count: int, prepare):
+        started.append(count)
+        with ThreadPoolExecutor(count) as threads:
+            yield threads
+
+    def grow(job: int, folder: Path, line: Line) -> int:
+        played.append(job)
+        return workers.GROWTH + 1 if job in (2, 3) else workers.GROWTH
+
+    monkeypatch.setattr(workers, "process_pool", pool)
+    monkeypatch.setattr(workers, "play_job", grow)
+    play([1, 2, 3, 4, 5], tmp_path, 1, played.append)
+    assert played == [1, 2, 3, 4, 5]
+    assert started == [1, 1, 1], "one until job 2, one for job 3, one for the rest"
 
 
 class Deadly:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 import signal
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from training.evaluation.episodes import Job
 from training.evaluation.task_kind import kind_of
 from training.workers import process_pool, started_manager, waiting_in
 
-# Jobs a process, then a fresh one: every simulated world leaves some memory behind in MuJoCo and robosuite.
-# ProcessPoolExecutor's max_tasks_per_child would do without batches, but hangs above 1 up to Python 3.13
-# (https://github.com/python/cpython/issues/115634), and each process takes seconds to import and load the policy.
-JOBS_PER_PROCESS = 10
+# Bytes that a process may grow by after its first job before it makes room for a fresh one, which needs seconds to
+# import and to load the policy. Worlds leave some memory behind in MuJoCo and robosuite, most of them about 1 MiB.
+GROWTH = 1 << 30
 POLL = 0.3  # s
 
 Record = dict[str, Any]
@@ -34,29 +39,41 @@ def play(jobs: Sequence[Job], folder: Path, workers: int, finished: Callable[[Re
         ChildProcessError: a process died.
         Exception: whatever an episode raised.
     """
-    size = workers * JOBS_PER_PROCESS
+    waiting = deque(jobs)
     with started_manager() as manager:
         line = Line(manager.Queue(), manager.Event())
-        for batch in (jobs[first : first + size] for first in range(0, len(jobs), size)):
-            with process_pool(min(workers, len(batch)), _prepare) as pool:
-                pending = {pool.submit(play_job, job, folder, line) for job in batch}
-                try:
-                    _follow(pending, line, finished)
-                finally:
-                    line.stop.set()
-                    wait([future for future in pending if not future.cancel()])  # what is being played is played on
-                    for record in waiting_in(line.records):
-                        finished(record)
-            line.stop.clear()
+        while waiting:
+            with process_pool(min(workers, len(waiting)), _prepare) as pool:
+                _play_until_grown(waiting, pool, workers, folder, line, finished)
 
 
-def _follow(pending: set[Future[None]], line: Line, finished: Callable[[Record], None]) -> None:
-    while pending:
-        done, pending = wait(pending, timeout=POLL, return_when=FIRST_COMPLETED)
+def _play_until_grown(
+    waiting: deque[Job],
+    pool: ProcessPoolExecutor,
+    workers: int,
+    folder: Path,
+    line: Line,
+    finished: Callable[[Record], None],
+) -> None:
+    """Play jobs until none is left, or until a process has grown too large."""
+    pending: set[Future[int]] = set()
+    grown = False
+    try:
+        while pending or waiting and not grown:
+            while waiting and not grown and len(pending) < workers:
+                pending.add(pool.submit(play_job, waiting.popleft(), folder, line))
+            done, pending = wait(pending, timeout=POLL, return_when=FIRST_COMPLETED)
+            for record in waiting_in(line.records):
+                finished(record)
+            for future in done:
+                grown |= future.result() > GROWTH
+    except BaseException:
+        line.stop.set()
+        raise
+    finally:
+        wait(pending)  # what is being played is played on
         for record in waiting_in(line.records):
             finished(record)
-        for future in done:
-            future.result()
 
 
 @dataclass(frozen=True)
@@ -72,17 +89,27 @@ class Line:
     stop: Any
 
 
-def play_job(job: Job, folder: Path, line: Line) -> None:
-    """Play the episodes of a job."""
+def play_job(job: Job, folder: Path, line: Line) -> int:
+    """Play the episodes of a job; by how many bytes the process has grown since the end of its first one."""
     kind = kind_of(job.settings, job.suite, job.task)
     player = _player(job, folder)
     try:
         for key in job.episodes:
             if line.stop.is_set():
-                return
+                break
             line.records.put(player.play(key, key in job.filmed) | kind)
     finally:
         player.close()
+    return _own_memory() - _memory_after_first_job()
+
+
+@cache
+def _memory_after_first_job() -> int:
+    return _own_memory()
+
+
+def _own_memory() -> int:
+    return psutil.Process().memory_info().rss
 
 
 def _player(job: Job, folder: Path):
@@ -101,5 +128,7 @@ def _prepare() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import torch
 
+    importlib.import_module("training.evaluation.in_process")
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+    gc.freeze()  # what is loaded stays: Python need not look through it whenever a world ends

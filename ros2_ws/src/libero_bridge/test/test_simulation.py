@@ -12,6 +12,7 @@ import pytest
 from robosuite.utils.errors import RandomizationError
 
 from libero_bridge import libero_setup
+from libero_bridge.control_loop import _Arm
 from libero_bridge.environment import DRAWS
 from libero_bridge.placement import NoRoomError, WidenedPlacement
 from libero_bridge.simulation import Simulation, SimulationConfig
@@ -77,6 +78,23 @@ def test_trajectory_and_verdict_are_those_of_liberos_own_loop(simulation, plain_
     assert all(plain == ours for plain, ours in verdicts)
     assert [plain for plain, _ in verdicts].count(True) > 5, "the soup never was in the basket: nothing was compared"
     assert simulation.success and simulation.over == "success"
+
+
+def test_compiled_control_gives_the_torques_of_robosuites_own(simulation, monkeypatch):
+    differences = []
+
+    def drive_and_compare(arm: _Arm) -> None:
+        own = np.clip(arm._controller.run_controller(), *arm._limits)
+        drive(arm)
+        differences.append(np.abs(arm._control[arm._actuators] - own).max())
+
+    drive = _Arm.drive
+    monkeypatch.setattr(_Arm, "drive", drive_and_compare)
+    simulation.reset(init_state=2)
+    for action in wild_actions(10):
+        simulation.step(action)
+    assert len(differences) == 24 * (10 + simulation.config.settle_steps)
+    assert max(differences) < 1e-9
 
 
 def test_the_same_seed_gives_the_same_bits(simulation):

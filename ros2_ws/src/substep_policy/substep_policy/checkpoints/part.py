@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from substep_policy.checkpoints.folder import (
     CheckpointError,
@@ -36,11 +37,21 @@ def without_weights(build: Callable[[Any], Model], config: Any, owner: Path) -> 
         CheckpointError: no layers of such sizes can be made.
     """
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _NothingDrawn():
             return build(config)
     except Exception as error:  # sizes that go with each other in no layer; what torch raises then cannot be listed
         why = f"{type(error).__name__}: {error}"
         raise CheckpointError(f"{owner} describes a model that cannot be made: {why}") from error
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Tensors on the meta device have no values. PyTorch loads its compiler to draw them, which takes seconds."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function in (Tensor.normal_, nn.init.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **kwargs)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ class TextEncoder(nn.Module):
     def __init__(self, config: CompactConfig, max_length: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(config.vocabulary_size, config.width)
-        self.position = nn.Parameter(torch.randn(max_length, config.width) * 0.02)
+        self.position = nn.Parameter(torch.empty(max_length, config.width).normal_(std=0.02))
         self.layers = nn.ModuleList(
             EncoderLayer(config.width, config.heads, config.dropout) for _ in range(config.text_layers)
         )
@@ -111,7 +111,7 @@ class CompactBackbone(ImageTokens):
         self.hidden_dim = config.action_width
         self.proprio_token_dim = config.width
         self.text_encoder = TextEncoder(config, max_length)
-        self.queries = nn.Parameter(torch.randn(chunk_length, config.width) * 0.02)
+        self.queries = nn.Parameter(torch.empty(chunk_length, config.width).normal_(std=0.02))
         self.decoder = nn.ModuleList(
             DecoderLayer(config.width, config.heads, config.dropout) for _ in range(config.decoder_layers)
         )

@@ -33,10 +33,10 @@ class ImageTokens(nn.Module):
         self.vision_encoder.to(memory_format=torch.channels_last)
         self.keypoints = Keypoints(widths[-2], keypoints)
         self.keypoint_projection = nn.Linear(2 * keypoints, width)
-        self.camera_embedding = nn.Parameter(torch.randn(cameras, width) * 0.02)
+        self.camera_embedding = nn.Parameter(torch.empty(cameras, width).normal_(std=0.02))
         patches = (image_size // self.vision_encoder.stride) ** 2
         self.vision_projection = nn.Linear(widths[-1], width)
-        self.vision_position = nn.Parameter(torch.randn(cameras, patches, width) * 0.02)
+        self.vision_position = nn.Parameter(torch.empty(cameras, patches, width).normal_(std=0.02))
         self._last_stage = blocks[-1]
 
     def image_tokens(self, pixels: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
