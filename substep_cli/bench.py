@@ -204,7 +204,7 @@ def joining(
     *,
     policy: str = DEFAULT_POLICY,
     chunk_length: Count = 8,
-    rules: tuple[str, ...] = ("in_turn", "replace", "ensemble", "blend"),
+    joinings: tuple[str, ...] = ("in_turn", "replace", "ensemble", "blend"),
     latencies: tuple[Seconds, ...] = (0.0, 0.1, 0.15, 0.3, 0.8),
     suites: Suites = ("libero_object",),
     tasks: Tasks = None,
@@ -221,7 +221,7 @@ def joining(
     Args:
         policy: a policy's name, the folder of a checkpoint, or replay (what the demonstrator did).
         chunk_length: of replay.
-        rules: joining rules of the bridge.
+        joinings: joining rules of the bridge.
         latencies: s of inference.
         episodes: of each task, rule and latency.
         guidance: of real_time_chunking.
@@ -230,7 +230,7 @@ def joining(
 
     told = JoiningBench(
         policy,
-        rules,
+        joinings,
         latencies,
         suites,
         tasks or tuple(range(10)),

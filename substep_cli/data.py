@@ -45,7 +45,7 @@ def label(
     source_type: SourceType = "libero_hdf5",
     suite: str | None = None,
     robot: Robot = LIBERO_PANDA,
-    plans: Path | None = None,
+    library: Path | None = None,
     out: Path | None = None,
     compare: Path | None = None,
 ) -> int:
@@ -56,7 +56,7 @@ def label(
     Args:
         folder: the demonstrations.
         suite: the suite, where the folder does not name it.
-        plans: a plan file instead of the shipped one.
+        library: a plan file instead of the shipped one.
         out: file of the labels; none: substep_labels.json beside the demonstrations.
         compare: labels to report the agreement with.
     """
@@ -68,7 +68,7 @@ def label(
     source = parse(
         DATA_READERS.load(source_type), {"type": source_type, "path": folder, "suite": suite}, "command line"
     )
-    return 0 if label_source(source, load_robot(robot), plans, out, compare) else 1
+    return 0 if label_source(source, load_robot(robot), library, out, compare) else 1
 
 
 def rerender(

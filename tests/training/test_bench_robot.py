@@ -14,7 +14,7 @@ from training.bench.robot import bench
 from training.bench.robot.settings import SIMULATION, EpisodeName, RobotBenchSettings, RobotSelection, planned
 from training.bench.robot.world import StandInWorld
 
-SELECTION = RobotSelection(suites=("libero_object",), tasks=(1,), rules=(SIMULATION, "in_turn"), episodes=2)
+SELECTION = RobotSelection(suites=("libero_object",), tasks=(1,), joinings=(SIMULATION, "in_turn"), episodes=2)
 
 
 def test_every_first_episode_comes_before_the_second_and_simulation_has_no_latency():
@@ -24,7 +24,7 @@ def test_every_first_episode_comes_before_the_second_and_simulation_has_no_laten
 
 
 @pytest.mark.parametrize(
-    ("wrong", "named"), [({"rules": ("glue",)}, "glue"), ({"latencies": (-1.0,)}, "-1"), ({"tasks": (99,)}, "99")]
+    ("wrong", "named"), [({"joinings": ("glue",)}, "glue"), ({"latencies": (-1.0,)}, "-1"), ({"tasks": (99,)}, "99")]
 )
 def test_what_cannot_be_played_is_named_before_anything_is(wrong, named):
     with pytest.raises(ValueError, match=named):
@@ -55,7 +55,7 @@ def instant(monkeypatch) -> list[EpisodeName]:
 
 
 def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, instant):
-    first = RobotSelection(suites=("libero_object",), tasks=(1,), rules=(SIMULATION, "in_turn"), episodes=1)
+    first = RobotSelection(suites=("libero_object",), tasks=(1,), joinings=(SIMULATION, "in_turn"), episodes=1)
     bench.bench(RobotBenchSettings(), first, tmp_path, "one")
     file = tmp_path / bench.EPISODES
     file.write_text(file.read_text()[:-10])  # the power went
@@ -73,8 +73,8 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, instant):
 
 def test_results_of_other_settings_are_not_mixed_in(tmp_path, instant):
     bench.bench(RobotBenchSettings(), SELECTION, tmp_path, "one")
-    with pytest.raises(ValueError, match=r"inference 0.025, now 0.5"):
-        bench.bench(RobotBenchSettings(inference=0.5), SELECTION, tmp_path, "two")
+    with pytest.raises(ValueError, match=r"inference_time 0.025, now 0.5"):
+        bench.bench(RobotBenchSettings(inference_time=0.5), SELECTION, tmp_path, "two")
 
 
 @pytest.mark.xdist_group("simulation")

@@ -40,12 +40,12 @@ class JoiningBench:
 
     Attributes:
         policy: a name or a checkpoint's folder; "replay": what the demonstrator did, in chunks of ``chunk_length``.
-        rules: joining rules; latencies: s of inference.
+        joinings: joining rules; latencies: s of inference.
         suites, tasks, episodes: every task of ``tasks`` of every suite that often, from benchmark states from 0 on.
     """
 
     policy: str
-    rules: tuple[str, ...]
+    joinings: tuple[str, ...]
     latencies: tuple[float, ...]
     suites: tuple[str, ...]
     tasks: tuple[int, ...]
@@ -181,7 +181,7 @@ def benchmark(settings: JoiningBench, command_line: str) -> JoiningReport:
     Raises:
         ValueError: a name is wrong, or a rule needs a policy that can be guided.
     """
-    joinings = {rule: load_joining(rule, settings.joining) for rule in settings.rules}
+    joinings = {rule: load_joining(rule, settings.joining) for rule in settings.joinings}
     policy = None if settings.policy == REPLAY else POLICIES.load(settings.policy, settings.guidance)
     for rule, joining in joinings.items():
         why = "it replays" if policy is None else why_not_guided(policy)
@@ -192,7 +192,7 @@ def benchmark(settings: JoiningBench, command_line: str) -> JoiningReport:
     cells = [
         (rule, latency)
         for latency in settings.latencies
-        for rule in (settings.rules if latency else settings.rules[:1])
+        for rule in (settings.joinings if latency else settings.joinings[:1])
     ]
     found: dict[tuple[str, float], list[Episode]] = {cell: [] for cell in cells}
     horizon, rate = settings.chunk_length if policy is None else policy.horizon, 0.0

@@ -109,13 +109,13 @@ def compare(labels: SubstepLabels, truth: SubstepLabels, tolerances: Sequence[in
 
 
 def label_source(
-    source: DataSource, robot: RobotContract, plans: Path | None, out: Path | None, truth: Path | None
+    source: DataSource, robot: RobotContract, library: Path | None, out: Path | None, truth: Path | None
 ) -> int:
     """Label a source's demonstrations and print what came of it; -> how many were labelled.
 
     Args:
         robot: whose demonstrations they are.
-        plans: a plan file instead of the shipped one.
+        library: a plan file instead of the shipped one.
         out: file of the labels; None: beside the demonstrations.
         truth: labels to report the agreement with.
 
@@ -131,9 +131,9 @@ def label_source(
             raise ValueError(f"{out} is there already: --out names the file to write, this one too")
     if truth is not None and out.resolve() == truth.resolve():
         raise ValueError(f"--out {out} is the file to compare with: name another one")
-    library, expected = load_library(str(plans or "")), None if truth is None else SubstepLabels.load(truth)
+    plans, expected = load_library(str(library or "")), None if truth is None else SubstepLabels.load(truth)
     demonstrations = tqdm(read_demonstrations([source], robot, reading), desc="read", unit="demo")
-    labels = label(demonstrations, library, report)
+    labels = label(demonstrations, plans, report)
     out.parent.mkdir(parents=True, exist_ok=True)
     labels.save(out)
     print(

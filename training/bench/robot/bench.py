@@ -115,7 +115,7 @@ def _carry_out(
     if isinstance(world, Simulation):
         result = LockstepTask(world, observation, policy, rule, told).run()
         return {"success": result.success, "steps": result.steps, "why": result.finish.code.name}
-    latency = settings.inference + name.latency
+    latency = settings.inference_time + name.latency
     told = replace(told, joining=load_joining(name.rule, JoiningSettings(inference_time=latency + SENSING)))
     task = LateTask(world, observation, policy, rule, told, latency=latency)
     result, motion = task.run(), task.motion

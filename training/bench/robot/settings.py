@@ -17,7 +17,7 @@ from substep_policy.policy import Policy, why_not_guided
 from substep_policy.registry import DEFAULT_POLICY
 
 SIMULATION = "simulation"  # in place of a joining rule: LIBERO's own world, which waits for each chunk
-RULES_HELP = f"how chunks are joined ({', '.join(JOINING_RULES.names)}), or {SIMULATION}"
+JOININGS_HELP = f"how chunks are joined ({', '.join(JOINING_RULES.names)}), or {SIMULATION}"
 
 
 @configuration
@@ -26,14 +26,14 @@ class RobotBenchSettings:
 
     Attributes:
         policy: a name, the folder of a checkpoint, or a hub id.
-        inference: s that a chunk takes besides what is added: what the policy takes on the machine that is meant.
+        inference_time: s that a chunk takes besides what is added: what the policy takes on the machine that is meant.
         horizon: control steps of an episode.
         device: auto (a GPU where there is one), cpu, cuda or cuda:N.
         tasks_from: whose tasks: a task source's name.
     """
 
     policy: str = DEFAULT_POLICY
-    inference: float = Field(default=0.025, ge=0.0, le=10.0)
+    inference_time: float = Field(default=0.025, ge=0.0, le=10.0)
     horizon: int = Field(default=600, ge=1)
     device: str = "cpu"
     tasks_from: str = LIBERO
@@ -51,19 +51,19 @@ class RobotSelection:
     Attributes:
         suites: of the task source.
         tasks: of each suite; none: all.
-        rules: joining rules, or "simulation" for the world that waits.
+        joinings: joining rules, or "simulation" for the world that waits.
         latencies: s of policy latency that are added.
         episodes: of each task; the numbers of the evaluation split.
     """
 
     suites: tuple[str, ...] = ("libero_object", "libero_spatial")
     tasks: tuple[int, ...] = ()
-    rules: Annotated[tuple[str, ...], Parameter(help=RULES_HELP)] = (SIMULATION, "in_turn", "replace", "blend")
+    joinings: Annotated[tuple[str, ...], Parameter(help=JOININGS_HELP)] = (SIMULATION, "in_turn", "replace", "blend")
     latencies: tuple[float, ...] = (0.0, 0.1, 0.3)
     episodes: int = Field(default=5, ge=1, le=50)
 
     def __post_init__(self) -> None:
-        for rule in self.rules:
+        for rule in self.joinings:
             if rule != SIMULATION:
                 JOINING_RULES.check(rule)
         if any(latency < 0 for latency in self.latencies):
@@ -72,7 +72,7 @@ class RobotSelection:
 
 @dataclass(frozen=True, order=True)
 class EpisodeName:
-    """One episode. rule: of ``RobotSelection.rules``; latency: s that are added; number: of the evaluation split."""
+    """One episode. rule: of ``RobotSelection.joinings``; latency: s that are added; number: of the evaluation split."""
 
     number: int
     suite: str
@@ -96,7 +96,7 @@ def planned(settings: RobotBenchSettings, selection: RobotSelection) -> Iterator
         source.task(suite, task)
     for number in range(selection.episodes):
         for suite, task in places:
-            for rule in selection.rules:
+            for rule in selection.joinings:
                 for latency in (0.0,) if rule == SIMULATION else selection.latencies:
                     yield EpisodeName(number, suite, task, rule, latency)
 
@@ -105,7 +105,7 @@ def check_rules(selection: RobotSelection, policy: Policy) -> None:
     """Raises: ValueError: a rule needs what the policy cannot do; says which, and why."""
     from substep_bridge.joining import JoiningSettings, load_joining
 
-    for rule in selection.rules:
+    for rule in selection.joinings:
         if rule != SIMULATION and load_joining(rule, JoiningSettings()).rule.needs_guidance:
             if why := why_not_guided(policy):
                 raise ValueError(f"joining rule {rule!r} does not go with policy {policy.name!r}: {why}")
