@@ -21,7 +21,7 @@ from arm_bridge.commander import CartesianCommander, Commander, JointCommander, 
 from arm_bridge.grippers import GripperCommander
 from arm_bridge.intake import Intake, SensorSample
 from arm_bridge.safety import READY, SafetyStates, Transition
-from arm_bridge.settings import ArmSettings
+from arm_bridge.settings import ArmSettings, camera_input
 from arm_bridge.status import StatusWatch
 from arm_bridge.way import CommandedWay, MeasuredWay
 from substep_core.contract import ActionQuantity, Joints, JointSource, RobotContract
@@ -71,9 +71,10 @@ class Arm:
         self._clock, self._steady, self._on_transition = clock, steady, tell
         self._lock = threading.RLock()
         self.intake = Intake(
-            {f"camera {name}": camera.limits for name, camera in settings.cameras.items()}
+            {camera_input(name): camera.limits for name, camera in settings.cameras.items()}
             | {name: each.limits for name, each in (settings.joints | settings.poses).items()}
         )
+        self._cameras = frozenset(map(camera_input, settings.cameras))
         self._joints_of = _joints_of(contract)
         self._status = [StatusWatch(each) for each in settings.status]
         self.safety = SafetyStates(self._changed, settings.settle)
@@ -90,12 +91,12 @@ class Arm:
     # --- the drivers' thread ---
 
     def hear(self, name: str, sample: SensorSample) -> None:
-        """A sensor has spoken. name: "camera NAME", or a topic of the contract."""
+        """A sensor has spoken. name: of ``camera_input``, or a topic of the contract."""
         with self._lock:
             if missing := self._joints_of.get(name, set()) - _names(sample.value):
                 self.refuse(name, f"a message without joint {min(missing)}")
                 return
-            is_camera = name.startswith("camera ")
+            is_camera = name in self._cameras
             way = self._measured_way if is_camera else self._commanded_way
             self.intake.add(name, sample, self._clock(), way.total)
             if name == self._pose_topic or (self._pose_topic is None and not is_camera):

@@ -33,7 +33,7 @@ from arm_bridge.pose_source import listen_to_pose
 from arm_bridge.report import robot_state, robot_status
 from arm_bridge.safety import Transition
 from arm_bridge.sensors import image_sample, joint_sample
-from arm_bridge.settings import ArmSettings, StatusInput
+from arm_bridge.settings import ArmSettings, StatusInput, camera_input
 from substep_core.contract import RobotContract
 from substep_core.printable import printable_lines
 from substep_core.protocol import SafetyState
@@ -129,7 +129,7 @@ class ArmNode:
         base = self._contract.base_frame
         for name, camera in self._settings.cameras.items():
             kind = CompressedImage if camera.compressed else Image
-            self._subscribe(kind, camera.topic, partial(self._hear, f"camera {name}", image_sample))
+            self._subscribe(kind, camera.topic, partial(self._hear, camera_input(name), image_sample))
             if camera.info:
                 self._subscribe(CameraInfo, camera.info, partial(self._hear_info, name))
         for name, joints in self._settings.joints.items():

@@ -183,6 +183,11 @@ class ArmSettings:
             raise ValueError(f"{len(self.grippers)} grippers for the {len(grippers)} of contract {contract.name}")
 
 
+def camera_input(camera: str) -> str:
+    """What the intake calls a camera, whose name may be a topic's too."""
+    return f"camera {camera}"
+
+
 def load_arm(arm: str | Path) -> tuple[ArmSettings, RobotContract]:
     """An arm's parameter file and its contract.
 

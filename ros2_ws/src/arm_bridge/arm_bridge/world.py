@@ -8,7 +8,7 @@ import numpy as np
 
 from arm_bridge.arm_node import ArmNode
 from arm_bridge.sensors import Pictures, intrinsics
-from arm_bridge.settings import ArmSettings, load_arm
+from arm_bridge.settings import ArmSettings, camera_input, load_arm
 from substep_bridge.parameters import declare_task, read_start
 from substep_bridge.world import Frame, Sensed
 from substep_core.contract import Joints, Pose, Readings, RobotContract
@@ -71,7 +71,7 @@ class ArmWorld:
         try:
             images = {
                 camera.name: self._pictures.picture(
-                    camera, self._settings.cameras[camera.name], samples[f"camera {camera.name}"]
+                    camera, self._settings.cameras[camera.name], samples[camera_input(camera.name)]
                 )
                 for camera in self.contract.cameras
             }
