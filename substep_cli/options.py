@@ -29,6 +29,13 @@ Domain = Annotated[
     int | None,
     Parameter(help="ROS domain; none: ROS_DOMAIN_ID, or a free one", validator=Number(gte=0, lte=232)),
 ]
+RunningDomain = Annotated[
+    int | None,
+    Parameter(
+        help="ROS domain of the running graph, which prints it; none: ROS_DOMAIN_ID, or 0",
+        validator=Number(gte=0, lte=232),
+    ),
+]
 Network = Annotated[
     Literal["local", "open"],
     Parameter(

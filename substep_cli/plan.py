@@ -12,8 +12,9 @@ from substep_cli.options import Device, Json
 from substep_core.errors import PlanningError
 from substep_core.plan import steps_to_json
 from substep_core.printable import show
-from substep_planner.decomposers.base import PlanRequest
+from substep_planner.decomposers.base import PlanRequest, UnsureError
 from substep_planner.decomposers.fallback import Decomposition, decompose
+from substep_planner.decomposers.objects import read_objects
 from substep_planner.decomposers.registry import DEFAULT_ORDER, DecomposerSettings, load_decomposers
 
 DEFAULTS = DecomposerSettings()
@@ -27,6 +28,7 @@ def plan(
     *,
     suite: str = "",
     objects: tuple[str, ...] = (),
+    yes: bool = False,
     decomposers: tuple[str, ...] = DEFAULT_ORDER,
     library: Path | None = None,
     model: str = "",
@@ -43,7 +45,10 @@ def plan(
     Args:
         instruction: such as "put both mugs on the plate".
         suite: the suite that the instruction belongs to, such as libero_10.
-        objects: what is in the scene, LIBERO's categories such as porcelain_mug or one's own; none: it is not known.
+        objects: what is in the scene, LIBERO's categories such as porcelain_mug or one's own, moka_pot=3 for three of
+            them; none: it is not known.
+        yes: where it is not sure what is meant, take what is suggested; else a terminal is asked, and a script gets
+            exit code 1 with the question.
         decomposers: who is asked, in this order: library, grounding, rules, transformers, openai, anthropic,
             whole_task, or an installed one.
         library: a plan file instead of the shipped one.
@@ -65,16 +70,22 @@ def plan(
         **dict.fromkeys(_MODELS, model) if model else {},
         **dict.fromkeys(_URLS, url) if url else {},
     )
-    result = _decompose(PlanRequest(instruction, suite, objects=frozenset(objects)), decomposers, settings)
+    kinds, counts = read_objects(objects)
+    request = PlanRequest(instruction, suite, objects=kinds, counts=counts, take_suggestion=yes)
+    result = _decompose(request, decomposers, settings)
     _print(result, json)
 
 
 def _decompose(request: PlanRequest, decomposers: tuple[str, ...], settings: DecomposerSettings) -> Decomposition:
     """Raises: CommandFailed."""
     try:
-        return decompose(request, load_decomposers(decomposers, settings))
+        asked = load_decomposers(decomposers, settings)
+        return decompose(request, asked)
     except PlanningError as error:
-        raise CommandFailed(f"{error.code.name}: {error}") from error
+        if isinstance(error, UnsureError) and _agrees(str(error), error.clarification):
+            return decompose(replace(request, take_suggestion=True), asked)
+        question = f"; {error.clarification}" if error.clarification else ""
+        raise CommandFailed(f"{error.code.name}: {error}{question}") from error
 
 
 def _print(result: Decomposition, json: Path | None) -> None:
@@ -89,3 +100,12 @@ def _print(result: Decomposition, json: Path | None) -> None:
         json.write_text(json_format.dumps(steps, indent=2, ensure_ascii=False) + "\n")
     for step in steps:
         show(f"{step['step']}. {step['subgoal']}\n     seen when done: {step['expected_effect']}")
+
+
+def _agrees(why: str, question: str) -> bool:
+    """Whether somebody at the terminal answers with yes; nobody does in a script."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    show(why, sys.stderr)
+    show(f"{question} [y/N]", sys.stderr)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -33,6 +33,7 @@ COMMANDS = (
     Command("sim", "substep_cli.sim:sim", "carry out a task in LIBERO through the ROS 2 graph"),
     Command("real", "substep_cli.real:real", "carry out a task on a robot, or on the stand-in for one"),
     Command("stack", "substep_cli.stack:stack", "bring bridge, policy and planner up and keep them up"),
+    Command("revise", "substep_cli.revise:revise", 'change a running task in words: "no, the other mug"'),
     Command("eval", "substep_cli.evaluate:app", "measure a policy, with baselines and probes", resumes=True),
     Command("plan", "substep_cli.plan:plan", "print the plan for an instruction"),
     Command("data collect", "substep_cli.data:collect", "record demonstrations of the scripted expert", resumes=True),

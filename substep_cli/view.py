@@ -11,10 +11,9 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from substep_cli.grammar import CommandFailed, UsageError
-from substep_cli.options import Network
+from substep_cli.options import Network, RunningDomain
 from substep_core.printable import show
 
-DOMAIN_HELP = "ROS domain of the running graph, which prints it; none: ROS_DOMAIN_ID, or 0"
 Port = Annotated[int, Parameter(validator=Number(gte=1024, lte=65534))]
 
 
@@ -26,7 +25,7 @@ def view(
     out: Path | None = None,
     port: Port = 9090,
     namespace: str | None = None,
-    domain: Annotated[int | None, Parameter(help=DOMAIN_HELP, validator=Number(gte=0, lte=232))] = None,
+    domain: RunningDomain = None,
     network: Network = "local",
 ) -> int | None:
     """Look at a run in Rerun's viewer: cameras, end effector, joints, actions, EOS, similarity, substeps, rejections.

@@ -156,7 +156,7 @@ def test_the_listing_needs_nothing_but_python_and_names_every_command():
     assert all(f"  {command.words} " in done.stdout for command in COMMANDS)
     unknown = subprocess.run([*table, "simm"], capture_output=True, text=True)
     assert unknown.returncode == 2
-    expected = "substep: unknown command 'simm': expected one of sim, real, stack, eval, plan, data, "
+    expected = "substep: unknown command 'simm': expected one of sim, real, stack, revise, eval, plan, data, "
     assert unknown.stderr.startswith(expected)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -25,6 +26,39 @@ def test_it_says_what_each_phrase_was_taken_for(capsys):
     assert "understood: 'the cup': white mug; 'the dish': plate" in capsys.readouterr().err
     assert main(["plan", "place the banana on the dish", *scene]) == 1
     assert "the scene has no 'the banana'" in capsys.readouterr().err
+
+
+def test_what_is_not_sure_is_a_question_and_yes_takes_the_suggestion(capsys):
+    line = ["plan", "place the blue cup on the dish", "--objects", "porcelain_mug", "plate", "microwave"]
+    assert main(line) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and "the scene has no 'the blue cup'; understood: 'the dish': plate" in err
+    assert "did you mean: the white mug, so pick up the white mug and place it on the plate?" in err
+    assert main([*line, "--yes"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("1. pick up the white mug") and "note: grounding: the scene has no 'the blue cup'" in err
+
+
+def test_a_terminal_is_asked(capsys, monkeypatch):
+    line = ["plan", "place the blue cup on the dish", "--objects", "porcelain_mug", "plate", "microwave"]
+    for answer, code in (("y\n", 0), ("\n", 1)):
+        terminal = io.StringIO(answer)
+        terminal.isatty = lambda: True
+        monkeypatch.setattr("sys.stdin", terminal)
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+        assert main(line) == code
+        assert (
+            "did you mean: the white mug, so pick up the white mug and place it on the plate? [y/N]"
+            in capsys.readouterr().err
+        )
+
+
+def test_objects_may_be_counted(capsys):
+    line = ["plan", "put three moka pots on the stove", "--objects", "flat_stove"]
+    assert main([*line, "moka_pot=3"]) == 0
+    assert capsys.readouterr().out.count("pick up the left moka pot outside the stove") == 3
+    assert main([*line, "moka_pot=2"]) == 1
+    assert main([*line, "moka_pot=many"]) == 2
 
 
 def test_it_writes_json_in_the_plan_files_format(tmp_path, capsys):

@@ -278,7 +278,7 @@ class LockstepTask:
         try:
             return PlanMade(request, decompose(wanted, self._settings.decomposers).sourced)
         except PlanningError as error:
-            return PlanFailed(request, error.code, str(error))
+            return PlanFailed(request, error.code, str(error), error.clarification)
 
     def _hear(self, reports: Sequence[ChunkReport]) -> None:
         self._reports += reports

@@ -104,8 +104,11 @@ class PlannerConfig(NodeConfig):
         (), "who is asked for a plan, in this order; none: those of the parameter files, or the planner's own"
     )
 
+    yes: bool = argument(False, "where it is not sure what a task means, take the reading that is suggested")
+
     def parameters(self) -> dict[str, dict[str, Any]]:
         planner = {"decomposers": list(self.decomposers)} if self.decomposers else {}
+        planner |= {"take_suggestions": True} if self.yes else {}
         return {**super().parameters(), "planner": planner}
 
     def _check(self) -> None:

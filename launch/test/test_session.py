@@ -189,7 +189,7 @@ def test_a_task_that_the_planner_gives_up(start):
     assert code == ExitCode.TASK_FAILED
     assert "no chunk came" in printed
     summary = run.summary()
-    assert summary["error"] == {"code": 160, "name": "POLICY_SILENT", "message": "no chunk came"}
+    assert summary["error"] == {"code": 160, "name": "POLICY_SILENT", "message": "no chunk came", "clarification": ""}
     assert summary["plan"]["substeps"][0]["ended"] == "policy_silent"
 
 

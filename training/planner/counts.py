@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from substep_planner.decomposers.grounding.markov import BEGINNING
+from substep_planner.decomposers.grounding.reading import words_of_text
 from substep_planner.decomposers.grounding.request import CANNOT
 from substep_planner.decomposers.grounding.scene import PART_SIDES, Entity
-from training.planner import wordings as w
+from training.planner.example import Example
 from training.planner.left_out import is_a_task
-from training.planner.phrases import Phrases, vocabulary
-from training.planner.sentences import Example, Sentences
+from training.planner.lexicon import Lexicon, load
+from training.planner.phrases import Phrases
+from training.planner.sentences import Sentences
 from training.planner.slips import with_slips
 
 _MENTIONS = {"thing": "thing", "anchor": "anchor", "anchor2": "anchor", "place": "place", "other": "other"}
-_PHRASES = 250  # that are drawn of every kind
+_PHRASES = 400  # that are drawn of every kind
 
 
 def labels(example: Example) -> Iterator[str]:
@@ -48,32 +51,37 @@ def _does_not_fit(example: Example) -> bool:
     return example.steps[0].action == CANNOT and any(mark and mark[0] in ("thing", "place") for mark in example.marks)
 
 
-def count(seed: int, sentences: int) -> dict:
-    """The tables, ready for JSON."""
+def count(seed: int, sentences: int, lexicon: Lexicon | None = None) -> dict:
+    """The tables, ready for JSON, but for ``score``."""
+    lexicon = lexicon or load()
     words: dict[str, Counter] = defaultdict(Counter)
     pairs: dict[str, Counter] = defaultdict(Counter)
     steps: dict[str, Counter] = defaultdict(Counter)
-    drawn, done = Sentences(seed), 0
+    drawn, done = Sentences(seed, lexicon, typing=False), 0  # what is mistyped is mended before it is read
     while done < sentences:
         example = drawn.draw()
         if not example.words or is_a_task(example.steps) or _does_not_fit(example):
             continue
         done += 1
-        before, label_before = "", "start"
-        for word, label in zip(example.words, labels(example), strict=True):
-            steps[label_before][label] += 1
+        before, label_before, mark_before = "", "start", None
+        for word, mark, label in zip(example.words, example.marks, labels(example), strict=True):
+            if not (label == label_before == "thing" and mark != mark_before):  # the next thing in a row: see markov
+                steps[label_before][label] += 1
             if label not in _MENTIONS.values():
                 words[label][word] += 1
-                if label == label_before:
-                    pairs[label][f"{before} {word}"] += 1
-            before, label_before = word, label
+                first = label != label_before
+                pairs[label][f"{BEGINNING if first else before} {word}"] += 1
+            before, label_before, mark_before = word, label, mark
         steps[label_before]["end"] += 1
-    kinds, kind_pairs = _count_phrases(random.Random(seed))
+    kinds, kind_pairs = _count_phrases(lexicon, random.Random(seed))
     known = {word for label, counts in words.items() if label != "verb:cannot" for word in counts}
-    first = {template.split()[0] for template in w.UNKNOWN + w.QUESTIONS}
+    first = {template.split()[0] for template in lexicon.UNKNOWN + lexicon.QUESTIONS}
     return {
+        "names": _called({kind: words.names for kind, words in lexicon.things.items()}),
+        "heads": _called({kind: words.heads for kind, words in lexicon.things.items()}),
+        "determiners": sorted({word for text in lexicon.DETERMINERS for word in text.split()}),
         "unable": sorted(first - known),
-        "polite": sorted({word for text in w.POLITE for word in text.split()}),
+        "polite": sorted({word for text in lexicon.POLITE for word in text.split()}),
         "steps": {label: dict(counts) for label, counts in steps.items()},
         "words": {label: dict(counts) for label, counts in words.items()},
         "pairs": {label: _often(counts) for label, counts in pairs.items()},
@@ -89,11 +97,11 @@ def write(path: Path, tables: dict) -> None:
     path.write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
 
 
-def _count_phrases(generator: random.Random):
-    phrases = Phrases(generator)
+def _count_phrases(lexicon: Lexicon, generator: random.Random):
+    phrases = Phrases(lexicon, generator)
     words: dict[str, Counter] = defaultdict(Counter)
     pairs: dict[str, Counter] = defaultdict(Counter)
-    for kind in vocabulary():
+    for kind in lexicon.things:
         head = kind.split("_")[-1]
         noun = {"cabinet": "drawer", "caddy": "compartment"}.get(head)
         parts = [f"{side} {noun}" for side in PART_SIDES[noun]] if noun else []
@@ -102,11 +110,20 @@ def _count_phrases(generator: random.Random):
                 said = phrases.thing(Entity(kind, part)).split()
                 if not part and generator.random() < 0.04:
                     said = phrases.many(kind).split()
-                said, _ = with_slips(said, [None] * len(said), generator)
+                said, _ = with_slips(said, [None] * len(said), generator, typing=False)
                 key = f"{kind}/{part}"
                 words[key].update(said)
-                pairs[key].update(f"{one} {other}" for one, other in zip(said, said[1:], strict=False))
+                pairs[key].update(f"{one} {other}" for one, other in zip([BEGINNING, *said], said, strict=False))
     return words, pairs
+
+
+def _called(rows: Mapping[str, tuple[str, ...]]) -> dict[str, list[str]]:
+    """Name -> kinds that are called so."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for kind, names in rows.items():
+        for name in names:
+            found[" ".join(words_of_text(name))].append(kind)
+    return dict(found)
 
 
 def _often(counts: Counter) -> dict[str, int]:

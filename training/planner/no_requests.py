@@ -8,16 +8,15 @@ from dataclasses import replace
 
 from substep_planner.decomposers.grounding.request import CANNOT, Step
 from substep_planner.decomposers.grounding.scene import Entity, entities_of
-from training.planner import wordings as w
 from training.planner.example import Example
-from training.planner.phrases import vocabulary
+from training.planner.lexicon import Lexicon
 from training.planner.speech import Speech
 from training.planner.steps import Steps
 
 
 class NoRequests:
-    def __init__(self, pick: random.Random, steps: Steps, say: Speech) -> None:
-        self._random = pick
+    def __init__(self, lexicon: Lexicon, pick: random.Random, steps: Steps, say: Speech) -> None:
+        self._w, self._random = lexicon, pick
         self._steps = steps
         self._say = say
 
@@ -27,23 +26,23 @@ class NoRequests:
         example.steps = (Step(CANNOT),)
         kind = pick.random()
         if kind < 0.12:
-            example.say(self._say.noise(w.CHATTER, example), ("verb", 0))
+            example.say(self._say.noise(self._w.CHATTER, example), ("verb", 0))
         elif kind < 0.2:
-            example.say(self._say.noise(w.BEFORE + w.AFTER, example))
+            example.say(self._say.noise(self._w.BEFORE + self._w.AFTER, example))
         elif kind < 0.27:
             self._gibberish(example)
         elif kind < 0.4:
             self._unfitting(example, entities)
         else:
-            self._unknown(example, entities, w.UNKNOWN if kind < 0.85 else w.QUESTIONS)
+            self._unknown(example, entities, self._w.UNKNOWN if kind < 0.85 else self._w.QUESTIONS)
         if pick.random() < 0.15:
-            example.say(self._say.noise(w.AFTER[-8:], example))
+            example.say(self._say.noise(self._w.AFTER[-8:], example))
 
     def _gibberish(self, example: Example) -> None:
         pick = self._random
-        kinds = pick.sample(sorted(vocabulary()), 3)
-        words = [word for kind in kinds for word in vocabulary()[kind].names[0].split()]
-        words += pick.sample(w.GIBBERISH, 3)
+        kinds = pick.sample(sorted(self._w.things), 3)
+        words = [word for kind in kinds for word in self._w.things[kind].names[0].split()]
+        words += pick.sample(self._w.GIBBERISH, 3)
         pick.shuffle(words)
         example.say(" ".join(words[: pick.randint(1, 6)]), ("verb", 0))
 
@@ -54,7 +53,7 @@ class NoRequests:
         other = pick.choice(entities)
         text = pick.choice(templates)
         if pick.random() < 0.15:
-            example.say(pick.choice(w.POLITE))
+            example.say(pick.choice(self._w.POLITE))
         text = text.replace("{T}", "<T>").replace("{P}", "<P>")  # noise would fill them
         text = self._say.noise((text,), example).replace("<T>", "{T}").replace("<P>", "{P}")
         slots = {
@@ -73,8 +72,8 @@ class NoRequests:
         form = pick.random()
         if form < 0.4 and fixed:
             step = replace(self._steps.place_at(pick.choice(entities)), thing=pick.choice(fixed))
-            self._say.fill(example, pick.choice(w.PUT[:4]), step, 0)
+            self._say.fill(example, pick.choice(self._w.PUT[:4]), step, 0)
         elif form < 0.7:
             self._say.operation(example, Step(pick.choice(("open", "close")), pick.choice(shut)), 0)
         else:
-            self._say.operation(example, Step("turn on", pick.choice(cold)), 0, w.OPERATE["turn on"][:5])
+            self._say.operation(example, Step("turn on", pick.choice(cold)), 0, self._w.OPERATE["turn on"][:5])

@@ -10,9 +10,9 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 
 from substep_planner.decomposers.grounding.scene import ALL_CATEGORIES, Entity, entities_of
-from training.planner import wordings as w
 from training.planner.example import Example
 from training.planner.joint_requests import JointRequests
+from training.planner.lexicon import Lexicon, load
 from training.planner.no_requests import NoRequests
 from training.planner.single_requests import SingleRequests
 from training.planner.slips import with_slips
@@ -23,15 +23,21 @@ Maker = Callable[[Example, Sequence[Entity]], None]
 
 
 class Sentences:
-    """An endless stream of examples; the same seed draws the same ones."""
+    """An endless stream of examples; the same seed draws the same ones.
 
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
-        self._speech = Speech(self._random)
-        steps = Steps(self._random)
-        self._single = SingleRequests(self._random, steps, self._speech)
-        self._joint = JointRequests(self._random, steps, self._speech)
-        self._none = NoRequests(self._random, steps, self._speech)
+    Args:
+        lexicon: of English where none is given.
+        typing: words may be mistyped.
+    """
+
+    def __init__(self, seed: int, lexicon: Lexicon | None = None, *, typing: bool = True) -> None:
+        self._random, self._typing = random.Random(seed), typing
+        self._w = lexicon or load()
+        self._speech = Speech(self._w, self._random)
+        steps = Steps(self._w, self._random)
+        self._single = SingleRequests(self._w, self._random, steps, self._speech)
+        self._joint = JointRequests(self._w, self._random, steps, self._speech)
+        self._none = NoRequests(self._w, self._random, steps, self._speech)
 
     def draw(self) -> Example:
         example = Example(self._scene())
@@ -39,7 +45,7 @@ class Sentences:
             self._none.say(example)
         else:
             self._request(example)
-        example.words, example.marks = with_slips(example.words, example.marks, self._random)
+        example.words, example.marks = with_slips(example.words, example.marks, self._random, typing=self._typing)
         return example
 
     def _scene(self) -> frozenset[str]:
@@ -64,12 +70,12 @@ class Sentences:
         maker = pick.choices(*zip(*self._makers(entities), strict=True))[0]
         before, after = pick.random(), pick.random()
         if before < 0.3:
-            example.say(self._speech.noise(w.BEFORE, example))
+            example.say(self._speech.noise(self._w.BEFORE, example))
         if pick.random() < 0.25:
-            example.say(pick.choice(w.POLITE))
+            example.say(pick.choice(self._w.POLITE))
         maker(example, entities)
         if after < 0.25:
-            example.say(self._speech.noise(w.AFTER, example))
+            example.say(self._speech.noise(self._w.AFTER, example))
 
     def _makers(self, entities: Sequence[Entity]) -> Iterator[tuple[Maker, float]]:
         """Kinds of requests that the things that are there allow, and their weights."""

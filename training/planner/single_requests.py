@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from substep_planner.decomposers.grounding.request import Step
 from substep_planner.decomposers.grounding.scene import Entity
-from training.planner import wordings as w
 from training.planner.example import Example
+from training.planner.lexicon import Lexicon
 from training.planner.speech import Speech
 from training.planner.steps import Steps, moves
 
@@ -17,8 +17,8 @@ from training.planner.steps import Steps, moves
 class SingleRequests:
     """Every method draws one kind of request, says it in the example and sets its steps."""
 
-    def __init__(self, pick: random.Random, steps: Steps, say: Speech) -> None:
-        self._random = pick
+    def __init__(self, lexicon: Lexicon, pick: random.Random, steps: Steps, say: Speech) -> None:
+        self._w, self._random = lexicon, pick
         self._steps = steps
         self._say = say
 
@@ -34,17 +34,17 @@ class SingleRequests:
         step = self._steps.related(step, entities)
         if self._random.random() < 0.1:
             step = replace(step, thing=None)
-        self._say.fill(example, self._random.choice(w.PICK), step, 0)
+        self._say.fill(example, self._random.choice(self._w.PICK), step, 0)
         example.steps = (step,)
 
     def push(self, example: Example, entities: Sequence[Entity]) -> None:
         pick = self._random
         thing = pick.choice([entity for entity in entities if moves(entity)])
         others = [entity for entity in entities if entity != thing and not entity.part] or [Entity("table")]
-        step = Step("push", thing, preposition=pick.choice(w.BESIDE), place=pick.choice(others))
+        step = Step("push", thing, preposition=pick.choice(self._w.BESIDE), place=pick.choice(others))
         if pick.random() < 0.12:
             step = replace(step, thing=None)
-        self._say.fill(example, pick.choice(w.PUSH), step, 0)
+        self._say.fill(example, pick.choice(self._w.PUSH), step, 0)
         example.steps = (step,)
 
     def operate(self, example: Example, entities: Sequence[Entity]) -> None:
@@ -60,7 +60,7 @@ class SingleRequests:
         if others and not missing and pick.random() < 0.15:
             second = Step(pick.choice(("open", "close")), pick.choice(others))
             self._say.join(example, 1)
-            self._say.operation(example, second, 1, w.OPERATE[second.action][:4])
+            self._say.operation(example, second, 1, self._w.OPERATE[second.action][:4])
             example.steps += (second,)
 
     def switch(self, example: Example, entities: Sequence[Entity]) -> None:

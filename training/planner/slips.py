@@ -11,10 +11,11 @@ _NEAR = {"a": "sq", "b": "vn", "c": "xv", "d": "sf", "e": "wr", "f": "dg", "g": 
 _LEFT_OUT = frozenset(("the", "a", "of", "that", "please"))
 
 
-def with_slips(words: list[str], marks: list, generator: random.Random) -> tuple[list[str], list]:
-    """Words and their marks, some changed, some gone."""
-    sloppy = generator.random()
-    typos = generator.choice((0.03, 0.08, 0.15)) if sloppy < 0.18 else 0.0
+def with_slips(
+    words: list[str], marks: list, generator: random.Random, *, typing: bool = True
+) -> tuple[list[str], list]:
+    """Words and their marks, some gone, and where ``typing`` some mistyped."""
+    typos = generator.choice((0.03, 0.08, 0.15)) if typing and generator.random() < 0.18 else 0.0
     terse = generator.random() < 0.15
     joined = generator.random() < 0.6
     kept_words, kept_marks = [], []

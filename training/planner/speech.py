@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 
 from substep_planner.decomposers.grounding.request import Step
 from substep_planner.decomposers.grounding.scene import ALL_CATEGORIES, Entity
-from training.planner import wordings as w
 from training.planner.example import Example, Mark
-from training.planner.phrases import COLOURS, Phrases, vocabulary
+from training.planner.lexicon import Lexicon
+from training.planner.phrases import Phrases
 
 _SLOT = re.compile(r"(\{\w+\})")
 
@@ -18,10 +18,10 @@ _SLOT = re.compile(r"(\{\w+\})")
 class Speech:
     """Says steps; each is the example's step of the given number. Every method but two appends to the example."""
 
-    def __init__(self, pick: random.Random) -> None:
-        self._random = pick
-        self.phrases = Phrases(pick)
-        self.foreign = sorted(set(vocabulary()) - ALL_CATEGORIES - {"table"})
+    def __init__(self, lexicon: Lexicon, pick: random.Random) -> None:
+        self._w, self._random = lexicon, pick
+        self.phrases = Phrases(lexicon, pick)
+        self.foreign = sorted(set(self._w.things) - ALL_CATEGORIES - {"table"})
 
     def phrase(self, entity: Entity | None, example: Example, adjective: str = "") -> str:
         if entity is None:
@@ -36,13 +36,15 @@ class Speech:
             head = pick.choice(sorted(kinds))
             there = [kind for kind in example.categories if kind.endswith(head)]
             used = " ".join(there).replace("porcelain", "white").replace("akita", "")
-            colour = pick.choice([c for c in COLOURS if c not in used and not (head == "plate" and c == "white")])
+            colour = pick.choice(
+                [c for c in self._w.COLOURS if c not in used and not (head == "plate" and c == "white")]
+            )
             if there and not (head == "cabinet" and colour in ("white",)):
                 return f"the {colour} {head}"
-        named = " ".join(" ".join(vocabulary()[kind].names) for kind in example.categories if kind in vocabulary())
+        named = " ".join(" ".join(self._w.things[kind].names) for kind in example.categories if kind in self._w.things)
         while True:
-            kind = pick.choice(sorted(vocabulary()))
-            names = set(vocabulary()[kind].names)
+            kind = pick.choice(sorted(self._w.things))
+            names = set(self._w.things[kind].names)
             if (
                 kind not in example.categories
                 and kind != "table"
@@ -56,51 +58,50 @@ class Speech:
         adjective, after = "", ""
         if step.side in ("left", "right"):
             if pick.random() < 0.6:
-                adjective = pick.choice(w.SIDE_WORDS[step.side])
+                adjective = pick.choice(self._w.SIDE_WORDS[step.side])
             else:
-                after = pick.choice(w.ON_A_SIDE).format(side=step.side)
+                after = pick.choice(self._w.ON_A_SIDE).format(side=step.side)
         elif step.side:
             if pick.random() < 0.4:
-                adjective = pick.choice(w.SIDE_WORDS[step.side])
+                adjective = pick.choice(self._w.SIDE_WORDS[step.side])
             else:
-                after = pick.choice(w.AT_A_SIDE[step.side])
+                after = pick.choice(self._w.AT_A_SIDE[step.side])
         example.say(self.phrase(step.thing, example, adjective), ("thing", number))
         example.say(after, ("thing", number))
         if step.relation == "table center":
-            example.say(pick.choice(w.TABLE_CENTER), ("relation", number))
+            example.say(pick.choice(self._w.TABLE_CENTER), ("relation", number))
         elif step.relation:
             if pick.random() < 0.35:
-                example.say(pick.choice(w.STANDING), ("relation", number))
-            words = pick.choice(w.RELATION_WORDS[step.relation])
+                example.say(pick.choice(self._w.STANDING), ("relation", number))
+            words = pick.choice(self._w.RELATION_WORDS[step.relation])
             example.say(words, ("relation", number))
             example.say(self.phrase(step.anchors[0], example), ("anchor", number))
             if step.relation == "between":
-                example.say("and", ("relation", number))
+                example.say(pick.choice(self._w.AND), ("relation", number))
                 example.say(self.phrase(step.anchors[1], example), ("anchor2", number))
 
     def place(self, example: Example, step: Step, number: int, reference: str = "") -> None:
         """Preposition and place; ``reference``: a pronoun instead of the place."""
         pick = self._random
-        words = w.PREPOSITION_WORDS[step.preposition]
+        words = self._w.PREPOSITION_WORDS[step.preposition]
         if step.preposition == "on" and step.place and step.place.kind == "table":
             words = ("on", "onto", "down on")
         example.say(pick.choice(words), ("preposition", number))
         if reference:
             example.say(reference, ("there", number))
         elif step.place_side and pick.random() < 0.35:
-            standing = pick.choice(w.STANDING) if pick.random() < 0.5 else ""
-            after = pick.choice(w.ON_A_SIDE).format(side=step.place_side)
+            standing = pick.choice(self._w.STANDING) if pick.random() < 0.5 else ""
+            after = pick.choice(self._w.ON_A_SIDE).format(side=step.place_side)
             example.say(f"{self.phrase(step.place, example)} {standing} {after}", ("place", number))
         else:
-            side = pick.choice(w.SIDE_WORDS[step.place_side]) if step.place_side else ""
+            side = pick.choice(self._w.SIDE_WORDS[step.place_side]) if step.place_side else ""
             example.say(self.phrase(step.place, example, side), ("place", number))
 
     def fill(self, example: Example, template: str, step: Step, number: int, verb: str = "verb") -> None:
         """Say a template: {T} the thing, {t} a pronoun for it, {P} the place with its preposition, {p} it alone."""
-        its = ("it", "it", "it", "that", "this")
         slots = {
             "{T}": lambda: self.thing(example, step, number),
-            "{t}": lambda: example.say(self._random.choice(its), ("it", number)),
+            "{t}": lambda: example.say(self._random.choice(self._w.IT), ("it", number)),
             "{P}": lambda: self.place(example, step, number),
             "{p}": lambda: example.say(self.phrase(step.place, example), ("place", number)),
         }
@@ -113,21 +114,21 @@ class Speech:
             if piece in slots:
                 slots[piece]()
             elif piece.startswith("{"):
-                example.say(self._random.choice(w.VERBS[piece[1:-1]]), mark)
+                example.say(self._random.choice(self._w.VERBS[piece[1:-1]]), mark)
             else:
                 example.say(piece, mark)
 
     def put(self, example: Example, step: Step, number: int) -> None:
         plain = step.preposition in ("on", "in", "on top of") and not step.place_side
-        templates = w.PUT if plain or self._random.random() < 0.8 else w.PUT[:4]
+        templates = self._w.PUT if plain or self._random.random() < 0.8 else self._w.PUT[:4]
         if self._random.random() < 0.45:
-            templates = w.PUT[:14]
+            templates = self._w.PUT[:14]
         if step.preposition == "in" and self._random.random() < 0.08:
-            templates = w.PUT_IN
+            templates = self._w.PUT_IN
         self.fill(example, self._random.choice(templates), step, number)
 
     def operation(self, example: Example, step: Step, number: int, templates=None) -> None:
-        self.fill(example, self._random.choice(templates or w.OPERATE[step.action]), step, number)
+        self.fill(example, self._random.choice(templates or self._w.OPERATE[step.action]), step, number)
 
     def either(self, example: Example, step: Step, number: int) -> None:
         if step.action == "put":
@@ -136,15 +137,15 @@ class Speech:
             self.operation(example, step, number)
 
     def join(self, example: Example, number: int) -> None:
-        example.say(self._random.choice(w.JOINTS), ("verb", number))
+        example.say(self._random.choice(self._w.JOINTS), ("verb", number))
 
     def put_there(self, example: Example, step: Step, number: int) -> None:
         """A put whose place is the thing of the step before: "put the bowl inside"."""
         pick = self._random
-        example.say(pick.choice(w.VERBS["V"]), ("verb", number))
+        example.say(pick.choice(self._w.VERBS["V"]), ("verb", number))
         self.thing(example, step, number)
         inside = step.preposition == "in"
-        words = w.IN_THERE if inside else w.ON_THERE
+        words = self._w.IN_THERE if inside else self._w.ON_THERE
         example.say(pick.choice(words), ("there", number))
 
     def noise(self, templates, example: Example) -> str:
@@ -152,11 +153,11 @@ class Speech:
         text = pick.choice(templates)
         while found := re.search(r"\{(\w+)\}", text):
             if found[1] == "thing":
-                kinds = sorted(kind for kind in example.categories if kind in vocabulary())
+                kinds = sorted(kind for kind in example.categories if kind in self._w.things)
                 name = pick.choice(
-                    vocabulary()[pick.choice(kinds if kinds and pick.random() < 0.5 else self.foreign)].names
+                    self._w.things[pick.choice(kinds if kinds and pick.random() < 0.5 else self.foreign)].names
                 )
             else:
-                name = pick.choice(w.FILLINGS[found[1]])
+                name = pick.choice(self._w.FILLINGS[found[1]])
             text = text.replace(found[0], name, 1)
         return text

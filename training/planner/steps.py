@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from substep_planner.decomposers.grounding.request import Step
 from substep_planner.decomposers.grounding.scene import Entity
-from training.planner import wordings as w
+from training.planner.lexicon import Lexicon
 
 
 def moves(entity: Entity) -> bool:
@@ -17,8 +17,8 @@ def moves(entity: Entity) -> bool:
 
 
 class Steps:
-    def __init__(self, pick: random.Random) -> None:
-        self._random = pick
+    def __init__(self, lexicon: Lexicon, pick: random.Random) -> None:
+        self._w, self._random = lexicon, pick
 
     def put_step(self, entities: Sequence[Entity]) -> Step:
         pick = self._random
@@ -43,7 +43,7 @@ class Steps:
         else:
             preposition = "on"
         if pick.random() < 0.09 and not place.part and place.kind != "table":
-            preposition = pick.choice(w.BESIDE)
+            preposition = pick.choice(self._w.BESIDE)
         side = ""
         if not can.fixed and not place.part and preposition in ("on", "in") and pick.random() < 0.14:
             side = pick.choice(("left", "right"))

@@ -156,6 +156,7 @@ class Session:
         common = {"error_code": result.error_code, "error": _error_name(result.error_code), "message": result.message}
         if tracker.status.success:
             return SessionOutcome(ExitCode.SUCCESS, "success", success=True, **common)
+        common["clarification"] = result.clarification
         if result.success:
             common["message"] = f"{result.message}, but the world says that the goal does not hold"
         return SessionOutcome(ExitCode.TASK_FAILED, "failed" if result.success else "aborted", **common)
@@ -273,6 +274,8 @@ def _left_behind(video: VideoStats | None, bag: BagStats | None, folder: Path) -
 def _closing_line(outcome: SessionOutcome, summary: dict) -> tuple[str, str]:
     """The line that says how it ended, and its style."""
     message = f": {outcome.message}" if outcome.message else ""
+    if outcome.clarification:
+        message += f"; {outcome.clarification}"
     steps, rate = summary["steps"], summary["steps_per_second"]
     figures = f" ({steps} steps, {rate:.0f} steps/s)" if steps else ""
     return f"{outcome.verdict}{message}{figures}", "bold green" if outcome.success else "bold red"

@@ -28,6 +28,7 @@ class SessionOutcome:
         success: the world's own verdict.
         error_code, error: of ExecuteTask, with its name; 0 and "NONE" when there was none.
         message: for people.
+        clarification: a question that the user can answer by asking again; with --yes the answer is yes.
     """
 
     exit_code: ExitCode
@@ -36,6 +37,7 @@ class SessionOutcome:
     error_code: int = 0
     error: str = "NONE"
     message: str = ""
+    clarification: str = ""
 
 
 def summarise(
@@ -60,7 +62,12 @@ def summarise(
         "verdict": outcome.verdict,
         "success": outcome.success,
         "exit_code": int(outcome.exit_code),
-        "error": {"code": outcome.error_code, "name": outcome.error, "message": outcome.message},
+        "error": {
+            "code": outcome.error_code,
+            "name": outcome.error,
+            "message": outcome.message,
+            "clarification": outcome.clarification,
+        },
         "task": {
             "suite": status.suite if status else None,
             "index": status.task_index if status else None,

@@ -33,8 +33,12 @@ class ErrorCode(IntEnum):
 
 
 class PlanningError(ValueError):
-    """An instruction has no plan. ``code`` says what kind of failure it was, the message why."""
+    """An instruction has no plan. ``code`` says what kind of failure it was, the message why.
 
-    def __init__(self, code: ErrorCode, message: str) -> None:
+    Attributes:
+        clarification: a question that the user can answer by asking again; empty: there is none.
+    """
+
+    def __init__(self, code: ErrorCode, message: str, clarification: str = "") -> None:
         super().__init__(message)
-        self.code = code
+        self.code, self.clarification = code, clarification

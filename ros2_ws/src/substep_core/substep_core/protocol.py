@@ -34,6 +34,7 @@ class TaskEvent(Kind):
     RETRIED_FROM_PICK_UP = 7  # the same, from the pick up before it
     REPLANNING = 8  # the plan failed; another one is asked for
     REPLANNED = 9  # the first substep of another plan
+    REVISED = 10  # the same, of a plan that revise_task asked for
 
 
 class Cause(Kind):

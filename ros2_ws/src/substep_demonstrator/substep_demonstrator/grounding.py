@@ -6,6 +6,7 @@ Directions are those of the agent view, which looks at the robot: left is −y, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -48,6 +49,12 @@ def find_object(scene: SceneState, thing: Thing, exclude: frozenset[str] = froze
     if thing.name == "cabinet":  # the shelf only where there is no cabinet: categories are in the order of preference
         category = min((candidate.category for candidate in candidates), key=categories.index)
         candidates = [candidate for candidate in candidates if candidate.category == category]
+    if thing.side and thing.relation is not None and thing.relation.word == "outside":  # the left one of the others
+        box = _footprint(find_object(scene, thing.relation.things[0]))
+        outside = [one for one in candidates if not box.covers(_footprint(one).position[:2], margin=0.02)]
+        if not outside:
+            raise ValueError(f"no object fits {thing.phrase!r}: {_names(candidates)} are not outside")
+        candidates, thing = outside, replace(thing, relation=None)
     for choose in _choices(scene, thing):
         candidates = [choose(candidates)]
     if len(candidates) > 1:

@@ -7,6 +7,7 @@ rejection goes out the reason is logged and published on goal_rejection.
 from __future__ import annotations
 
 import functools
+import queue
 import threading
 import uuid
 from typing import Protocol
@@ -17,18 +18,20 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from std_srvs.srv import Trigger
 from substep_interfaces.action import ExecuteTask
 from substep_interfaces.msg import GoalRejection
-from substep_interfaces.srv import StartTask
+from substep_interfaces.srv import ReviseTask, StartTask
 
 from substep_core.errors import ErrorCode
 from substep_core.printable import shortened
 from substep_core.ros import topics
 from substep_core.ros.lifecycle_node import GraphNode
 from substep_planner import messages as planner_messages
-from substep_planner.manager.events import Finish, Stopped
+from substep_planner.manager import events
+from substep_planner.manager.events import Finish, RevisionAnswer, Stopped
 from substep_planner.manager.goal_queue import GoalQueue
 from substep_planner.manager.task_loop import TaskLoop
 
 STOPPING_TIME = 5.0  # s that tasks may take to end on deactivation
+REVISING_TIME = 60.0  # s that words which change a task may take to be understood
 NOT_ACTIVE = "the planner is not active any more"
 
 
@@ -40,6 +43,9 @@ class TaskMaker(Protocol):
 
     def conclude(self, told: str, finish: Finish) -> None:
         """A task has ended."""
+
+    def last_end(self) -> str:
+        """How the last task ended, in words; empty: none has."""
 
 
 class GoalServer:
@@ -72,6 +78,7 @@ class GoalServer:
         group = MutuallyExclusiveCallbackGroup()
         self._node.serve(topics.START_TASK, self._on_start, group)
         self._node.serve(topics.STOP_TASK, self._on_stop, group)
+        self._node.serve(topics.REVISE_TASK, self._on_revise, MutuallyExclusiveCallbackGroup())
 
     def stop(self) -> None:
         """End every task, so that what they hold is let go."""
@@ -151,6 +158,21 @@ class GoalServer:
         threading.Thread(target=self._carry_out, args=(task, request.task), name="task", daemon=True).start()
         response.success = True
         return response
+
+    def _on_revise(self, request: ReviseTask.Request, response: ReviseTask.Response) -> ReviseTask.Response:
+        if not self._node.is_active:
+            answer = RevisionAnswer(ErrorCode.NOT_ACTIVE, "the planner is not active")
+        elif not self._queue.busy:
+            answer = RevisionAnswer(ErrorCode.NO_PLAN, f"no task is under way: {self._tasks.last_end() or 'none yet'}")
+        else:
+            answers: queue.SimpleQueue[RevisionAnswer] = queue.SimpleQueue()
+            self._queue.tell(events.ReviseTask(request.words, answers.put))
+            try:
+                answer = answers.get(timeout=REVISING_TIME)
+            except queue.Empty:
+                why = f"the words were not understood within {REVISING_TIME:g} s"
+                answer = RevisionAnswer(ErrorCode.BACKEND_FAILED, why)
+        return planner_messages.answer_to_response(answer, response)
 
     def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self._queue.busy

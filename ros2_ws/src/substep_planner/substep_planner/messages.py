@@ -17,8 +17,10 @@ from substep_interfaces.msg import (
     TaskStatus,
 )
 from substep_interfaces.msg import Substep as SubstepMessage
+from substep_interfaces.srv import ReviseTask
 
 from substep_core.chunk import NO_EOS, ChunkOutcome
+from substep_core.errors import ErrorCode
 from substep_core.keys import SubstepKey
 from substep_core.plan import Substep
 from substep_core.protocol import HoldKind, Reason, RefusalKind
@@ -32,6 +34,7 @@ from substep_planner.manager.events import (
     Fingers,
     Finish,
     PolicyRefused,
+    RevisionAnswer,
     TaskFeedback,
 )
 
@@ -134,10 +137,18 @@ def result_to_message(finish: Finish) -> ExecuteTask.Result:
         success=finish.success,
         error_code=int(finish.code),
         message=finish.message,
+        clarification=finish.clarification,
         plan_source=finish.source,
         substeps_completed=finish.completed,
         substeps_total=finish.total,
     )
+
+
+def answer_to_response(answer: RevisionAnswer, response: ReviseTask.Response) -> ReviseTask.Response:
+    response.success, response.error_code = answer.code is ErrorCode.NONE, int(answer.code)
+    response.message, response.clarification = answer.message, answer.clarification
+    response.stopped, response.substeps = answer.stopped, substeps_to_messages(answer.remaining)
+    return response
 
 
 def feedback_to_status(told: str, command: TaskFeedback) -> TaskStatus:
@@ -158,6 +169,7 @@ def end_to_status(told: str, finish: Finish) -> TaskStatus:
         task=told,
         error_code=int(finish.code),
         message=finish.message,
+        clarification=finish.clarification,
         substeps_completed=finish.completed,
         substeps_total=finish.total,
     )

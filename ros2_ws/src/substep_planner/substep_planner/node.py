@@ -61,7 +61,7 @@ class PlannerNode(GraphNode):
         self._lookout: Lookout | None = None
         self._episode: EpisodeProgress | None = None
         self._last: TaskFeedback | Finish | None = None
-        self._completion_complaint = ""
+        self._completion_complaint = self._last_end = ""
         self._fingers = FingerLimits()  # the robot's, once it is known
         self._task = ""  # in words, whose substep is active
         self._fault: Exception | None = None
@@ -140,7 +140,8 @@ class PlannerNode(GraphNode):
     # --- tasks, as the goal server asks for them ---
 
     def new_task(self, identity: str, told: str, goal: ServerGoalHandle | None) -> TaskLoop:
-        return TaskLoop(partial(self._new_manager, identity, told), self._plans.make, _TaskOutlet(self, told, goal))
+        new_manager = partial(self._new_manager, identity, told)
+        return TaskLoop(new_manager, self._plans.make, self._plans.revise, _TaskOutlet(self, told, goal))
 
     def _new_manager(self, task_id: str, told: str, now: float) -> SubstepManager:
         rule, fingers = self._settings.new_rule(), self._fingers
@@ -150,8 +151,12 @@ class PlannerNode(GraphNode):
         self._last = finish
         how = "is done" if finish.success else f"ended with {finish.code.name}"
         task = repr(shortened(told)) if told else "of the episode"
-        (self.say if finish.as_wished else self.complain)(f"task {task} {how}: {finish.message}")
+        self._last_end = f"task {task} {how}: {finish.message}"
+        (self.say if finish.as_wished else self.complain)(self._last_end)
         self._publish_task_status(planner_messages.end_to_status(told, finish))
+
+    def last_end(self) -> str:
+        return self._last_end
 
     # --- what the tasks say ---
 

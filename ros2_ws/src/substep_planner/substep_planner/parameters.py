@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 
 from substep_core.configuration import options_of
@@ -23,6 +23,7 @@ from substep_planner.completion.scorer import CompletionScorer
 from substep_planner.decomposers.base import Decomposer
 from substep_planner.decomposers.language_model.server_settings import AUTOMATIC as AUTOMATIC_FORM
 from substep_planner.decomposers.language_model.server_settings import FORMS
+from substep_planner.decomposers.objects import read_objects
 from substep_planner.decomposers.registry import (
     DECOMPOSERS,
     DEFAULT_ORDER,
@@ -69,6 +70,8 @@ class PlannerSettings:
     watch: WatchSettings
     picture_camera: str
     objects: frozenset[str] = frozenset()  # in the scene, where nothing is heard of it
+    counts: Mapping[str, int] = field(default_factory=dict)  # of these, where that is said
+    take_suggestions: bool = False
 
     @property
     def wants_picture(self) -> bool:
@@ -143,7 +146,13 @@ def _declare_decomposers(parameters: NodeParameters) -> None:
     parameters.declare(
         "objects",
         [""],
-        "categories of what is in the scene, where no scene_state says it, such as porcelain_mug; ['']: not known",
+        "categories of what is in the scene, where no scene_state says it, such as porcelain_mug, or moka_pot=3 for "
+        "three of them; ['']: not known",
+    )
+    parameters.declare(
+        "take_suggestions",
+        False,
+        "where it is not sure what a task means, take the reading that is suggested; false: refuse it with a question",
     )
     parameters.declare(
         "grounding_model",
@@ -220,6 +229,7 @@ def read(
         BadParameter: names the parameter, its value and what would be right.
     """
     new_rule = _new_rule(parameters, registry)
+    objects, counts = _objects(parameters)
     return PlannerSettings(
         decomposers=_decomposers(parameters, registry),
         manager=ManagerSettings(
@@ -234,8 +244,17 @@ def read(
         watch=watch_settings(parameters),
         preempt=parameters.value("when_busy") == "preempt",
         picture_camera=parameters.value("picture_camera"),
-        objects=frozenset(name for name in parameters.value("objects") if name),
+        objects=objects,
+        counts=counts,
+        take_suggestions=parameters.value("take_suggestions"),
     )
+
+
+def _objects(parameters: NodeParameters) -> tuple[frozenset[str], Mapping[str, int]]:
+    try:
+        return read_objects([text for text in parameters.value("objects") if text])
+    except ValueError as error:
+        raise BadParameter(f"parameter objects: {error}") from error
 
 
 def watch_settings(parameters: NodeParameters) -> WatchSettings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -10,16 +10,18 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from substep_interfaces.srv import DecomposeTask
 
 from substep_core.errors import ErrorCode, PlanningError
+from substep_core.plan import Plan
 from substep_core.ros import topics
 from substep_core.ros.lifecycle_node import GraphNode
 from substep_planner import messages as planner_messages
 from substep_planner.cameras import Cameras
 from substep_planner.decomposers.base import Decomposer, PlanRequest, SourcedPlan
 from substep_planner.decomposers.fallback import Decomposition, decompose
-from substep_planner.manager.events import EpisodeProgress, MakePlan
+from substep_planner.manager.events import EpisodeProgress, MakePlan, MakeRevision
 from substep_planner.newest_image import NewestPicture
 from substep_planner.parameters import PlannerSettings
 from substep_planner.policy_words import PolicyWords
+from substep_planner.revision import Revision, revise
 
 PICTURE_WAIT = 5.0  # s that a plan waits for the first frame, where a decomposer looks at it
 
@@ -45,7 +47,8 @@ class PlanMaker:
     ) -> None:
         self._node, self._words, self._episode = node, words, episode
         self._decomposers: tuple[Decomposer, ...] = settings.decomposers
-        self._objects = settings.objects
+        self._objects, self._counts = settings.objects, settings.counts
+        self._take_suggestions = settings.take_suggestions
         self.last: Decomposition | None = None
         self._scene = b""  # newest SceneState, serialised: its names are looked up when a plan is asked for
         node.subscribe(topics.SCENE_STATE, self._on_scene, raw=True)
@@ -58,16 +61,32 @@ class PlanMaker:
         """For a task. May take long. Raises: PlanningError: nobody has a plan."""
         return self._decompose(PlanRequest(request.instruction, request.suite, request.done, request.failure))
 
+    def revise(self, request: MakeRevision) -> Revision:
+        """What words make of a task. May take long. Raises: PlanningError: they are not understood."""
+        objects, counts = self._scene_now()
+        episode = self._episode()
+        suite = episode.suite if episode is not None else ""
+
+        def plan_of(sentence: str) -> Plan:
+            return self._decompose(PlanRequest(sentence, suite)).plan
+
+        return revise(request.words, replace(request.running, objects=objects, counts=counts), plan_of)
+
+    def _scene_now(self) -> tuple[frozenset[str], Mapping[str, int]]:
+        """Categories of what is there, and how many of each, as far as it is known."""
+        counts = planner_messages.categories_in_scene(self._scene) or self._counts
+        return frozenset(counts) or self._objects, counts
+
     def _on_scene(self, serialised: bytes) -> None:
         self._scene = serialised
 
     def _decompose(self, request: PlanRequest) -> SourcedPlan:
         """With what there is to see now."""
-        counts = planner_messages.categories_in_scene(self._scene)
-        objects = frozenset(counts) or self._objects
+        objects, counts = self._scene_now()
         picture = None if self._picture is None else self._picture.newest(PICTURE_WAIT)
         ask = partial(self._words.ask, request.instruction)
-        seen = replace(request, objects=objects, counts=counts, image=picture, ask_policy=ask)
+        yes = self._take_suggestions
+        seen = replace(request, objects=objects, counts=counts, image=picture, take_suggestion=yes, ask_policy=ask)
         result = decompose(seen, self._decomposers)
         if result.sourced.understood:
             self._node.say(f"plan by {result.sourced.source} understood {result.sourced.understood}")
@@ -86,7 +105,8 @@ class PlanMaker:
             sourced = self._decompose(PlanRequest(request.task or own, suite))
         except PlanningError as error:
             response.success, response.error_code, response.message = False, int(error.code), str(error)
+            response.clarification = error.clarification
             return response
-        response.success, response.source = True, sourced.source
+        response.success, response.source, response.understanding = True, sourced.source, sourced.understood
         response.substeps = planner_messages.substeps_to_messages(sourced.plan.substeps)
         return response

@@ -29,7 +29,7 @@ from substep_interfaces.msg import (
     SceneState,
     TaskStatus,
 )
-from substep_interfaces.srv import DecomposeTask, StartTask
+from substep_interfaces.srv import DecomposeTask, ReviseTask, StartTask
 
 from substep_core.contract import LIBERO_PANDA, CameraRole, RobotContract, contract_to_text, load_robot
 from substep_core.errors import ErrorCode, PlanningError
@@ -198,6 +198,7 @@ class PlannerGraph:
         self.decompose_task = topics.DECOMPOSE_TASK.client(node)
         self.start_task = topics.START_TASK.client(node)
         self.stop_task = topics.STOP_TASK.client(node)
+        self.revise_task = topics.REVISE_TASK.client(node)
         self.execute_task = topics.EXECUTE_TASK.client(node)
 
     def robot(self, contract: RobotContract) -> None:
@@ -275,6 +276,9 @@ class PlannerGraph:
 
     def stop(self) -> Trigger.Response:
         return self.call(self.stop_task, Trigger.Request())
+
+    def revise(self, words: str) -> ReviseTask.Response:
+        return self.call(self.revise_task, ReviseTask.Request(words=words))
 
     def next_task_status(self, state: int) -> TaskStatus:
         """The next that has this state."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from substep_core.errors import ErrorCode, PlanningError
-from substep_planner.decomposers.base import PlanRequest
+from substep_planner.decomposers.base import PlanRequest, UnsureError
 from substep_planner.decomposers.fallback import decompose
 from substep_planner.decomposers.grounding.decomposer import GroundingDecomposer, create, shipped_reader
 from substep_planner.decomposers.grounding.reading import words_of_text
@@ -13,7 +15,7 @@ from substep_planner.decomposers.grounding.scene import Entity, entities_of, nou
 from substep_planner.decomposers.grounding.spelling import Speller
 from substep_planner.decomposers.plan_checks import in_shared_words
 from substep_planner.decomposers.registry import DecomposerSettings
-from substep_planner.decomposers.rules import plan_by_rules
+from substep_planner.decomposers.rules import RulesDecomposer, plan_by_rules
 
 GOAL = frozenset(
     {"akita_black_bowl", "plate", "wine_bottle", "cream_cheese", "wooden_cabinet", "flat_stove", "wine_rack"}
@@ -70,9 +72,13 @@ def test_a_thing_is_described_by_colour_use_and_side(grounding):
     ]
 
 
-def test_what_may_mean_several_things_is_asked(grounding):
-    question = refusal(grounding, "put the mug in the microwave", BREAKFAST)
-    assert question.startswith("does 'the mug' mean the ") and question.endswith("mug?")
+def test_what_may_mean_several_things_is_asked_and_one_of_them_suggested(grounding):
+    with pytest.raises(UnsureError, match="'the mug' may mean the .* mug or the .* mug") as error:
+        grounding.decompose(PlanRequest("put the mug in the microwave", objects=BREAKFAST))
+    asked, plan = error.value.clarification, error.value.suggested.plan
+    pick = plan.substeps[0].instruction
+    assert pick in ("pick up the white mug", "pick up the red mug", "pick up the yellow and white mug")
+    assert asked == f"did you mean: {pick} and place it in the microwave?"
     assert steps(grounding, "put the white mug in the microwave", BREAKFAST)[0] == "pick up the white mug"
 
 
@@ -90,6 +96,40 @@ def test_what_may_mean_several_things_is_asked(grounding):
 )
 def test_what_is_not_there_not_possible_or_no_request_is_refused(grounding, text, why):
     assert why in refusal(grounding, text, GOAL)
+
+
+def test_what_comes_nearest_to_what_is_not_there_is_suggested(grounding):
+    with pytest.raises(UnsureError, match="the scene has no 'the blue bowl'; understood: 'the stove': stove") as error:
+        grounding.decompose(PlanRequest("put the blue bowl on the stove", objects=GOAL))
+    assert error.value.clarification == "did you mean: the bowl, so pick up the bowl and place it on the stove?"
+    with pytest.raises(PlanningError) as error:
+        grounding.decompose(PlanRequest("put the banana on the plate", objects=GOAL))
+    assert not isinstance(error.value, UnsureError), "nothing comes near"
+    assert error.value.clarification.startswith("which is 'the banana': the ")
+    with pytest.raises(UnsureError) as error:
+        grounding.decompose(PlanRequest("put the bowl near the fridge on the plate", objects=GOAL))
+    assert error.value.clarification == "did you mean: pick up the bowl and place it on the plate?"
+
+
+def test_a_suggestion_is_taken_where_that_is_asked_for_and_no_decomposer_is_sure(grounding):
+    request = PlanRequest("put the blue bowl on the stove", objects=GOAL)
+    with pytest.raises(UnsureError, match="grounding: the scene has no"):
+        decompose(request, [grounding, RulesDecomposer()])
+    made = decompose(replace(request, take_suggestion=True), [grounding, RulesDecomposer()])
+    assert [step.instruction for step in made.sourced.plan.substeps] == [
+        "pick up the bowl",
+        "place the bowl on the stove",
+    ]
+    assert any("the scene has no 'the blue bowl'" in remark for remark in made.remarks)
+    sure = decompose(replace(request, instruction="put the bowl on the stove", take_suggestion=True), [grounding])
+    assert not sure.passed_over, "what is sure is not asked"
+
+
+def test_how_sure_it_must_be_is_a_threshold(grounding):
+    strict = GroundingDecomposer(shipped_reader(), threshold=1.0)
+    with pytest.raises(UnsureError, match="it is not sure what it asks for \\(\\d+%\\); understood: 'the bowl': bowl"):
+        strict.decompose(PlanRequest("put the bowl on the plate", objects=GOAL))
+    assert len(steps(grounding, "put the bowl on the plate", GOAL)) == 2
 
 
 def test_more_than_four_requests_in_one_sentence_are_all_planned(grounding):
@@ -111,18 +151,44 @@ def test_more_than_a_plan_can_hold_is_refused_with_the_number():
     )
 
 
-def test_numbers_that_cannot_be_told_apart_are_refused_and_two_are_two(grounding):
+def test_so_many_of_a_kind_as_are_said_are_moved(grounding):
     scene = frozenset({"moka_pot", "flat_stove", "akita_black_bowl", "wooden_cabinet"})
-    for number in ("3", "three", "0", "12", "a dozen"):
-        assert f"the number {number.split()[-1]!r}" in refusal(grounding, f"put {number} moka pots on the stove", scene)
-    both, two = (
-        grounding.decompose(PlanRequest(f"put {word} moka pots on the stove", objects=scene)).plan.substeps
-        for word in ("both", "2")
-    )
-    assert both == two and len(two) == 4
-    assert len(steps(grounding, "put 1 moka pot on the stove", scene)) == 2
+
+    def picked(text: str, **counts: int) -> list[str]:
+        made = decompose(PlanRequest(text, objects=scene, counts=counts), [grounding]).sourced.plan
+        return [step.instruction for step in made.substeps if step.instruction.startswith("pick up")]
+
+    for word in ("both", "2", "two"):
+        assert picked(f"put {word} moka pots on the stove") == [
+            "pick up the left moka pot",
+            "pick up the right moka pot",
+        ]
+    several = ["pick up the left moka pot outside the stove"] * 3
+    for word in ("3", "three", "all three", "the three"):
+        assert picked(f"put {word} moka pots on the stove", moka_pot=3, flat_stove=1) == several
+    assert picked("put the moka pots on the stove", moka_pot=3, flat_stove=1) == several, "all that there are"
+    assert picked("put 1 moka pot on the stove") == ["pick up the moka pot"]
+    with pytest.raises(PlanningError, match="the scene has 2 moka pot, and 3 are picked up"):
+        picked("put three moka pots on the stove", moka_pot=2, flat_stove=1)
     assert steps(grounding, "open the top drawer of the 3 drawer cabinet", scene) == [
         "open the top drawer of the cabinet"
+    ]
+
+
+def test_numbers_that_say_of_nothing_how_many_are_refused(grounding):
+    assert "the number '0' is in it" in refusal(grounding, "put 0 bowls on the plate", GOAL)
+    assert "not clear what there are to be '5' of" in refusal(grounding, "put the bowl on the plate 5 times", GOAL)
+    assert "24 motions" in refusal(
+        grounding, "put a dozen moka pots on the stove", frozenset({"moka_pot", "flat_stove"})
+    )
+
+
+def test_things_in_a_row_go_to_one_place(grounding):
+    scene = frozenset("alphabet_soup milk cream_cheese ketchup butter tomato_sauce orange_juice basket".split())
+    text = "put the milk, the ketchup, the butter, the orange juice and the tomato sauce in the basket"
+    planned = steps(grounding, text, scene)
+    assert planned[::2] == [
+        f"pick up the {thing}" for thing in ("milk", "ketchup", "butter", "orange juice", "tomato sauce")
     ]
 
 

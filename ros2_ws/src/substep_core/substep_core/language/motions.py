@@ -7,6 +7,7 @@ A new motion is a new row of ``MOTIONS``; who carries motions out says for each 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Flag, auto
 
@@ -161,6 +162,17 @@ class Motion:
     def text(self) -> str:
         """What the policy is told; ``reader.parse`` is the inverse."""
         return f"{self.kind.name} the {self.thing.phrase}" + (f" {self.place.phrase}" if self.place else "")
+
+
+def in_liberos_manner(motions: Sequence[Motion]) -> str:
+    """What is asked for in one sentence: "pick up the mug and place it on the plate, then turn on the stove"."""
+    texts: list[str] = []
+    for motion, before in zip(motions, (None, *motions), strict=False):
+        if motion.kind is PLACE and before is not None and before.kind is PICK_UP:
+            texts[-1] += f" and place it {motion.place.phrase}"
+        else:
+            texts.append(motion.text)
+    return ", then ".join(texts)
 
 
 def _pattern(template: str) -> re.Pattern[str]:

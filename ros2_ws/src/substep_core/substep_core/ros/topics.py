@@ -41,7 +41,7 @@ from substep_interfaces.msg import (
     SceneState,
     TaskStatus,
 )
-from substep_interfaces.srv import DecomposeTask, NameSubstep, ResetEpisode, StartTask
+from substep_interfaces.srv import DecomposeTask, NameSubstep, ResetEpisode, ReviseTask, StartTask
 from tf2_msgs.msg import TFMessage
 
 from substep_core.printable import printable, shortened
@@ -199,6 +199,7 @@ TASK_STATUS = Topic("task_status", TaskStatus, latched=True)
 DECOMPOSE_TASK = Service("decompose_task", DecomposeTask)
 START_TASK = Service("start_task", StartTask)
 STOP_TASK = Service("stop_task", Trigger)
+REVISE_TASK = Service("revise_task", ReviseTask)
 EXECUTE_TASK = Action("execute_task", ExecuteTask)
 
 # lifecycle manager
@@ -242,6 +243,7 @@ SERVICES = (
     DECOMPOSE_TASK,
     START_TASK,
     STOP_TASK,
+    REVISE_TASK,
     IS_ACTIVE,
 )
 ACTIONS = (EXECUTE_TASK,)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from substep_core.errors import ErrorCode, PlanningError
 from substep_core.named_substep import NamedSubstep
 from substep_core.plan import Plan, Substep
 
@@ -24,6 +25,7 @@ class PlanRequest:
         objects: categories of what is in the scene (LIBERO's names), where they are known.
         counts: how many of each of them there are, where that is known.
         image: (H, W, 3) uint8 RGB view of the scene, for decomposers that look at it.
+        take_suggestion: where a decomposer asks whether it has understood, the answer is yes.
         ask_policy: what the policy itself says comes next, by what it sees now; raises PlanningError. None: there is no
             policy to ask.
     """
@@ -35,6 +37,7 @@ class PlanRequest:
     objects: frozenset[str] = frozenset()
     counts: Mapping[str, int] = field(default_factory=dict)
     image: np.ndarray | None = None
+    take_suggestion: bool = False
     ask_policy: Callable[[], NamedSubstep] | None = None
 
 
@@ -52,6 +55,18 @@ class SourcedPlan:
     source: str
     is_open: bool = False
     understood: str = ""
+
+
+class UnsureError(PlanningError):
+    """There is a plan, but whether it is meant is not sure.
+
+    Attributes:
+        suggested: the plan if the answer to ``clarification`` is yes.
+    """
+
+    def __init__(self, message: str, clarification: str, suggested: SourcedPlan) -> None:
+        super().__init__(ErrorCode.NO_PLAN, message, clarification)
+        self.suggested = suggested
 
 
 class Decomposer(Protocol):

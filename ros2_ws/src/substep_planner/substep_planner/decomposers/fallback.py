@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from substep_core.errors import ErrorCode, PlanningError
 from substep_core.printable import printable
-from substep_planner.decomposers.base import Decomposer, PlanRequest, SourcedPlan
+from substep_planner.decomposers.base import Decomposer, PlanRequest, SourcedPlan, UnsureError
 from substep_planner.decomposers.plan_checks import missing_things, too_few
 
 LONGEST_INSTRUCTION = 2000  # characters
@@ -59,29 +59,53 @@ def decompose(request: PlanRequest, decomposers: Sequence[Decomposer]) -> Decomp
             ErrorCode.NO_PLAN, f"the instruction has {length} characters, expected at most {LONGEST_INSTRUCTION}"
         )
     failures: list[PassedOver] = []
+    questions: list[PlanningError] = []
     for decomposer in decomposers:
         try:
             sourced = decomposer.decompose(request)
         except PlanningError as error:
             failures.append(PassedOver(decomposer.name, error.code, str(error)))
+            questions += [error] if error.clarification else []
             continue
         except Exception as error:  # the border to whatever a backend is built on: the next one is asked
             log.warning("decomposer %s failed", decomposer.name, exc_info=True)
             why = f"{type(error).__name__}: {error}"
             failures.append(PassedOver(decomposer.name, ErrorCode.BACKEND_FAILED, why))
             continue
-        missing = [] if sourced.plan is None else missing_things(sourced.plan, request.objects)
-        if missing:  # whatever it is that was planned, it cannot be carried out here
-            why = f"plans with what is not there: the scene has no {', no '.join(missing)}"
-            failures.append(PassedOver(decomposer.name, ErrorCode.INVALID_PLAN, why))
-            continue
-        if few := [] if sourced.plan is None else too_few(sourced.plan, request.counts):
-            why = f"plans with more than is there: the scene has {'; '.join(few)}"
+        if why := _unfit(sourced, request):  # whatever it is that was planned, it cannot be carried out here
             failures.append(PassedOver(decomposer.name, ErrorCode.INVALID_PLAN, why))
             continue
         return Decomposition(_named_after(sourced, failures), tuple(failures))
+    return _asked_back(request, failures, questions)
+
+
+def _unfit(sourced: SourcedPlan, request: PlanRequest) -> str:
+    """Why a plan cannot be carried out in the scene; empty: it can."""
+    if sourced.plan is None:
+        return ""
+    if missing := missing_things(sourced.plan, request.objects):
+        return f"plans with what is not there: the scene has no {', no '.join(missing)}"
+    if few := too_few(sourced.plan, request.counts):
+        return f"plans with more than is there: the scene has {'; '.join(few)}"
+    return ""
+
+
+def _asked_back(request: PlanRequest, failures: list[PassedOver], questions: list[PlanningError]) -> Decomposition:
+    """What is suggested, if that is to be taken.
+
+    Raises:
+        PlanningError: it is not, or nothing is; with the first question that there is.
+    """
     code = max((failure.code for failure in failures), default=ErrorCode.NO_PLAN)
-    raise PlanningError(code, "; ".join(map(str, failures)) or "no decomposer is configured")
+    message = "; ".join(map(str, failures)) or "no decomposer is configured"
+    for question in questions:
+        if not isinstance(question, UnsureError) or _unfit(question.suggested, request):
+            continue
+        if request.take_suggestion:
+            return Decomposition(question.suggested, tuple(failures))
+        raise UnsureError(message, question.clarification, question.suggested) from question
+    asked = [error.clarification for error in questions if not isinstance(error, UnsureError)]
+    raise PlanningError(code, message, asked[0] if asked else "")
 
 
 def _named_after(sourced: SourcedPlan, failures: list[PassedOver]) -> SourcedPlan:

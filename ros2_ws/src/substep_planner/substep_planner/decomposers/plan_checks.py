@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from substep_core.language.motions import CLOSE, OPEN, PICK_UP, PLACE, Motion, kind_of
@@ -49,20 +50,27 @@ def too_few(plan: Plan, counts: Mapping[str, int]) -> list[str]:
     Args:
         counts: of the scene's things by category; empty if they are unknown.
     """
-    sides: dict[str, set[str]] = {}
+    picked: dict[str, Counter[str]] = {}
     for step in plan.substeps:
         try:
             motion = parse(step.instruction)
         except PhraseError:  # not in the shared words, so nothing can be said
             continue
-        if motion.kind is PICK_UP and motion.thing.side:
-            sides.setdefault(motion.thing.name, set()).add(motion.thing.side)
+        if motion.kind is PICK_UP:
+            picked.setdefault(motion.thing.name, Counter())[_told_apart_by(motion.thing)] += 1
     problems = []
-    for name, told_apart in sides.items():
+    for name, phrases in picked.items():
         there = sum(count for kind, count in counts.items() if _is_there(name, frozenset({kind})))
-        if counts and there < len(told_apart):
-            problems.append(f"{there} {name}, and {len(told_apart)} are picked up")
+        several = sum(phrases[phrase] if "outside" in phrase.split() else 1 for phrase in phrases if phrase)
+        if counts and there < several:
+            problems.append(f"{there} {name}, and {several} are picked up")
     return problems
+
+
+def _told_apart_by(thing: Thing) -> str:
+    """What says which of several; what is outside of where it goes is another one every time."""
+    is_outside = thing.relation is not None and thing.relation.word == "outside"
+    return thing.phrase if is_outside else thing.side
 
 
 def _motion(text: str) -> Motion:

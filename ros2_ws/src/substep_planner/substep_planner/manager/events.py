@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from substep_core.chunk import ChunkOutcome
@@ -10,6 +11,7 @@ from substep_core.keys import SubstepKey
 from substep_core.plan import Substep
 from substep_core.protocol import Cause, HoldKind, Reason, RefusalKind, TaskEvent
 from substep_planner.decomposers.base import SourcedPlan
+from substep_planner.revision import Revision, Running
 
 UNKNOWN = -1.0  # an EOS probability or similarity that has not been heard
 
@@ -103,6 +105,33 @@ class PlanFailed:
     request: MakePlan
     code: ErrorCode
     message: str
+    clarification: str = ""  # a question that the user can answer by asking again
+
+
+@dataclass(frozen=True)
+class ReviseTask:
+    """Somebody wants the task changed, in words. ``answer``: hears once how they were taken."""
+
+    words: str
+    answer: Callable[[RevisionAnswer], None]
+
+
+@dataclass(frozen=True)
+class RevisionMade:
+    """The answer to ``request``."""
+
+    request: MakeRevision
+    revision: Revision
+
+
+@dataclass(frozen=True)
+class RevisionFailed:
+    """The other answer to ``request``."""
+
+    request: MakeRevision
+    code: ErrorCode
+    message: str
+    clarification: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,6 +162,9 @@ Event = (
     | FrameScored
     | PlanMade
     | PlanFailed
+    | ReviseTask
+    | RevisionMade
+    | RevisionFailed
     | AnotherPlan
     | Stopped
     | Tick
@@ -154,6 +186,39 @@ class MakePlan:
     suite: str = ""
     done: tuple[Substep, ...] = ()
     failure: str | None = None
+
+
+@dataclass(frozen=True)
+class MakeRevision:
+    """Find out what words ask for, of a task as it stands."""
+
+    words: str
+    running: Running
+
+
+@dataclass(frozen=True)
+class RevisionAnswer:
+    """Tell who wanted the task changed.
+
+    Attributes:
+        code: why it goes on as it was; NONE: it was changed, or ended as was asked for.
+        message: what was wrong, or how the words were taken.
+        remaining: what is left to do, the active substep first.
+    """
+
+    code: ErrorCode
+    message: str
+    clarification: str = ""
+    stopped: bool = False
+    remaining: tuple[Substep, ...] = ()
+
+
+@dataclass(frozen=True)
+class AnswerRevision:
+    """Give an answer to who asked."""
+
+    asked: ReviseTask
+    answer: RevisionAnswer
 
 
 @dataclass(frozen=True)
@@ -215,6 +280,7 @@ class Finish:
     source: str
     completed: int
     total: int
+    clarification: str = ""  # a question that the user can answer by asking again
 
     @property
     def success(self) -> bool:
@@ -226,4 +292,4 @@ class Finish:
         return self.code in (ErrorCode.NONE, ErrorCode.CANCELED, ErrorCode.PREEMPTED)
 
 
-Command = MakePlan | Activate | Deactivate | TaskFeedback | Finish
+Command = MakePlan | MakeRevision | AnswerRevision | Activate | Deactivate | TaskFeedback | Finish

@@ -92,6 +92,20 @@ class PlanProgress:
         self.plan = replace(self.plan, substeps=self.plan.substeps + plan.substeps)
         self.go_on()
 
+    def replace_rest(self, remaining: tuple[Substep, ...]) -> None:
+        """The plan with another rest; its first is the active substep, which goes on.
+
+        Raises:
+            ValueError: it begins with another substep.
+        """
+        if remaining[0] != self.substep:
+            raise ValueError(f"the rest begins with {remaining[0].instruction!r}, not with {self.place}")
+        before = self.plan.substeps[: self._index]
+        if len(before) + len(remaining) > MAX_SUBSTEPS:
+            self.take_up(Plan(self.plan.instruction, remaining))
+        else:
+            self.plan = replace(self.plan, substeps=(*before, *remaining))
+
     def go_on(self) -> None:
         """To the next substep of the plan."""
         self._index += 1

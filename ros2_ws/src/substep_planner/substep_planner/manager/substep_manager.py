@@ -12,7 +12,7 @@ from enum import Enum
 
 from substep_core.chunk import ChunkOutcome
 from substep_core.errors import ErrorCode
-from substep_core.plan import MAX_SUBSTEPS
+from substep_core.plan import MAX_SUBSTEPS, Plan, Substep
 from substep_core.protocol import Cause, Reason, TaskEvent
 from substep_planner.decomposers.base import SourcedPlan
 from substep_planner.manager.episode_watch import EpisodeWatch
@@ -20,6 +20,7 @@ from substep_planner.manager.events import (
     UNKNOWN,
     Activate,
     AnotherPlan,
+    AnswerRevision,
     ChunkAnnounced,
     ChunkPlayed,
     Command,
@@ -29,9 +30,14 @@ from substep_planner.manager.events import (
     Finish,
     FrameScored,
     MakePlan,
+    MakeRevision,
     PlanFailed,
     PlanMade,
     PolicyRefused,
+    ReviseTask,
+    RevisionAnswer,
+    RevisionFailed,
+    RevisionMade,
     Stopped,
     TaskFeedback,
 )
@@ -41,9 +47,13 @@ from substep_planner.manager.recovery import Remedy
 from substep_planner.manager.settings import ManagerSettings
 from substep_planner.manager.switch_rules import STAY, Decision, SwitchRule, Verdict
 from substep_planner.manager.watchdogs import SilenceWatch
+from substep_planner.revision import Running, says_stop, task_text
 
 NO_CAUSE = Reason(Cause.NONE)
 FAILED_IN_THE_WORLD = ErrorCode.SUBSTEP_TIMEOUT, ErrorCode.GRASP_LOST  # the arm was at it, and may be stuck
+
+
+REVISED = " (revised)"
 
 
 class Phase(Enum):
@@ -90,6 +100,8 @@ class SubstepManager:
         self._phase = Phase.WAITING
         self._since = now  # when the phase began
         self._request: MakePlan | None = None
+        self._asked: ReviseTask | None = None  # words that are being understood
+        self._revision: MakeRevision | None = None
         self._failure: tuple[ErrorCode, str] | None = None  # of the plan that another one replaces
         self._replans = 0
         self._left: Reason[Cause] = NO_CAUSE  # why the last substep of an open plan was left
@@ -129,6 +141,10 @@ class SubstepManager:
             return self._on_plan(event, now) if event.request is self._request else []
         if isinstance(event, PlanFailed):
             return self._on_no_plan(event) if event.request is self._request else []
+        if isinstance(event, ReviseTask):
+            return self._on_words(event)
+        if isinstance(event, (RevisionMade, RevisionFailed)):
+            return self._on_understood(event, now) if event.request is self._revision else []
         if self._phase is not Phase.RUNNING:
             return []
         if isinstance(event, (ChunkAnnounced, ChunkPlayed)):
@@ -222,7 +238,7 @@ class SubstepManager:
             why = f"after {len(self._progress.done)} substeps there is no next one: {event.message}"
             return [self._report(TaskEvent.ADVANCED, self._left), *self._finish(event.code, why)]
         if self._failure is None:
-            return self._finish(event.code, event.message)
+            return self._finish(event.code, event.message, clarification=event.clarification)
         code, message = self._failure
         return self._finish(code, f"{message}; there is no other plan either: {event.message}")
 
@@ -231,6 +247,66 @@ class SubstepManager:
         whose = f"plan {event.plan_id!r}" if event.plan_id else "that nothing is to be active"
         why = f"somebody else publishes {whose} on active_substep: is there another planner in this namespace?"
         return self._finish(ErrorCode.ANOTHER_PLANNER, why)
+
+    # --- words that change the task ---
+
+    def _on_words(self, event: ReviseTask) -> list[Command]:
+        if says_stop(event.words):
+            return self._stopped(event)
+        if self._phase is not Phase.RUNNING or self._progress.is_open:
+            whose = "it is " + self._phase.value if self._phase is not Phase.RUNNING else "its plan is the policy's own"
+            return [_refused(event, ErrorCode.BUSY, f"the task cannot be changed now: {whose}")]
+        if self._asked is not None:
+            return [_refused(event, ErrorCode.BUSY, f"{self._asked.words!r} is still being understood")]
+        self._asked = event
+        return self._understand()
+
+    def _understand(self) -> list[Command]:
+        running = Running(tuple(self._progress.done), self._progress.remaining)
+        self._revision = MakeRevision(self._asked.words, running)
+        return [self._revision]
+
+    def _on_understood(self, event: RevisionMade | RevisionFailed, now: float) -> list[Command]:
+        running = event.request.running
+        if self._phase is Phase.RUNNING and self._understood_too_late(running):
+            return self._understand()
+        asked, self._asked, self._revision = self._asked, None, None
+        if isinstance(event, RevisionFailed):
+            answer = RevisionAnswer(event.code, event.message, event.clarification, False, self._left_to_do)
+            return [AnswerRevision(asked, answer)]
+        if self._phase is not Phase.RUNNING:
+            return [_refused(asked, ErrorCode.BUSY, f"the task cannot be changed now: it is {self._phase.value}")]
+        if event.revision.is_stop:
+            return self._stopped(asked)
+        remaining = event.revision.remaining
+        answer = RevisionAnswer(ErrorCode.NONE, event.revision.taken_as, remaining=remaining)
+        return [*self._take_revision(remaining, now), AnswerRevision(asked, answer)]
+
+    def _take_revision(self, remaining: tuple[Substep, ...], now: float) -> list[Command]:
+        """The active substep goes on undisturbed where it stays the same."""
+        progress = self._progress
+        self._task, self._own_instruction = task_text(progress.done, remaining), False
+        goes_on = remaining[0] == progress.substep
+        progress.source = f"{progress.source.removesuffix(REVISED)}{REVISED}"
+        if goes_on:
+            progress.replace_rest(remaining)
+            return self._publish(TaskEvent.REVISED, NO_CAUSE)
+        progress.take_up(Plan(self._task, remaining))
+        progress.forget_retries()
+        return self._activate(TaskEvent.REVISED)
+
+    def _understood_too_late(self, running: Running) -> bool:
+        """Whether the task has gone on since."""
+        return (tuple(self._progress.done), self._progress.remaining) != (running.done, running.remaining)
+
+    @property
+    def _left_to_do(self) -> tuple[Substep, ...]:
+        return self._progress.remaining if self._phase is Phase.RUNNING else ()
+
+    def _stopped(self, asked: ReviseTask) -> list[Command]:
+        why = f"stopped by {asked.words!r}"
+        answer = AnswerRevision(asked, RevisionAnswer(ErrorCode.NONE, "the task ends", stopped=True))
+        return [answer, *self._finish(ErrorCode.CANCELED, why)]
 
     # --- substeps ---
 
@@ -357,12 +433,19 @@ class SubstepManager:
         progress.go_back()
         return self._activate(TaskEvent.RETRIED_FROM_PICK_UP, cause, back_off=True)
 
-    def _finish(self, code: ErrorCode, message: str, plan_done: bool = False) -> list[Command]:
+    def _finish(self, code: ErrorCode, message: str, plan_done: bool = False, clarification: str = "") -> list[Command]:
         hold = self._hold(plan_done)
+        if self._asked is not None:
+            hold.append(_refused(self._asked, ErrorCode.NO_PLAN, f"the task ended meanwhile: {message}"))
+            self._asked = None
         self._phase = Phase.FINISHED
         progress = self._progress
-        return [*hold, Finish(code, message, progress.source, len(progress.done), progress.total)]
+        return [*hold, Finish(code, message, progress.source, len(progress.done), progress.total, clarification)]
 
     def _hold(self, plan_done: bool = False) -> list[Command]:
         """Make nothing active, if something is."""
         return [Deactivate(plan_done)] if self._phase in (Phase.RUNNING, Phase.GROWING) else []
+
+
+def _refused(asked: ReviseTask, code: ErrorCode, why: str) -> AnswerRevision:
+    return AnswerRevision(asked, RevisionAnswer(code, why))

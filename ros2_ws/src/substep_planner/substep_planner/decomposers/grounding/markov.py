@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from substep_core.json_files import read_object
-from substep_planner.decomposers.grounding.reading import Phrase, Reading, with_counts, words_of_text
+from substep_planner.decomposers.grounding.reading import Evidence, Phrase, Reading, with_counts, words_of_text
 from substep_planner.decomposers.grounding.scene import Entity, entities_of
+from substep_planner.decomposers.grounding.score import probability
 from substep_planner.decomposers.grounding.segments import Segment, steps_of, whole
 from substep_planner.decomposers.grounding.spelling import Speller
 
+NOT_COUNTED: Mapping[str, int] = MappingProxyType({})
+BEGINNING = "^"
 MENTIONS = ("thing", "anchor", "place", "other")
 _SIDES = frozenset(("left", "right", "front", "back", "middle", "leftmost", "rightmost", "rear"))
 _NOT_THERE = 0.12  # prior probability that a thing named is not there
@@ -30,12 +34,15 @@ _ASKING = ("verb:put", "verb:open", "verb:close", "verb:turn on", "verb:turn off
 _LIKELY = 0.25  # mean probability from which another thing may have been meant
 _SMALL = frozenset("the to a it is be and in on you i that of yet now just only so here there really too very".split())
 _CANNOT = -2.0  # log; most of what people say to a robot is a request
+_MOST_SUGGESTED = 3  # things that may have been meant by what is not there
+_NEXT, _FIRST = 0.7, 0.95  # how far the word before decides; the first word of a phrase is seldom another
+_NEXT_IN_A_ROW = np.log(0.003)
 _STRENGTH = 4.0  # drawings after which a pair of words counts as much as the single word
 
 
 @dataclass(frozen=True)
 class Table:
-    """Words of one state: how often each was drawn, and each pair."""
+    """Words of one state: how often each was drawn, and each pair; ``BEGINNING`` stands before the first."""
 
     words: Mapping[str, int]
     pairs: Mapping[str, int]
@@ -44,13 +51,17 @@ class Table:
     def total(self) -> int:
         return sum(self.words.values())
 
+    @cached_property
+    def beginnings(self) -> int:
+        return sum(count for pair, count in self.pairs.items() if pair.startswith(f"{BEGINNING} "))
+
     def chance(self, word: str, before: str, unknown: float) -> float:
-        """Of a word after the word before ("": at the beginning)."""
+        """Of a word after the word before."""
         alone = self.words.get(word, 0) / (self.total + 1) + unknown
-        if not before or before not in self.words:
+        count = self.beginnings if before == BEGINNING else self.words.get(before, 0)
+        if not count:
             return alone
-        count = self.words[before]
-        share = count / (count + _STRENGTH) * 0.7
+        share = count / (count + _STRENGTH) * (_FIRST if before == BEGINNING else _NEXT)
         return share * self.pairs.get(f"{before} {word}", 0) / count + (1 - share) * alone
 
 
@@ -65,7 +76,13 @@ class MarkovReader:
         self._kinds = {name: Table(words, kind_pairs.get(name, {})) for name, words in tables["kinds"].items()}
         self._unable = frozenset(tables["unable"])
         self._polite = frozenset(tables["polite"])
+        self._names = {name: frozenset(kinds) for name, kinds in tables["names"].items()}
+        self._heads = {name: frozenset(kinds) for name, kinds in tables["heads"].items()}
+        self._determiners = frozenset(tables["determiners"])
+        self._weights = tuple(map(float, tables["score"]))
         self._moves: dict = {}
+        self._of_labels = lru_cache(4096)(self._label_chances)
+        self._mention = lru_cache(65536)(self._mention_chance)
         self.speller = Speller(
             {word for table in (*self._tables.values(), *self._kinds.values()) for word in table.words}
         )
@@ -78,29 +95,77 @@ class MarkovReader:
         except (OSError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is no model of the decomposer 'grounding': {error!r}") from error
 
-    def read(self, text: str, categories: frozenset[str]) -> Reading:
-        """See ``Reader``."""
-        said = with_counts(words_of_text(text))
+    def read(self, text: str, categories: frozenset[str], counts: Mapping[str, int] = NOT_COUNTED) -> Reading:
+        """What a sentence asks for.
+
+        Args:
+            categories: of what is in the scene.
+            counts: how many of each, where that is known.
+
+        Raises:
+            ValueError: it has no words, or a number that makes no sense.
+        """
+        said, known = with_counts(words_of_text(text))
         if not said:
             raise ValueError("it has no words")
         entities = (*entities_of(categories), None)
-        words = [self.speller.mended(word) for word in said]
+        words = [self.speller.mended(word) for word in known]
         if self._is_refusal(words):
-            return Reading((), 1.0)
+            return Reading((), 0.0)
         states = [(label, None) for label in self._labels]
         states += [(role, entity) for role in MENTIONS for entity in entities]
-        emission = self._emissions(words, states, entities)
+        emission = self._emissions(words, entities)
         if categories not in self._moves:
             self._moves[categories] = self._transitions(states, len(entities))
-        path, sure = _decode(*self._moves[categories], emission)
+        path, sure, total = _decode(*self._moves[categories], emission)
         segments = [whole(segment) for segment in _segments(path, sure, states, words, said, self._things)]
-        steps, certainty = steps_of(segments)
-        phrases = tuple(
-            Phrase(segment.said, segment.entity, segment.others)
-            for segment in segments
-            if segment.label in MENTIONS[:3]
-        )
-        return Reading(steps, certainty, phrases)
+        segments = [self._by_name(self._with_antecedent(segment, entities), categories) for segment in segments]
+        segments = _without_mentioned(segments)
+        steps, certainty = steps_of(segments, counts)
+        phrases = tuple(self._phrase(segment, entities) for segment in segments if segment.label in MENTIONS[:3])
+        unknown = sum(not self.speller.knows(word) for word in words) / len(words)
+        evidence = Evidence(certainty, total / len(words), unknown, len(steps))
+        return Reading(steps, probability(evidence, self._weights) if steps else 0.0, phrases, evidence)
+
+    def _by_name(self, segment: Segment, there: frozenset[str]) -> Segment:
+        """Where the words are the very name of some kinds, they mean one of those: "the bread" is no butter."""
+        entity = segment.entity
+        if segment.label not in MENTIONS[:3] or entity is None or entity.part or f"{entity.kind}/" not in self._kinds:
+            return segment
+        name = " ".join(word for word in segment.words if word not in self._determiners)
+        kinds = self._names.get(name) or self._names.get(name.removesuffix("s"))
+        if not kinds:
+            return segment
+        if entity.kind not in kinds:
+            is_called_so = entity.kind in self._heads.get(name, ())
+            return segment if is_called_so else replace(segment, entity=None, others=())
+        return replace(segment, others=tuple(map(Entity, sorted(kinds & there - {entity.kind}))))
+
+    @staticmethod
+    def _with_antecedent(segment: Segment, entities) -> Segment:
+        """What is said around the request, with the one thing that it names: "it" may mean that."""
+        if segment.label != "noise":
+            return segment
+        text = f" {' '.join(segment.words)} "
+        named = [one for one in entities if one and not one.part and any(f" {name} " in text for name in one.names)]
+        return replace(segment, entity=named[0]) if len(named) == 1 else segment
+
+    def _phrase(self, segment: Segment, entities) -> Phrase:
+        if segment.entity is not None:
+            return Phrase(segment.said, segment.entity, segment.others)
+        return Phrase(segment.said, None, self._nearest(segment.words, entities))
+
+    def _nearest(self, words, entities) -> tuple[Entity, ...]:
+        """What the words say something of, the most words first; a word counts more that few things are called by."""
+        heard = set(words) - _SMALL
+        tables = {entity: self._kinds.get(f"{entity.kind}/") for entity in entities if entity and not entity.part}
+        known = {word: sum(table is not None and word in table.words for table in tables.values()) for word in heard}
+        shares = {
+            entity: sum(1 / known[word] for word in heard if table is not None and table.words.get(word, 0) > 2)
+            for entity, table in tables.items()
+        }
+        likely = sorted((entity for entity, share in shares.items() if share > 0), key=lambda one: -shares[one])
+        return tuple(likely[:_MOST_SUGGESTED])
 
     def _is_refusal(self, words: list[str]) -> bool:
         """Whether it begins with what a robot cannot do, or says that something is not to be done."""
@@ -124,32 +189,33 @@ class MarkovReader:
         """Every word that is said of things, but small ones."""
         return frozenset(word for table in self._kinds.values() for word in table.words) - _SMALL
 
-    def _emissions(self, words, states, entities) -> np.ndarray:
+    def _emissions(self, words, entities) -> np.ndarray:
         """(2, words, states): log probability of each word in each state, as it is entered and as it goes on."""
-        result = np.zeros((2, len(words), len(states)))
         there = {entity.kind for entity in entities if entity is not None}
         foreign = [table for name, table in self._kinds.items() if name.split("/")[0] not in there]
+        result = np.empty((2, len(words), len(self._labels) + len(MENTIONS) * len(entities)))
         for number, word in enumerate(words):
-            before = words[number - 1] if number else ""
-            of_kind = {}
-            for entity in entities:
-                for inside in (0, 1):
-                    of_kind[entity, inside] = self._mention(entity, word, before if inside else "", foreign)
-            for index, (label, entity) in enumerate(states):
-                for inside in (0, 1):
-                    if label in MENTIONS:
-                        chance = of_kind[entity, inside]
-                    else:
-                        unknown = _UNKNOWN.get(label, _UNKNOWN_ELSEWHERE)
-                        chance = self._tables[label].chance(word, before if inside else "", unknown)
-                    result[inside, number, index] = np.log(chance)
-        return result
+            elsewhere = self._elsewhere(word, foreign)
+            for inside, before in ((0, BEGINNING), (1, words[number - 1] if number else BEGINNING)):
+                mentions = [self._mention(entity, word, before) if entity else elsewhere for entity in entities]
+                result[inside, number] = [*self._of_labels(word, before), *mentions * len(MENTIONS)]
+        return np.log(result)
 
-    def _mention(self, entity: Entity | None, word: str, before: str, foreign) -> float:
+    def _label_chances(self, word: str, before: str) -> list[float]:
+        """Of a word in each state that is no mention."""
+        return [
+            self._tables[label].chance(word, before, _UNKNOWN.get(label, _UNKNOWN_ELSEWHERE)) for label in self._labels
+        ]
+
+    @staticmethod
+    def _elsewhere(word: str, foreign) -> float:
+        """Of a word of what is not there."""
         side = 0.05 / len(_SIDES) if word in _SIDES else 0.0
-        if entity is None:
-            chances = [table.words.get(word, 0) / table.total for table in foreign]
-            return (sum(chances) / max(1, len(chances)) + _UNKNOWN["missing"]) * 0.95 + side
+        chances = sum(table.words.get(word, 0) / table.total for table in foreign)
+        return (chances / max(1, len(foreign)) + _UNKNOWN["missing"]) * 0.95 + side
+
+    def _mention_chance(self, entity: Entity, word: str, before: str) -> float:
+        side = 0.05 / len(_SIDES) if word in _SIDES and not entity.part else 0.0
         table = self._kinds.get(f"{entity.kind}/{entity.part}")
         if table is None:  # a thing of one's own: by its name
             names = entity.label.split()
@@ -176,13 +242,18 @@ class MarkovReader:
                 if before in MENTIONS and before == label:
                     if entity == entity_before:
                         follow[row, column] = chance(before, label)
+                    elif label == "thing" and None not in (
+                        entity,
+                        entity_before,
+                    ):  # "the soup, the milk": nothing that is heard stands in between
+                        follow[row, column] = _NEXT_IN_A_ROW + entering
                 else:
                     follow[row, column] = chance(before, label) + entering
         return follow, first, last
 
 
-def _decode(follow, first, last, emission) -> tuple[list[int], np.ndarray]:
-    """The likeliest states, and (words, states) how sure each state is at each word."""
+def _decode(follow, first, last, emission) -> tuple[list[int], np.ndarray, float]:
+    """The likeliest states, (words, states) how sure each state is at each word, and the sentence's log probability."""
     outside, inside = emission
     length, size = outside.shape
     stay = np.eye(size, dtype=bool)
@@ -201,9 +272,9 @@ def _decode(follow, first, last, emission) -> tuple[list[int], np.ndarray]:
     for number in range(length - 1, 0, -1):
         scores = follow + np.where(stay, inside[number], outside[number])
         backward.append(np.logaddexp.reduce(scores + backward[-1][None, :], axis=1))
-    total = np.stack(forward) + np.stack(backward[::-1])
-    total -= np.logaddexp.reduce(total, axis=1, keepdims=True)
-    return path[::-1], np.exp(total)
+    chances = np.stack(forward) + np.stack(backward[::-1])
+    total = np.logaddexp.reduce(chances, axis=1, keepdims=True)
+    return path[::-1], np.exp(chances - total), float(total[0, 0])
 
 
 def _segments(path, sure, states, words, said, kinds: frozenset[str]) -> list[Segment]:
@@ -229,5 +300,10 @@ def _segments(path, sure, states, words, said, kinds: frozenset[str]) -> list[Se
             and float(np.mean(sure[numbers, number])) > _LIKELY
         )  # fmt: skip
         segments.append(Segment(label, entity, text, " ".join(said[n] for n in numbers), max(chances), others))
-    mentioned = {segment.entity for segment in segments}
+    return segments
+
+
+def _without_mentioned(segments: list[Segment]) -> list[Segment]:
+    """What a phrase may also mean, without what another phrase means."""
+    mentioned = {segment.entity for segment in segments if segment.label in MENTIONS}
     return [replace(one, others=tuple(other for other in one.others if other not in mentioned)) for one in segments]

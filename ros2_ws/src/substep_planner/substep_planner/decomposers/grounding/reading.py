@@ -12,8 +12,8 @@ _NUMBERS = {
     word: number
     for number, word in enumerate("one two three four five six seven eight nine ten eleven twelve".split(), start=1)
 } | {"dozen": 12}
-_OF_PARTS = frozenset("drawer layer layered level shelf tier tiered compartment section tone toned".split())
-_MOST_OF_A_KIND = 2  # a left and a right one; more are not told apart
+OF_PARTS = frozenset("drawer layer layered level shelf tier tiered compartment section tone toned".split())
+_MOST_DIGITS = 2
 _GLUED = re.compile(r"['’`´]")
 
 
@@ -22,25 +22,31 @@ def words_of_text(text: str) -> list[str]:
     return re.findall(r"[^\W_]+", _GLUED.sub("", text.lower()))
 
 
-def with_counts(words: list[str]) -> list[str]:
-    """Numbers of things as words that the model knows: "2" is "two", and "1" goes without saying.
+def number_of(word: str) -> int | None:
+    """What number of things a word may be: 3 for "3" and "three"; None: none, and nobody means 2018 things."""
+    if word.isdecimal():
+        return int(word) if len(word) <= _MOST_DIGITS else None
+    return _NUMBERS.get(word)
+
+
+def with_counts(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words without "1", which goes without saying, and the same with every other number as "two", the one that the
+    model knows. What says how a thing is made ("three drawer cabinet") is no number of things.
 
     Raises:
-        ValueError: more of a kind, or none, are asked for. What says how a thing is made ("three drawer cabinet") is
-            no number of things.
+        ValueError: none of something are asked for.
     """
-    kept = []
+    kept, known = [], []
     for word, after in zip(words, [*words[1:], ""], strict=True):
-        number = int(word) if word.isdecimal() else _NUMBERS.get(word)
-        if number is None:
-            kept.append(word)
-        elif after not in _OF_PARTS and not 1 <= number <= _MOST_OF_A_KIND:
-            raise ValueError(f"the number {word!r} is in it, expected 1 to {_MOST_OF_A_KIND} things of a kind")
-        elif number == 2:
-            kept.append("two")
-        elif not word.isdecimal():
-            kept.append(word)
-    return kept
+        number = number_of(word)
+        if number == 0 and after not in OF_PARTS:
+            raise ValueError(f"the number {word!r} is in it, expected at least 1")
+        if number == 1 and word.isdecimal():
+            continue
+        is_number = number is not None and number > 1 and after not in OF_PARTS
+        kept.append(word)
+        known.append("two" if is_number else word)
+    return kept, known
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Phrase:
     """Words of the sentence, and what they were taken for; ``None``: something that is not there.
 
     Attributes:
-        others: what else they may mean, as likely as not.
+        others: what else they may mean, as likely as not; of what is not there, what comes nearest, the nearest first.
     """
 
     words: str
@@ -57,13 +63,36 @@ class Phrase:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What a model knows of its own reading; ``score`` makes a probability of it.
+
+    Attributes:
+        certainty: that every word is for what it was taken for, by the model's own probabilities.
+        likelihood: log probability of the sentence, a word.
+        unknown: share of its words that were never met.
+        steps: how many are asked for.
+    """
+
+    certainty: float
+    likelihood: float
+    unknown: float
+    steps: int
+
+
+@dataclass(frozen=True)
 class Reading:
     """Attributes:
 
     steps: what is asked for; none: nothing that can be done.
-    probability: that all of it is right.
+    probability: that all of it is right, see ``score``.
     """
 
     steps: tuple[Step, ...]
     probability: float
     phrases: tuple[Phrase, ...] = ()
+    evidence: Evidence | None = None
+
+    @property
+    def entities(self) -> tuple[Entity | None, ...]:
+        """All that its steps name."""
+        return tuple(entity for step in self.steps for entity in step.entities)

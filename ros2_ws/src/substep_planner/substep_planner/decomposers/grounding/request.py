@@ -13,8 +13,8 @@ _OPERATE = {"open": OPEN, "close": CLOSE, "turn on": TURN_ON, "turn off": TURN_O
 ACTIONS = (END, CANNOT, "put", "push", "pick up", *_OPERATE)
 MOVES = ("put", "push", "pick up")
 GOES_SOMEWHERE = ("put", "push")
-RELATIONS = ("", "next to", "on", "in", "between", "table center")
-RELATED_TO = {"next to": 1, "on": 1, "in": 1, "between": 2}  # how many things
+RELATIONS = ("", "next to", "on", "in", "between", "table center", "outside")
+RELATED_TO = {"next to": 1, "on": 1, "in": 1, "between": 2, "outside": 1}  # how many things
 SIDES = ("", "left", "right", "front", "back", "middle")
 PREPOSITIONS = (
     "on", "in", "under", "on top of", "to the left of", "to the right of", "to the front of", "to the back of",
@@ -65,6 +65,13 @@ def is_possible(step: Step) -> bool:
     return True
 
 
+def is_likely(step: Step) -> bool:
+    """Whether it is possible, and what goes in something goes in a thing that holds others."""
+    place = step.place
+    holds = place is None or bool(place.part) or place.affordances.container
+    return is_possible(step) and (step.preposition != "in" or holds)
+
+
 def motions_of(
     steps: tuple[Step, ...], categories: frozenset[str], said: str, vague: frozenset[str] = frozenset()
 ) -> list[Motion]:
@@ -98,17 +105,6 @@ def motions_of(
         if place is not None:
             motions.append(Motion(PLACE, thing.plain, place))
     return motions
-
-
-def words_of(motions: list[Motion]) -> str:
-    """What is asked for, in the manner of LIBERO's instructions."""
-    texts: list[str] = []
-    for motion in motions:
-        if motion.kind is PLACE and texts:
-            texts.append(f"place it {motion.place.phrase}")
-        else:
-            texts.append(motion.text)
-    return ", then ".join(texts).replace(", then place it", " and place it")
 
 
 def _thing(entity: Entity, name: str, side: str) -> Thing:

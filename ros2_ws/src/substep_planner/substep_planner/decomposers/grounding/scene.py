@@ -31,22 +31,16 @@ class Entity:
         return affordances_of((self.part or self.kind.replace("_", " ")).split()[-1])
 
     @cached_property
-    def label(self) -> str:
-        """Words that say what it is, for the model: every name that plans have for it, and its category's."""
-        names = names_of(self.kind) or [self.kind.replace("_", " ")]
-        words = dict.fromkeys(" ".join([*names, self.kind.replace("_", " ")]).split())
-        return " ".join([*self.part.split(), *(word for word in words if not word.isdigit())])
+    def names(self) -> tuple[str, ...]:
+        """What plans call the whole thing."""
+        return tuple(names_of(self.kind)) or (self.kind.replace("_", " "),)
 
     @cached_property
-    def features(self) -> tuple[float, ...]:
-        """What it is good for, ``FEATURES`` of them."""
-        can = self.affordances
-        good_for = (can.fixed, can.opens, can.switches, can.container)
-        return (*map(float, good_for), *(float(side in self.part.split()) for side in _SIDES))
-
-
-_SIDES = ("top", "middle", "bottom", "left", "right", "front", "back")
-FEATURES = 4 + len(_SIDES)
+    def label(self) -> str:
+        """Words that say what it is, for the model: every name that plans have for it, and its category's."""
+        names = self.names
+        words = dict.fromkeys(" ".join([*names, self.kind.replace("_", " ")]).split())
+        return " ".join([*self.part.split(), *(word for word in words if not word.isdigit())])
 
 
 def entities_of(categories: Iterable[str]) -> tuple[Entity, ...]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from substep_planner.decomposers.grounding.reading import OF_PARTS, number_of
 from substep_planner.decomposers.grounding.request import RELATED_TO, Step
 from substep_planner.decomposers.grounding.scene import TABLE, Entity
 
 _OPERATIONS = ("open", "close", "turn on", "turn off")
 _BESIDE = ("left", "right", "front", "back")
 _TWO = frozenset(("both", "two", "pair", "each"))
+_SINGULAR = frozenset(("it", "this", "that"))
+_IT = frozenset(("it", "them"))
 _ALL = frozenset(("them", "both"))
 _ON_IT = frozenset("top surface it there the its on of".split())
 _PART_WORDS = frozenset(
@@ -22,6 +25,7 @@ _CLOSING = frozenset("close closed closing shut shutting seal secure lock left s
 _OPENING = frozenset("open opened opening".split())
 _NO = frozenset("not dont never without leave ignore".split())
 _ANYTHING = frozenset("the one ones this that its thing".split())
+_JOINTS = frozenset("and also both with plus well as the".split())
 _INTO = frozenset("in into inside within".split())
 _HOLDING = frozenset("contain contains contained has have hold holds needs need with".split())
 _MOVING = frozenset("move shift slide propel thrust".split())
@@ -44,7 +48,7 @@ class Segment:
 
     Attributes:
         label: what they are for.
-        entity: of a mention; None: what is not there.
+        entity: of a mention; None: what is not there. Of words around the request: the one thing that they name.
         words: mended.
         said: as they stand in the sentence.
         probability: that it is so.
@@ -63,15 +67,26 @@ class _Unclear(Exception):
     """The segments do not add up to a request."""
 
 
-def steps_of(segments: Sequence[Segment]) -> tuple[tuple[Step, ...], float]:
-    """The steps, and how sure they are; none: nothing that can be done is asked for."""
-    builder = _Builder()
+def steps_of(segments: Sequence[Segment], counts: Mapping[str, int]) -> tuple[tuple[Step, ...], float]:
+    """The steps, and how sure they are; none: nothing that can be done is asked for.
+
+    Args:
+        counts: how many there are of each kind, where that is known.
+
+    Raises:
+        ValueError: a number is in it that says of nothing how many are meant.
+    """
+    builder = _Builder(counts)
     try:
         for number, segment in enumerate(segments):
             builder.take(segment, segments[number + 1 :])
         steps = builder.finish()
     except _Unclear:
         return (), 0.0
+    for segment in segments:
+        for word in segment.said.split():
+            if (number_of(word) or 0) > 2 and number_of(word) not in builder.counted and not _is_made_of(segment):
+                raise ValueError(f"it is not clear what there are to be {word!r} of")
     certainty = 1.0
     for segment in segments:
         if segment.label != "noise":
@@ -89,10 +104,16 @@ def whole(segment: Segment) -> Segment:
     return replace(segment, entity=owner) if named else segment
 
 
+def _is_made_of(segment: Segment) -> bool:
+    """Whether a number in it says how a thing is made: "the 3 drawer cabinet"."""
+    return "two" not in segment.words
+
+
 @dataclass
 class _Builder:
     """Takes segments one after the other, and remembers what "it" and "there" may mean."""
 
+    counts: Mapping[str, int]
     steps: list[Step] = field(default_factory=list)
     pending: list[Step] = field(default_factory=list)  # things without a place so far
     mode: str = "put"
@@ -103,13 +124,16 @@ class _Builder:
     before: str = ""  # the word before
     refused: bool = False  # what follows is what is not to be done
     again: bool = False  # "it" was said since the last thing
-    doubled: bool = False  # two of a kind
+    verb_between: bool = False  # the last two things were not named in a row
+    number: int = 1  # of a kind, that are meant
+    counted: set[int] = field(default_factory=set)  # numbers that were understood
     heated: bool = False
     beside: str = ""  # a side that was read as part of a preposition
     said: set[str] = field(default_factory=set)  # every word that is no mention
     place_first: Step | None = None
     place: Entity | None = None
     openable: Entity | None = None
+    spoken_of: Entity | None = None  # before it was asked for
     switched: Entity | None = None
 
     # --- one segment ---
@@ -128,8 +152,9 @@ class _Builder:
         if kind in ("verb", "it", "noise") and words & _ALL and self.steps and not self.pending:
             if self.steps[-1].action == "put":
                 raise _Unclear  # a stack cannot be lifted as one
-        if kind in ("verb", "heat", "to") and words & _TWO:
-            self.doubled = True
+        if (kind in ("verb", "heat", "to") or kind == "thing" and words.isdisjoint(OF_PARTS)) and words & _TWO:
+            self.number = next((n for word in segment.said.split() if (n := number_of(word) or 0) > 1), 2)
+            self.counted.add(self.number)
         try:
             self._take(kind, detail, segment, rest)
         finally:
@@ -141,17 +166,25 @@ class _Builder:
             raise _Unclear
 
     def _take(self, kind: str, detail: str, segment: Segment, rest: Sequence[Segment]) -> None:
+        words = set(segment.words)
         match kind:
             case "verb":
                 self.verbs |= set(segment.words)
                 if not self._is_rest_of_a_verb(segment.words):
                     self._verb(detail, rest)
+                if not _IT.isdisjoint(segment.words):
+                    self._first_it()
             case "heat":
                 self.heated, self.mode = True, "put"
             case "before":
                 self._open_first()
+            case "noise":
+                self.spoken_of = segment.entity or self.spoken_of
             case "it":
+                if len(self.pending) > 1 and self.verb_between and words & _SINGULAR:
+                    raise _Unclear  # "don't forget the condiments, pick up the sauce and place it …"
                 self.again = True
+                self._first_it()
                 if self.preposition and self.pending:
                     self._there("")
             case "thing":
@@ -199,10 +232,17 @@ class _Builder:
             return self._operate(action, self.pending.pop().thing)
         following = next((s for s in rest if s.label in ("thing", "it") or s.label.startswith(("verb", "to"))), None)
         is_named = following is not None and following.label == "thing"
+        if action == "turn on" and is_named and following.entity and not following.entity.affordances.fixed:
+            self.heated, self.mode = True, "put"  # "heat up the pot on the stove"
+            return
         if is_named and (following.entity is None or _can(following.entity, action)):
             self.waiting = action
+            return
+        last = self.openable if action in ("open", "close") else self.switched
+        if last is None and is_named:
+            self.waiting = ""  # "I need the stove turned on": what is to be done with it comes after it
         else:
-            self._operate(action, self.openable if action in ("open", "close") else self.switched)
+            self._operate(action, last)
 
     def _operate(self, action: str, thing: Entity | None) -> None:
         if thing is None and self.waiting != action:
@@ -211,6 +251,11 @@ class _Builder:
         if not any(step.action == action and step.thing == thing for step in self.steps):
             self.steps.append(Step(action, thing))
         self._remember(thing)
+
+    def _first_it(self) -> None:
+        """ "After you finish with the bowl please put it on the plate"."""
+        if self.spoken_of is not None and not (self.steps or self.pending or self.waiting or self.place_first):
+            self.pending.append(Step(self.mode, self.spoken_of))
 
     def _open_first(self) -> None:
         put = next((step for step in reversed(self.steps) if step.action == "put"), None)
@@ -242,12 +287,14 @@ class _Builder:
             self._thing(segment)
 
     def _thing(self, segment: Segment) -> None:
-        if self.waiting:
+        if self.waiting and (segment.entity is None or _can(segment.entity, self.waiting)):
             return self._operate(self.waiting, segment.entity)
-        if _is_plural(segment):
-            self.doubled = True
+        self.waiting = ""
+        if _is_plural(segment) and self.number == 1:
+            self.number = max(2, self.counts.get(segment.entity.kind, 2))
         if self.pending and self.pending[-1].thing == segment.entity and not _side(segment):
             return
+        self.verb_between = bool(self.pending) and self.before not in _JOINTS
         self.pending.append(Step(self.mode, segment.entity, side=_side(segment)))
         if self.place_first is not None:
             self._put(self.place_first.preposition, self.place_first.place, self.place_first.place_side)
@@ -261,6 +308,8 @@ class _Builder:
         last = self._last()
         if last is None:
             raise _Unclear
+        if self.relation == "between" and entity is not None and entity.kind == TABLE:
+            return self._update(relation="table center", anchors=())
         anchors = (*(last.anchors if last.relation == self.relation else ()), entity)
         if len(anchors) <= RELATED_TO.get(self.relation, 0):
             self._update(relation=self.relation, anchors=anchors)
@@ -288,7 +337,7 @@ class _Builder:
         self.preposition = preposition
 
     def _place(self, segment: Segment, rest: Sequence[Segment]) -> None:
-        entity, words, side = segment.entity, segment.words, _side(segment) or self.beside
+        entity, words, side = self._meant_place(segment), segment.words, _side(segment) or self.beside
         self.beside = ""
         if _ON_IT.issuperset(words) and (self.steps or self.place):
             return self._there(side)
@@ -297,6 +346,19 @@ class _Builder:
         if entity is not None and not entity.part and (of := _side_of(words)):
             self.preposition, side = f"to the {of} of", ""
         self._placed(entity, side, rest)
+
+    def _meant_place(self, segment: Segment) -> Entity | None:
+        """Of several that a place may be, one that is not moved itself, and that holds things which are to go in it."""
+        entity = segment.entity
+        if entity is None or entity.part:
+            return entity
+        moved = {step.thing for step in self.pending if not step.side and not _side(segment)}
+        fitting = [
+            one
+            for one in (entity, *segment.others)
+            if one not in moved and (self.preposition != "in" or one.affordances.container)
+        ]
+        return fitting[0] if fitting else entity
 
     def _placed(self, place: Entity | None, side: str, rest: Sequence[Segment]) -> None:
         preposition = self.preposition or ("in" if place is not None and place.affordances.container else "on")
@@ -332,13 +394,13 @@ class _Builder:
         pushed = self.mode == "push" or preposition == "to the front of" and not self.verbs.isdisjoint(_MOVING)
         action = "push" if pushed and preposition.startswith("to the") else "put"
         things = self.pending
-        if self.doubled and len(things) == 1:
-            things = [replace(things[0], side="left"), replace(things[0], side="right")]
+        if len(things) == 1:
+            things = _several(things[0], self.number, place)
         if self.heated and place is not None and place.affordances.switches:
             self._operate("turn on", place)
         for thing in things:
             self.steps.append(replace(thing, action=action, preposition=preposition, place=place, place_side=side))
-        self.pending, self.doubled, self.heated, self.mode, self.verbs = [], False, False, "put", set()
+        self.pending, self.number, self.heated, self.mode, self.verbs = [], 1, False, "put", set()
 
     def _moved_on(self, preposition: str, place: Entity | None, side: str) -> None:
         """ "take the bowl on the stove and put it on the plate": the place before is where it stands."""
@@ -357,6 +419,8 @@ class _Builder:
     def _there(self, side: str) -> None:
         operated = self.steps[-1].thing if self.steps and self.steps[-1].action in _OPERATIONS else None
         place = operated or self.place
+        if place is None and self._is_held_by_the_first():
+            return self._without_a_place()
         if place is None:
             raise _Unclear
         if self.pending:
@@ -375,7 +439,8 @@ class _Builder:
             raise _Unclear
         if any(len(step.anchors) != RELATED_TO.get(step.relation, 0) for step in self.steps):
             raise _Unclear
-        moved = [(step.thing, step.side, step.relation, step.anchors) for step in self.steps if step.action == "put"]
+        puts = [step for step in self.steps if step.action == "put" and step.relation != "outside"]
+        moved = [(step.thing, step.side, step.relation, step.anchors) for step in puts]
         if len(set(moved)) < len(moved):
             raise _Unclear  # the same thing to two places
         return self.steps
@@ -392,15 +457,28 @@ class _Builder:
         ):
             self.pending = []
             self._operate("turn off" if "off" in self.said else "turn on", first.thing)
-        elif len(self.pending) > 1 and first.thing and first.thing.affordances.container and self.said & _HOLDING:
+        elif self._is_held_by_the_first():
             self.pending, self.preposition = self.pending[1:], "in"  # "the basket contains both …"
             self._placed(first.thing, "", ())
+
+    def _is_held_by_the_first(self) -> bool:
+        first = self.pending[0].thing if len(self.pending) > 1 else None
+        return first is not None and first.affordances.container and not self.said.isdisjoint(_HOLDING)
 
 
 def _can(entity: Entity | None, action: str) -> bool:
     if entity is None:
         return False
     return entity.affordances.opens if action in ("open", "close") else entity.affordances.switches
+
+
+def _several(thing: Step, number: int, place: Entity | None) -> list[Step]:
+    """So many of a kind: two are told apart by their sides, of more the leftmost is taken again and again."""
+    if number == 1:
+        return [thing]
+    if number == 2:
+        return [replace(thing, side="left"), replace(thing, side="right")]
+    return [replace(thing, side="left", relation="outside", anchors=(place,))] * number
 
 
 def _is_plural(segment: Segment) -> bool:

@@ -1,0 +1,151 @@
+"""A reading in words: what each phrase was taken for, what is amiss, and what may be meant instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from substep_core.language.motions import Motion, in_liberos_manner
+from substep_planner.decomposers.grounding.reading import Phrase, Reading, words_of_text
+from substep_planner.decomposers.grounding.request import GOES_SOMEWHERE, Step, is_likely, is_possible, motions_of
+from substep_planner.decomposers.grounding.scene import TABLE, Entity, entities_of, noun_for
+
+_MOST_NAMED = 8  # things that a question offers
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Why no plan is made of a reading.
+
+    Attributes:
+        problem: what was not understood, or cannot be done.
+        question: that the user can answer; empty: there is none to ask.
+        meant: the reading if the answer is yes; None: the question is open.
+    """
+
+    problem: str
+    question: str = ""
+    meant: Reading | None = None
+
+
+class Understood:
+    """A reading in words.
+
+    Args:
+        scene: categories of what is there, or of all that might be.
+        instruction: the sentence.
+        is_known: what is there is known.
+    """
+
+    def __init__(self, reading: Reading, scene: frozenset[str], instruction: str, *, is_known: bool) -> None:
+        self._reading, self._scene, self._is_known = reading, scene, is_known
+        self._said = " ".join(words_of_text(instruction))
+
+    @property
+    def phrases(self) -> str:
+        """What each phrase was taken for."""
+        return self._listed([phrase for phrase in self._reading.phrases if phrase.words])
+
+    @property
+    def motions(self) -> list[Motion]:
+        """What is asked for; everything must be there."""
+        vague = frozenset(phrase.entity.kind for phrase in self._reading.phrases if phrase.others and phrase.entity)
+        return motions_of(self._reading.steps, self._scene, self._said, vague)
+
+    def doubt(self, threshold: float) -> Doubt | None:
+        """None: nothing is in the way of acting on it. Args: threshold: least probability."""
+        reading = self._reading
+        if not reading.steps:
+            return Doubt("it asks for nothing that the robot can do with what is there")
+        if missing := [phrase for phrase in reading.phrases if phrase.entity is None]:
+            return self._missing(missing)
+        if impossible := next((step for step in reading.steps if not is_possible(step)), None):
+            return Doubt(f"{impossible.action!r} cannot be done with the {self._noun(impossible.thing)}")
+        told_apart = {step.thing for step in reading.steps if step.side or step.relation}
+        named = set(reading.entities)
+        doubtful = [
+            one
+            for one in reading.phrases
+            if one.entity in named.difference(told_apart)
+            and any(self._may_mean(one.entity, other) for other in one.others)
+        ]
+        if doubtful and self._is_known:
+            meant = replace(reading, phrases=tuple(replace(phrase, others=()) for phrase in reading.phrases))
+            return Doubt(self._either(doubtful[0]), self._did_you_mean(meant), meant)
+        if reading.probability < threshold:
+            problem = f"it is not sure what it asks for ({reading.probability:.0%})"
+            return Doubt(self._with_what_is_clear(problem), self._did_you_mean(reading), reading)
+        return None
+
+    def _may_mean(self, entity: Entity, other: Entity) -> bool:
+        """Whether the steps would make sense with the other thing."""
+        return all(is_likely(_swapped(step, entity, other)) for step in self._reading.steps)
+
+    def _missing(self, missing: list[Phrase]) -> Doubt:
+        """What is not there. Where one thing alone is, what comes nearest may be meant."""
+        named = [f"no {phrase.words!r}" if phrase.words else "nothing of the kind" for phrase in missing]
+        problem = self._with_what_is_clear(f"the scene has {', '.join(dict.fromkeys(named))}")
+        if not self._is_known or len(missing) > 1 or not missing[0].words:
+            return Doubt(problem)
+        for entity in (None, *missing[0].others):
+            meant = self._instead(missing[0], entity)
+            if None in meant.entities or not all(map(is_possible, meant.steps)):
+                continue
+            return Doubt(problem, self._did_you_mean(meant, entity), meant)
+        return Doubt(problem, self._which(missing[0].words))
+
+    def _instead(self, phrase: Phrase, entity: Entity | None) -> Reading:
+        """The reading with that in place of what is not there; None: without saying what something stands at."""
+        steps = tuple(_with(entity, step) for step in self._reading.steps)
+        rows = [replace(one, entity=entity, others=()) if one is phrase else one for one in self._reading.phrases]
+        return replace(self._reading, steps=steps, phrases=tuple(row for row in rows if row.entity is not None))
+
+    def _which(self, words: str) -> str:
+        """Offers everything that can be moved."""
+        there = [one for one in entities_of(self._scene) if not one.part and one.kind != TABLE]
+        names = [f"the {self._noun(one)}" for one in there if not one.affordances.fixed]
+        return f"which is {words!r}: {', '.join(names)}?" if 0 < len(names) <= _MOST_NAMED else ""
+
+    def _either(self, phrase: Phrase) -> str:
+        meant = " or ".join(f"the {self._noun(entity)}" for entity in (phrase.entity, *phrase.others))
+        return f"{phrase.words!r} may mean {meant}"
+
+    def _did_you_mean(self, meant: Reading, instead: Entity | None = None) -> str:
+        """Args: instead: what was put in place of what is not there."""
+        asked = in_liberos_manner(Understood(meant, self._scene, self._said, is_known=True).motions)
+        return f"did you mean: the {self._noun(instead)}, so {asked}?" if instead else f"did you mean: {asked}?"
+
+    def _with_what_is_clear(self, problem: str) -> str:
+        clear = [one for one in self._reading.phrases if one.words and one.entity is not None and not one.others]
+        return f"{problem}; understood: {self._listed(clear)}" if clear else problem
+
+    def _listed(self, phrases: list[Phrase]) -> str:
+        return "; ".join(
+            f"{words!r}: {noun}" for words, noun in {one.words: self._noun(one.entity) for one in phrases}.items()
+        )
+
+    def _noun(self, entity: Entity | None) -> str:
+        if entity is None:
+            return "not there"
+        noun = noun_for(entity.kind, self._scene, self._said)
+        return f"{entity.part} of the {noun}" if entity.part else noun
+
+
+def _with(entity: Entity | None, step: Step) -> Step:
+    """The step, with that in place of what is not there; None: without the relation to it."""
+    if entity is None:
+        return replace(step, relation="", anchors=()) if None in step.anchors else step
+    return replace(
+        step,
+        thing=step.thing or entity,
+        anchors=tuple(anchor or entity for anchor in step.anchors),
+        place=step.place or (entity if step.action in GOES_SOMEWHERE else None),
+    )
+
+
+def _swapped(step: Step, entity: Entity, other: Entity) -> Step:
+    """The step with the other thing wherever it names the first."""
+
+    def swap(one: Entity | None) -> Entity | None:
+        return other if one == entity else one
+
+    return replace(step, thing=swap(step.thing), anchors=tuple(map(swap, step.anchors)), place=swap(step.place))
