@@ -79,14 +79,10 @@ class ModelPolicy(ABC):
 
 
 class LargeModelPolicy(ModelPolicy):
-    """One whose model has ``act`` and ``act_guided``, which may be captured or compiled.
+    """One whose model has ``act`` and ``act_guided``, which may be captured or compiled."""
 
-    Args:
-        pad_token: id that prompts are padded with.
-    """
-
-    def __init__(self, *told: object, pad_token: int, **more: object) -> None:
-        super().__init__(*told, **more)
+    def _prepare(self, pad_token: int) -> None:
+        """Call when it is made. pad_token: id that prompts are padded with."""
         guided = partial(self._model.act_guided, guidance=self._guidance)
         self._act = executor(self._model.act, self._execution, self._device, pad_token)
         self._act_guided = executor(guided, self._execution, self._device, pad_token)

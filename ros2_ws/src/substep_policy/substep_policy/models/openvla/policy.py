@@ -45,8 +45,8 @@ class OpenVLAPolicy(LargeModelPolicy):
         execution: Execution = Execution.EAGER,
         guidance: GuidanceSettings = DEFAULT_GUIDANCE,
     ) -> None:
-        pad, how = config.backbone.tokens.pad, (execution, guidance)
-        super().__init__(name, config, config.chunk_length, model, chunks, read_statistics, *how, pad_token=pad)
+        super().__init__(name, config, config.chunk_length, model, chunks, read_statistics, execution, guidance)
+        self._prepare(config.backbone.tokens.pad)
         self._prompts, self._images, self._proprio = prompts, images, proprio
         self._text: dict[str, torch.Tensor] | None = None
 

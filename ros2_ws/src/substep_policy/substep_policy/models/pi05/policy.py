@@ -48,8 +48,8 @@ class Pi05Policy(LargeModelPolicy):
         execution: Execution,
         guidance: GuidanceSettings,
     ) -> None:
-        pad, how = config.backbone.tokens.pad, (execution, guidance)
-        super().__init__(name, config, config.horizon, model, chunks, read_statistics, *how, pad_token=pad)
+        super().__init__(name, config, config.horizon, model, chunks, read_statistics, execution, guidance)
+        self._prepare(config.backbone.tokens.pad)
         self._config, self._prompts, self._images = config.backbone, prompts, Pi05Images(config)
         self._substep: tuple[str, str] | None = None
 
