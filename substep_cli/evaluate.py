@@ -19,7 +19,7 @@ from training.evaluation.probes import PROBES
 from training.evaluation.settings import EpisodeSettings, Selection
 
 BOTH = ["benchmark", "widened"]
-ALL_PROBES = [name for name, probe in PROBES.items() if not probe.needs_words]
+ALL_PROBES = [name for name, probe in PROBES.items() if not probe.needs_more]
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "quick": {

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from substep_cli.grammar import CommandFailed
 from substep_cli.options import Device, Json
+from substep_core.contract import load_robot
 from substep_core.errors import PlanningError
 from substep_core.plan import steps_to_json
 from substep_core.printable import show
@@ -28,6 +29,7 @@ def plan(
     *,
     suite: str = "",
     objects: tuple[str, ...] = (),
+    robot: str = "",
     yes: bool = False,
     decomposers: tuple[str, ...] = DEFAULT_ORDER,
     library: Path | None = None,
@@ -47,6 +49,7 @@ def plan(
         suite: the suite that the instruction belongs to, such as libero_10.
         objects: what is in the scene, LIBERO's categories such as porcelain_mug or one's own, moka_pot=3 for three of
             them; none: it is not known.
+        robot: whose skills a plan may hold: its name, or the path of its contract; none: the motions of the language.
         yes: where it is not sure what is meant, take what is suggested; else a terminal is asked, and a script gets
             exit code 1 with the question.
         decomposers: who is asked, in this order: library, grounding, rules, transformers, openai, anthropic,
@@ -71,7 +74,8 @@ def plan(
         **dict.fromkeys(_URLS, url) if url else {},
     )
     kinds, counts = read_objects(objects)
-    request = PlanRequest(instruction, suite, objects=kinds, counts=counts, take_suggestion=yes)
+    skills = load_robot(robot).skills if robot else ()
+    request = PlanRequest(instruction, suite, objects=kinds, counts=counts, skills=skills, take_suggestion=yes)
     result = _decompose(request, decomposers, settings)
     _print(result, json)
 

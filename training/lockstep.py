@@ -273,6 +273,7 @@ class LockstepTask:
             request.failure,
             objects=frozenset(counts),
             counts=counts,
+            skills=self._simulation.contract.skills,
             ask_policy=partial(self.own_words, request.instruction),
         )
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -32,12 +33,12 @@ from training.data.paraphrases import training_wordings
 from training.evaluation.actors import ReplayPolicy, recorded_actions
 from training.evaluation.episodes import EpisodeKey, jobs, planned
 from training.evaluation.figures import figures
-from training.evaluation.instructions import other_instruction, reworded_instruction
+from training.evaluation.instructions import instruction_told, other_instruction, reworded_instruction
 from training.evaluation.markdown import markdown_tables
 from training.evaluation.own_words import own_words, planned_words
-from training.evaluation.probes import PROBES, held_out_wording
+from training.evaluation.probes import PROBES, Told, held_out_wording
 from training.evaluation.records import ResultFolder
-from training.evaluation.settings import CompletionChoice, EpisodeSettings, Selection
+from training.evaluation.settings import CompletionChoice, EpisodeSettings, Selection, check_together
 from training.evaluation.through_graph import node_parameters, record_from_summary, sim_arguments
 
 SOURCE = LiberoSource()
@@ -291,3 +292,18 @@ def test_own_words_are_compared_with_the_plan():
 
     found = own_words([record(pick, pick, place, undone=1), record(pick, pick, place), record(pick, other)])
     assert found == {"episodes": 3, "named": 6, "of_plan": 5, "in_place": 5, "planned": 6, "whole_plans": 2}
+
+
+def test_words_of_others_need_a_folder_that_has_some_of_every_task(tmp_path):
+    selection = Selection(suites=("libero_goal",), tasks=(8,), probes=("others_words",))
+    with pytest.raises(ValueError, match="probe others_words needs --wordings"):
+        check_together(EpisodeSettings(), selection)
+    name = SOURCE.task("libero_goal", 8).name
+    (tmp_path / "libero_goal").mkdir()
+    for number, text in enumerate(("kindly set the bowl on the plate", "bowl, meet plate")):
+        (tmp_path / "libero_goal" / f"{name}_language_{number}.bddl").write_text(f"(:language {text})")
+    check_together(EpisodeSettings(wordings=tmp_path), selection)
+    told = [instruction_told(Told.OTHERS_WORDS, SOURCE, "libero_goal", 8, episode, tmp_path) for episode in range(3)]
+    assert told == ["kindly set the bowl on the plate", "bowl, meet plate", "kindly set the bowl on the plate"]
+    with pytest.raises(ValueError, match="no wordings of task 7 of libero_goal"):
+        check_together(EpisodeSettings(wordings=tmp_path), replace(selection, tasks=(7,)))

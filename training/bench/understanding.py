@@ -28,6 +28,7 @@ from substep_planner.decomposers.base import Decomposer, PlanRequest
 from substep_planner.decomposers.fallback import decompose
 from substep_planner.decomposers.library import find_plan, shipped_library
 from substep_planner.paraphrases import shipped_paraphrases
+from training.evaluation.others_wordings import plus_wordings, task_named
 
 MUST_BE_REFUSED = "must be refused"
 _ELSEWHERE = ("kitchen_table", "living_room_table", "study_table", "main_table", "floor", "coffee_table")
@@ -93,29 +94,16 @@ def pro_sayings(file: Path) -> Iterator[Saying]:
             for wording in wordings:
                 if isinstance(wording, dict):  # "set mugs: white on …" is a mapping to YAML
                     wording = ": ".join(*wording.items())
-                yield Saying("LIBERO-PRO", suite, wording, _named(suite, name))
+                yield Saying("LIBERO-PRO", suite, wording, task_named(suite, name))
 
 
 def plus_sayings(folder: Path) -> Iterator[Saying]:
     """LIBERO-plus's BDDL files: SUITE/TASK_language_N.bddl. Of every suite's tasks in alphabetic order, every other one
     belongs to the first half."""
-    rows: dict[str, dict[str, list[str]]] = {}
-    for path in sorted(folder.glob("*/*_language_*.bddl")):
-        name = re.sub(r"_language_\d+$", "", path.stem)
-        said = re.search(r"\(:language\s+([^)]*)\)", path.read_text(encoding="utf-8"))[1]
-        rows.setdefault(path.parent.name, {}).setdefault(name, []).append(said)
-    if not rows:
-        raise ValueError(f"{folder} has no SUITE/TASK_language_N.bddl")
-    for suite, tasks in rows.items():
+    for suite, tasks in plus_wordings(folder).items():
         for number, name in enumerate(sorted(tasks)):
             for text in tasks[name]:
-                yield Saying("LIBERO-plus", suite, text, _named(suite, name), ("first", "second")[number % 2])
-
-
-def _named(suite: str, name: str) -> LiberoTask:
-    source = LiberoSource()
-    names = [re.sub(r"[^a-z0-9]+", "_", known.lower()) for known in source.names(suite)]
-    return source.task(suite, names.index(re.sub(r"[^a-z0-9]+", "_", name.lower())))
+                yield Saying("LIBERO-plus", suite, text, task_named(suite, name), ("first", "second")[number % 2])
 
 
 def categories(task: LiberoTask) -> frozenset[str]:

@@ -89,7 +89,9 @@ class InProcessPlayer:
             rule,
             TaskSettings(
                 decomposers=load_decomposers(self._settings.decomposers_of(probe), DecomposerSettings()),
-                instruction=instruction_told(probe.told, self._settings.source, key.suite, key.task, key.number),
+                instruction=instruction_told(
+                    probe.told, self._settings.source, key.suite, key.task, key.number, self._settings.wordings
+                ),
                 manager=self._settings.limits(probe),
                 stuck=self._settings.help_for(probe),
             ),

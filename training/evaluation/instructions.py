@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from substep_core.plan import Library
 from substep_core.tasks import TaskSource
 from substep_planner.decomposers.library import find_plan, shipped_library
 from substep_planner.paraphrases import shipped_paraphrases
+from training.evaluation.others_wordings import others_wording
 from training.evaluation.probes import Told
 
 OWN = ""  # as in ExecuteTask: the episode's own instruction
 
 
-def instruction_told(told: Told, source: TaskSource, suite: str, task: int, episode: int) -> str:
-    """The instruction for an episode; ``OWN`` for the task's own."""
+def instruction_told(
+    told: Told, source: TaskSource, suite: str, task: int, episode: int, wordings: Path | None = None
+) -> str:
+    """The instruction for an episode; ``OWN`` for the task's own. Args: wordings: folder of those that others wrote."""
     match told:
         case Told.OWN:
             return OWN
         case Told.REWORDED:
             return reworded_instruction(source, suite, task, episode)
+        case Told.OTHERS_WORDS:
+            return others_wording(wordings, suite, task, episode)
         case Told.OTHER:
             return other_instruction(source, suite, task)
     raise TypeError(f"{told} is not defined here")

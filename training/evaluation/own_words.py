@@ -18,7 +18,7 @@ def planned_words(settings: EpisodeSettings, key: EpisodeKey) -> list[str]:
     """The substeps of an episode's plan; of a probe that is compared, of the plan that it is compared with."""
     probe = PROBES[key.probe]
     assert isinstance(probe, TaskProbe)
-    told = instruction_told(probe.told, settings.source, key.suite, key.task, key.number)
+    told = instruction_told(probe.told, settings.source, key.suite, key.task, key.number, settings.wordings)
     instruction = told or settings.source.task(key.suite, key.task).instruction
     names = settings.decomposers if probe.compared else settings.decomposers_of(probe)
     decomposers = load_decomposers(names, DecomposerSettings())

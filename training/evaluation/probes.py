@@ -26,6 +26,7 @@ class Told(Enum):
 
     OWN = "the task's own"
     REWORDED = "the same in other words"
+    OTHERS_WORDS = "the same in words that others wrote"
     OTHER = "another task's of the suite"
 
 
@@ -76,6 +77,11 @@ class TaskProbe:
         return self.decomposers == OWN_WORDS
 
     @property
+    def needs_more(self) -> bool:
+        """It needs what not every evaluation has: words of the policy's own, or sentences that others wrote."""
+        return self.needs_words or self.told is Told.OTHERS_WORDS
+
+    @property
     def through_graph(self) -> bool:
         """Whether the ROS graph can play it: its planner hands on the plan's own words."""
         return self.actor is not Actor.REPLAY and self.words is as_planned
@@ -88,6 +94,7 @@ class BoundaryProbe:
     description: str
     through_graph: bool = False
     needs_words: bool = False
+    needs_more: bool = False
 
 
 Probe = TaskProbe | BoundaryProbe
@@ -108,6 +115,9 @@ PROBES: Mapping[str, Probe] = MappingProxyType(
             "the policy, on a plan made by rules of another wording",
             told=Told.REWORDED,
             decomposers=RULES,
+        ),
+        "others_words": TaskProbe(
+            "the policy, told its task in words that others wrote for it", told=Told.OTHERS_WORDS, judged=False
         ),
         "own_subtasks": TaskProbe(
             "the policy, on the substeps that its own model names", decomposers=OWN_WORDS, compared=True

@@ -24,7 +24,8 @@ from substep_planner.manager.settings import ManagerSettings
 from substep_planner.manager.switch_rules import SWITCH_RULES, SwitchSettings, make_switch_rule
 from substep_policy.session.policy_session import NO_HELP, StuckSettings
 from training.collect.recording_files import task_file
-from training.evaluation.probes import PROBES, WHOLE_TASK, Actor, TaskProbe
+from training.evaluation.others_wordings import others_wording
+from training.evaluation.probes import PROBES, WHOLE_TASK, Actor, TaskProbe, Told
 
 
 @configuration
@@ -78,6 +79,7 @@ class EpisodeSettings:
         tasks_from: whose tasks: a task source's name, NAME:FOLDER, or a folder of SUITE/NAME.bddl.
         world: what plays the episodes: libero or, through the graph, a world that an installed package adds.
         decomposers: who makes the plan, by name; the first that has one.
+        wordings: folder of LIBERO-plus's SUITE/TASK_language_N.bddl, whose sentences the probe others_words tells.
     """
 
     policy: str = "compact"
@@ -103,6 +105,7 @@ class EpisodeSettings:
     tasks_from: str = GraphConfig().tasks_from
     world: str = GraphConfig().world
     decomposers: tuple[str, ...] = DEFAULT_ORDER
+    wordings: Path | None = None
 
     @property
     def source(self) -> TaskSource:
@@ -209,6 +212,12 @@ def check_together(settings: EpisodeSettings, selection: Selection) -> None:
     if "replay" in selection.probes and settings.demonstrations is not None:
         for task in tasks:
             demonstration_file(settings.demonstrations, task)
+    played = [PROBES[name] for name in selection.probes]
+    if any(isinstance(probe, TaskProbe) and probe.told is Told.OTHERS_WORDS for probe in played):
+        if settings.wordings is None:
+            raise ValueError("probe others_words needs --wordings, the folder of LIBERO-plus's BDDL files")
+        for task in tasks:
+            others_wording(settings.wordings, task.suite, task.index, 0)
     if settings.through == "graph":
         unfit = [name for name in selection.probes if not PROBES[name].through_graph]
         if unfit:

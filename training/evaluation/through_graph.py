@@ -93,7 +93,7 @@ def sim_arguments(
         "tasks-from": settings.tasks_from,
         "suite": key.suite,
         "task": key.task,
-        "task-text": instruction_told(probe.told, settings.source, key.suite, key.task, key.number),
+        "task-text": instruction_told(probe.told, settings.source, key.suite, key.task, key.number, settings.wordings),
         "policy": "demonstrator" if probe.actor is Actor.DEMONSTRATOR else settings.policy,
         "placement": key.placement,
         "init-state": init_state,

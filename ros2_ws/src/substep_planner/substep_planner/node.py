@@ -115,6 +115,7 @@ class PlannerNode(GraphNode):
             robot = contract_from_text(message.data, topics.ROBOT_CONTRACT.name)
             self._fingers = FingerLimits.of(robot)
             self._cameras.use(robot)
+            self._plans.skills = robot.skills
         except ValueError as error:
             self.complain(f"robot_contract is not heeded: {error}")
 

@@ -35,6 +35,7 @@ class PlanMaker:
 
     Attributes:
         last: the newest plan, and what there is to say about it.
+        skills: the robot's, once it is known.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class PlanMaker:
         self._node, self._words, self._episode = node, words, episode
         self._decomposers: tuple[Decomposer, ...] = settings.decomposers
         self._objects, self._counts = settings.objects, settings.counts
+        self.skills: tuple[str, ...] = ()
         self._take_suggestions = settings.take_suggestions
         self.last: Decomposition | None = None
         self._scene = b""  # newest SceneState, serialised: its names are looked up when a plan is asked for
@@ -85,8 +87,8 @@ class PlanMaker:
         objects, counts = self._scene_now()
         picture = None if self._picture is None else self._picture.newest(PICTURE_WAIT)
         ask = partial(self._words.ask, request.instruction)
-        yes = self._take_suggestions
-        seen = replace(request, objects=objects, counts=counts, image=picture, take_suggestion=yes, ask_policy=ask)
+        told = {"skills": self.skills, "take_suggestion": self._take_suggestions, "ask_policy": ask}
+        seen = replace(request, objects=objects, counts=counts, image=picture, **told)
         result = decompose(seen, self._decomposers)
         if result.sourced.understood:
             self._node.say(f"plan by {result.sourced.source} understood {result.sourced.understood}")

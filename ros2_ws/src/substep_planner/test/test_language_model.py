@@ -286,3 +286,13 @@ def test_the_prompt_tells_the_motions_of_the_substep_language():
         assert form.startswith(kind.name), form
         told.add(kind)
     assert told == set(MOTIONS)
+
+
+def test_a_skill_that_only_the_contract_knows_is_planned_and_told_to_the_model():
+    skills = ("pick up", "place", "wipe")
+    made, chat = decomposer(answer(("Wipe the table", "the table is clean")))
+    sourced = decompose(PlanRequest("clean the table", skills=skills), [made]).sourced
+    assert [step.instruction for step in sourced.plan.substeps] == ["wipe the table"]
+    assert "may begin with: pick up, place, wipe." in chat.heard[0][0][1].text
+    with pytest.raises(PlanningError, match="'open the microwave' is none of its skills: pick up"):
+        decompose(PlanRequest("open the microwave", skills=skills), [RulesDecomposer()])

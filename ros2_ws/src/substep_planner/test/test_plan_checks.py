@@ -6,7 +6,7 @@ import pytest
 
 from substep_core.plan import Plan, Substep
 from substep_planner.decomposers.library import shipped_library
-from substep_planner.decomposers.plan_checks import in_shared_words, missing_things
+from substep_planner.decomposers.plan_checks import in_shared_words, missing_things, unknown_skills
 
 
 def plan(*steps: tuple[str, str]) -> Plan:
@@ -90,3 +90,25 @@ def test_things_that_the_scene_lacks_are_reported():
 )
 def test_what_a_thing_is_told_apart_by_must_be_there_too(step: str, missing: list[str]):
     assert missing_things(plan((step, "held")), frozenset({"akita_black_bowl", "plate"})) == missing
+
+
+SKILLS = ("pick up", "place", "wipe", "pour")
+
+
+def test_a_skill_that_the_contract_lists_and_the_language_lacks_passes():
+    made, problems = in_shared_words(plan(("Wipe the table.", "The table is clean.")), SKILLS)
+    assert problems == [] and made.substeps == (Substep("wipe the table", "the table is clean"),)
+    assert in_shared_words(plan(("wipe the table", "the table is clean")))[1], "no robot that could is known"
+    assert unknown_skills(made, SKILLS) == []
+
+
+def test_a_skill_that_the_contract_does_not_list_is_named_with_those_that_it_does():
+    unknown = unknown_skills(plan(("open the microwave", "the microwave is open")), SKILLS)
+    assert unknown == ["'open the microwave' is none of its skills: pick up, place, wipe, pour"]
+    assert unknown_skills(plan(("open the microwave", "the microwave is open")), ()) == []
+
+
+def test_what_such_a_skill_acts_on_must_be_there_too():
+    poured = plan(("pour the milk in the white bowl", "milk is in the bowl"))
+    assert missing_things(poured, frozenset({"milk", "plate"}), SKILLS) == ["white bowl"]
+    assert missing_things(poured, frozenset({"milk", "white_bowl"}), SKILLS) == []

@@ -137,6 +137,8 @@ class RobotContract:
         change_time: s in which changes of the command are added up, see ``ActionGroup.max_change``.
         motion: limits of what an end effector is told that is no simulated one.
         base_frame: that poses are published in.
+        skills: what it can do, by the words that substeps begin with: motions of the substep language, or others such
+            as "wipe"; none: all motions of the language, and nothing else.
     """
 
     name: str
@@ -150,8 +152,11 @@ class RobotContract:
     change_time: float = Field(default=0.5, gt=0, allow_inf_nan=False)
     base_frame: str = "world"
     motion: MotionLimits | None = None
+    skills: tuple[Annotated[str, Field(pattern=r"^[a-z]+( [a-z]+)*$")], ...] = ()
 
     def __post_init__(self) -> None:
+        if twice := [skill for skill, count in Counter(self.skills).items() if count > 1]:
+            raise ValueError(f"skills has {', '.join(map(repr, twice))} more than once")
         for what in ("cameras", "state", "action", "joint_limits"):
             counts = Counter(item.name for item in getattr(self, what))
             if twice := [name for name, count in counts.items() if count > 1]:

@@ -24,6 +24,7 @@ class PlanRequest:
         failure: why the previous plan failed; None for the first.
         objects: categories of what is in the scene (LIBERO's names), where they are known.
         counts: how many of each of them there are, where that is known.
+        skills: what the robot can do, as in its contract; none: the motions of the substep language.
         image: (H, W, 3) uint8 RGB view of the scene, for decomposers that look at it.
         take_suggestion: where a decomposer asks whether it has understood, the answer is yes.
         ask_policy: what the policy itself says comes next, by what it sees now; raises PlanningError. None: there is no
@@ -36,6 +37,7 @@ class PlanRequest:
     failure: str | None = None
     objects: frozenset[str] = frozenset()
     counts: Mapping[str, int] = field(default_factory=dict)
+    skills: tuple[str, ...] = ()
     image: np.ndarray | None = None
     take_suggestion: bool = False
     ask_policy: Callable[[], NamedSubstep] | None = None

@@ -9,26 +9,35 @@ from substep_core.language.motions import CLOSE, OPEN, PICK_UP, PLACE, Motion, k
 from substep_core.language.nouns import NOUNS, ROBOT_PARTS
 from substep_core.language.phrases import PhraseError, Thing
 from substep_core.language.reader import parse
-from substep_core.plan import Plan, Substep
+from substep_core.language.skills import LANGUAGES_OWN, skill_of, things_of
+from substep_core.plan import Plan, Substep, normalise_instruction
 
 _CATEGORIES = frozenset(category for noun in NOUNS.values() for category in noun.categories)
 
 
-def in_shared_words(plan: Plan) -> tuple[Plan, list[str]]:
+def in_shared_words(plan: Plan, skills: tuple[str, ...] = ()) -> tuple[Plan, list[str]]:
     """The plan in the words of the substep vocabulary, and what is wrong with it (nothing: an empty list).
 
-    "Grab the cup." becomes "pick up the mug"; effects stay as they are but for case and full stop.
+    "Grab the cup." becomes "pick up the mug"; effects stay as they are but for case and full stop. So do steps of a
+    skill that the language lacks.
+
+    Args:
+        skills: as in ``PlanRequest``.
     """
     problems: list[str] = []
     substeps: list[Substep] = []
-    motions: list[Motion] = []
+    motions: list[Motion | None] = []  # None: of a skill beyond the language
     for number, step in enumerate(plan.substeps, start=1):
+        effect = step.expected_effect.strip().rstrip(".").lower()
+        if skill_of(step.instruction, skills) not in (None, *LANGUAGES_OWN):
+            motions.append(None)
+            substeps.append(Substep(normalise_instruction(step.instruction), effect))
+            continue
         try:
             motions.append(_motion(step.instruction))
         except PhraseError as error:
             problems.append(f"step {number}: {step.instruction!r} is not a single motion: {error}")
             continue
-        effect = step.expected_effect.strip().rstrip(".").lower()
         substeps.append(Substep(motions[-1].text, effect))
         problems += [f"step {number}: {problem}" for problem in _effect_problems(substeps[-1])]
     if not problems:
@@ -36,12 +45,21 @@ def in_shared_words(plan: Plan) -> tuple[Plan, list[str]]:
     return (plan if problems else Plan(plan.instruction, tuple(substeps))), problems
 
 
-def missing_things(plan: Plan, objects: frozenset[str]) -> list[str]:
+def unknown_skills(plan: Plan, skills: tuple[str, ...]) -> list[str]:
+    """Substeps that the robot has no skill for, each with the reason. Args: skills: as in ``PlanRequest``."""
+    known = ", ".join(skills or LANGUAGES_OWN)
+    wanted = {step.instruction: skill_of(step.instruction, skills) for step in plan.substeps}
+    return [
+        f"{text!r} is none of its skills: {known}" for text, skill in wanted.items() if skills and skill not in skills
+    ]
+
+
+def missing_things(plan: Plan, objects: frozenset[str], skills: tuple[str, ...] = ()) -> list[str]:
     """What the plan names and the scene lacks; ``objects`` are the scene's categories, empty if they are unknown."""
     if not objects:
         return []
-    missing = {name for step in plan.substeps for name in _names(step.instruction) if not _is_there(name, objects)}
-    return sorted(missing)
+    named = {name for step in plan.substeps for name in _names(step.instruction, skills)}
+    return sorted(name for name in named if not _is_there(name, objects))
 
 
 def too_few(plan: Plan, counts: Mapping[str, int]) -> list[str]:
@@ -91,10 +109,12 @@ def _is_instruction(effect: str) -> bool:
     return kind_of(effect) not in (None, OPEN, CLOSE) and "is" not in effect.split()
 
 
-def _order_problems(motions: list[Motion]) -> list[str]:
+def _order_problems(motions: list[Motion | None]) -> list[str]:
     problems = []
     held: Thing | None = None
     for number, motion in enumerate(motions, start=1):
+        if motion is None:  # of a skill that nothing is known of
+            continue
         if motion.kind is PLACE:
             if held is None and number > 1:
                 problems.append(f"step {number}: the {motion.thing.name} is placed but was not picked up")
@@ -115,11 +135,10 @@ def _repetitions(substeps: list[Substep]) -> list[str]:
     ]
 
 
-def _names(instruction: str) -> list[str]:
+def _names(instruction: str, skills: tuple[str, ...]) -> list[str]:
     """Nouns of the things that a substep acts on, places them at, and tells them apart by ("next to the ramekin")."""
-    try:
-        motion = parse(instruction)
-    except PhraseError:  # not in the shared words, so nothing can be said
+    motion = things_of(instruction, skills)
+    if motion is None:  # not in the shared words, so nothing can be said
         return []
     things = [motion.thing] + ([motion.place.thing] if motion.place is not None else [])
     return [name for thing in things for name in _names_in(thing)]

@@ -67,7 +67,7 @@ class LanguageModelDecomposer:
         if request.done or request.failure is not None or self.wants_picture:
             return None
         instruction = normalise_instruction(request.instruction)
-        objects = tuple(sorted(request.objects))
+        objects = (*sorted(request.objects), *(f"can {skill}" for skill in request.skills))
         return CacheKey(self.name, self._chat.model, self._prompt.version, instruction, objects)
 
     def _ask(self, request: PlanRequest) -> Plan:
@@ -98,10 +98,10 @@ class _Draft:
     @classmethod
     def read(cls, request: PlanRequest, answer: str) -> _Draft:
         try:
-            plan, problems = in_shared_words(plan_from_reply(request.instruction, answer))
+            plan, problems = in_shared_words(plan_from_reply(request.instruction, answer), request.skills)
         except PlanFormatError as error:
             return cls(_NO_PLAN, [str(error)], [])
-        missing = [f"the scene has no {name}" for name in missing_things(plan, request.objects)]
+        missing = [f"the scene has no {name}" for name in missing_things(plan, request.objects, request.skills)]
         return cls(plan, problems, missing)
 
 

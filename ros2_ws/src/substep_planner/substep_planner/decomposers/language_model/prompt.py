@@ -56,6 +56,8 @@ def _context(request: PlanRequest) -> str:
     if request.objects:
         names = ", ".join(sorted(name.replace("_", " ") for name in request.objects))
         lines.append(f"In the scene: {names}.")
+    if request.skills:
+        lines.append(f"All that the robot can do, and that a subgoal may begin with: {', '.join(request.skills)}.")
     if request.done:
         done = "; ".join(substep.instruction for substep in request.done)
         lines.append(f"Already done: {done}. Plan only what remains.")
