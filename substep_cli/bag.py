@@ -75,7 +75,7 @@ def repair(bag: Path, /) -> None:
     done = repair(bag)
     print(f"{done.messages} messages in {bag}")
     for file in done.damaged:
-        print(f"{file} ended in the middle: what came after its last whole chunk is lost")
+        print(f"{file} was damaged: what came after its last whole chunk is lost")
 
 
 def _say(line: str) -> None:

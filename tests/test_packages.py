@@ -53,6 +53,7 @@ FROM_PYPI = {  # module -> distribution: not in rosdep, or there in a version th
     "torchvision": "torchvision",
     "transformers": "transformers",
     "xgrammar": "xgrammar",
+    "zstandard": "zstandard",
 }
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import psutil
 from lifecycle_msgs.msg import Transition
 
@@ -108,10 +109,17 @@ class KindFigures:
 
 @dataclass(frozen=True)
 class Memory:
-    """MiB that the recorder occupies, over a long recording. series: a value each tenth of it."""
+    """MiB that the recorder occupies, over a long recording. series: a value each tenth of it, from its begin on."""
 
     seconds: float
     series: tuple[float, ...]
+
+    @property
+    def slope(self) -> float:
+        """MiB a minute, once buffers have found their size: after the first fifth."""
+        later = self.series[2:]
+        minutes = np.arange(len(later)) * self.seconds / 60 / (len(self.series) - 1)
+        return float(np.polyfit(minutes, later, 1)[0])
 
 
 @dataclass(frozen=True)
@@ -146,7 +154,10 @@ class RecordFigures:
             ]
         if self.memory is not None:
             series = ", ".join(f"{value:.0f}" for value in self.memory.series)
-            lines.append(f"  memory over {self.memory.seconds:.0f} s: {series} MiB")
+            lines.append(
+                f"  memory over {self.memory.seconds:.0f} s: {series} MiB; "
+                f"after the first fifth {self.memory.slope:+.2f} MiB a minute"
+            )
         return "\n".join(lines)
 
 

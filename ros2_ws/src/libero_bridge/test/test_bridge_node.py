@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Header
 from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkReport, ChunkRequest
 from substep_interfaces.srv import ResetEpisode
@@ -13,6 +15,7 @@ from substep_interfaces.srv import ResetEpisode
 from libero_bridge.placement import WidenedPlacement
 from substep_bridge.chunk_player import REST_TIME
 from substep_core.protocol import ChunkReason, HoldKind
+from substep_core.ros import topics
 from substep_core.ros.messages import image_from_message, to_nanoseconds, to_time
 
 pytestmark = [pytest.mark.xdist_group("bridge_node")]
@@ -53,6 +56,32 @@ def test_an_observation_has_one_stamp_and_says_what_the_camera_is(puppet):
     assert len(names) == 9 and [name for name in names if "finger_joint" in name] == names[7:]
     assert newest["eef_pose"].header.frame_id == "world"
     assert newest["scene_state"].predicates == ["in alphabet_soup_1 basket_1_contain_region"]
+
+
+def test_somebody_elses_clock_that_jumps_back_does_not_stop_the_world(running_bridge):
+    """A bag that is played in a loop tells its own time on /clock."""
+    with running_bridge(use_sim_time=True, clock="realtime") as puppet:
+        clock = puppet.node.create_publisher(Clock, "/clock", topics.CLOCK.qos)
+        puppet.wait_for(clock.get_subscription_count)
+        puppet.answer = puppet.answering(value=0.0)
+        puppet.activate(0)
+        puppet.wait_for(puppet.reports)
+        for seconds in (1000, 1001, 3, 1000, 3):
+            puppet.wait_for(goes_on_while(clock, seconds, puppet))
+        said = (*puppet.of("joint_states"), *puppet.of("episode_status"), *puppet.of("/diagnostics"))
+        assert all(message.header.stamp.sec < 900 for message in said), "the world's time is its own"
+        assert {report.outcome for report in puppet.reports()} == {ChunkReport.PLAYED}
+
+
+def goes_on_while(clock, seconds: int, puppet) -> Callable[[], bool]:
+    """Whether a chunk is played while a clock says again and again that it is that time."""
+    step, played = puppet.status().step, len(puppet.reports())
+
+    def has_gone_on() -> bool:
+        clock.publish(Clock(clock=to_time(seconds * 10**9)))
+        return puppet.status().step >= step + 4 and len(puppet.reports()) > played
+
+    return has_gone_on
 
 
 def test_frames_lead_from_the_world_to_the_robots_hand_and_its_cameras(running_bridge):

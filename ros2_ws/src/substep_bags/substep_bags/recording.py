@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter, deque
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from substep_bags.writer import BagWriter
 
 FLUSH_PERIOD = 0.5  # s; with what waits in the queue, less than a second is lost where the process is killed
+YIELDS = 5  # nice levels by which writing stands behind the process that it belongs to
 MIB = 1 << 20
 
 
@@ -102,6 +104,7 @@ class BagRecording:
 
     def _run(self) -> None:
         try:
+            _yield_to_others()
             self._write_all()
             self._writer.about["dropped"] = str(self.state.dropped)
             self._writer.close()
@@ -143,3 +146,10 @@ class BagRecording:
             self._queue.clear()
             self._waiting = 0
         self._on_end()
+
+
+def _yield_to_others() -> None:
+    """What is packed and written later is not lost; a control loop on the same core that waits is late."""
+    thread = threading.get_native_id()  # Linux counts threads apart
+    level = os.getpriority(os.PRIO_PROCESS, thread)
+    os.setpriority(os.PRIO_PROCESS, thread, min(level + YIELDS, 19))

@@ -24,7 +24,7 @@ class NotRepairable(ValueError):
 
 @dataclass(frozen=True)
 class Repaired:
-    """What a repair has made. messages: in the bag now; damaged: files that ended in the middle."""
+    """What a repair has made. messages: in the bag now; damaged: files of which the end was lost."""
 
     messages: int
     damaged: tuple[str, ...]
@@ -84,20 +84,30 @@ def _about(file: Path) -> dict[str, str]:
 
 
 def _copy(file: Path, writer: BagWriter) -> list[str]:
+    """All up to the first damage; -> the file's name if there was one. Raises: OSError."""
     schemas: dict[int, Schema] = {}
     topics: dict[int, str] = {}
     for record in records(file):
-        match record:
-            case None:
-                return [file.name]
-            case Schema():
-                schemas[record.id] = record
-            case Channel() if record.id not in topics:
-                _add_topic(record, schemas[record.schema_id], writer)
-                topics[record.id] = record.topic
-            case Message():
-                writer.write(topics[record.channel_id], record.data, record.log_time, record.publish_time)
+        if record is None:
+            return [file.name]
+        try:
+            _take(record, schemas, topics, writer)
+        except OSError:
+            raise
+        except Exception:  # a record of a broken file may hold anything, and go with no other
+            return [file.name]
     return []
+
+
+def _take(record: McapRecord, schemas: dict[int, Schema], topics: dict[int, str], writer: BagWriter) -> None:
+    match record:
+        case Schema():
+            schemas[record.id] = record
+        case Channel() if record.id not in topics:
+            _add_topic(record, schemas[record.schema_id], writer)
+            topics[record.id] = record.topic
+        case Message():
+            writer.write(topics[record.channel_id], record.data, record.log_time, record.publish_time)
 
 
 def _add_topic(channel: Channel, schema: Schema, writer: BagWriter) -> None:

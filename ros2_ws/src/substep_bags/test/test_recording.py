@@ -63,18 +63,18 @@ NO_ROOM = """
 import os, resource, sys, threading
 from pathlib import Path
 from substep_bags.definitions import message_type
-from substep_bags.recording import Message, Recording
+from substep_bags.recording import BagRecording, SerializedMessage
 from substep_bags.writer import BagWriter
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, 3 << 20))
 ended = threading.Event()
 writer = BagWriter(Path(sys.argv[1]))
 writer.add_topic("/x", message_type("std_msgs/msg/String"))
-recording = Recording(writer, 1 << 30, on_end=ended.set)
+recording = BagRecording(writer, 1 << 30, on_end=ended.set)
 for number in range(6):
-    recording.put(Message("/x", os.urandom(1 << 20), number, number))
+    recording.put(SerializedMessage("/x", os.urandom(1 << 20), number, number))
 assert ended.wait(60)
-recording.put(Message("/x", b"after", 7, 7))
+recording.put(SerializedMessage("/x", b"after", 7, 7))
 state = recording.close()
 print(state.problem, state.written + state.dropped > 6, sep="|")
 """

@@ -124,17 +124,17 @@ def test_a_bag_is_never_written_over(tmp_path):
 RECORD_FOR_EVER = """
 import sys
 from pathlib import Path
-from substep_bags.recording import Message, Recording
+from substep_bags.recording import BagRecording, SerializedMessage
 from substep_bags.definitions import message_type
 from substep_bags.writer import BagWriter
 
 writer = BagWriter(Path(sys.argv[1]), about={"commit": "abc"})
 writer.add_topic("/x", message_type("std_msgs/msg/String"))
-recording = Recording(writer, 1 << 20)
+recording = BagRecording(writer, 1 << 20)
 number = 0
 while True:
     number += 1
-    recording.put(Message("/x", number.to_bytes(8, "little"), number, number))
+    recording.put(SerializedMessage("/x", number.to_bytes(8, "little"), number, number))
     print(number, recording.state.written, flush=True)
     sys.stdin.readline()
 """
