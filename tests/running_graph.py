@@ -37,6 +37,7 @@ class RunningGraph:
     ) -> None:
         self._folder = folder
         self.processes: dict[str, ProcessUnderTest] = {}
+        self._started: dict[str, tuple[NodeSpec, Mapping[str, str]]] = {}
         graph = simulation_graph(config, folder)
         for spec in graph.nodes:
             if spec.name not in without:
@@ -46,6 +47,7 @@ class RunningGraph:
 
     def start(self, spec: NodeSpec, environment: Mapping[str, str]) -> None:
         command = node_command(spec, find_executable(spec.package, spec.executable), self._folder)
+        self._started[spec.name] = spec, environment
         self.processes[spec.name] = ProcessUnderTest(command, self._folder / f"{spec.name}.log", **environment)
 
     def bring_up(self) -> RunningGraph:
@@ -55,6 +57,13 @@ class RunningGraph:
                 self._wait_for(name)
                 self.probe.bring_up(name)
         return self
+
+    def start_again(self, name: str) -> None:
+        """A node that has ended, configured and activated."""
+        self.processes[name].close()
+        self.start(*self._started[name])
+        self._wait_for(name)
+        self.probe.bring_up(name)
 
     def _wait_for(self, name: str) -> None:
         """Until the node's process answers; AssertionError with the end of its log when it has died instead."""

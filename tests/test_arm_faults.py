@@ -6,6 +6,7 @@ loaded machine may not keep; docs/reference/faults.md has them from one run.
 
 from __future__ import annotations
 
+import signal
 import time
 from dataclasses import dataclass
 
@@ -129,6 +130,18 @@ def test_a_driver_that_dies_makes_the_arm_hold_and_is_heard_again_when_it_is_bac
     graph.start_driver()
     graph.probe.wait(lambda: graph.state in ("armed", "fault"), "the driver's return", 120.0)
     graph.arm()
+
+
+def test_a_signal_that_ends_the_bridge_stops_the_arm_first(graph):
+    """The last that the driver hears is to stand still."""
+    goal, bridge, since = graph.set_in_motion(), graph.processes["bridge"], time.monotonic()
+    bridge.send(signal.SIGTERM)
+    graph.probe.wait(graph.stands, "a command to stand still", SLACK)
+    print(f"SIGTERM to the bridge: told to stand still after {time.monotonic() - since:.2f} s")
+    assert bridge.wait() == 0 and graph.stands() and graph.state == "disabled"
+    goal.cancel()
+    goal.result()
+    graph.start_again("bridge")
 
 
 def test_a_planner_that_dies_leaves_an_arm_that_holds(graph):

@@ -85,7 +85,7 @@ class ArmNode:
 
     def close(self) -> None:
         """Disarm, let the arm come to rest, and end."""
-        if not self._node.context.ok():  # a signal has ended ROS: drivers stop by themselves when nothing comes
+        if not self._node.context.ok():  # nothing can be sent: drivers stop by themselves when nothing comes
             self._executor.shutdown()
             self._node.destroy_node()
             return

@@ -320,7 +320,7 @@ class BridgeNode(GraphNode):
 
 
 def main() -> int:
-    return run_node(BridgeNode)
+    return run_node(BridgeNode, has_last_word=True)
 
 
 if __name__ == "__main__":

@@ -3,38 +3,49 @@
 from __future__ import annotations
 
 import signal
+import socket
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 import rclpy
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from substep_core.printable import log_printably
 
 RCLError = rclpy_implementation.RCLError
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run_node(
     create: Callable[[], Node],
     arguments: Sequence[str] | None = None,
     executor_type: type[Executor] = SingleThreadedExecutor,
+    has_last_word: bool = False,
 ) -> int:
     """Run one node until SIGINT or SIGTERM.
 
     Args:
         create: makes the node, after rclpy is initialised.
         arguments: ROS arguments; None: those of the command line.
+        has_last_word: ROS outlives the signal until the node is destroyed, so that an arm is told to stop. rclpy's own
+            handlers end it at once. For nodes with one thread.
 
     Returns:
         0, the exit code. A fault in a callback leaves as the exception that it is.
     """
     log_printably("%(name)s: %(message)s")  # of the cores, which know no ROS
-    rclpy.init(args=arguments)
+    handlers = SignalHandlerOptions.NO if has_last_word else SignalHandlerOptions.ALL
+    rclpy.init(args=arguments, signal_handler_options=handlers)
     try:
-        _run(create(), executor_type())
+        node = create()
+        with _signals_end_spinning(node) if has_last_word else nullcontext():
+            _run(node, executor_type())
     finally:
         rclpy.try_shutdown()
     return 0
@@ -51,9 +62,45 @@ def _run(node: Node, executor: Executor) -> None:
             raise
         # the signal came while a callback was about to publish, and took the context away from under it
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):  # launch repeats them; the end is under way
-            signal.signal(number, signal.SIG_IGN)
+        _ignore_signals()
         node.destroy_node()
+
+
+def _ignore_signals() -> None:
+    """Launch repeats them, and the end is under way."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _signals_end_spinning(node: Node) -> Iterator[None]:
+    """Python's handlers wait for the executor's wait to end; what the system writes into a socket does not."""
+
+    def end() -> None:
+        raise ExternalShutdownException
+
+    def heed(number: int, frame: object) -> None:
+        _ignore_signals()
+        if number == signal.SIGINT:  # as it is for every program: what is under way is not waited for
+            raise KeyboardInterrupt
+
+    ended = node.create_guard_condition(end)
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+
+    def watch() -> None:
+        if reader.recv(1):  # else it was closed, and the node has ended without a signal
+            ended.trigger()
+
+    threading.Thread(target=watch, name="signals", daemon=True).start()
+    for number in SIGNALS:
+        signal.signal(number, heed)
+    before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        writer.close()
 
 
 def spin(executor: Executor) -> None:
