@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from rclpy.task import Future
+from std_srvs.srv import Trigger
 
 from substep_bringup.arguments import ArgumentError
 from substep_bringup.checked_config import CheckedRealConfig
 from substep_bringup.commands import node_command
 from substep_bringup.graph import NodeSpec, simulation_graph
 from substep_bringup.graph_config import GraphConfig, RealConfig
+from substep_bringup.session.session import Session
+from substep_core.protocol import HoldKind
 
 TASK = {"suite": "libero_object", "task": 3, "policy": "compact", "seed": 5, "decomposers": ("rules",)}
 STANDIN = {"robot": "standin", "driver": "substep_standin/driver_node/standin_driver"}
@@ -58,3 +64,35 @@ def test_the_bridge_of_a_robot_drives_that_in_real_time(tmp_path):
 def test_arguments_that_cannot_be_are_refused(arguments, words):
     with pytest.raises(ArgumentError, match=words):
         CheckedRealConfig(**arguments)
+
+
+class Operator:
+    """A robot's safety services in one state, as the session asks them."""
+
+    def __init__(self, state: str) -> None:
+        self.state, self.asked = state, []
+
+    def ask_for_shadow(self) -> Future:
+        return self._answer("shadow", refused="disarm it first" if self.state == "armed" else "")
+
+    def ask_to_arm(self) -> Future:
+        return self._answer("arm", refused="expected shadow" if self.state == "disabled" else "")
+
+    def _answer(self, name: str, refused: str) -> Future:
+        self.asked.append(name)
+        if not refused:
+            self.state = {"shadow": "shadow", "arm": "armed"}[name]
+        future = Future()
+        future.set_result(Trigger.Response(success=not refused, message=refused))
+        return future
+
+
+@pytest.mark.parametrize(("state", "asked"), [("disabled", ["arm", "shadow", "arm"]), ("armed", ["arm"])])
+def test_a_robot_is_armed_by_the_session_and_one_that_is_already_stays_so(state, asked):
+    operator = Operator(state)
+    operator.tracker = SimpleNamespace(status=SimpleNamespace(hold_kind=HoldKind.WAITING_FOR_A_SUBSTEP))
+    session = SimpleNamespace(_config=SimpleNamespace(waits_for_robot=True, arms_robot=True), _node=operator)
+    session._wait = lambda holds, *told: holds()
+    session._refused = partial(Session._refused, session)
+    Session._have_the_robot_armed(session)
+    assert (operator.asked, operator.state) == (asked, "armed")

@@ -8,6 +8,8 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from rclpy.task import Future
+
 from substep_bringup.exit_codes import ExitCode
 from substep_bringup.graph import BAG, RECORDER
 from substep_bringup.session.bag_stats import BagStats, bag_stats
@@ -102,14 +104,18 @@ class Session:
             return
         tracker = self._node.tracker
         try:
-            for answer in self._node.ways_to_arm() if self._config.arms_robot else ():
-                self._wait(answer.done, ANSWER, "arming the robot")
-                if not answer.result().success:
-                    raise BringupFailed(f"the robot is not armed: {answer.result().message}")
+            if self._config.arms_robot and self._refused(self._node.ask_to_arm()):  # it is not armed already
+                if why := self._refused(self._node.ask_for_shadow()) or self._refused(self._node.ask_to_arm()):
+                    raise BringupFailed(f"the robot is not armed: {why}")
             asked = "waiting for somebody to arm the robot (services robot/shadow and robot/arm)"
             self._wait(lambda: tracker.status.hold_kind != HoldKind.ROBOT_DISABLED, UNTIL_ARMED, asked)
         except TookTooLong:
             raise BringupFailed("nobody has armed the robot: services robot/shadow and robot/arm") from None
+
+    def _refused(self, answer: Future) -> str:
+        """Why a service of the robot's safety has refused; "": it has done what it is for. Raises: TookTooLong."""
+        self._wait(answer.done, ANSWER, "arming the robot")
+        return "" if answer.result().success else answer.result().message
 
     def _reset(self) -> None:
         answer = self._node.reset_episode(self._config.placement, self._config.init_state, self._config.seed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter
-from collections.abc import Iterator
 
 from rcl_interfaces.msg import Log
 from rclpy.clock import Clock, ClockType
@@ -58,7 +57,7 @@ class SessionNode(Node):
         self.rejection: GoalRejection | None = None
         self._told: str | None = None  # as the goal said
         self._reset = topics.RESET_EPISODE.client(self)
-        self._to_arm = (topics.ROBOT_SHADOW.client(self), topics.ROBOT_ARM.client(self))
+        self._shadow, self._arm = topics.ROBOT_SHADOW.client(self), topics.ROBOT_ARM.client(self)
         self._turned = self._planner_heard = time.monotonic()
         self._sign_of_life = signs_of_life()
         self._sign_of_life()  # silence counts from here, even if the timer never comes to its first turn
@@ -96,10 +95,12 @@ class SessionNode(Node):
         request = ResetEpisode.Request(placement=PLACEMENTS[placement], init_state=init_state, seed=seed)
         return self._reset.call_async(request)
 
-    def ways_to_arm(self) -> Iterator[Future]:
-        """Each step on the way to an armed robot, asked for when the one before it is done; std_srvs/Trigger."""
-        for client in self._to_arm:
-            yield client.call_async(Trigger.Request())
+    def ask_for_shadow(self) -> Future:
+        """std_srvs/Trigger, as the next one."""
+        return self._shadow.call_async(Trigger.Request())
+
+    def ask_to_arm(self) -> Future:
+        return self._arm.call_async(Trigger.Request())
 
     def send_goal(self, task: str) -> Goal:
         self._told, self._planner_heard = task, time.monotonic()

@@ -20,11 +20,12 @@ from arm_bridge.command import ArmCommand, CommandRefused, Space
 from arm_bridge.commander import CartesianCommander, Commander, JointCommander, MeasuredArm
 from arm_bridge.grippers import GripperCommander
 from arm_bridge.intake import Intake, SensorSample
+from arm_bridge.joint_parts import JointParts
 from arm_bridge.safety import READY, SafetyStates, Transition
 from arm_bridge.settings import ArmSettings, camera_input
 from arm_bridge.status import StatusWatch
 from arm_bridge.way import CommandedWay, MeasuredWay
-from substep_core.contract import ActionQuantity, Joints, JointSource, RobotContract
+from substep_core.contract import ActionQuantity, JointSource, RobotContract
 from substep_core.protocol import HoldKind, Reason, SafetyState
 
 LATE = 2.0  # control periods without a step after which the arm is stopped
@@ -75,7 +76,9 @@ class Arm:
             | {name: each.limits for name, each in (settings.joints | settings.poses).items()}
         )
         self._cameras = frozenset(map(camera_input, settings.cameras))
-        self._joints_of = _joints_of(contract)
+        self._joint_parts = {
+            topic: JointParts(names, settings.joints[topic].max_skew) for topic, names in _joints_of(contract).items()
+        }
         self._status = [StatusWatch(each) for each in settings.status]
         self.safety = SafetyStates(self._changed, settings.settle)
         self._told = self.safety.hindrance.kind
@@ -93,9 +96,14 @@ class Arm:
     def hear(self, name: str, sample: SensorSample) -> None:
         """A sensor has spoken. name: of ``camera_input``, or a topic of the contract."""
         with self._lock:
-            if missing := self._joints_of.get(name, set()) - _names(sample.value):
-                self.refuse(name, f"a message without joint {min(missing)}")
-                return
+            if parts := self._joint_parts.get(name):
+                try:
+                    sample = parts.whole(sample, self._clock())
+                except ValueError as error:
+                    self.refuse(name, str(error))
+                    return
+                if sample is None:
+                    return
             is_camera = name in self._cameras
             way = self._measured_way if is_camera else self._commanded_way
             self.intake.add(name, sample, self._clock(), way.total)
@@ -320,16 +328,12 @@ class Arm:
 
 
 def _joints_of(contract: RobotContract) -> dict[str, set[str]]:
-    """Topic -> the joints that the contract names on it. Another publisher on it may say others."""
+    """Topic -> the joints that the contract names on it."""
     joints: dict[str, set[str]] = {}
     for group in contract.state:
         if isinstance(group.source, JointSource):
             joints.setdefault(group.source.topic, set()).update(group.source.names)
     return joints
-
-
-def _names(value: Any) -> set[str]:
-    return set(value.position) if isinstance(value, Joints) else set()
 
 
 def _commander(contract: RobotContract, settings: ArmSettings) -> Commander:

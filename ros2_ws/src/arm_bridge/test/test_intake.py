@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import CameraInfo, JointState
+from std_msgs.msg import Header
 
 from arm_bridge.intake import InputLimits, Intake, SensorSample
+from arm_bridge.joint_parts import JointParts
 from arm_bridge.sensors import PoseReader, intrinsics, joint_sample
 from arm_bridge.settings import CameraInput, PoseInput
 from substep_core.contract import Camera, CameraRole
+from substep_core.ros.messages import to_time
 
 MS = 1_000_000
 LIMITS = {"front": InputLimits(0.2, 0.05, 0.02), "joints": InputLimits(0.1, 0.02)}
@@ -85,6 +88,38 @@ def test_the_same_picture_with_new_stamps_is_frozen_once_the_arm_has_moved(intak
     for step in range(10):
         say(intake, "front", 1000 + 50 * step, content=content, way=way * step / 9)
     assert ("frozen" in intake.inputs["front"].trouble(1450 * MS)) is is_frozen
+
+
+def part(stamp_ms: int, **position: float) -> SensorSample:
+    return joint_sample(JointState(header=header(stamp_ms), name=list(position), position=list(position.values())))
+
+
+def header(stamp_ms: int) -> Header:
+    return Header(stamp=to_time(stamp_ms * MS))
+
+
+def test_joints_that_two_publishers_say_between_them_are_one_sample():
+    parts = JointParts({"arm", "finger"}, max_skew=0.05)
+    with pytest.raises(ValueError, match="a message without joint finger"):
+        parts.whole(part(1000, arm=1.0), 1000 * MS)
+    found = parts.whole(part(1010, finger=0.04, mimic=0.04), 1010 * MS)
+    assert (found.stamp, found.value.position) == (1000 * MS, {"arm": 1.0, "finger": 0.04, "mimic": 0.04})
+    assert parts.whole(part(1020, finger=0.03), 1020 * MS) is None, "the arm has said nothing new"
+    found = parts.whole(part(1030, arm=1.1), 1030 * MS)
+    assert (found.stamp, found.value.position) == (1020 * MS, {"arm": 1.1, "finger": 0.03})
+    whole = part(1040, finger=0.02, arm=1.2)
+    assert parts.whole(whole, 1040 * MS) is whole
+    with pytest.raises(ValueError, match=r"joint finger: 0.080 s behind the others, expected at most 0.05 s"):
+        parts.whole(part(1100, arm=1.3), 1100 * MS)
+
+
+def test_joints_said_before_the_clock_was_set_back_are_not_put_together_with_later_ones():
+    parts = JointParts({"arm", "finger"}, max_skew=0.05)
+    with pytest.raises(ValueError):
+        parts.whole(part(9000, arm=1.0), 9000 * MS)
+    with pytest.raises(ValueError, match="a message without joint arm"):
+        parts.whole(part(1000, finger=0.0), 1000 * MS)
+    assert parts.whole(part(1010, arm=2.0), 1010 * MS).value.position["arm"] == 2.0
 
 
 def test_joints_are_taken_by_name_in_the_drivers_order():

@@ -73,7 +73,7 @@ class PolicyNode(GraphNode):
     def configure(self) -> None:
         value = self.parameters.value
         policy, settings = value("policy"), policy_settings(self.parameters)
-        self._stuck = stuck_settings(self.parameters)
+        self._stuck, self._added_latency = stuck_settings(self.parameters), value("added_latency")
         try:
             told = policy, settings, value("suite"), self._registry
             self._policy = load_policy(*told, value("must_name_substeps"))
@@ -247,6 +247,7 @@ class PolicyNode(GraphNode):
         with refusing(RefusalKind.OTHER):
             self._statistics.follow(self._suite)
         chunk = self._answering.chunk(work)
+        time.sleep(self._added_latency)
         latency = time.perf_counter() - begin
         self._latencies.add(latency)
         return chunk_to_message(chunk, work.request, self._policy.name, latency)

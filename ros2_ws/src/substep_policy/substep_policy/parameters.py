@@ -57,6 +57,12 @@ def declare(parameters: NodeParameters) -> None:
         "how the weights of actions fall that may still change",
         choices=tuple(Schedule),
     )
+    parameters.declare(
+        "added_latency",
+        0.0,
+        "s that every chunk comes later than the model has it, to see what a slower one would be like",
+        bounds=(0.0, 60.0),
+    )
     parameters.declare("contract_timeout", 10.0, "s that activation waits for the robot contract", bounds=(0.0, 3600.0))
 
 

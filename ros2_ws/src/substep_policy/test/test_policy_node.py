@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import queue
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -321,6 +322,15 @@ def test_a_request_is_answered_by_one_chunk_that_carries_its_identity(world):
     seen = policy.observations[-1]
     assert {name: int(image[0, 0, 0]) for name, image in seen.images.items()} == {"agentview": 100, "eye_in_hand": 101}
     np.testing.assert_allclose(seen.proprio, [0.1, 0.2, 0.3, HALF, -HALF, 0, 0.04, -0.04], rtol=1e-6)
+
+
+@pytest.mark.parametrize("world", [{"added_latency": 0.3}], indirect=True)
+def test_a_chunk_comes_later_by_the_latency_that_is_added(world):
+    world.activate()
+    world.set_substep()
+    begun = time.monotonic()
+    chunk = world.ask(1)
+    assert time.monotonic() - begun >= 0.3 and chunk.inference_time >= 0.3
 
 
 def test_the_same_request_again_gets_the_same_chunk_without_another_inference(world):
