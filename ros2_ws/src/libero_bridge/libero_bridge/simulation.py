@@ -146,6 +146,11 @@ class Simulation:
         return INIT_STATES if self._init_states is None else len(self._init_states)
 
     @property
+    def stamp(self) -> int:
+        """ns of world time."""
+        return self._stamp
+
+    @property
     def step_count(self) -> int:
         """Control steps under a task since the reset, settling not counted."""
         return self._step_count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -24,7 +25,7 @@ class LiberoWorld:
 
     def __init__(self, config: SimulationConfig) -> None:
         """Raises: ValueError: unknown suite, task or asset folder; the message names it."""
-        self._simulation = Simulation(config)
+        self._simulation = Simulation(replace(config, render=False))  # images are rendered when they are looked at
         self._observation = None
 
     @property
@@ -69,7 +70,7 @@ class LiberoWorld:
 
     def sense(self) -> Sensed:
         seen = self._observation
-        return Sensed(seen.stamp, self._simulation.readings(), seen.images, seen.scene)
+        return Sensed(seen.stamp, self._simulation.readings(), _Views(self._simulation), seen.scene)
 
     def intrinsics(self, camera: str) -> np.ndarray:
         size = self.contract.camera(camera)
@@ -84,6 +85,28 @@ class LiberoWorld:
 
     def close(self) -> None:
         self._simulation.close()
+
+
+class _Views(Mapping[str, np.ndarray]):
+    """Camera name -> its image of this instant, (H, W, 3) uint8 RGB, rendered when it is first looked at."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation, self._stamp = simulation, simulation.stamp
+        self._seen: dict[str, np.ndarray] = {}
+
+    def __getitem__(self, camera: str) -> np.ndarray:
+        """Raises: RuntimeError: the world has moved on, and it was not looked at in time."""
+        if camera not in self._seen:
+            if self._simulation.stamp != self._stamp:
+                raise RuntimeError(f"camera {camera} cannot show {self._stamp} ns: now it is {self._simulation.stamp}")
+            self._seen |= self._simulation.images((camera,))
+        return self._seen[camera]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._simulation.config.cameras)
+
+    def __len__(self) -> int:
+        return len(self._simulation.config.cameras)
 
 
 class LiberoWorlds:

@@ -57,10 +57,13 @@ PARAMETERS = {
 
 
 class Puppet:
-    """A planner and a policy that do what the test says, and a memory of all that the bridge published."""
+    """A planner and a policy that do what the test says, and a memory of all that the bridge published.
+
+    Chunks come from a node of their own: it is no policy that looks at all images.
+    """
 
     def __init__(self, node: rclpy.node.Node) -> None:
-        self.node = node
+        self.node, self.policy = node, rclpy.create_node("policy", namespace=node.get_namespace())
         self.heard: dict[str, list] = {}
         self.answer: Callable[[ChunkRequest], ActionChunk | None] = lambda request: None
         self._changed = threading.Condition()
@@ -68,9 +71,13 @@ class Puppet:
             self._listen(topic)
         self._listen(topics.CHUNK_REQUEST, self._on_request)
         self.substeps = topics.ACTIVE_SUBSTEP.publisher(node)
-        self.chunks = topics.ACTION_CHUNK.publisher(node)
+        self.chunks = topics.ACTION_CHUNK.publisher(self.policy)
         self.resets = topics.RESET_EPISODE.client(node)
         self.transitions = node.create_client(ChangeState, "bridge/change_state")
+
+    def close(self) -> None:
+        self.policy.destroy_node()
+        self.node.destroy_node()
 
     def activate(self, index: int, plan_id: str = "plan") -> None:
         self.substeps.publish(ActiveSubstep(plan_id=plan_id, index=index, count=9, instruction="move"))
@@ -177,7 +184,7 @@ def _unconfigured(**parameters) -> Iterator[Puppet]:
     with _spinning(bridge, other):
         yield puppet
     bridge.destroy_node()
-    other.destroy_node()
+    puppet.close()
 
 
 @contextmanager
@@ -216,7 +223,7 @@ def bridge_process(ros, tmp_path: Path) -> Iterator[tuple[Puppet, subprocess.Pop
             yield puppet, process, said
         finally:
             process.kill()
-    node.destroy_node()
+    puppet.close()
 
 
 @pytest.fixture(scope="module")

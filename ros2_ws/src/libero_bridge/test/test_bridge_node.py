@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 
 import pytest
+import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Header
@@ -19,8 +20,9 @@ from substep_core.ros import topics
 from substep_core.ros.messages import image_from_message, to_nanoseconds, to_time
 
 pytestmark = [pytest.mark.xdist_group("bridge_node")]
+TOPIC = "camera/agentview/image_raw"
 SENSORS = (
-    "camera/agentview/image_raw",
+    TOPIC,
     "camera/agentview/camera_info",
     "joint_states",
     "eef_pose",
@@ -130,6 +132,37 @@ def test_chunks_are_asked_for_played_and_reported_until_eos(puppet):
     puppet.wait_for(lambda: puppet.status().hold_kind == HoldKind.WAITING_FOR_A_SUBSTEP)
 
 
+def test_images_are_of_the_instants_that_are_asked_about_or_all_where_somebody_looks(running_bridge):
+    def seen() -> dict[int, bytes]:
+        """Steps since the first request -> image, in an episode of two chunks of four actions."""
+        puppet.activate(0, plan_id="")
+        puppet.heard, answers = {}, iter([puppet.answering(4), puppet.answering(4, eos=True)])
+        episode = puppet.reset(seed=3).episode
+        puppet.wait_for(lambda: puppet.is_new(episode))
+        puppet.answer = lambda request: next(answers)(request)
+        puppet.activate(episode)
+        puppet.wait_for(lambda: len(puppet.reports()) == 2 and puppet.status().step == 8)
+        first = to_nanoseconds(puppet.of("chunk_request")[0].header.stamp)
+        images = puppet.of(TOPIC)
+        return {(to_nanoseconds(image.header.stamp) - first) // 50_000_000: bytes(image.data) for image in images}
+
+    with running_bridge(idle_rate=0.0) as puppet:
+        puppet.chunks = topics.ACTION_CHUNK.publisher(puppet.node)  # who answers is who looks
+        puppet.policy.destroy_node()
+        asked = seen()
+        assert sorted(asked) == [0, 4]
+        viewer = rclpy.create_node("viewer", namespace=puppet.node.get_namespace())
+        try:
+            topics.camera_image("agentview").subscription(viewer, lambda message: None)
+            puppet.wait_for(lambda: puppet.node.count_subscribers(TOPIC) == 2)
+            watched = seen()
+        finally:
+            viewer.destroy_node()
+    assert set(watched) >= {0, 1, 2, 3, 4, 5, 6, 7}
+    assert {step: watched[step] for step in asked} == asked, "images differ by who looks"
+    assert len(set(watched.values())) > 4, "the arm does not move"
+
+
 def test_a_request_that_stays_unanswered_is_repeated_with_its_observation(puppet):
     puppet.activate(1)
     puppet.wait_for(lambda: len(puppet.of("chunk_request")) >= 3 and len(puppet.of("eef_pose")) >= 3)
@@ -236,7 +269,7 @@ def test_a_reset_that_cannot_be_done_says_why_and_changes_nothing(puppet, fields
 
 
 def test_a_reset_changes_the_task(running_bridge):
-    with running_bridge() as puppet:
+    with running_bridge(idle_rate=0.0) as puppet:
         response = puppet.reset(suite="libero_goal", task_index=7, placement=ResetEpisode.Request.WIDENED, seed=1)
         assert response.success and response.instruction == "turn on the stove"
         puppet.wait_for(lambda: puppet.status().suite == "libero_goal" and "flat_stove_1" in object_names(puppet))

@@ -214,7 +214,7 @@ class BridgeNode(GraphNode):
         except ValueError as error:  # that of a callback means a malformed message, and the node would go on
             raise RuntimeError(f"the world cannot take a step: {error}") from error
         reports = self._look(self._end(had_succeeded))
-        self._publisher.publish(self._sensed, self._world)
+        self._publisher.publish(self._sensed, self._world, on_demand=self._settings.clock is ClockMode.LOCKSTEP)
         self._publish_status()
         self._publish_reports(reports)
 
@@ -240,6 +240,7 @@ class BridgeNode(GraphNode):
 
     def _request(self) -> None:
         player, request = self._player, self._player.request()
+        self._publisher.complete(self._sensed, self._world)
         self._requests.publish(request_to_message(request, player.held_action, player.left_over, player.answer_delay))
         self._requested_at = time.monotonic()
 

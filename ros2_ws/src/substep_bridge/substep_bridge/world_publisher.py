@@ -13,6 +13,7 @@ from sensor_msgs.msg import CameraInfo
 from substep_interfaces.msg import EpisodeStatus
 
 from substep_bridge.frame_publisher import FramePublisher
+from substep_bridge.image_demand import ImageDemand
 from substep_bridge.messages import camera_info, episode_status, pose_stamped
 from substep_bridge.scene_message import ReusedSceneMessage
 from substep_bridge.world import Sensed, World
@@ -40,6 +41,8 @@ class WorldPublisher:
         self._infos = {name: node.advertise(topics.camera_info(name)) for name in cameras}
         self._poses = _publishers(node, self._contract, PoseSource)
         self._joints = _publishers(node, self._contract, JointSource)
+        self._demand = ImageDemand(node, self._images)
+        self._shown: tuple[Sensed | None, frozenset[str]] = None, frozenset()  # the newest instant, and cameras of it
         self._frames = FramePublisher(node)
         self._scene = node.advertise(topics.SCENE_STATE)
         self._clock = node.advertise(topics.CLOCK) if world.simulated else None
@@ -54,14 +57,18 @@ class WorldPublisher:
         self._frames.begin(world, to_time(sensed.stamp))
         self.publish(sensed, world)
 
-    def publish(self, sensed: Sensed, world: World) -> None:
-        """One instant, except the episode's status."""
+    def publish(self, sensed: Sensed, world: World, on_demand: bool = False) -> None:
+        """One instant, except the episode's status.
+
+        Args:
+            on_demand: of the cameras only those of which somebody wants all images.
+        """
         self.published_at = time.monotonic()
         stamp = to_time(sensed.stamp)
         if self._clock is not None:
             self._clock.publish(Clock(clock=stamp))
-        for name, image in sensed.images.items():
-            self._publish_image(name, image, world, stamp)
+        cameras = frozenset(sensed.images)
+        self._publish_images(cameras & self._demand.cameras() if on_demand else cameras, sensed, world)
         for topic, publisher in self._joints.items():
             publisher.publish(joint_state_to_message(sensed.readings.joints[topic], stamp))
         for topic, publisher in self._poses.items():
@@ -69,6 +76,11 @@ class WorldPublisher:
         self._frames.publish(world, stamp)
         if sensed.scene is not None:
             self._scene.publish(self._scene_message(sensed.scene, world).fill(sensed.scene, stamp))
+
+    def complete(self, sensed: Sensed, world: World) -> None:
+        """The images of the newest instant that were not published with it."""
+        of, cameras = self._shown
+        self._publish_images(frozenset(sensed.images) - (cameras if of is sensed else frozenset()), sensed, world)
 
     def publish_status(
         self, number: int, episode: EpisodeState, is_over: bool, hold: Reason[HoldKind], stamp: int
@@ -82,6 +94,13 @@ class WorldPublisher:
     def repeat_status(self) -> None:
         """The last status again."""
         self._status.publish(self._last_status)
+
+    def _publish_images(self, cameras: frozenset[str], sensed: Sensed, world: World) -> None:
+        of, shown = self._shown
+        self._shown = sensed, cameras | shown if of is sensed else cameras
+        for name in sensed.images:
+            if name in cameras:
+                self._publish_image(name, sensed.images[name], world, to_time(sensed.stamp))
 
     def _publish_image(self, camera: str, image: np.ndarray, world: World, stamp: Time) -> None:
         frame = self._contract.camera(camera).frame
