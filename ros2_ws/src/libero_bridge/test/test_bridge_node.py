@@ -148,6 +148,7 @@ def test_images_are_of_the_instants_that_are_asked_about_or_all_where_somebody_l
 
     with running_bridge(idle_rate=0.0) as puppet:
         puppet.chunks = topics.ACTION_CHUNK.publisher(puppet.node)  # who answers is who looks
+        topics.CHUNK_REFUSAL.publisher(puppet.node)
         puppet.policy.destroy_node()
         asked = seen()
         assert sorted(asked) == [0, 4]

@@ -1,8 +1,9 @@
 """Which cameras somebody wants every image of.
 
 A policy looks at the instants that it is asked about: of the images of a chunk's eight steps seven are thrown away, and
-rendering one takes longer than the step. Whoever else subscribes (a recorder, a video, a viewer, a planner that looks)
-is taken to want all; a policy too that names substeps, since it may be asked at any time.
+rendering one takes longer than the step. A policy is a node that publishes ``action_chunk`` and ``chunk_refusal``.
+Whoever else subscribes (a recorder, a video, a viewer, a planner that looks) is taken to want all; a policy too that
+names substeps, since it may be asked at any time.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class ImageDemand:
         node = self._node
         content = set()
         if not node.count_services(topics.NAME_SUBSTEP.name):
-            content = _names(node.get_publishers_info_by_topic(topics.ACTION_CHUNK.name))
+            answers = topics.ACTION_CHUNK, topics.CHUNK_REFUSAL
+            content = set.intersection(*(_names(node.get_publishers_info_by_topic(topic.name)) for topic in answers))
         return frozenset(
             camera
             for camera in self._publishers
