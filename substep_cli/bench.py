@@ -257,6 +257,8 @@ def understanding(
     decomposers: tuple[str, ...] = DEFAULT_ORDER,
     libero_plus: Path | None = None,
     libero_pro: Path | None = None,
+    leave_one_out: bool = False,
+    reliability: bool = False,
     json: Json = None,
 ) -> None:
     """Count which sentences are planned right, planned wrong or refused, by source and suite, the scenes known.
@@ -267,17 +269,29 @@ def understanding(
         decomposers: who is asked, in this order, as for ./substep plan.
         libero_plus: folder of LIBERO-plus's BDDL files, SUITE/TASK_language_N.bddl.
         libero_pro: LIBERO-PRO's ood_language.yaml.
+        leave_one_out: instead, train a model for each suite without any word for the things that its tasks name, and
+            count how LIBERO-plus's and LIBERO-PRO's sentences of that suite are planned with it.
+        reliability: also print how right readings are that the embedded language model is so sure of.
     """
     from itertools import chain
 
+    from substep_planner.decomposers.grounding.decomposer import shipped_reader
     from substep_planner.decomposers.registry import DecomposerSettings, load_decomposers
-    from training.bench.understanding import own_sayings, plus_sayings, pro_sayings, understanding
+    from training.bench import understanding as bench
 
     asked = load_decomposers(decomposers, DecomposerSettings())
-    pro = pro_sayings(libero_pro) if libero_pro else ()
-    plus = plus_sayings(libero_plus) if libero_plus else ()
-    figures = understanding(chain(own_sayings(), pro, plus), asked)
+    pro = bench.pro_sayings(libero_pro) if libero_pro else ()
+    others = [*pro, *(bench.plus_sayings(libero_plus) if libero_plus else ())]
+    if leave_one_out:
+        for row in bench.leave_one_out(others, load_decomposers(("library", "rules"), DecomposerSettings())):
+            print(row, flush=True)
+        return
+    sayings = list(chain(bench.own_sayings(), others))
+    figures = bench.understanding(sayings, asked)
     print(figures)
+    if reliability:
+        for found in bench.reliabilities(sayings, shipped_reader(), seed=1000, drawn=1000):
+            print(found)
     if json is not None:
         json.write_text(figures.to_json() + "\n")
 

@@ -20,15 +20,25 @@ import yaml
 
 from libero_bridge.tasks import LiberoSource, LiberoTask
 from substep_core.errors import PlanningError
+from substep_core.language import effects
 from substep_core.language.nouns import NOUNS
 from substep_core.language.phrases import Thing
 from substep_core.language.reader import parse
 from substep_core.plan import Plan
 from substep_planner.decomposers.base import Decomposer, PlanRequest
 from substep_planner.decomposers.fallback import decompose
+from substep_planner.decomposers.grounding.decomposer import GroundingDecomposer
+from substep_planner.decomposers.grounding.markov import MarkovReader
+from substep_planner.decomposers.grounding.request import motions_of
 from substep_planner.decomposers.library import find_plan, shipped_library
 from substep_planner.paraphrases import shipped_paraphrases
 from training.evaluation.others_wordings import plus_wordings, task_named
+from training.planner import calibration
+from training.planner.calibration import calibration_error, would_act
+from training.planner.left_out import kinds_of
+from training.planner.lexicon import load
+from training.planner.model import make
+from training.planner.sentences import Sentences
 
 MUST_BE_REFUSED = "must be refused"
 _ELSEWHERE = ("kitchen_table", "living_room_table", "study_table", "main_table", "floor", "coffee_table")
@@ -213,3 +223,69 @@ def understanding(sayings: Iterable[Saying], decomposers: Sequence[Decomposer]) 
     times = sorted(1e3 * outcome.seconds for outcome in outcomes)
     names = tuple(decomposer.name for decomposer in decomposers)
     return Understanding(names, tuple(rows), statistics.median(times), times[int(0.99 * (len(times) - 1))], outcomes)
+
+
+# --- how sure it is, and how right it is then ---
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Attributes:
+
+    source: of the sentences.
+    bins: as ``training.planner.calibration.reliability`` makes them, of readings that only the score would keep back.
+    """
+
+    source: str
+    bins: tuple[tuple[float, float, int, float, float], ...]
+
+    def __str__(self) -> str:
+        rows = [
+            f"{self.source:16} {low:4.0%} to {high:4.0%} {number:5}  score {score:5.1%}  right {right:5.1%}"
+            for low, high, number, score, right in self.bins
+        ]
+        return "\n".join(
+            [*rows, f"{self.source:16} expected calibration error {calibration_error(list(self.bins)):.3f}"]
+        )
+
+
+def reliabilities(sayings: Iterable[Saying], reader: MarkovReader, seed: int, drawn: int) -> Iterator[Reliability]:
+    """Of people's sentences by source, and of so many drawn ones of a seed that training does not use."""
+    rows: dict[str, list[tuple[float, bool]]] = {}
+    for saying in sayings:
+        scene = categories(saying.task)
+        try:
+            reading = reader.read(saying.text, scene)
+        except ValueError:
+            continue
+        if would_act(reading):
+            plan = Plan(saying.text, tuple(map(effects.substep, motions_of(reading.steps, scene, saying.text.lower()))))
+            _, right = find_plan(shipped_library(), saying.task.instruction, saying.suite)
+            is_right = not saying.refused and same_motions(plan, right, scene)
+            rows.setdefault(saying.source, []).append((reading.probability, is_right))
+    judged = calibration.judge(reader, Sentences(seed, load()), drawn)
+    rows["drawn"] = [(one.probability, one.is_right) for one in judged]
+    for source, found in rows.items():
+        yield Reliability(source, tuple(calibration.reliability(found)))
+
+
+# --- what was left out of training ---
+
+
+def without_suite(suite: str, seed: int = 7, sentences: int = 12_000) -> MarkovReader:
+    """A model made without any word for the things that the tasks of a suite name."""
+    return MarkovReader(make(seed, sentences, load().without(kinds_of(suite))))
+
+
+def leave_one_out(sayings: Sequence[Saying], others: Sequence[Decomposer]) -> Iterator[SayingsRow]:
+    """Each suite's sentences, planned by a model that was made without its things.
+
+    Args:
+        others: decomposers that are asked before and after.
+    """
+    first, last = others
+    for suite in LiberoSource.default_suites:
+        decomposers = (first, GroundingDecomposer(without_suite(suite)), last)
+        outcomes = [judge(saying, decomposers) for saying in sayings if saying.suite == suite]
+        counts = Counter(outcome.verdict for outcome in outcomes)
+        yield SayingsRow("left out", suite, "", len(outcomes), counts["right"], counts["refused"], counts["wrong"])

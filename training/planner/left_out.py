@@ -32,6 +32,14 @@ def _tasks() -> frozenset[tuple]:
     return frozenset(found)
 
 
+def kinds_of(suite: str) -> frozenset[str]:
+    """What the tasks of a suite name, but for what alone can be switched, so that switching is learnt at all."""
+    motions = [parse(substep.instruction) for plan in shipped_library()[suite].values() for substep in plan.substeps]
+    things = [motion.thing for motion in motions] + [motion.place.thing for motion in motions if motion.place]
+    named = {key.split("/")[0] for thing in things for key in _keys(thing)}
+    return frozenset(kind for kind in named if not Entity(kind).affordances.switches)
+
+
 def _asked(motion: Motion) -> list[tuple]:
     """One motion, with every category that its nouns may mean."""
     action = "put" if motion.kind is PLACE else motion.kind.name

@@ -33,6 +33,7 @@ class Sentences:
     def __init__(self, seed: int, lexicon: Lexicon | None = None, *, typing: bool = True) -> None:
         self._random, self._typing = random.Random(seed), typing
         self._w = lexicon or load()
+        self._kinds = sorted(ALL_CATEGORIES.intersection(self._w.things))
         self._speech = Speech(self._w, self._random)
         steps = Steps(self._w, self._random)
         self._single = SingleRequests(self._w, self._random, steps, self._speech)
@@ -50,14 +51,14 @@ class Sentences:
 
     def _scene(self) -> frozenset[str]:
         pick = self._random
-        known = sorted(ALL_CATEGORIES)
+        known = self._kinds
         if pick.random() < 0.06:
-            return ALL_CATEGORIES
+            return frozenset(known)
         movable = [kind for kind in known if not Entity(kind).affordances.fixed]
         fixed = [kind for kind in known if Entity(kind).affordances.fixed]
         found = pick.sample(movable, pick.randint(2, 8)) + pick.sample(fixed, pick.choice((0, 1, 1, 2, 2, 3)))
         if pick.random() < 0.5:
-            found.append(pick.choice(("basket", "plate", "wooden_tray")))
+            found.append(pick.choice([kind for kind in ("basket", "plate", "wooden_tray") if kind in known] or movable))
         if pick.random() < 0.25:  # several of one family, so that words must be read closely
             found += pick.sample([kind for kind in movable if kind.endswith(("mug", "bowl", "book", "sauce"))], 3)
         if pick.random() < 0.35:
