@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Literal
 
 from substep_cli.changes import Changes, read_changes
 from substep_cli.options import Count
+
+Language = Literal["en", "de", "es", "zh"]
 
 
 def policy(config: Path, /, *changes: Changes) -> None:
@@ -56,12 +59,13 @@ def completion(*changes: Changes, frames: Path, calibration: Path, out: Path) ->
     print(f"{folder} after {time.monotonic() - started:.0f} s")
 
 
-def planner(*, sentences: Count = 12_000, seed: int = 7, out: Path) -> None:
+def planner(*, language: Language = "en", sentences: Count = 12_000, seed: int = 7, out: Path) -> None:
     """Train the planner's embedded language model on sentences drawn from its templates; takes seconds.
 
     How sure it must be is fitted on sentences with words and turns of phrase that it never met.
 
     Args:
+        language: whose words, training/planner/wordings_….yaml and things_….yaml.
         sentences: drawn.
         out: the model's file, for the planner's parameter grounding_model.
     """
@@ -69,7 +73,7 @@ def planner(*, sentences: Count = 12_000, seed: int = 7, out: Path) -> None:
     from training.planner.lexicon import load
     from training.planner.model import make
 
-    write(out, make(seed, sentences, load()))
+    write(out, make(seed, sentences, load(language)))
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB from {sentences} sentences")
 
 

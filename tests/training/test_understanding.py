@@ -15,8 +15,18 @@ from substep_planner.decomposers.grounding.scene import Entity
 from substep_planner.decomposers.library import LibraryDecomposer, shipped_library
 from substep_planner.decomposers.registry import DecomposerSettings
 from substep_planner.decomposers.rules import RulesDecomposer, plan_by_rules
-from training.bench.understanding import categories, judge, own_sayings, plus_sayings, pro_sayings, same_motions
-from training.planner.left_out import is_a_task
+from training.bench.understanding import (
+    categories,
+    judge,
+    own_sayings,
+    plus_sayings,
+    pro_sayings,
+    same_motions,
+    translated_sayings,
+)
+from training.planner.calibration import calibration_error, reliability
+from training.planner.left_out import is_a_task, kinds_of
+from training.planner.lexicon import load
 from training.planner.sentences import Sentences
 
 PLUS_TASKS = ("put_the_bowl_on_the_plate", "put_the_bowl_on_the_stove")
@@ -75,12 +85,33 @@ def test_the_command_writes_figures_and_sentences(tmp_path, capsys):
 def test_the_shipped_model_is_made_by_its_command_and_understands_what_it_should(tmp_path, sayings):
     made = tmp_path / "grounding.json"
     assert main(["train", "planner", "--out", str(made)]) == 0
-    shipped = files("substep_planner") / "data" / "grounding.json"
-    assert made.read_bytes() == shipped.read_bytes()
+    shipped = files("substep_planner") / "data" / "grounding"
+    assert made.read_bytes() == (shipped / "en.json").read_bytes()
     grounding = create(DecomposerSettings())
     verdicts = Counter((saying.source, judge(saying, (*RULES[:1], grounding)).verdict) for saying in sayings)
     assert verdicts["must be refused", "wrong"] == verdicts["own wordings", "wrong"] == 0
     assert verdicts["own wordings", "right"] >= 120
+
+
+@pytest.mark.parametrize("language", ["de", "es", "zh"])
+def test_liberos_tasks_are_understood_in_other_languages(language):
+    decomposers = (*RULES[:1], create(DecomposerSettings()))
+    said = [saying for saying in translated_sayings() if saying.source == f"in {language}"]
+    verdicts = Counter(judge(saying, decomposers).verdict for saying in said)
+    assert len(said) == 40 and verdicts["right"] >= 36 and verdicts["wrong"] == 0
+
+
+def test_a_suite_that_is_left_out_leaves_no_word_for_its_things_and_what_can_be_switched():
+    things = kinds_of("libero_goal")
+    assert {"wine_bottle", "wooden_cabinet", "plate"} <= things and "flat_stove" not in things
+    assert not things.intersection(load().without(things).things)
+
+
+def test_how_right_it_is_at_every_score_is_told():
+    bins = reliability([(0.1, False), (0.2, True), (0.6, True), (1.0, True)])
+    assert [(low, high, number) for low, high, number, _, _ in bins] == [(0.0, 0.25, 2), (0.5, 0.75, 1), (0.97, 1.0, 1)]
+    assert bins[0][3:] == (pytest.approx(0.15), 0.5)
+    assert calibration_error(bins) == pytest.approx((2 * 0.35 + 0.4) / 4)
 
 
 def test_no_training_sentence_asks_for_a_task_that_it_is_measured_on():

@@ -97,6 +97,16 @@ def own_sayings() -> Iterator[Saying]:
             yield Saying(MUST_BE_REFUSED, suite, text, source.task(suite, number % 10), refused=True)
 
 
+def translated_sayings() -> Iterator[Saying]:
+    """LIBERO's forty tasks in other languages."""
+    source = LiberoSource()
+    text = (files("substep_planner") / "data" / "translations.json").read_text(encoding="utf-8")
+    for language, suites in json.loads(text).items():
+        for suite, sentences in suites.items():
+            for number, sentence in enumerate(sentences):
+                yield Saying(f"in {language}", suite, sentence, source.task(suite, number))
+
+
 def pro_sayings(file: Path) -> Iterator[Saying]:
     """LIBERO-PRO's ``ood_language.yaml``: suite -> task -> wordings."""
     for suite, tasks in yaml.safe_load(file.read_text(encoding="utf-8")).items():
@@ -285,7 +295,7 @@ def leave_one_out(sayings: Sequence[Saying], others: Sequence[Decomposer]) -> It
     """
     first, last = others
     for suite in LiberoSource.default_suites:
-        decomposers = (first, GroundingDecomposer(without_suite(suite)), last)
+        decomposers = (first, GroundingDecomposer([without_suite(suite)]), last)
         outcomes = [judge(saying, decomposers) for saying in sayings if saying.suite == suite]
         counts = Counter(outcome.verdict for outcome in outcomes)
         yield SayingsRow("left out", suite, "", len(outcomes), counts["right"], counts["refused"], counts["wrong"])

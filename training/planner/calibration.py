@@ -36,7 +36,7 @@ class Judged:
 
 def fit(lexicon: Lexicon, seed: int, sentences: int, read: int) -> tuple[float, ...]:
     """Weights for ``score``. Args: read: how many sentences."""
-    reader = MarkovReader({**count(seed, sentences, lexicon.thinned(TAKEN_AWAY, seed)), "score": _UNFITTED})
+    reader = MarkovReader({**count(seed, sentences // 3, lexicon.thinned(TAKEN_AWAY, seed)), "score": _UNFITTED})
     judged = tuple(judge(reader, Sentences(seed + 1, lexicon), read))
     rows = np.stack([features(one.evidence) for one in judged])
     return tuple(round(float(weight), 4) for weight in _logistic(rows, np.array([one.is_right for one in judged])))

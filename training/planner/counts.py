@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from substep_planner.decomposers.grounding.markov import BEGINNING
 from substep_planner.decomposers.grounding.reading import words_of_text
 from substep_planner.decomposers.grounding.request import CANNOT
 from substep_planner.decomposers.grounding.scene import PART_SIDES, Entity
-from training.planner.example import Example
+from training.planner.example import SIGN_OR_WORD, Example
 from training.planner.left_out import is_a_task
 from training.planner.lexicon import Lexicon, load
 from training.planner.phrases import Phrases
@@ -75,13 +76,15 @@ def count(seed: int, sentences: int, lexicon: Lexicon | None = None) -> dict:
         steps[label_before]["end"] += 1
     kinds, kind_pairs = _count_phrases(lexicon, random.Random(seed))
     known = {word for label, counts in words.items() if label != "verb:cannot" for word in counts}
-    first = {template.split()[0] for template in lexicon.UNKNOWN + lexicon.QUESTIONS}
+    first = {_words(template)[0] for template in lexicon.UNKNOWN + lexicon.QUESTIONS}
     return {
         "names": _called({kind: words.names for kind, words in lexicon.things.items()}),
         "heads": _called({kind: words.heads for kind, words in lexicon.things.items()}),
         "determiners": sorted({word for text in lexicon.DETERMINERS for word in text.split()}),
-        "unable": sorted(first - known),
-        "polite": sorted({word for text in lexicon.POLITE for word in text.split()}),
+        "unable": sorted(word for word in first - known if "{" not in word),
+        "polite": sorted({word for text in lexicon.POLITE for word in words_of_text(text)}),
+        "glossary": lexicon.GLOSSARY,
+        "open_is_on": bool(lexicon.templates.get("open_is_on")),
         "steps": {label: dict(counts) for label, counts in steps.items()},
         "words": {label: dict(counts) for label, counts in words.items()},
         "pairs": {label: _often(counts) for label, counts in pairs.items()},
@@ -107,14 +110,27 @@ def _count_phrases(lexicon: Lexicon, generator: random.Random):
         parts = [f"{side} {noun}" for side in PART_SIDES[noun]] if noun else []
         for part in ("", *parts):
             for _ in range(_PHRASES):
-                said = phrases.thing(Entity(kind, part)).split()
+                said = _words(phrases.thing(Entity(kind, part)))
                 if not part and generator.random() < 0.04:
-                    said = phrases.many(kind).split()
+                    said = _words(phrases.many(kind))
+                said += _after_place(lexicon, generator)
                 said, _ = with_slips(said, [None] * len(said), generator, typing=False)
                 key = f"{kind}/{part}"
                 words[key].update(said)
                 pairs[key].update(f"{one} {other}" for one, other in zip([BEGINNING, *said], said, strict=False))
     return words, pairs
+
+
+def _after_place(lexicon: Lexicon, generator: random.Random) -> list[str]:
+    """What is said after a place, where that is how a language says it."""
+    after = lexicon.templates.get("after_place")
+    if not after or generator.random() < 0.5:
+        return []
+    return _words(generator.choice(after[generator.choice(sorted(after))]))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(SIGN_OR_WORD, text)
 
 
 def _called(rows: Mapping[str, tuple[str, ...]]) -> dict[str, list[str]]:

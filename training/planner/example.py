@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from substep_planner.decomposers.grounding.request import Step
+
+SIGN_OR_WORD = r"[\u4e00-\u9fff]|[^\s\u4e00-\u9fff]+"  # Chinese is read sign by sign
 
 Mark = tuple[str, int]
 
@@ -25,6 +28,6 @@ class Example:
 
     def say(self, text: str, mark: Mark | None = None) -> None:
         """Append words."""
-        for word in text.split():
+        for word in re.findall(SIGN_OR_WORD, text):
             self.words.append(word)
             self.marks.append(mark)

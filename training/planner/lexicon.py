@@ -23,6 +23,7 @@ class Words:
     looks: tuple[str, ...] = ()
     holds: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
+    many: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Lexicon:
             kind: Words(
                 words.names[:1] + _fewer(words.names[1:], share, generator),
                 *(_fewer(row, share, generator) for row in (words.heads, words.looks, words.holds, words.uses)),
+                words.many,
             )
             for kind, words in self.things.items()
         }
@@ -74,6 +76,8 @@ def load(language: str = "en") -> Lexicon:
 
 
 def _thinned(item: Any, share: float, generator: random.Random) -> Any:
+    if isinstance(item, (str, bool)):
+        return item
     if isinstance(item, Mapping):
         return {key: _thinned(value, share, generator) for key, value in item.items()}
     return list(_fewer(tuple(item), share, generator))

@@ -20,7 +20,7 @@ class Phrases:
             return self._part(entity)
         noun = self._noun(entity.kind)
         if adjective:
-            noun = f"{adjective} {noun}"
+            noun = f"{noun} {adjective}" if self._w.templates.get("side_after") else f"{adjective} {noun}"
         elif self._random.random() < 0.06:
             noun = f"{self._random.choice(self._w.SIZES)} {noun}"
         return f"{self._determiner()} {noun}".strip() if determiner else noun
@@ -29,6 +29,8 @@ class Phrases:
         """For example "mugs"."""
         words = self._w.things[kind]
         noun = self._random.choice([name for name in words.names if " of " not in name] or words.names[:1])
+        if words.many:
+            return self._random.choice(words.many)
         if self._w.language != "en":
             return noun
         return noun + ("es" if noun.endswith(("x", "s", "ch", "sh")) else "s")

@@ -24,7 +24,7 @@ def with_slips(
             continue
         parts = [word.replace("-", "")] if joined else word.split("-")
         for part in parts:
-            text = re.sub(r"[^a-z0-9]", "", part.lower())
+            text = re.sub(r"[\W_]", "", part.lower())
             if text and generator.random() < typos:
                 text = _mistyped(text, generator)
             if text:

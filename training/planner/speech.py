@@ -31,7 +31,7 @@ class Speech:
     def _missing_phrase(self, example: Example) -> str:
         """A phrase for something that the scene lacks: another kind, or one's own in another colour."""
         pick = self._random
-        if pick.random() < 0.25:
+        if pick.random() < 0.25 and self._w.COLOURS:
             kinds = {"bowl", "mug", "book", "plate", "cabinet"}
             head = pick.choice(sorted(kinds))
             there = [kind for kind in example.categories if kind.endswith(head)]
@@ -66,8 +66,12 @@ class Speech:
                 adjective = pick.choice(self._w.SIDE_WORDS[step.side])
             else:
                 after = pick.choice(self._w.AT_A_SIDE[step.side])
+        if self._w.RELATION_FIRST:
+            self._relation_first(example, step, number)
         example.say(self.phrase(step.thing, example, adjective), ("thing", number))
         example.say(after, ("thing", number))
+        if self._w.RELATION_FIRST:
+            return
         if step.relation == "table center":
             example.say(pick.choice(self._w.TABLE_CENTER), ("relation", number))
         elif step.relation:
@@ -80,12 +84,24 @@ class Speech:
                 example.say(pick.choice(self._w.AND), ("relation", number))
                 example.say(self.phrase(step.anchors[1], example), ("anchor2", number))
 
+    def _relation_first(self, example: Example, step: Step, number: int) -> None:
+        """As in Chinese: where a thing stands is said before it."""
+        pick = self._random
+        if step.relation == "table center":
+            example.say(pick.choice(self._w.TABLE_CENTER), ("relation", number))
+        elif step.relation:
+            example.say(self.phrase(step.anchors[0], example), ("anchor", number))
+            if step.relation == "between":
+                example.say(pick.choice(self._w.AND), ("relation", number))
+                example.say(self.phrase(step.anchors[1], example), ("anchor2", number))
+            example.say(pick.choice(self._w.RELATION_WORDS[step.relation]), ("relation", number))
+
     def place(self, example: Example, step: Step, number: int, reference: str = "") -> None:
         """Preposition and place; ``reference``: a pronoun instead of the place."""
         pick = self._random
         words = self._w.PREPOSITION_WORDS[step.preposition]
         if step.preposition == "on" and step.place and step.place.kind == "table":
-            words = ("on", "onto", "down on")
+            words = self._w.ON_TABLE
         example.say(pick.choice(words), ("preposition", number))
         if reference:
             example.say(reference, ("there", number))
@@ -96,6 +112,8 @@ class Speech:
         else:
             side = pick.choice(self._w.SIDE_WORDS[step.place_side]) if step.place_side else ""
             example.say(self.phrase(step.place, example, side), ("place", number))
+            if after := self._w.templates.get("after_place"):
+                example.say(pick.choice(after[step.preposition]), ("place", number))
 
     def fill(self, example: Example, template: str, step: Step, number: int, verb: str = "verb") -> None:
         """Say a template: {T} the thing, {t} a pronoun for it, {P} the place with its preposition, {p} it alone."""

@@ -10,7 +10,7 @@ setup(
     maintainer_email="maintainers@substep.dev",
     license="Apache-2.0",
     packages=find_packages(exclude=["test"]),
-    package_data={PACKAGE: ["data/*.json", "data/*.md", "data/completion/*"]},
+    package_data={PACKAGE: ["data/*.json", "data/*.md", "data/completion/*", "data/grounding/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),

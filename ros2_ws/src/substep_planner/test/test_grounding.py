@@ -126,7 +126,7 @@ def test_a_suggestion_is_taken_where_that_is_asked_for_and_no_decomposer_is_sure
 
 
 def test_how_sure_it_must_be_is_a_threshold(grounding):
-    strict = GroundingDecomposer(shipped_reader(), threshold=1.0)
+    strict = GroundingDecomposer([shipped_reader("en")], threshold=1.0)
     with pytest.raises(UnsureError, match="it is not sure what it asks for \\(\\d+%\\); understood: 'the bowl': bowl"):
         strict.decompose(PlanRequest("put the bowl on the plate", objects=GOAL))
     assert len(steps(grounding, "put the bowl on the plate", GOAL)) == 2
@@ -145,7 +145,7 @@ def test_more_than_four_requests_in_one_sentence_are_all_planned(grounding):
 def test_more_than_a_plan_can_hold_is_refused_with_the_number():
     things = "alphabet_soup milk cream_cheese ketchup butter tomato_sauce orange_juice bbq_sauce salad_dressing".split()
     text = "put " + " and ".join(f"the {thing.replace('_', ' ')}" for thing in things) + " in the basket"
-    sure = GroundingDecomposer(shipped_reader(), threshold=0.0)
+    sure = GroundingDecomposer([shipped_reader("en")], threshold=0.0)
     assert "18 motions are asked for at once, expected at most 16" in refusal(
         sure, text, frozenset({*things, "basket"})
     )
@@ -254,3 +254,22 @@ def test_slips_are_mended_and_words_split_as_dictation_has_them():
         "yellow", "yellow", "the", "mug", "zebra"
     ]  # fmt: skip
     assert words_of_text("The cabinet’s top-drawer!") == ["the", "cabinets", "top", "drawer"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Stell die Weinflasche bitte auf das Weinregal",
+        "por favor, pon la botella de vino en el botellero",
+        "请把酒瓶放到酒架上",
+    ],
+)
+def test_other_languages_are_planned_in_the_words_of_the_policy(grounding, text):
+    assert steps(grounding, text, GOAL) == ["pick up the wine bottle", "place the wine bottle on the rack"]
+
+
+@pytest.mark.parametrize(
+    "text", ["stell die Schüssel nicht auf den Teller", "no pongas el cuenco en el plato", "别把碗放在盘子上"]
+)
+def test_what_is_not_to_be_done_is_refused_in_other_languages(grounding, text):
+    assert "asks for nothing" in refusal(grounding, text, GOAL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -17,6 +18,7 @@ from substep_planner.decomposers.grounding.understood import Understood
 from substep_planner.decomposers.registry import DecomposerSettings
 from substep_planner.decomposers.remaining import remaining_plan
 
+LANGUAGES = ("en", "de", "es", "zh")
 THRESHOLD = 0.4  # of people's sentences that score so, four in five are right (docs/results/planner.md)
 
 
@@ -24,21 +26,23 @@ class GroundingDecomposer:
     """Reads the sentence in view of the scene; refuses what it is not sure of, and says what it understood.
 
     Args:
-        reader: the model.
+        readers: the models, one a language; the one that knows most of a sentence's words reads it, the first of
+            several that know as many.
         threshold: least probability of a reading that is acted on.
     """
 
     name = "grounding"
     wants_picture = False
 
-    def __init__(self, reader: MarkovReader, threshold: float = THRESHOLD) -> None:
-        self._reader, self._threshold = reader, threshold
+    def __init__(self, readers: Sequence[MarkovReader], threshold: float = THRESHOLD) -> None:
+        self._readers, self._threshold = tuple(readers), threshold
 
     def decompose(self, request: PlanRequest) -> SourcedPlan:
         """See ``Decomposer``."""
         scene = request.objects or ALL_CATEGORIES
         try:
-            reading = self._reader.read(request.instruction, scene, request.counts)
+            reader = max(self._readers, key=lambda one: one.knows(request.instruction))
+            reading = reader.read(request.instruction, scene, request.counts)
         except ValueError as error:
             raise PlanningError(ErrorCode.NO_PLAN, f"{request.instruction!r} cannot be read: {error}") from error
         understood = Understood(reading, scene, request.instruction, is_known=bool(request.objects))
@@ -60,13 +64,13 @@ class GroundingDecomposer:
 
 
 @cache
-def shipped_reader() -> MarkovReader:
-    """The model that ships with the project; read once a process."""
-    with as_file(files("substep_planner") / "data" / "grounding.json") as path:
+def shipped_reader(language: str) -> MarkovReader:
+    """The model that ships with the project for a language of ``LANGUAGES``; read once a process."""
+    with as_file(files("substep_planner") / "data" / "grounding" / f"{language}.json") as path:
         return MarkovReader.load(path)
 
 
 def create(settings: DecomposerSettings) -> GroundingDecomposer:
     """Raises: ValueError: the model's file cannot be read."""
     path = settings.grounding_model
-    return GroundingDecomposer(MarkovReader.load(Path(path)) if path else shipped_reader())
+    return GroundingDecomposer([MarkovReader.load(Path(path))] if path else [shipped_reader(one) for one in LANGUAGES])

@@ -35,6 +35,7 @@ _LIKELY = 0.25  # mean probability from which another thing may have been meant
 _SMALL = frozenset("the to a it is be and in on you i that of yet now just only so here there really too very".split())
 _CANNOT = -2.0  # log; most of what people say to a robot is a request
 _MOST_SUGGESTED = 3  # things that may have been meant by what is not there
+_SWITCHING = {"verb:open": "verb:turn on", "verb:close": "verb:turn off"}
 _NEXT, _FIRST = 0.7, 0.95  # how far the word before decides; the first word of a phrase is seldom another
 _NEXT_IN_A_ROW = np.log(0.003)
 _STRENGTH = 4.0  # drawings after which a pair of words counts as much as the single word
@@ -77,6 +78,8 @@ class MarkovReader:
         self._unable = frozenset(tables["unable"])
         self._polite = frozenset(tables["polite"])
         self._names = {name: frozenset(kinds) for name, kinds in tables["names"].items()}
+        self._glossary, self._open_is_on = tables["glossary"], tables["open_is_on"]
+        self._sides = _SIDES | {word for word, english in self._glossary.items() if english in _SIDES}
         self._heads = {name: frozenset(kinds) for name, kinds in tables["heads"].items()}
         self._determiners = frozenset(tables["determiners"])
         self._weights = tuple(map(float, tables["score"]))
@@ -118,14 +121,34 @@ class MarkovReader:
         if categories not in self._moves:
             self._moves[categories] = self._transitions(states, len(entities))
         path, sure, total = _decode(*self._moves[categories], emission)
-        segments = [whole(segment) for segment in _segments(path, sure, states, words, said, self._things)]
+        segments = _segments(path, sure, states, words, said, self._things)
+        segments = [self._whole(segment) for segment in segments]
         segments = [self._by_name(self._with_antecedent(segment, entities), categories) for segment in segments]
         segments = _without_mentioned(segments)
-        steps, certainty = steps_of(segments, counts)
+        if self._open_is_on:
+            segments = _switched_not_opened(segments)
+        steps, certainty = steps_of([self._in_english(segment) for segment in segments], counts)
         phrases = tuple(self._phrase(segment, entities) for segment in segments if segment.label in MENTIONS[:3])
         unknown = sum(not self.speller.knows(word) for word in words) / len(words)
         evidence = Evidence(certainty, total / len(words), unknown, len(steps))
         return Reading(steps, probability(evidence, self._weights) if steps else 0.0, phrases, evidence)
+
+    def knows(self, text: str) -> float:
+        """Share of a sentence's words that were met in training."""
+        words = words_of_text(text)
+        return sum(map(self.speller.knows, words)) / max(1, len(words))
+
+    def _whole(self, segment: Segment) -> Segment:
+        """Without a part that its words do not name; "on top" alone names no drawer."""
+        english = self._in_english(segment)
+        if segment.label in MENTIONS and english.words in (("atop",), ("inside",)):
+            return replace(segment, label="there", entity=None, others=())
+        return replace(segment, entity=whole(english).entity)
+
+    def _in_english(self, segment: Segment) -> Segment:
+        """With the small words as the steps are put together from them."""
+        words = tuple(word for one in segment.words for word in self._glossary.get(one, one).split())
+        return replace(segment, words=words or segment.words)
 
     def _by_name(self, segment: Segment, there: frozenset[str]) -> Segment:
         """Where the words are the very name of some kinds, they mean one of those: "the bread" is no butter."""
@@ -170,7 +193,7 @@ class MarkovReader:
     def _is_refusal(self, words: list[str]) -> bool:
         """Whether it begins with what a robot cannot do, or says that something is not to be done."""
         begun = next((number for number, word in enumerate(words) if word not in self._polite), 0)
-        if words[begun] in self._unable:
+        if words[begun] in self._unable or any(self._glossary.get(word) == "not" for word in words):
             return True
         return any(
             word in _NEVER and other in self._verbs and other not in ("leave", "forget", "drop")
@@ -207,15 +230,14 @@ class MarkovReader:
             self._tables[label].chance(word, before, _UNKNOWN.get(label, _UNKNOWN_ELSEWHERE)) for label in self._labels
         ]
 
-    @staticmethod
-    def _elsewhere(word: str, foreign) -> float:
+    def _elsewhere(self, word: str, foreign) -> float:
         """Of a word of what is not there."""
-        side = 0.05 / len(_SIDES) if word in _SIDES else 0.0
+        side = 0.05 / len(_SIDES) if word in self._sides else 0.0
         chances = sum(table.words.get(word, 0) / table.total for table in foreign)
         return (chances / max(1, len(foreign)) + _UNKNOWN["missing"]) * 0.95 + side
 
     def _mention_chance(self, entity: Entity, word: str, before: str) -> float:
-        side = 0.05 / len(_SIDES) if word in _SIDES and not entity.part else 0.0
+        side = 0.05 / len(_SIDES) if word in self._sides and not entity.part else 0.0
         table = self._kinds.get(f"{entity.kind}/{entity.part}")
         if table is None:  # a thing of one's own: by its name
             names = entity.label.split()
@@ -307,3 +329,16 @@ def _without_mentioned(segments: list[Segment]) -> list[Segment]:
     """What a phrase may also mean, without what another phrase means."""
     mentioned = {segment.entity for segment in segments if segment.label in MENTIONS}
     return [replace(one, others=tuple(other for other in one.others if other not in mentioned)) for one in segments]
+
+
+def _switched_not_opened(segments: list[Segment]) -> list[Segment]:
+    """In a language that has one word for both, what has nothing to open is turned on."""
+    kept = []
+    for number, segment in enumerate(segments):
+        after = [one.entity for one in segments[number + 1 :] if one.label == "thing"]
+        before = [one.entity for one in segments[:number] if one.label == "thing"]
+        entity = (after or before[-1:] or [None])[0]
+        if segment.label in _SWITCHING and entity and entity.affordances.switches and not entity.affordances.opens:
+            segment = replace(segment, label=_SWITCHING[segment.label])
+        kept.append(segment)
+    return kept

@@ -14,12 +14,14 @@ _NUMBERS = {
 } | {"dozen": 12}
 OF_PARTS = frozenset("drawer layer layered level shelf tier tiered compartment section tone toned".split())
 _MOST_DIGITS = 2
+_WORD = re.compile(r"[\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+")  # Chinese is read sign by sign
 _GLUED = re.compile(r"['’`´]")
 
 
 def words_of_text(text: str) -> list[str]:
-    """Lower-case words without marks, as dictation writes them: "the cabinet's" -> "the", "cabinets"."""
-    return re.findall(r"[^\W_]+", _GLUED.sub("", text.lower()))
+    """Lower-case words without marks, as dictation writes them: "the cabinet's" -> "the", "cabinets"; of Chinese each
+    sign."""
+    return _WORD.findall(_GLUED.sub("", text.lower()))
 
 
 def number_of(word: str) -> int | None:

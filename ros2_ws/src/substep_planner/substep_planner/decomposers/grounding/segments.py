@@ -13,6 +13,8 @@ _OPERATIONS = ("open", "close", "turn on", "turn off")
 _BESIDE = ("left", "right", "front", "back")
 _TWO = frozenset(("both", "two", "pair", "each"))
 _SINGULAR = frozenset(("it", "this", "that"))
+_FAMILIES = (("open", "close"), ("turn on", "turn off"))
+_AGAIN = frozenset(("and", "then", "it"))
 _IT = frozenset(("it", "them"))
 _ALL = frozenset(("them", "both"))
 _ON_IT = frozenset("top surface it there the its on of".split())
@@ -122,6 +124,8 @@ class _Builder:
     relation: str = ""
     verbs: set[str] = field(default_factory=set)  # words of them since the last step
     before: str = ""  # the word before
+    after_thing: bool = False
+    early: tuple[str, tuple[Entity | None, ...]] = ("", ())  # where a thing stands, said before it
     refused: bool = False  # what follows is what is not to be done
     again: bool = False  # "it" was said since the last thing
     verb_between: bool = False  # the last two things were not named in a row
@@ -158,7 +162,7 @@ class _Builder:
         try:
             self._take(kind, detail, segment, rest)
         finally:
-            self.before = segment.words[-1]
+            self.before, self.after_thing = segment.words[-1], kind == "thing"
 
     def _negation(self, kind: str, words: set[str]) -> None:
         self.refused = not words.isdisjoint(_NO) and "forget" not in words
@@ -170,7 +174,7 @@ class _Builder:
         match kind:
             case "verb":
                 self.verbs |= set(segment.words)
-                if not self._is_rest_of_a_verb(segment.words):
+                if not self._is_rest_of_a_verb(detail, segment.words):
                     self._verb(detail, rest)
                 if not _IT.isdisjoint(segment.words):
                     self._first_it()
@@ -208,12 +212,17 @@ class _Builder:
 
     # --- what is done ---
 
-    def _is_rest_of_a_verb(self, words: tuple[str, ...]) -> bool:
-        """ "… the microwave's door", "power the stove off": what comes after a thing changes the step, or nothing."""
+    def _is_rest_of_a_verb(self, detail: str, words: tuple[str, ...]) -> bool:
+        """ "… the microwave's door", "power the stove off", "mach den Herd aus": what comes after a thing changes the
+        step, or nothing."""
         last = self.steps[-1] if self.steps else None
         if last is None or self.pending:
             return False
         if last.action in ("open", "close") and _DOOR.issuperset(words):
+            return True
+        family = next((pair for pair in _FAMILIES if last.action in pair), ())
+        if detail in family and self.after_thing and _AGAIN.isdisjoint(words):
+            self.steps[-1] = replace(last, action=detail)
             return True
         if last.action in ("turn on", "turn off") and words in (("on",), ("off",)):
             self.steps[-1] = replace(last, action=f"turn {words[0]}")
@@ -294,20 +303,29 @@ class _Builder:
             self.number = max(2, self.counts.get(segment.entity.kind, 2))
         if self.pending and self.pending[-1].thing == segment.entity and not _side(segment):
             return
+        if self.early != ("", ()):
+            (relation, anchors), self.early = self.early, ("", ())
+            self.verb_between = False
+            self.pending.append(Step(self.mode, segment.entity, relation=relation, anchors=anchors))
+            return
         self.verb_between = bool(self.pending) and self.before not in _JOINTS
         self.pending.append(Step(self.mode, segment.entity, side=_side(segment)))
         if self.place_first is not None:
             self._put(self.place_first.preposition, self.place_first.place, self.place_first.place_side)
 
     def _related(self, relation: str) -> None:
+        if self.early[1] or relation == "table center" and not self.pending and not self.steps:
+            self.early = (relation, self.early[1])
+            return
         self.relation = relation
         if relation == "table center":
             self._update(relation=relation)
 
     def _anchor(self, entity: Entity | None) -> None:
         last = self._last()
-        if last is None:
-            raise _Unclear
+        if last is None or self.early[1] or not self.pending and not self.relation:
+            self.early = (self.early[0], (*self.early[1], entity))
+            return
         if self.relation == "between" and entity is not None and entity.kind == TABLE:
             return self._update(relation="table center", anchors=())
         anchors = (*(last.anchors if last.relation == self.relation else ()), entity)
@@ -327,6 +345,8 @@ class _Builder:
 
     def _to(self, preposition: str, words: tuple[str, ...]) -> None:
         self.beside = ""
+        if preposition == "on" and words == ("in",):  # "en el cuenco": what the place is decides
+            preposition = ""
         if preposition == "on" and not {"top", "atop", "above"}.isdisjoint(words):
             preposition = "on top of"
         if preposition.startswith("to the ") and not {"of", "side", "behind", "before"} & set(words):
@@ -337,6 +357,8 @@ class _Builder:
         self.preposition = preposition
 
     def _place(self, segment: Segment, rest: Sequence[Segment]) -> None:
+        if segment.words[-1] in ("inside", "atop") and len(segment.words) > 1:  # said after the place
+            self.preposition = "in" if segment.words[-1] == "inside" else "on"
         entity, words, side = self._meant_place(segment), segment.words, _side(segment) or self.beside
         self.beside = ""
         if _ON_IT.issuperset(words) and (self.steps or self.place):
