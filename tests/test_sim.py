@@ -67,8 +67,11 @@ def sim(tmp_path):
         run.process.close()
 
 
-def test_a_run_succeeds_and_leaves_video_bag_summary_and_logs(sim):
-    run = sim("--task", "0", "--record")
+POLITE = "I'm afraid my hands are full, so would you mind dropping the letter soup into the woven hamper?"
+
+
+def test_a_run_told_politely_succeeds_and_leaves_video_bag_summary_and_logs(sim):
+    run = sim("--task", "0", "--record", "--task-text", POLITE)
     assert run.end(START) == ExitCode.SUCCESS, run.process.tail()
     summary = run.summary()
     assert (summary["verdict"], summary["success"], summary["task"]["suite"]) == ("success", True, "libero_object")

@@ -19,7 +19,7 @@ from substep_planner.decomposers.registry import DecomposerSettings
 from substep_planner.decomposers.remaining import remaining_plan
 
 LANGUAGES = ("en", "de", "es", "zh")
-THRESHOLD = 0.4  # of people's sentences that score so, four in five are right (docs/results/planner.md)
+THRESHOLD = 0.4  # of people's sentences that score so, 19 in 20 are right (docs/results/planner.md)
 
 
 class GroundingDecomposer:
