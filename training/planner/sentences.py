@@ -56,14 +56,18 @@ class Sentences:
             return frozenset(known)
         movable = [kind for kind in known if not Entity(kind).affordances.fixed]
         fixed = [kind for kind in known if Entity(kind).affordances.fixed]
-        found = pick.sample(movable, pick.randint(2, 8)) + pick.sample(fixed, pick.choice((0, 1, 1, 2, 2, 3)))
+        found = self._some(movable, pick.randint(2, 8)) + self._some(fixed, pick.choice((0, 1, 1, 2, 2, 3)))
         if pick.random() < 0.5:
             found.append(pick.choice([kind for kind in ("basket", "plate", "wooden_tray") if kind in known] or movable))
         if pick.random() < 0.25:  # several of one family, so that words must be read closely
-            found += pick.sample([kind for kind in movable if kind.endswith(("mug", "bowl", "book", "sauce"))], 3)
+            found += self._some([kind for kind in movable if kind.endswith(("mug", "bowl", "book", "sauce"))], 3)
         if pick.random() < 0.35:
             found += pick.sample(self._speech.foreign, pick.randint(1, 3))
         return frozenset(found)
+
+    def _some(self, kinds: Sequence[str], number: int) -> list[str]:
+        """So many of them, or all."""
+        return self._random.sample(kinds, min(number, len(kinds)))
 
     def _request(self, example: Example) -> None:
         pick = self._random
