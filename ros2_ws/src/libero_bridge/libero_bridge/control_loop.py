@@ -22,7 +22,7 @@ class ControlLoop:
         self._model = env.sim.model._model
         self._data = env.sim.data._data
         self._substeps = int(env.control_timestep / env.model_timestep)
-        self._arm, self._fingers = _Arm(env.robots[0], self._model, self._data), _Fingers(env)
+        self._arm, self._fingers = Arm(env.robots[0], self._model, self._data), _Fingers(env)
 
     def step(self, action: np.ndarray) -> None:
         """Applies one action for a control period. action: motions of OSC_POSE in [-1, 1], the gripper last."""
@@ -38,7 +38,7 @@ class ControlLoop:
         self._env._post_process()
 
 
-class _Arm:
+class Arm:
     """robosuite's controller, told of the arm's state from one Jacobian."""
 
     def __init__(self, robot, model: mujoco.MjModel, data: mujoco.MjData) -> None:
@@ -57,8 +57,12 @@ class _Arm:
         self._controller.update = self.update
 
     def head_for(self, motions: np.ndarray) -> None:
-        """The first sub-step of a control step: robosuite's own, which sets the goal. motions: (6,) in [-1, 1]."""
+        """The first sub-step of a control step, which sets the goal. motions: (6,) in [-1, 1]."""
         self._controller.set_goal(motions)
+        self.drive_as_robosuite()
+
+    def drive_as_robosuite(self) -> None:
+        """A sub-step by robosuite's own Python, which knows the state from before a reset."""
         self._control[self._actuators] = np.clip(self._controller.run_controller(), *self._limits)
 
     def drive(self) -> None:

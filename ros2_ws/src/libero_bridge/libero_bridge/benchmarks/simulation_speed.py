@@ -1,6 +1,7 @@
 """Control steps per second of the simulated world, beside LIBERO's own loop on the same task.
 
-Both render two 128x128 cameras in each step; LIBERO's loop is ``OffScreenRenderEnv`` as its evaluations use it.
+Both render two 128x128 cameras in each step; LIBERO's loop is ``OffScreenRenderEnv`` as its evaluations use it. And as
+evaluations in one process play: images once a chunk, with the arm's control compiled and as robosuite's Python.
 """
 
 from __future__ import annotations
@@ -8,11 +9,17 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from unittest.mock import patch
+
+import numpy as np
 
 from libero_bridge import libero_setup
 from libero_bridge.benchmarks.timing import Speed, measure
+from libero_bridge.control_loop import Arm
 from libero_bridge.simulation import Simulation, SimulationConfig
 from libero_bridge.tasks import LiberoSource
+
+CHUNK = 8  # steps
 
 
 def run(suite: str, task_index: int, steps: int, assets: str) -> None:
@@ -25,12 +32,28 @@ def run(suite: str, task_index: int, steps: int, assets: str) -> None:
         print(f"  Simulation                 {ours}")
         print(f"  LIBERO OffScreenRenderEnv  {plain}")
         print(f"  ratio, wall and processor  {ours.wall / plain.wall:7.1f}   {ours.processor / plain.processor:6.1f}")
+        print(f"  images every {CHUNK} steps       {chunk_speed(suite, task_index, steps, source)}")
+        with patch.object(Arm, "drive", Arm.drive_as_robosuite):
+            print(f"  with robosuite's controller{chunk_speed(suite, task_index, steps, source)}")
 
 
 def simulation_speed(suite: str, task_index: int, steps: int, assets: str) -> Speed:
     with contextlib.closing(Simulation(SimulationConfig(suite, task_index, assets=assets))) as world:
         world.reset()
         return measure(world.step, steps)
+
+
+def chunk_speed(suite: str, task_index: int, steps: int, assets: str) -> Speed:
+    """Images are rendered at the first step of each chunk."""
+    with contextlib.closing(Simulation(SimulationConfig(suite, task_index, assets=assets, render=False))) as world:
+        world.reset()
+
+        def step(action: np.ndarray) -> None:
+            if world.step_count % CHUNK == 0:
+                world.images(world.config.cameras)
+            world.step(action)
+
+        return measure(step, steps)
 
 
 def plain_speed(suite: str, task_index: int, steps: int, assets: str) -> Speed:
