@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from substep_bridge.world import WORLDS
+from substep_bringup import checked_config
 from substep_cli.changes import read_changes
 from substep_cli.grammar import UsageError, command_app, main, read
 from substep_cli.table import COMMANDS, find, groups, listing
@@ -66,8 +68,9 @@ def arguments(line: str) -> list[str]:
 
 @pytest.fixture
 def filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder in which the documents' files and policies are there."""
+    """A folder in which the documents' files and policies are there, and the world of the package that they make."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(checked_config, "WORLDS", WORLDS.plus({"my_robot": object}))
     (tmp_path / "my_tasks" / "kitchen").mkdir(parents=True)
     task = "(define (problem kitchen) (:language put the cup on the tray))"
     (tmp_path / "my_tasks" / "kitchen" / "put_the_cup_on_the_tray.bddl").write_text(task)
@@ -218,6 +221,12 @@ def test_a_wrong_line_is_refused_in_one_line_with_2(line: str, message: str, cap
         ("eval --out x --policy my_tasks", "my_tasks is no checkpoint: it has no config.json"),
         ("eval --out x --policy nobody", "unknown policy 'nobody': expected one of"),
         ("eval --out x --suites nothing", "unknown suite 'nothing'"),
+        ("eval --out x --completion.scorer magic", "unknown completion scorer 'magic': expected one of compact"),
+        ("eval --out x --world mars --through graph", "unknown world 'mars': expected one of"),
+        ("eval --out x --cameras left", "no camera of robot libero_panda is called 'left'"),
+        ("eval --out x --assets /nowhere", "assets '/nowhere' are not a LIBERO asset tree"),
+        ("bag rerun nowhere --completion.scorer magic", "unknown completion scorer 'magic'"),
+        ("stack --world mars", "unknown world 'mars': expected one of"),
         ("bag rerun nowhere --policy compact", "nowhere"),
         ("bag play nowhere", "nowhere"),
         ("bag repair nowhere", "nowhere"),

@@ -9,56 +9,66 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from arm_bridge.settings import load_arm
+from libero_bridge.libero_setup import check_assets
+from libero_bridge.tasks import ROBOT
+from substep_bridge.world import WORLDS
 from substep_bringup.arguments import ArgumentError
-from substep_bringup.graph_config import GraphConfig, RealConfig, StackConfig, check_range
+from substep_bringup.graph_config import SHIPPED_WORLD, BridgeConfig, GraphConfig, RealConfig, StackConfig, check_range
+from substep_core.contract import load_robot
+from substep_core.registry import RegistryError
 from substep_core.tasks import Task, task_source
+from substep_planner.decomposers.registry import DECOMPOSERS
 from substep_policy.registry import POLICIES
 
 
 @dataclass(frozen=True)
 class CheckedGraphConfig(GraphConfig):
-    """``GraphConfig`` with a task and a policy that there are.
+    """``GraphConfig`` with a task, and with names that there are.
 
     Raises:
-        ArgumentError: no such task source, suite, task, initial state or policy; the message says what there is.
+        ArgumentError: no such task source, suite, task, initial state, world, policy, decomposer, camera or folder of
+            assets; the message says what there is.
     """
 
     def _check(self) -> None:
+        _check_task(self)  # first, as it knows how many there are
         super()._check()
-        _check_task(self)
-        check_policy(self.policy)
+        _check_names(self)
 
 
 @dataclass(frozen=True)
 class CheckedRealConfig(RealConfig):
-    """``RealConfig`` with an arm and a policy that there are, and a task that there is where a suite is given.
+    """``RealConfig`` with an arm and names that there are, and a task that there is where a suite is given.
 
     Raises:
-        ArgumentError: there is no such arm, task or policy; the message says what there is.
+        ArgumentError: there is no such arm, task, world, policy, decomposer or camera; the message says what there is.
     """
 
     def _check(self) -> None:
-        super()._check()
         if self.suite:
             _check_task(self)
-        check_policy(self.policy)
+        super()._check()
+        _check_names(self)
         try:
-            load_arm(self.robot)
+            load_arm(self.robot)[1].with_cameras(self.cameras)
         except ValueError as error:
             raise ArgumentError(str(error)) from error
 
 
 @dataclass(frozen=True)
 class CheckedStackConfig(StackConfig):
-    """``StackConfig`` with a policy that there is. Its world may have tasks that no task source knows.
+    """``StackConfig`` with names that there are. Another world than LIBERO's may have tasks that no source knows.
 
     Raises:
-        ArgumentError: there is no such policy.
+        ArgumentError: no such world, policy or decomposer, or in LIBERO's world no such task, initial state, camera or
+            folder of assets; the message says what there is.
     """
 
     def _check(self) -> None:
+        if self.world == SHIPPED_WORLD:
+            _check_task(self)
         super()._check()
-        check_policy(self.policy)
+        _check_names(self)
 
 
 def check_policy(policy: str) -> None:
@@ -69,7 +79,29 @@ def check_policy(policy: str) -> None:
         raise ArgumentError(str(error)) from error
 
 
-def _check_task(config: GraphConfig) -> None:
+def check_libero(cameras: Sequence[str], assets: str) -> None:
+    """Raises: ArgumentError: LIBERO's robot has no such camera, or there is no such folder of assets."""
+    try:
+        load_robot(ROBOT).with_cameras(cameras)
+        check_assets(assets)
+    except ValueError as error:
+        raise ArgumentError(str(error)) from error
+
+
+def _check_names(config: StackConfig) -> None:
+    """What a world that a package adds has for cameras only its bridge knows, when it is built."""
+    check_policy(config.policy)
+    try:
+        WORLDS.check(config.world)
+        for name in config.decomposers:
+            DECOMPOSERS.check(name)
+    except RegistryError as error:
+        raise ArgumentError(str(error)) from error
+    if config.world == SHIPPED_WORLD:
+        check_libero(config.cameras, config.assets)
+
+
+def _check_task(config: BridgeConfig) -> None:
     """Names and numbers only; whether a world can be built from the task's files, the bridge says."""
     try:
         source = task_source(config.tasks_from)
@@ -83,6 +115,6 @@ def _check_task(config: GraphConfig) -> None:
     check_range("init_state", config.init_state, 0, last_state)
 
 
-def _unknown_task(config: GraphConfig, tasks: Sequence[Task]) -> str:
+def _unknown_task(config: BridgeConfig, tasks: Sequence[Task]) -> str:
     known = (f"  {task.index:2d}  {task.instruction}" for task in tasks)
     return "\n".join([f"task {config.task} is not one of {config.suite}, expected one of these:", *known])

@@ -88,6 +88,12 @@ def test_checking_arguments_imports_neither_a_simulator_nor_torch():
         ({"clock": "sundial"}, "unknown clock 'sundial': expected one of lockstep, realtime"),
         ({"seed": -1}, "seed is -1, expected 0 to 2147483647"),
         ({"init_state": 50}, "init_state is 50, expected 0 to 49"),
+        ({"init_state": -1}, "init_state is -1, expected 0 to 49"),
+        ({"suite": "libero_goal", "task": -1}, "task -1 is not one of libero_goal, expected one of these"),
+        ({"world": "mars"}, "unknown world 'mars': expected one of arm (arm_bridge"),
+        ({"decomposers": ("magic",)}, "unknown decomposer 'magic': expected one of"),
+        ({"cameras": ("left",)}, "'left'"),
+        ({"assets": "/nowhere"}, "assets '/nowhere' are not a LIBERO asset tree"),
         ({"image_size": (8, 128)}, "image_size is 8, expected 16 to 2048"),
         ({"namespace": "my robot"}, "namespace is 'my robot'"),
         ({"cameras": ("agentview", "agentview")}, "expected different names"),
@@ -139,10 +145,10 @@ def test_the_command_line_takes_every_argument(tmp_path, monkeypatch):
         flag = f"--{entry.name.replace('_', '-')}"
         if entry.default not in (None, ()):
             words += [flag] if entry.default is True else [] if entry.default is False else [flag, str(entry.default)]
-    lists = ["--cameras", "left", "right", "--image-size", "32", "64", "--no-video", "--record"]
+    lists = ["--cameras", "eye_in_hand", "agentview", "--image-size", "32", "64", "--no-video", "--record"]
     assert main(["sim", *words, "--domain", "7", "--network", "open"]) == 0
     assert main(["sim", *lists]) == 0
-    expected = CheckedGraphConfig(cameras=("left", "right"), image_size=(32, 64), video=False, record=True)
+    expected = CheckedGraphConfig(cameras=("eye_in_hand", "agentview"), image_size=(32, 64), video=False, record=True)
     assert asked == [(CheckedGraphConfig(), 7, "open"), (expected, None, "local")]
 
 

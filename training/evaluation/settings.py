@@ -10,20 +10,20 @@ from cyclopts import Parameter
 from pydantic import Field
 
 from libero_bridge.tasks import libero_task
-from substep_bringup.checked_config import check_policy
+from substep_bridge.world import WORLDS
+from substep_bringup.checked_config import check_libero, check_policy
 from substep_bringup.graph_config import GraphConfig
 from substep_core.configuration import configuration
 from substep_core.episode import Placement
 from substep_core.task_sampling import Place, sampled
 from substep_core.tasks import SplitName, Task, TaskSource, task_source
 from substep_planner.completion.frame_scorer import WatchSettings
-from substep_planner.completion.registry import DEFAULT_SCORER, NO_SCORER, SCENE_CAMERA
+from substep_planner.completion.registry import DEFAULT_SCORER, NO_SCORER, SCENE_CAMERA, check_scorer
 from substep_planner.decomposers.registry import DECOMPOSERS, DEFAULT_ORDER
 from substep_planner.manager.recovery import RecoveryLadder
 from substep_planner.manager.settings import ManagerSettings
 from substep_planner.manager.switch_rules import SWITCH_RULES, SwitchSettings, make_switch_rule
 from substep_policy.session.policy_session import NO_HELP, StuckSettings
-from training.collect.recording_files import task_file
 from training.evaluation.others_wordings import others_wording
 from training.evaluation.probes import PROBES, WHOLE_TASK, Actor, TaskProbe, Told
 
@@ -192,7 +192,8 @@ def check_together(settings: EpisodeSettings, selection: Selection) -> None:
     """Refuse what cannot be played.
 
     Raises:
-        ValueError: an unknown task, decomposer or policy, an episode without a start, a world that the graph plays
+        ValueError: an unknown task, decomposer, completion scorer, world, policy, camera or folder of assets, an
+            episode without a start, a world that the graph plays
             alone, a rule that looks without a scorer, a probe that the graph cannot play, a task without demonstrations
             to replay.
     """
@@ -200,6 +201,10 @@ def check_together(settings: EpisodeSettings, selection: Selection) -> None:
     check_policy(settings.policy)
     for name in settings.decomposers:
         DECOMPOSERS.check(name)
+    check_scorer(settings.completion.scorer)
+    WORLDS.check(settings.world)
+    if settings.world == GraphConfig().world:
+        check_libero(settings.cameras, settings.assets)
     tasks = _checked_tasks(settings, selection)
     if settings.through == "process":
         if settings.world != GraphConfig().world:
@@ -243,6 +248,8 @@ def _checked_tasks(settings: EpisodeSettings, selection: Selection) -> list[Task
 
 def demonstration_file(demonstrations: Path, task: Task) -> Path:
     """The file of a task's demonstrations, or of its unperturbed task's. Raises: ValueError: there is none."""
+    from training.collect.recording_files import task_file  # loads the simulator, which --help has no use for
+
     file = task_file(demonstrations, *(task.base or (task.suite, task.name)))
     if not file.is_file():
         raise ValueError(f"no demonstration of {task.suite} task {task.index} to replay: there is no {file}")

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from substep_core.configuration import configuration
-from substep_planner.completion.registry import NO_SCORER
+from substep_planner.completion.registry import NO_SCORER, check_scorer
 from substep_planner.decomposers.registry import DECOMPOSERS
 from substep_planner.manager.switch_rules import SWITCH_RULES
 
@@ -46,5 +46,6 @@ class RerunSettings:
     def __post_init__(self) -> None:
         for name in self.switch_rules:
             SWITCH_RULES.check(name)
+        check_scorer(self.completion.scorer)
         for name in self.decomposers:
             DECOMPOSERS.check(name)

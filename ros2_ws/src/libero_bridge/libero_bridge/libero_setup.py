@@ -26,7 +26,7 @@ def import_libero() -> None:
     """Imports LIBERO with a configuration file in place, without its question, warnings and log file."""
     if not Path(os.environ.get(_CONFIG_VARIABLE, ""), "config.yaml").is_file():
         os.environ[_CONFIG_VARIABLE] = str(_write_config())
-    _quiet_robosuite()
+    import_robosuite()
     importlib.import_module("libero.libero.envs")
 
 
@@ -60,12 +60,15 @@ def use_assets(assets: str) -> None:
     libero = importlib.import_module("libero.libero")
     libero._assets_path_cache = None
     folder = Path(libero.get_assets_path()) if assets == LIBERO_ASSETS else _assets_folder(assets)
-    if not (folder / "scenes").is_dir():
-        raise ValueError(
-            f"assets {assets!r} are not a LIBERO asset tree (no folder 'scenes' in {folder}); expected "
-            f"{EMBEDDED_ASSETS!r}, {LIBERO_ASSETS!r} (installed, or to be downloaded by LIBERO) or the path of one"
-        )
+    _check_tree(assets, folder)
     libero._assets_path_cache = str(folder)
+
+
+def check_assets(assets: str) -> None:
+    """Without LIBERO, which may have to download its own. Raises: ValueError: a folder that is no LIBERO asset tree."""
+    folder = asset_folder(assets)
+    if folder is not None:
+        _check_tree(assets, folder)
 
 
 def asset_folder(assets: str) -> Path | None:
@@ -90,6 +93,14 @@ def _assets_folder(assets: str) -> Path:
     return pack_path()
 
 
+def _check_tree(assets: str, folder: Path) -> None:
+    if not (folder / "scenes").is_dir():
+        raise ValueError(
+            f"assets {assets!r} are not a LIBERO asset tree (no folder 'scenes' in {folder}); expected "
+            f"{EMBEDDED_ASSETS!r}, {LIBERO_ASSETS!r} (installed, or to be downloaded by LIBERO) or the path of one"
+        )
+
+
 def _write_config() -> Path:
     """Writes LIBERO's config.yaml into a folder of our own; safe when several processes start at once."""
     import yaml
@@ -108,6 +119,12 @@ def _write_config() -> Path:
         yaml.safe_dump(config, file)
     os.replace(file.name, folder / "config.yaml")
     return folder
+
+
+def import_robosuite(module: str = "") -> ModuleType:
+    """robosuite, or one of its modules, without its warnings. Whoever comes first imports it through this."""
+    _quiet_robosuite()
+    return importlib.import_module(f"robosuite.{module}" if module else "robosuite")
 
 
 def _quiet_robosuite() -> None:

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from robosuite.utils.control_utils import nullspace_torques, opspace_matrices, orientation_error
+
+from libero_bridge.libero_setup import import_robosuite
+
+_control_utils = import_robosuite("utils.control_utils")
+nullspace_torques = _control_utils.nullspace_torques
+opspace_matrices = _control_utils.opspace_matrices
+orientation_error = _control_utils.orientation_error
 
 
 @numba.njit(cache=True)

@@ -182,7 +182,7 @@ def main() -> int:
     """Play a bag to its end; -> exit code, 1 where it cannot be played."""
     try:
         return run_node(PlayerNode)
-    except (BagError, BadParameter) as error:
+    except BagError as error:
         print(f"player: {error}", file=sys.stderr)
         return 1
 

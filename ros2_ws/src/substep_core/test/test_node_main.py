@@ -9,6 +9,7 @@ from rclpy.node import Node
 from std_msgs.msg import Empty
 
 from substep_core.ros.node_main import run_node
+from substep_core.ros.parameters import BadParameter
 
 
 class Ticking(Node):
@@ -48,3 +49,12 @@ def test_an_event_handler_that_is_destroyed_while_it_is_waited_for_does_not_end_
 def test_a_callback_that_uses_what_is_destroyed_is_a_fault():
     with pytest.raises(InvalidHandle, match="the callback"):
         run_node(Faulty, [])
+
+
+def test_a_node_that_cannot_be_made_with_its_parameters_says_so_in_one_line(capfd):
+    def create() -> Node:
+        raise BadParameter("parameter world: unknown world 'mars'")
+
+    assert run_node(create, []) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "[FATAL]" in line and line.endswith("parameter world: unknown world 'mars'")

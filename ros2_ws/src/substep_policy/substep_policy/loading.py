@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,10 @@ import numpy as np
 from substep_core.observation import Observation
 from substep_policy.policy import OfSeveralDataSets, Policy, SubstepNamer, as_namer
 from substep_policy.registry import PolicyRegistry, PolicySettings
+
+log = logging.getLogger(__name__)
+
+WARM_UP_WORDS = "warm up"  # instruction and task that no user has given
 
 
 def load_policy(
@@ -66,14 +71,22 @@ class SuiteStatistics:
 def warm_up(policy: Policy) -> None:
     """One chunk, and words, for an empty picture, so that the first real ones are not the slow ones.
 
-    A policy that needs the scene's ground truth has no network to warm up and is left alone.
+    A policy that needs the scene's ground truth has no network to warm up and is left alone. One that refuses these
+    words, which nobody has said, is loaded all the same: it may know none but its own.
+
+    Raises:
+        ValueError: the picture of the policy's own cameras lacks something that it needs.
     """
     if policy.requires_scene:
         return
     cameras = [policy.robot.camera(name) for name in policy.cameras]
     blank = {camera.name: np.zeros((camera.height, camera.width, 3), np.uint8) for camera in cameras}
-    policy.start_substep("warm up", "warm up")
     seen = Observation(blank, np.zeros(policy.robot.state_width, np.float32))
+    try:
+        policy.start_substep(WARM_UP_WORDS, WARM_UP_WORDS)
+    except ValueError as error:
+        log.info("policy %s is not warmed up, its first chunk may be slow: %s", policy.name, error)
+        return
     policy.predict(seen)
     if isinstance(policy, SubstepNamer):
-        policy.next_substep(seen, "warm up")
+        policy.next_substep(seen, WARM_UP_WORDS)

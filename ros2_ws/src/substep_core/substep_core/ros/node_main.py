@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import rclpy
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from substep_core.printable import log_printably
+from substep_core.printable import log_printably, printable_lines
+from substep_core.ros.parameters import BadParameter
 
 RCLError = rclpy_implementation.RCLError
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+WRONG_PARAMETER = 2
 
 
 def run_node(
@@ -37,13 +42,18 @@ def run_node(
             handlers end it at once. For nodes with one thread.
 
     Returns:
-        0, the exit code. A fault in a callback leaves as the exception that it is.
+        The exit code: 0, or 2 where a parameter does not let the node be made, which is logged. A fault in a callback
+        leaves as the exception that it is.
     """
     log_printably("%(name)s: %(message)s")  # of the cores, which know no ROS
     handlers = SignalHandlerOptions.NO if has_last_word else SignalHandlerOptions.ALL
     rclpy.init(args=arguments, signal_handler_options=handlers)
     try:
-        node = create()
+        try:
+            node = create()
+        except BadParameter as error:
+            get_logger(Path(sys.argv[0]).stem).fatal(printable_lines(str(error)))
+            return WRONG_PARAMETER
         with _signals_end_spinning(node) if has_last_word else nullcontext():
             _run(node, executor_type())
     finally:

@@ -40,6 +40,12 @@ ScorerRegistry = Registry[Callable[[CompletionSettings], CompletionScorer]]
 SCORERS: ScorerRegistry = Registry("completion scorer", "substep.completion_scorers")
 
 
+def check_scorer(name: str, registry: ScorerRegistry = SCORERS) -> None:
+    """Imports nothing. Raises: ValueError: there is no such scorer, nor is it ``NO_SCORER``."""
+    if name != NO_SCORER:
+        registry.check(name)
+
+
 def load_scorer(name: str, settings: CompletionSettings, registry: ScorerRegistry = SCORERS) -> CompletionScorer | None:
     """The scorer of that name; none for ``NO_SCORER``.
 
