@@ -53,6 +53,25 @@ def test_what_is_no_contract_at_all_is_refused_with_2(tmp_path, capsys):
     assert "unknown robot 'panad': expected one of " in told and "libero_panda (substep_core" in told
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"name: \xff\n", "mine.yaml cannot be read: 'utf-8' codec can't decode byte 0xff"),
+        (b"name: [a\nrate: 3\n", "mine.yaml is not YAML: line 2, column 5: expected ',' or ']', but got ':'"),
+        (None, "mine' is a folder, expected a .yaml file or the name of a robot"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line_that_names_the_file(content, words, tmp_path, capsys):
+    path = tmp_path / ("mine.yaml" if content else "mine")
+    if content:
+        path.write_bytes(content)
+    else:
+        path.mkdir()
+    assert main(["robot", "check", str(path)]) == 2
+    told = capsys.readouterr().err
+    assert words in told and told.count("\n") == 1
+
+
 def test_robots_are_listed_and_shown_as_published(capsys):
     assert main(["robot", "list"]) == 0
     assert "libero_panda (substep" in capsys.readouterr().out

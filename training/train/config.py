@@ -15,6 +15,7 @@ from pydantic import Field
 from substep_core.configuration import configuration, dump, parse, registered
 from substep_core.contract import LIBERO_PANDA, NamedRobot, load_robot, vector_misfit
 from substep_core.hub import checkpoint_folder
+from substep_core.yaml_mapping import value_of
 from substep_policy.eos import EosSource
 from substep_policy.models.kind import MODEL_KINDS, ModelConfiguration, kind_of
 from substep_policy.models.model import DIRECT_EOS_THRESHOLD
@@ -289,10 +290,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
         ValueError: the file is not YAML, or a key or value is wrong; the message names it.
         OSError: the file cannot be read.
     """
-    try:
-        content = override(yaml.safe_load(path.read_text(encoding="utf-8")), read_overrides(overrides))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} with {' '.join(overrides) or 'no overrides'}: {error}") from error
+    content = override(value_of(path.read_text(encoding="utf-8"), str(path)), read_overrides(overrides))
     if isinstance(content, dict):
         content = {**content, "model": _model_content(content)}
     return parse(FinetuneConfig, content, f"{path}{' and overrides' if overrides else ''}")
@@ -326,7 +324,7 @@ def read_overrides(overrides: Sequence[str]) -> dict[str, Any]:
                 raise ValueError(f"{text} and another override set {key!r}: expected one of them")
         if not has_value or not keys:
             raise ValueError(f"override is {text!r}, expected key.subkey=value")
-        place[last] = yaml.safe_load(value)
+        place[last] = value_of(value, f"override {text}")
     return content
 
 

@@ -13,6 +13,7 @@ from arm_bridge.intake import InputLimits
 from substep_core.configuration import configuration, parse
 from substep_core.contract import ActionQuantity, JointSource, PoseSource, RobotContract, load_robot
 from substep_core.registry import Registry
+from substep_core.ros_names import OptionalFrameName, OptionalTopicName, TopicName
 from substep_core.yaml_mapping import read_mapping
 
 ARMS: Registry[Path] = Registry("arm", "substep.arms")  # an entry: the path of a parameter file
@@ -33,9 +34,9 @@ class CameraInput:
         frozen_motion: m (rad of a robot without a pose) that the arm may move while every image is the same; 0: any.
     """
 
-    topic: str
+    topic: TopicName
     compressed: bool = False
-    info: str = ""
+    info: OptionalTopicName = ""
     fit: Fit = "crop"
     turn: Annotated[int, Field(ge=0, le=3)] = 0
     max_age: Seconds = 0.3
@@ -51,7 +52,7 @@ class CameraInput:
 class JointInput:
     """A JointState topic of the driver; joints are found by name. ``frozen_motion``: as commanded."""
 
-    topic: str
+    topic: TopicName
     max_age: Seconds = 0.2
     max_skew: Seconds = 0.05
     frozen_motion: Annotated[float, Field(ge=0)] = 0.05
@@ -73,8 +74,8 @@ class PoseInput:
             without a jump.
     """
 
-    topic: str = ""
-    frame: str = ""
+    topic: OptionalTopicName = ""
+    frame: OptionalFrameName = ""
     child: str = ""
     sign_like: Quaternion = (1.0, 0.0, 0.0, 0.0)
     max_age: Seconds = 0.2
@@ -105,7 +106,7 @@ class StatusInput:
         max_silence: s without a message after which the robot holds; 0: any.
     """
 
-    topic: str
+    topic: TopicName
     type: str = "std_msgs/msg/Int8"
     field: str = "data"
     ready: tuple[int, ...] = ()

@@ -6,6 +6,7 @@ from libero_bridge.rendering import MAX_IMAGE_SIDE, MIN_IMAGE_SIDE
 from libero_bridge.simulation import SimulationConfig
 from libero_bridge.tasks import LIBERO, LiberoSource
 from substep_bridge.parameters import declare_task, read_start
+from substep_core.configuration import told
 from substep_core.episode import EpisodeStart
 from substep_core.ros.parameters import BadParameter, NodeParameters
 from substep_core.tasks import EMBEDDED_ASSETS, LIBERO_ASSETS
@@ -44,5 +45,5 @@ def read(parameters: NodeParameters) -> tuple[SimulationConfig, EpisodeStart]:
     except BadParameter:
         raise
     except ValueError as error:
-        raise BadParameter(f"parameter cameras: {error}") from error
+        raise BadParameter(f"parameter cameras: {told(error)}") from error
     return config, read_start(parameters)

@@ -32,6 +32,7 @@ from substep_bridge.parameters import ClockMode
 from substep_bridge.world import WORLDS, Sensed, World, WorldFactory
 from substep_bridge.world_publisher import WorldPublisher
 from substep_core.chunk import ChunkOutcome
+from substep_core.configuration import told
 from substep_core.contract import contract_to_text, gripper_opening
 from substep_core.episode import EpisodeEnd, EpisodeStart
 from substep_core.registry import Registry, RegistryError
@@ -66,7 +67,7 @@ class BridgeNode(GraphNode):
         try:
             return worlds.load(self.parameters.value("world"))()
         except RegistryError as error:
-            raise BadParameter(f"parameter world: {error}") from error
+            raise BadParameter(f"parameter world: {told(error)}") from error
 
     # --- lifecycle ---
 

@@ -70,7 +70,14 @@ def test_a_chunk_does_not_silently_replace_another():
 def test_a_group_that_holds_what_is_measured_stays_where_the_hold_began():
     joints = StateGroup("arm", StateQuantity.JOINT_POSITION, "rad", JointSource(("j1", "j2")))
     held = ActionGroup(
-        "arm", ActionQuantity.JOINT_POSITION, 2, "rad", scale=0.05, hold=Hold.MEASURED, measured_by="arm"
+        "arm",
+        ActionQuantity.JOINT_POSITION,
+        2,
+        "rad",
+        scale=0.05,
+        hold=Hold.MEASURED,
+        measured_by="arm",
+        joints=("j1", "j2"),
     )
     queue = ActionQueue(replace(ROBOT, state=(joints,), action=(held,), workspace=None))
     first, later = np.full(2, 0.02, np.float32), np.full(2, 0.03, np.float32)

@@ -250,6 +250,7 @@ JOINT_ARM = RobotContract(
             max_step=0.1,
             hold=Hold.MEASURED,
             measured_by="joints",
+            joints=JOINTS,
         ),
     ),
 )

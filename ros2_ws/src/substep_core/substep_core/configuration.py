@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, is_dataclass
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
+import numpy as np
 import pydantic
-from pydantic import ConfigDict, PlainSerializer, PlainValidator, TypeAdapter, ValidationError
+from pydantic import ConfigDict, GetCoreSchemaHandler, PlainSerializer, PlainValidator, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from substep_core.printable import shortened
 
@@ -19,14 +20,59 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True)
 def configuration(cls: type[T]) -> type[T]:
-    """A frozen dataclass that checks types when it is made and refuses unknown keys."""
-    made = pydantic.dataclasses.dataclass(cls, frozen=True, config=ConfigDict(extra="forbid"))
+    """A frozen dataclass that checks types when it is made, and refuses unknown keys and numbers that are none."""
+    cls.__get_pydantic_core_schema__ = classmethod(_schema)
+    made = pydantic.dataclasses.dataclass(cls, frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
     for name, info in made.__pydantic_fields__.items():  # so that dataclasses.fields() says defaults, not pydantic's
         field = made.__dataclass_fields__[name]
         if isinstance(field.default, FieldInfo):
             field.default = MISSING if info.is_required() else info.default
             field.metadata = {"help": info.description}
     return made
+
+
+def _schema(_: type, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    return _checked(handler(source))
+
+
+def _checked(schema: Any) -> Any:
+    """What pydantic makes of a class, such that no bool is a number, and a wrong choice is one problem at its key."""
+    if isinstance(schema, list | tuple):
+        return type(schema)(map(_checked, schema))
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") in ("int", "float"):
+        return core_schema.no_info_before_validator_function(_no_bool, schema)
+    whole = {key: part if key in _NO_SCHEMAS else _checked(part) for key, part in schema.items()}
+    if schema.get("type") == "union" and (choices := _choices(schema["choices"])):
+        whole |= {"custom_error_type": "choice", "custom_error_message": f"expected {choices}"}
+    return whole
+
+
+_NO_SCHEMAS = ("default", "metadata", "serialization", "expected")
+_KINDS = {"str": "a text", "int": "a whole number", "float": "a number", "dict": "a mapping"}
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool | np.bool_):
+        raise ValueError("expected a number, not true or false")
+    return value
+
+
+def _choices(schemas: Sequence[Any]) -> str:
+    """In words, of a union; empty where one of them is a class, whose own problems say more."""
+    named = []
+    for schema in schemas:
+        kind = schema["type"]
+        if kind == "literal":
+            named += [repr(value) for value in schema["expected"]]
+        elif kind == "tuple":
+            named.append("a list")
+        elif kind in _KINDS:
+            named.append(_KINDS[kind])
+        else:
+            return ""
+    return " or ".join(named)
 
 
 def parse(kind: type[T], data: Any, source: str) -> T:

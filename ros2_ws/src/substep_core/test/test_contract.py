@@ -18,6 +18,7 @@ from substep_core.contract import (
     contract_to_text,
     gripper_command,
     gripper_opening,
+    initial_action,
     load_robot,
     misfit,
     state_vector,
@@ -59,6 +60,39 @@ def test_a_contract_comes_back_from_its_yaml():
         (("initial: -1.0", "initial: null"), "hold 'last' needs initial"),
         (("name: libero_panda", "- name: ["), "robot.yaml is not YAML"),
         (("name: libero_panda", "name: " + "[" * 5000), "robot.yaml is not YAML: maximum recursion depth"),
+        (
+            ("rate: 20.0", "rate: 20.0\nrate: 10.0"),
+            "line 3, column 1: key 'rate' stands here again, and first in line 2$",
+        ),
+        (("    part: position", "    part: position\n    part: rotation"), "key 'part' stands here again"),
+        (("rate: 20.0", "rate: 2.0e+9"), "rate is 2000000000.0: .* less than or equal to 1000"),
+        (("rate: 20.0", "rate: 1.0e-12"), "rate is 1e-12: .* greater than or equal to 0.1"),
+        (("rate: 20.0", "rate: true"), "rate is True: expected a number, not true or false"),
+        (("max_horizon: 64", "max_horizon: true"), "max_horizon is True: expected a number, not true or false"),
+        (("max_horizon: 64", "max_horizon: 10000000000"), "max_horizon is 10000000000"),
+        (
+            ("    - 0.0\n    - 0.0\n    - 0.7071067811865476", "    - .nan\n    - 0.0\n    - 0.7071067811865476"),
+            "is nan: ",
+        ),
+        (("opened: -1.0", "opened: .nan"), "action.0.opened is nan: .* finite"),
+        (("  - 1.0\n  - -1.0\n", "  - .nan\n  - -1.0\n"), "state.2.opening.0 is nan: .* finite"),
+        (("empty: 0.0022", "empty: .inf"), "state.2.empty is inf: .* finite"),
+        (("  - -0.55\n", "  - -.inf\n"), "workspace.low.0 is -inf: .* finite"),
+        (("  - 0.0\n  - 0.0\n  - -1.0\n", "  - .nan\n  - 0.0\n  - -1.0\n"), "is nan: .* finite"),
+        (("low: -1.86", "low: -.inf"), "joint_limits.1.low is -inf: .* finite"),
+        (("high: 1.0", "high: .inf"), "action.0.high is inf: .* finite"),
+        (("initial: -1.0", "initial: 55"), "initial is 55.0, expected from low -1.0 to high 1.0"),
+        (("opened: -1.0\n  closed: 1.0\nmax", "opened: -1.0\n  closed: 3.0\nmax"), "closed is 3.0, expected from low"),
+        (("initial: -1.0", "initial: [-1.0, 1.0]"), "initial has 2 numbers, expected one or 1"),
+        (("initial: -1.0", "initial: open"), "^robot.yaml: action.2.initial is 'open': expected a number or a list$"),
+        (("name: libero_panda", "name: ''"), "name is '': expected a name"),
+        (("base_frame: world", "base_frame: ''"), "base_frame is '': expected the name of a frame"),
+        (("frame: agentview_optical_frame", "frame: ''"), "cameras.0.frame is '': expected the name of a frame"),
+        (("topic: eef_pose", "topic: 'a b!'"), "topic is 'a b!': expected a ROS name"),
+        (
+            ("width: 3\n  unit: m\n", "width: 3\n  unit: deg\n"),
+            "^robot.yaml: action.0.unit is 'deg': Input should be 'm', 'rad', 'm/s', 'rad/s' or ''$",
+        ),
         (("rate: 20.0", "rate: " + "9" * 5000), "robot.yaml is not YAML: Exceeds the limit"),
         (("name: libero_panda", "name: " + "x" * 300_000), "robot.yaml has .* characters, expected at most 200000"),
     ],
@@ -94,6 +128,10 @@ action:
         ),
         (("unit: rad, joints", "unit: m, joints"), "their unit are m and rad: must be the same"),
         (("measured_by: arm", "measured_by: speed"), "their unit are rad and rad/s"),
+        (
+            ("joints: [j1, j2], hold", "hold"),
+            "does not say which joints it commands: expected joints, as those",
+        ),
         (("joints: [j1, j2], hold", "joints: [j2, j1], hold"), "their joints are .'j2', 'j1'. and .'j1', 'j2'."),
     ],
 )
@@ -141,6 +179,14 @@ def test_a_grippers_command_says_open_or_closed_whatever_its_numbers(opened, clo
     assert gripper_command(robot, np.array([0] * 6 + [closed])) == pytest.approx(1)
 
 
+@pytest.mark.parametrize(("said", "meant"), [("0.5", [0.5, 0.5]), ("[0.5, -0.25]", [0.5, -0.25])])
+def test_what_counts_as_commanded_first_is_one_number_for_all_values_or_one_for_each(said, meant):
+    text = JOINTED.replace("hold: measured, measured_by: arm", f"hold: last, initial: {said}")
+    robot = contract_from_text(text, "robot.yaml")
+    np.testing.assert_array_equal(initial_action(robot), np.float32(meant))
+    assert contract_from_text(contract_to_text(robot), "again") == robot
+
+
 def changed_state(**values):
     return replace(ROBOT, state=(replace(ROBOT.state[0], **values), *ROBOT.state[1:]))
 
@@ -152,6 +198,7 @@ def changed_state(**values):
         (ROBOT.with_cameras(("agentview", "eye_in_hand"), 480, 640), ""),
         (replace(ROBOT, name="other", max_horizon=8), ""),
         (ROBOT.with_cameras(("eye_in_hand",)), "needs camera 'agentview', and robot libero_panda has eye_in_hand"),
+        (changed_state(frame=""), "the policy needs frame world, and robot libero_panda has none"),
         (changed_state(frame="base"), "state group 'eef_position': the policy needs frame world"),
         (replace(ROBOT, state=ROBOT.state[1:], workspace=None), "needs state group 'eef_position'"),
         (

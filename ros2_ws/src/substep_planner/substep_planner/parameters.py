@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 
-from substep_core.configuration import options_of
+from substep_core.configuration import options_of, told
 from substep_core.named_substep import NamedSubstep
 from substep_core.ros.parameters import BadParameter, NodeParameters
 from substep_planner.completion.frame_scorer import WatchSettings
@@ -254,7 +254,7 @@ def _objects(parameters: NodeParameters) -> tuple[frozenset[str], Mapping[str, i
     try:
         return read_objects([text for text in parameters.value("objects") if text])
     except ValueError as error:
-        raise BadParameter(f"parameter objects: {error}") from error
+        raise BadParameter(f"parameter objects: {told(error)}") from error
 
 
 def watch_settings(parameters: NodeParameters) -> WatchSettings:
@@ -292,7 +292,7 @@ def _decomposers(parameters: NodeParameters, registry: PlannerRegistry) -> tuple
     try:
         return load_decomposers(names, decomposer_settings(parameters), registry.decomposers)
     except ValueError as error:
-        raise BadParameter(f"parameter decomposers is {names}: {error}") from error
+        raise BadParameter(f"parameter decomposers is {names}: {told(error)}") from error
 
 
 def _new_rule(parameters: NodeParameters, registry: PlannerRegistry) -> Callable[[], SwitchRule]:
@@ -301,7 +301,7 @@ def _new_rule(parameters: NodeParameters, registry: PlannerRegistry) -> Callable
     try:
         uses_vision = new_rule().uses_vision
     except ValueError as error:
-        raise BadParameter(f"parameter switch_rule is {name!r}: {error}") from error
+        raise BadParameter(f"parameter switch_rule is {name!r}: {told(error)}") from error
     if uses_vision and parameters.value("completion") == NO_SCORER:
         raise BadParameter(
             f"parameter switch_rule is {name!r}, which needs a completion scorer: set parameter completion to one of "

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from substep_core.chunk import Chunk
+from substep_core.configuration import told
 from substep_core.observation import Observation
 from substep_policy.policy import OfSeveralDataSets, Policy, SubstepNamer, as_namer
 from substep_policy.registry import PolicyRegistry, PolicySettings
@@ -75,7 +77,8 @@ def warm_up(policy: Policy) -> None:
     words, which nobody has said, is loaded all the same: it may know none but its own.
 
     Raises:
-        ValueError: the picture of the policy's own cameras lacks something that it needs.
+        ValueError: the picture of the policy's own cameras lacks something that it needs, or the chunk is not as wide
+            as its contract says.
     """
     if policy.requires_scene:
         return
@@ -87,6 +90,26 @@ def warm_up(policy: Policy) -> None:
     except ValueError as error:
         log.info("policy %s is not warmed up, its first chunk may be slow: %s", policy.name, error)
         return
-    policy.predict(seen)
+    _check_width(policy, _first_chunk(policy, seen))
     if isinstance(policy, SubstepNamer):
         policy.next_substep(seen, WARM_UP_WORDS)
+
+
+def _first_chunk(policy: Policy, seen: Observation) -> Chunk:
+    try:
+        return policy.predict(seen)
+    except ValueError as error:
+        robot = policy.robot
+        raise ValueError(
+            f"policy {policy.name} predicts nothing for an empty picture and {robot.state_width} values of state; by "
+            f"its contract, {robot.name}, an action has {robot.action_width} values: {told(error)}"
+        ) from error
+
+
+def _check_width(policy: Policy, chunk: Chunk) -> None:
+    width, expected = chunk.actions.shape[1], policy.robot.action_width
+    if width != expected:
+        raise ValueError(
+            f"policy {policy.name} predicts actions of {width} values, and by its contract, {policy.robot.name}, they "
+            f"have {expected}"
+        )

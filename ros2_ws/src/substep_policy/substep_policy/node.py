@@ -15,6 +15,7 @@ from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkRequest, Chu
 from substep_interfaces.srv import NameSubstep
 
 from substep_core import chunk_timing
+from substep_core.configuration import told
 from substep_core.contract import RobotContract, contract_from_text
 from substep_core.keys import IssuedSubstep, RequestKey, SubstepKey
 from substep_core.latest_only_worker import LatestOnlyWorker
@@ -75,11 +76,11 @@ class PolicyNode(GraphNode):
         policy, settings = value("policy"), policy_settings(self.parameters)
         self._stuck, self._added_latency = stuck_settings(self.parameters), value("added_latency")
         try:
-            told = policy, settings, value("suite"), self._registry
-            self._policy = load_policy(*told, value("must_name_substeps"))
-            self._statistics = SuiteStatistics(self._policy, *told)
+            asked = policy, settings, value("suite"), self._registry
+            self._policy = load_policy(*asked, value("must_name_substeps"))
+            self._statistics = SuiteStatistics(self._policy, *asked)
         except ValueError as error:
-            raise BadParameter(f"parameter policy: {error}") from error
+            raise BadParameter(f"parameter policy: {told(error)}") from error
         except Exception as error:
             fault = f"loading {policy!r} failed: {type(error).__name__}: {error}"
             raise RuntimeError(f"parameter policy: {fault}") from error

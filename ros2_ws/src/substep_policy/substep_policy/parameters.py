@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from substep_core.configuration import options_of
+from substep_core.configuration import options_of, told
 from substep_core.ros.parameters import BadParameter, NodeParameters
 from substep_policy.guidance_settings import GUIDANCES, GuidanceSettings, Schedule
 from substep_policy.registry import DEFAULT_POLICY, DTYPES, PolicySettings
@@ -92,4 +92,4 @@ def policy_settings(parameters: NodeParameters) -> PolicySettings:
     except BadParameter:
         raise
     except ValueError as error:
-        raise BadParameter(f"parameter {error}") from error
+        raise BadParameter(f"parameter {told(error)}") from error

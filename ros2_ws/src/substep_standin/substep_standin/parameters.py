@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from libero_bridge import parameters as libero_parameters
 from libero_bridge.simulation import SimulationConfig
+from substep_core.configuration import told
 from substep_core.episode import EpisodeStart
 from substep_core.ros.parameters import BadParameter, NodeParameters
 from substep_standin.cameras import CameraSettings
@@ -101,7 +102,7 @@ def read(parameters: NodeParameters) -> NodeSettings:
     except BadParameter:
         raise
     except ValueError as error:
-        raise BadParameter(f"parameters camera.*: {error}") from error
+        raise BadParameter(f"parameters camera.*: {told(error)}") from error
     servo = replace(
         ServoSettings(), **{name: value(f"servo.{name}") for name in ("staleness", "max_linear", "max_angular")}
     )

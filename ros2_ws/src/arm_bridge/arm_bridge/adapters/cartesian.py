@@ -11,6 +11,7 @@ from std_msgs.msg import Header
 from arm_bridge.command import ArmCommand, Space
 from substep_core.configuration import configuration
 from substep_core.ros.messages import to_time
+from substep_core.ros_names import OptionalFrameName, TopicName
 
 
 @configuration
@@ -21,8 +22,8 @@ class CartesianRate:
         frame: of the message's header; empty: the contract's base frame.
     """
 
-    topic: str
-    frame: str = ""
+    topic: TopicName
+    frame: OptionalFrameName = ""
     type: Literal["cartesian_rate"] = "cartesian_rate"
 
     @property
@@ -53,8 +54,8 @@ class CartesianPose:
         leash: m that the target may be ahead of the measured position.
     """
 
-    topic: str
-    frame: str = ""
+    topic: TopicName
+    frame: OptionalFrameName = ""
     leash: Annotated[float, Field(gt=0)] = 0.05
     type: Literal["cartesian_pose"] = "cartesian_pose"
 

@@ -11,6 +11,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from arm_bridge.adapters import message_class
 from substep_core.configuration import configuration
 from substep_core.ros.messages import to_duration
+from substep_core.ros_names import TopicName
 
 
 @configuration
@@ -22,7 +23,7 @@ class FingerTrajectory:
         duration: s for the way.
     """
 
-    topic: str
+    topic: TopicName
     joints: Annotated[tuple[str, ...], Field(min_length=1)]
     opened: float
     closed: float
@@ -53,7 +54,7 @@ class _GripperAction:
     """A gripper that an action of control_msgs moves."""
 
     action: ClassVar[str]  # its name in control_msgs
-    topic: str
+    topic: TopicName
     opened: float
     closed: float
 

@@ -12,6 +12,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from arm_bridge.command import ArmCommand, Space
 from substep_core.configuration import configuration
 from substep_core.ros.messages import to_duration, to_time
+from substep_core.ros_names import TopicName
 
 
 @configuration
@@ -26,7 +27,7 @@ class JointTrajectoryTopic:
         stamped: the header says when the trajectory begins; else 0, which means at once.
     """
 
-    topic: str
+    topic: TopicName
     leash: Annotated[float, Field(gt=0)] = 0.2
     stamped: bool = True
     type: Literal["joint_trajectory"] = "joint_trajectory"
@@ -55,7 +56,7 @@ class JointTrajectoryTopic:
 class JointVelocity:
     """std_msgs/Float64MultiArray of rad/s or m/s, in the contract's order, for a velocity controller."""
 
-    topic: str
+    topic: TopicName
     type: Literal["joint_velocity"] = "joint_velocity"
 
     @property

@@ -91,8 +91,12 @@ def _difference(
 ) -> str:
     for name in what:
         if (value := getattr(wanted, name)) != (other := getattr(there, name)):
-            return f"the policy needs {name} {value!s}, and robot {robot} has {other!s}"
+            return f"the policy needs {name} {_said(value)}, and robot {robot} has {_said(other)}"
     return ""
+
+
+def _said(value: object) -> str:
+    return "none" if value in ("", None) else str(value)
 
 
 def _listed(names: Sequence[str]) -> str:

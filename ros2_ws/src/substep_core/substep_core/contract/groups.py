@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from substep_core.configuration import configuration
+from substep_core.ros_names import Name, OptionalFrameName, TopicName
 
 Quaternion = tuple[float, float, float, float]
 NO_ROTATION: Quaternion = (0.0, 0.0, 0.0, 1.0)
@@ -49,6 +50,7 @@ class Hold(enum.StrEnum):
 
 
 Unit = Literal["m", "rad", "m/s", "rad/s"]
+UnitOrNone = Literal["m", "rad", "m/s", "rad/s", ""]  # one list: of a union each part would be refused by itself
 LENGTHS: tuple[Unit, ...] = ("m",)
 ANGLES: tuple[Unit, ...] = ("rad",)
 PLACES: tuple[Unit, ...] = ("rad", "m")  # of joints that turn, and of those that slide
@@ -106,7 +108,7 @@ class PoseSource:
         turned_by: quaternion xyzw from the topic's frame to the frame that the group describes: R_group = R_topic · R.
     """
 
-    topic: str
+    topic: TopicName
     part: Literal["position", "rotation"]
     turned_by: Quaternion = NO_ROTATION
     type: Literal["pose"] = "pose"
@@ -129,9 +131,9 @@ class JointSource:
         field: which of the message's arrays.
     """
 
-    names: Annotated[tuple[str, ...], Field(min_length=1)]
+    names: Annotated[tuple[Name, ...], Field(min_length=1)]
     field: Literal["position", "velocity"] = "position"
-    topic: str = "joint_states"
+    topic: TopicName = "joint_states"
     type: Literal["joints"] = "joints"
 
     def __post_init__(self) -> None:
@@ -155,11 +157,11 @@ class StateGroup:
         let_go: of a gripper: m by which the fingers come further apart than they had grasped when they let go.
     """
 
-    name: str
+    name: Name
     quantity: StateQuantity
     unit: Unit
     source: Annotated[PoseSource | JointSource, Field(discriminator="type")]
-    frame: str = ""
+    frame: OptionalFrameName = ""
     opening: tuple[float, ...] = ()
     empty: Annotated[float, Field(ge=0)] = 0.0
     let_go: Annotated[float, Field(ge=0)] = 0.0
@@ -202,26 +204,26 @@ class ActionGroup:
         response: of differences: part of a commanded motion that the robot covers within the control step.
         hold: what the group is told while nothing is played.
         measured_by: state group that ``Hold.MEASURED`` reads.
-        initial: of ``Hold.LAST``, which needs it: each value before the first command.
+        initial: of ``Hold.LAST``, which needs it: before the first command, one number for each value, or one for all.
         joints: names of the joints that are commanded, where there are any.
         opened, closed: of a gripper: the values that open and close it.
     """
 
-    name: str
+    name: Name
     quantity: ActionQuantity
-    width: Annotated[int, Field(ge=1)]
-    unit: Unit | Literal[""] = ""
-    frame: str = ""
-    scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    width: Annotated[int, Field(ge=1, le=1000)]
+    unit: UnitOrNone = ""
+    frame: OptionalFrameName = ""
+    scale: float = Field(default=1.0, gt=0)
     low: float = -1.0
     high: float = 1.0
-    max_step: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    max_change: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_step: float | None = Field(default=None, gt=0)
+    max_change: float | None = Field(default=None, gt=0)
     response: float = Field(default=1.0, gt=0, le=1)
     hold: Hold = Hold.ZERO
     measured_by: str = ""
-    initial: float | None = Field(default=None, allow_inf_nan=False)
-    joints: tuple[str, ...] = ()
+    initial: float | tuple[float, ...] | None = None
+    joints: tuple[Name, ...] = ()
     opened: float = -1.0
     closed: float = 1.0
 
@@ -239,6 +241,16 @@ class ActionGroup:
         _check_unique(self.joints)
         if self.is_gripper and self.opened == self.closed:
             raise ValueError(f"opened and closed are both {self.opened}")
+        if isinstance(self.initial, tuple) and len(self.initial) != self.width:
+            raise ValueError(f"initial has {len(self.initial)} numbers, expected one or {self.width}, as its width")
+        for name in ("initial", *(("opened", "closed") if self.is_gripper else ())):
+            self._check_within(name)
+
+    def _check_within(self, name: str) -> None:
+        value = getattr(self, name)
+        if value is not None and not all(self.low <= each <= self.high for each in np.atleast_1d(value)):
+            said = list(value) if isinstance(value, tuple) else value
+            raise ValueError(f"{name} is {said}, expected from low {self.low} to high {self.high}")
 
     def _check_hold(self) -> None:
         if (self.hold is Hold.ZERO) is (self.quantity in STAYING):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ from pydantic import BeforeValidator
 from substep_core.configuration import dump, parse
 from substep_core.contract.robot import RobotContract
 from substep_core.registry import Registry
-from substep_core.yaml_mapping import mapping_of
+from substep_core.yaml_mapping import mapping_of, read_text
 
 ROBOTS: Registry[Path | RobotContract] = Registry("robot", "substep.robots")  # an entry: a YAML file, or a contract
 LIBERO_PANDA = "libero_panda"
@@ -30,12 +29,14 @@ def load_robot(robot: str | Path) -> RobotContract:
     """
     found = Path(robot).expanduser()
     if found.suffix not in (".yaml", ".yml"):
+        if found.is_dir() and str(robot) not in ROBOTS:
+            raise ValueError(f"robot {str(robot)!r} is a folder, expected a .yaml file or the name of a robot")
         found = ROBOTS.load(str(robot))
     if isinstance(found, RobotContract):
         return found
     if not found.is_file():
         raise ValueError(f"robot {str(robot)!r}: there is no file {found}")
-    return contract_from_text(found.read_text(encoding="utf-8"), str(found))
+    return contract_from_text(read_text(found), str(found))
 
 
 def _named(robot: Any) -> Any:
@@ -56,11 +57,4 @@ def contract_from_text(text: str, source: str) -> RobotContract:
 
 def contract_to_text(contract: RobotContract) -> str:
     """The YAML that ``contract_from_text`` reads back to the same contract."""
-    return yaml.safe_dump(_plain(dump(contract)), sort_keys=False, allow_unicode=True)
-
-
-def _plain(data: Any) -> Any:
-    """Without what YAML writes and reads back differently."""
-    if isinstance(data, float) and not math.isfinite(data):
-        raise ValueError(f"a contract holds {data}, expected finite numbers")
-    return data
+    return yaml.safe_dump(dump(contract), sort_keys=False, allow_unicode=True)

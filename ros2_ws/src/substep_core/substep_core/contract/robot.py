@@ -14,8 +14,10 @@ from pydantic import Field
 
 from substep_core.configuration import configuration
 from substep_core.contract.groups import ActionGroup, ActionQuantity, Hold, StateGroup, StateQuantity
+from substep_core.ros_names import FrameName, Name
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0)]
+Pixels = Annotated[int, Field(ge=1, le=16384)]
 
 
 class CameraRole(enum.StrEnum):
@@ -37,9 +39,9 @@ class Camera:
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z]\w*$")]
     role: CameraRole
-    height: Annotated[int, Field(ge=1)]
-    width: Annotated[int, Field(ge=1)]
-    frame: str
+    height: Pixels
+    width: Pixels
+    frame: FrameName
     source: str = ""
 
     @property
@@ -51,7 +53,7 @@ class Camera:
 class KeepOut:
     """A box that the end effector stays out of: corners in m, as those of the workspace."""
 
-    name: str
+    name: Name
     low: tuple[float, float, float]
     high: tuple[float, float, float]
 
@@ -111,7 +113,7 @@ class JointLimit:
         velocity, acceleration, jerk: in rad or m and s; None: no limit.
     """
 
-    name: str
+    name: Name
     low: float
     high: float
     velocity: Positive | None = None
@@ -128,7 +130,7 @@ class RobotContract:
     """Everything that a program must know to observe and to command a robot.
 
     Attributes:
-        rate: control steps a second, Hz.
+        rate: control steps a second, 0.1 to 1000 Hz.
         state: groups of the proprioception vector, in its order.
         action: groups of the action vector, in its order.
         max_horizon: most actions of a chunk.
@@ -141,16 +143,16 @@ class RobotContract:
             as "wipe"; none: all motions of the language, and nothing else.
     """
 
-    name: str
-    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    name: Name
+    rate: Annotated[float, Field(ge=0.1, le=1000)]
     cameras: tuple[Camera, ...]
     state: Annotated[tuple[StateGroup, ...], Field(min_length=1)]
     action: Annotated[tuple[ActionGroup, ...], Field(min_length=1)]
-    max_horizon: int = Field(default=64, ge=1)
+    max_horizon: int = Field(default=64, ge=1, le=10_000)
     workspace: Workspace | None = None
     joint_limits: tuple[JointLimit, ...] = ()
-    change_time: float = Field(default=0.5, gt=0, allow_inf_nan=False)
-    base_frame: str = "world"
+    change_time: float = Field(default=0.5, gt=0, le=60)
+    base_frame: FrameName = "world"
     motion: MotionLimits | None = None
     skills: tuple[Annotated[str, Field(pattern=r"^[a-z]+( [a-z]+)*$")], ...] = ()
 
@@ -282,6 +284,11 @@ def _check_measured(action: ActionGroup, state: StateGroup) -> None:
         compared.append(("unit", action.unit, state.unit))
     if action.quantity is ActionQuantity.JOINT_POSITION:
         compared.append(("quantity", action.quantity.value, state.quantity.value))
+    if action.quantity is ActionQuantity.JOINT_POSITION and not action.joints:
+        raise ValueError(
+            f"action group {action.name!r} holds what {state.name!r} measures, and does not say which joints it "
+            f"commands: expected joints, as those measured, {list(names)}"
+        )
     if action.joints:
         compared.append(("joints", action.joints, names))
     for what, commanded, measured in compared:

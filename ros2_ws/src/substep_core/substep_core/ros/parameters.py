@@ -16,11 +16,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter, parameter_dict_from_yaml_file
+
+from substep_core.yaml_mapping import read_mapping
 
 WILDCARDS = ("*", "**")  # last part of a node's name in a parameter file
 
@@ -141,7 +142,7 @@ def _shared_names(arguments: Sequence[str]) -> set[str]:
     names: set[str] = set()
     for option, file in pairwise(arguments):
         if option == "--params-file":
-            sections = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+            sections = read_mapping(Path(file), "node names")
             shared = [pattern for pattern in sections if pattern.rsplit("/", 1)[-1] in WILDCARDS]
             if shared:
                 names.update(parameter_dict_from_yaml_file(file, target_nodes=shared))
