@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from substep_cli.changes import Changes, read_changes
+from substep_cli.grammar import UsageError
 from substep_cli.options import Count, Dataset, Device, Json, Members
 from substep_core.printable import show
 from substep_policy.run_modes import Execution, Quantization
@@ -21,10 +22,14 @@ def inspect(checkpoint: Checkpoint, /) -> int:
 
     Reads shapes, not weights, so it takes seconds. Exit code 1: it cannot be loaded.
     """
+    from substep_core.hub import CONFIG_FILE
     from substep_policy.checkpoints.inspection import inspect
     from substep_policy.registry import POLICIES
 
-    report = inspect(POLICIES.folder(checkpoint))
+    folder = POLICIES.folder(checkpoint)
+    if not (folder / CONFIG_FILE).is_file():
+        raise UsageError(f"{folder} is no checkpoint: it has no {CONFIG_FILE}")
+    report = inspect(folder)
     show(report)
     return 0 if report.fits else 1
 

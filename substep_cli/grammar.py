@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import pydantic
@@ -76,16 +77,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = find(arguments)
     name = f"substep {command.words}" if command else "substep"
     log_printably()
+    call = None
     try:
-        return read(arguments)()
+        call = read(arguments)
+        return call()
     except (*WRONG, CommandFailed, MemoryError, OSError) as error:
-        show(f"{name}: {told(error)}", sys.stderr)
+        show(f"{name}: {_of_a_file(error, call) or told(error)}", sys.stderr)
         # Memory first: what does not fit is said by a ValueError too, and another machine would do it.
         return WRONG_COMMAND_LINE if isinstance(error, WRONG) and not isinstance(error, MemoryError) else FAILED
     except KeyboardInterrupt:
         hint = "; the same command goes on from here" if command and command.resumes else ""
         print(f"{name}: stopped{hint}", file=sys.stderr)
         return INTERRUPTED
+
+
+def _of_a_file(error: Exception, call: Call | None) -> str:
+    """What the system says of a file, as a sentence with the option that named it; empty: it says it of none."""
+    if not isinstance(error, OSError) or not isinstance(error, WRONG) or not isinstance(error.filename, str):
+        return ""  # others say it in words of their own
+    path = Path(error.filename)
+    typed = {
+        Path(value): f"--{key.replace('_', '-')} "
+        for key, value in (call.options if call else {}).items()
+        if isinstance(value, Path)
+    }
+    of = next((word for value, word in typed.items() if value == path or value in path.parents), "")
+    file = next((folder for folder in path.parents if folder.is_file()), None)
+    if isinstance(error, FileNotFoundError):
+        missing = next((folder for folder in reversed(path.parents) if not folder.exists()), None)
+        return f"{of}{path}: there is no {f'folder {missing}' if missing else 'such file or folder'}"
+    if isinstance(error, IsADirectoryError):
+        return f"{of}{path} is a folder, expected a file"
+    if isinstance(error, NotADirectoryError):
+        return f"{of}{file or path} is a file, expected a folder"
+    return f"{of}{path} is there already: name another"
 
 
 def command_app(command: Command) -> App:

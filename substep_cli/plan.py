@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from substep_cli.grammar import CommandFailed
+from substep_cli.grammar import CommandFailed, UsageError
 from substep_cli.options import Device, Json
 from substep_core.contract import load_robot
 from substep_core.errors import PlanningError
@@ -62,6 +62,8 @@ def plan(
         prompt: a prompt file instead of the shipped one.
         cache: folder in which language models' plans are kept.
     """
+    if not instruction.strip():
+        raise UsageError(f"INSTRUCTION is {instruction!r}, expected what a robot is to do")
     settings = replace(
         DEFAULTS,
         library=str(library or ""),

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from substep_cli.grammar import CommandFailed
+from substep_cli.grammar import CommandFailed, UsageError
 from substep_cli.options import Network, RunningDomain
 from substep_core.printable import show
 
@@ -36,6 +36,8 @@ def revise(
     from substep_bringup.domain import isolation
     from substep_planner.revise_client import NoPlanner, revise_task
 
+    if not words.strip():
+        raise UsageError(f"WORDS is {words!r}, expected what is to change")
     # Not a free one, where no graph is: ROS itself takes 0 where nothing is set.
     its_own = 0 if domain is None and "ROS_DOMAIN_ID" not in os.environ else domain
     with isolation(os.environ, its_own, network) as variables:

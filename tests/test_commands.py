@@ -165,7 +165,7 @@ def test_the_listing_needs_nothing_but_python_and_names_every_command():
 
 def test_help_imports_nothing_heavy():
     """But that of eval, sim, real and stack, whose configuration classes lie among what they configure."""
-    heavy = ("eval", "sim", "real", "stack", "data record-robot")
+    heavy = ("sim", "real", "stack", "data record-robot")
     light = [command.words for command in COMMANDS if command.target and command.words not in heavy]
     code = f"""
 import sys
@@ -231,14 +231,46 @@ def test_a_wrong_line_is_refused_in_one_line_with_2(line: str, message: str, cap
         ("bag play nowhere", "nowhere"),
         ("bag repair nowhere", "nowhere"),
         ("checkpoint latency nowhere", "unknown policy 'nowhere'"),
-        ("checkpoint export nowhere --out x", "nowhere"),
-        ("data label nowhere", "nowhere"),
+        ("checkpoint export nowhere --out x", "nowhere is no checkpoint of a training: it has no training_config.yaml"),
+        ("checkpoint inspect my_tasks", "my_tasks is no checkpoint: it has no config.json"),
+        ("checkpoint eos compact --demonstrations nowhere", "--demonstrations nowhere"),
+        ("robot layout libero_panda --out no/where/a.rviz", "--out no/where/a.rviz: there is no folder no"),
+        ("scenes export --out my.yaml", "--out my.yaml is a file, expected a folder"),
+        ("data label nowhere", "substep data label: nowhere is missing, expected a folder of demonstrations"),
         ("train policy nowhere.yaml", "nowhere.yaml"),
     ],
 )
 def test_a_name_on_the_line_that_is_not_there_is_refused_with_2(line: str, message: str, capsys, filled_in: None):
     assert main(line.split()) == 2
-    assert message in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert message in error and "Errno" not in error
+    assert error.count("\n") == 1, error
+
+
+@pytest.mark.parametrize("words", [["plan", ""], ["plan", " "], ["revise", ""]])
+def test_a_sentence_without_words_is_refused_with_2(words: list[str], capsys):
+    assert main(words) == 2
+    assert "expected what" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["exec"], "exec needs a command: ./substep exec COMMAND"),
+        (["install"], "install needs packages: ./substep install"),
+        (["uninstall"], "uninstall needs names of packages"),
+        (["colcon"], "colcon needs a command of its own"),
+        (["test", "/nowhere"], "test: there is no /nowhere"),
+        (
+            ["test", "--durations=5", "tests/test_docs.py", "tests/test_nothing.py::test_one"],
+            "no tests/test_nothing.py",
+        ),
+    ],
+)
+def test_the_script_says_what_its_own_commands_need(words: list[str], message: str):
+    done = subprocess.run([ROOT / "substep", *words], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert message in done.stderr
 
 
 def test_what_is_read_is_what_was_typed():

@@ -22,8 +22,11 @@ def export(checkpoint: Path, out: Path) -> int:
     """Write the folder; -> its size in bytes.
 
     Raises:
+        ValueError: it is no checkpoint of a training.
         CheckpointError: the checkpoint is incomplete.
     """
+    if not (checkpoint / CONFIG_FILE).is_file():
+        raise ValueError(f"{checkpoint} is no checkpoint of a training: it has no {CONFIG_FILE}")
     out.mkdir(parents=True, exist_ok=True)
     model_training(read_config(checkpoint / CONFIG_FILE)).export(checkpoint, out)
     for name in KEPT:

@@ -125,6 +125,8 @@ def label_source(
         OSError: a file cannot be read or written.
     """
     reading, report = ReadReport(), LabelReport()
+    if not Path(source.path).exists():
+        raise ValueError(f"{source.path} is missing, expected a folder of demonstrations")
     if out is None:
         out = Path(source.path) / LABELS_FILE
         if out.exists():  # the true ones of a collection, or somebody's own
