@@ -512,7 +512,7 @@ def test_nothing_is_answered_unless_active_and_a_second_activation_starts_afresh
     [
         ({"policy": "telepathy"}, "unknown policy 'telepathy': expected one of blind (given here), broken"),
         ({"policy": "broken"}, "loading 'broken' failed: OSError: weights.safetensors is cut short"),
-        ({"policy": "blind"}, "parameter policy: no image of camera 'wrist'"),
+        ({"policy": "blind"}, "parameter policy: policy scripted predicts nothing for an empty picture and 8 values"),
         ({"eos_threshold": 3.0}, "parameter eos_threshold must be from -1.0 to 1.0"),
         ({"eos_threshold": float("nan")}, "parameter eos_threshold must be from -1.0 to 1.0"),
         ({"seed": -1}, "parameter seed must be from 0 to 2147483647"),
