@@ -26,8 +26,10 @@ def collect(
     Args:
         out: folder of the data set.
     """
+    from libero_bridge.libero_setup import check_assets
     from training.collect.command import collect_tasks
 
+    check_assets(settings.assets)  # before the folder is made
     source = settings.source
     chosen = [
         (suite, task) for suite in suites or source.default_suites for task in tasks or range(len(source.names(suite)))
@@ -83,9 +85,11 @@ def rerender(
         folder: of ./substep data collect.
         out: folder of the new files.
     """
+    from libero_bridge.libero_setup import check_assets
     from training.collect.replay import RenderConfig
     from training.collect.rerender import rerender
 
+    check_assets(assets)
     print(f"{rerender(folder, out, RenderConfig(_side(image_size), assets=assets), workers)} demonstrations in {out}")
 
 

@@ -25,8 +25,10 @@ def check(
     Args:
         states: initial states per task; none: all, or 50 drawn ones.
     """
+    from libero_bridge.libero_setup import check_assets
     from libero_bridge.scenes.check.command import check_all
 
+    check_assets(assets)
     return 0 if check_all(tasks_from, suites, tasks, states, assets, workers, json) else 1
 
 
