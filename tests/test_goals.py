@@ -166,7 +166,7 @@ def test_a_second_goal_preempts_the_first_where_that_is_asked_for(probe, planner
     planner_with(when_busy="preempt")
     first = Goal(probe, "")
     probe.wait(lambda: probe.statuses[-1].step > 0, "the first step")
-    second = Goal(probe, "open the middle drawer of the cabinet")
+    second = Goal(probe, "pick up the milk and place it in the basket")
     assert first.result().error_code == ExecuteTask.Result.PREEMPTED
     assert second.accepted
     second.cancel()

@@ -9,12 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from arm_bridge.settings import load_arm
-from libero_bridge.libero_setup import check_assets
-from libero_bridge.tasks import ROBOT
-from substep_bridge.world import WORLDS
+from substep_bridge.world import WORLD_NAMES, WORLDS
 from substep_bringup.arguments import ArgumentError
 from substep_bringup.graph_config import SHIPPED_WORLD, BridgeConfig, GraphConfig, RealConfig, StackConfig, check_range
-from substep_core.contract import load_robot
 from substep_core.registry import RegistryError
 from substep_core.tasks import Task, task_source
 from substep_planner.decomposers.registry import DECOMPOSERS
@@ -79,17 +76,16 @@ def check_policy(policy: str) -> None:
         raise ArgumentError(str(error)) from error
 
 
-def check_libero(cameras: Sequence[str], assets: str) -> None:
-    """Raises: ArgumentError: LIBERO's robot has no such camera, or there is no such folder of assets."""
-    try:
-        load_robot(ROBOT).with_cameras(cameras)
-        check_assets(assets)
-    except ValueError as error:
-        raise ArgumentError(str(error)) from error
+def check_world_names(world: str, cameras: Sequence[str], assets: str) -> None:
+    """Raises: ArgumentError: the world has no such camera or assets. One that does not say says it when it is built."""
+    if world in WORLD_NAMES.names:
+        try:
+            WORLD_NAMES.load(world)(cameras, assets)
+        except ValueError as error:
+            raise ArgumentError(str(error)) from error
 
 
 def _check_names(config: StackConfig) -> None:
-    """What a world that a package adds has for cameras only its bridge knows, when it is built."""
     check_policy(config.policy)
     try:
         WORLDS.check(config.world)
@@ -97,8 +93,7 @@ def _check_names(config: StackConfig) -> None:
             DECOMPOSERS.check(name)
     except RegistryError as error:
         raise ArgumentError(str(error)) from error
-    if config.world == SHIPPED_WORLD:
-        check_libero(config.cameras, config.assets)
+    check_world_names(config.world, config.cameras, config.assets)
 
 
 def _check_task(config: BridgeConfig) -> None:

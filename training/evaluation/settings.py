@@ -11,7 +11,7 @@ from pydantic import Field
 
 from libero_bridge.tasks import libero_task
 from substep_bridge.world import WORLDS
-from substep_bringup.checked_config import check_libero, check_policy
+from substep_bringup.checked_config import check_policy, check_world_names
 from substep_bringup.graph_config import GraphConfig
 from substep_core.configuration import configuration
 from substep_core.episode import Placement
@@ -203,8 +203,7 @@ def check_together(settings: EpisodeSettings, selection: Selection) -> None:
         DECOMPOSERS.check(name)
     check_scorer(settings.completion.scorer)
     WORLDS.check(settings.world)
-    if settings.world == GraphConfig().world:
-        check_libero(settings.cameras, settings.assets)
+    check_world_names(settings.world, settings.cameras, settings.assets)
     tasks = _checked_tasks(settings, selection)
     if settings.through == "process":
         if settings.world != GraphConfig().world:

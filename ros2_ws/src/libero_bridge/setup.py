@@ -19,6 +19,7 @@ setup(
     extras_require={"test": ["pytest"]},  # what colcon test goes by
     entry_points={
         "substep.worlds": ["libero = libero_bridge.world:LiberoWorlds"],
+        "substep.world_names": ["libero = libero_bridge.names:check_names"],
         "substep.task_sources": [
             "libero = libero_bridge.tasks:create",
             "bddl = libero_bridge.bddl_folder:create",

@@ -22,7 +22,7 @@ class ControlLoop:
         self._model = env.sim.model._model
         self._data = env.sim.data._data
         self._substeps = int(env.control_timestep / env.model_timestep)
-        self._arm, self._fingers = Arm(env.robots[0], self._model, self._data), _Fingers(env)
+        self._arm, self._fingers = ControlledArm(env.robots[0], self._model, self._data), _Fingers(env)
 
     def step(self, action: np.ndarray) -> None:
         """Applies one action for a control period. action: motions of OSC_POSE in [-1, 1], the gripper last."""
@@ -38,7 +38,7 @@ class ControlLoop:
         self._env._post_process()
 
 
-class Arm:
+class ControlledArm:
     """robosuite's controller, told of the arm's state from one Jacobian."""
 
     def __init__(self, robot, model: mujoco.MjModel, data: mujoco.MjData) -> None:

@@ -178,5 +178,5 @@ def test_tables_that_do_not_fit_are_named(tmp_path: Path):
     with pytest.raises(ValueError, match=r"ood_task.yaml does not fit libero_goal task 'put_the_bowl_on_the_plate'"):
         create(tmp_path).task("libero_goal_task", 8)
     (tmp_path / "ood_language.yaml").write_text("[]")
-    with pytest.raises(ValueError, match="ood_language.yaml is no table of LIBERO-PRO's"):
+    with pytest.raises(ValueError, match="ood_language.yaml holds a list, expected a table of LIBERO-PRO's"):
         replace(create(tmp_path)).task("libero_goal_lan", 8)

@@ -12,7 +12,7 @@ import pytest
 from robosuite.utils.errors import RandomizationError
 
 from libero_bridge import libero_setup
-from libero_bridge.control_loop import Arm
+from libero_bridge.control_loop import ControlledArm
 from libero_bridge.environment import DRAWS
 from libero_bridge.placement import NoRoomError, WidenedPlacement
 from libero_bridge.simulation import Simulation, SimulationConfig
@@ -83,14 +83,14 @@ def test_trajectory_and_verdict_are_those_of_liberos_own_loop(simulation, plain_
 def test_compiled_control_gives_the_torques_of_robosuites_own(simulation, monkeypatch):
     differences = []
 
-    def drive_and_compare(arm: Arm) -> None:
+    def drive_and_compare(arm: ControlledArm) -> None:
         arm.drive_as_robosuite()
         own = arm._control[arm._actuators]
         drive(arm)
         differences.append(np.abs(arm._control[arm._actuators] - own).max())
 
-    drive = Arm.drive
-    monkeypatch.setattr(Arm, "drive", drive_and_compare)
+    drive = ControlledArm.drive
+    monkeypatch.setattr(ControlledArm, "drive", drive_and_compare)
     simulation.reset(init_state=2)
     for action in wild_actions(10):
         simulation.step(action)

@@ -122,3 +122,6 @@ class WorldFactory(Protocol):
 
 # An entry is a WorldFactory's type, made without arguments.
 WORLDS: Registry[Callable[[], WorldFactory]] = Registry("world", "substep.worlds")
+# Optional, by the name of a world: takes cameras and assets as they were asked for, before anything starts, and raises
+# ValueError where there are none such. It must not load the simulator.
+WORLD_NAMES: Registry[Callable[[Sequence[str], str], None]] = Registry("names of the world", "substep.world_names")

@@ -335,6 +335,11 @@ def with_server(kind: str, url: str, pauses: list[float], settings: dict) -> Lan
     return LanguageModelDecomposer(ServerChat(server, api, pauses.append), load_prompt(), PlanCache())
 
 
+def learned(caplog) -> list[str]:
+    """What has been logged that a server does not take; the HTTP client logs too, where another test has let it."""
+    return [said for record in caplog.records if (said := record.getMessage().partition("does not take ")[2])]
+
+
 @pytest.mark.parametrize(("server", "case"), RECORDED)
 def test_a_plan_is_had_from_what_the_server_answers(server, case, serve, caplog):
     exchanges, pauses = case["exchanges"], []
@@ -351,12 +356,11 @@ def test_a_plan_is_had_from_what_the_server_answers(server, case, serve, caplog)
         assert path == exchange["path"] and exchange.get("headers", {}).items() <= headers.items()
         assert body == filled_in(exchange.get("request"), body)
     assert pauses == case.get("pauses", [])
-    learned = [record.getMessage().partition("does not take ")[2].partition(",")[0] for record in caplog.records]
-    assert learned == case.get("learned", [])
+    assert [said.partition(",")[0] for said in learned(caplog)] == case.get("learned", [])
 
     caplog.clear()  # what was refused once is not sent again, and not spoken of again
     made.decompose(PlanRequest("heat the same again"))
-    assert len(played.requests) == len(exchanges) + 1 and not caplog.records
+    assert len(played.requests) == len(exchanges) + 1 and not learned(caplog)
     assert played.requests[-1][2].keys() == played.requests[-2][2].keys()
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from libero_bridge import libero_setup
 from libero_bridge.benchmarks.timing import Speed, measure
-from libero_bridge.control_loop import Arm
+from libero_bridge.control_loop import ControlledArm
 from libero_bridge.simulation import Simulation, SimulationConfig
 from libero_bridge.tasks import LiberoSource
 
@@ -33,7 +33,7 @@ def run(suite: str, task_index: int, steps: int, assets: str) -> None:
         print(f"  LIBERO OffScreenRenderEnv  {plain}")
         print(f"  ratio, wall and processor  {ours.wall / plain.wall:7.1f}   {ours.processor / plain.processor:6.1f}")
         print(f"  images every {CHUNK} steps       {chunk_speed(suite, task_index, steps, source)}")
-        with patch.object(Arm, "drive", Arm.drive_as_robosuite):
+        with patch.object(ControlledArm, "drive", ControlledArm.drive_as_robosuite):
             print(f"  with robosuite's controller{chunk_speed(suite, task_index, steps, source)}")
 
 

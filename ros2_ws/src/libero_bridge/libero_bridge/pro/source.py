@@ -80,8 +80,9 @@ class LiberoPro:
         return replace(task, bddl_file=file, init_states_file=states, instruction=instruction, variant=variant)
 
     def _composed(self, task: LiberoTask, suite: str, suffix: str) -> LiberoTask:
+        tables = self._tables
         try:
-            entry = self._tables[suffix][suite][task.name]
+            entry = tables[suffix][suite][task.name]
             made = _STEPS[suffix](task.bddl_file.read_text(encoding="utf-8"), entry)
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{FILES[suffix]} does not fit {suite} task {task.name!r}: {error!r}") from error
