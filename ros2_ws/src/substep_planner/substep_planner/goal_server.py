@@ -14,7 +14,7 @@ from typing import Protocol
 
 from rclpy.action import CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from std_srvs.srv import Trigger
 from substep_interfaces.action import ExecuteTask
 from substep_interfaces.msg import GoalRejection
@@ -78,7 +78,8 @@ class GoalServer:
         group = MutuallyExclusiveCallbackGroup()
         self._node.serve(topics.START_TASK, self._on_start, group)
         self._node.serve(topics.STOP_TASK, self._on_stop, group)
-        self._node.serve(topics.REVISE_TASK, self._on_revise, MutuallyExclusiveCallbackGroup())
+        # "stop" must not wait for words that are still being understood
+        self._node.serve(topics.REVISE_TASK, self._on_revise, ReentrantCallbackGroup())
 
     def stop(self) -> None:
         """End every task, so that what they hold is let go."""

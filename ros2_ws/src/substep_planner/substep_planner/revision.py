@@ -21,11 +21,18 @@ from substep_planner.manager.recovery import needs_what_was_picked_up
 
 PlanOf = Callable[[str], Plan]  # raises PlanningError
 
+# Wrongly stopped costs less than wrongly going on.
 _STOP = re.compile(
     r"(?:(?:please|now|no|ok|wait|robot|hey)\s+)*"
-    r"(?:stop|halt|cancel|abort|quit|freeze|enough|never ?mind|forget it|forget about it|dont|do not)"
-    r"(?:\s+(?:it|that|this|now|there|here|please|everything|moving|right now|the task|at once|immediately|"
-    r"doing that))*"
+    r"(?:stop|halt|cancel|abort|quit|freeze|enough|never ?mind|forget it|forget about it|dont|do not|wait|pause|"
+    r"hold on|hold it|stand still)"
+    r"(?:\s+(?:it|that|this|now|there|here|please|everything|move|moving|right now|the task|the robot|the arm|robot|"
+    r"at once|immediately|doing that|a (?:moment|minute|second)))*"
+    r"|(?:bitte\s+)?(?:stopp|stop|halt an|halt|anhalten|aufhören|hör auf|abbrechen|nicht bewegen|warte)"
+    r"(?:\s+(?:bitte|sofort))*"
+    r"|(?:por favor\s+)?(?:para|alto|detente|basta|espera|cancela|no te muevas|no lo hagas)"
+    r"(?:\s+(?:ya|ahora|por favor))*"
+    r"|请?(?:停|停下|停下来|停止|别动|不要动|住手|取消|等一下|等等)"
 )
 _MORE = re.compile(r"(?:(?:and|then|also|afterwards|after that|when (?:you are|youre) done|next|finally|please)\s+)+")
 _OTHERWISE = re.compile(
@@ -64,16 +71,14 @@ class Revision:
     """What the words ask for.
 
     Attributes:
-        remaining: what is left to do now, the active substep first; none: the task is to be ended.
+        remaining: what is left to do now, the active substep first; none where the task is to be ended.
         taken_as: how the words were taken, for people.
+        is_stop: the words ask for the end of the task.
     """
 
     remaining: tuple[Substep, ...]
     taken_as: str
-
-    @property
-    def is_stop(self) -> bool:
-        return not self.remaining
+    is_stop: bool = False
 
 
 def says_stop(words: str) -> bool:
@@ -94,7 +99,7 @@ def revise(words: str, running: Running, plan_of: PlanOf) -> Revision:
     if not said:
         raise PlanningError(ErrorCode.EMPTY_INSTRUCTION, f"nothing was said: {words!r}")
     if says_stop(words):
-        return Revision((), "the task ends")
+        return Revision((), "the task ends", is_stop=True)
     if found := _OTHERWISE.match(said + " "):
         rest = said[found.end() :].strip()
         return _corrected(_INSTEAD.sub("", rest), running, plan_of, words)
@@ -254,6 +259,9 @@ def _with(motions: list[Motion], unit: _Unit, running: Running) -> tuple[Substep
     if unit.is_held and motions[0].kind is PICK_UP and motions[0].thing.name == unit.thing.name:
         if motions[0].thing.side in ("", unit.thing.side):
             motions = motions[1:]
+            if not motions:
+                why = f"the {unit.thing.phrase} is held already"
+                raise PlanningError(ErrorCode.NO_PLAN, why, f"where is the {unit.thing.phrase} to go?")
         else:
             motions = [_put_down(unit), *motions]
     elif unit.is_held:

@@ -53,11 +53,12 @@ class HangingDecomposer:
 
     name = "hanging"
     wants_picture = False
-    released = threading.Event()
+    asked, released = threading.Event(), threading.Event()
 
     def __init__(self, settings) -> None: ...
 
     def decompose(self, request):
+        self.asked.set()
         self.released.wait()
         raise PlanningError(ErrorCode.NO_PLAN, "too late")
 
@@ -159,6 +160,8 @@ class PlannerGraph:
     """The node under test with its neighbours' topics at hand."""
 
     def __init__(self, **parameters) -> None:
+        self.hanging = HangingDecomposer
+        HangingDecomposer.asked.clear()
         HangingDecomposer.released.clear()
         self.context = rclpy.Context()
         rclpy.init(context=self.context)

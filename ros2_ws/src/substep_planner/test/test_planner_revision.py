@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import pytest
 from substep_interfaces.msg import ChunkReport
+from substep_interfaces.srv import ReviseTask
 
 from substep_core.errors import ErrorCode
 from substep_core.protocol import Cause, TaskEvent
 
-pytestmark = pytest.mark.parametrize(
-    "graph", [{"objects": ["milk", "ketchup", "basket", "microwave", "plate"]}], indirect=True
-)
+OBJECTS = ["milk", "ketchup", "basket", "microwave", "plate"]
+in_the_scene = pytest.mark.parametrize("graph", [{"objects": OBJECTS}], indirect=True)
 
 
 def instructions(response) -> list[str]:
     return [step.instruction for step in response.substeps]
 
 
+@in_the_scene
 def test_a_word_stops_the_task(graph):
     graph.activate().world()
     refused = graph.revise("stop")
@@ -32,6 +33,22 @@ def test_a_word_stops_the_task(graph):
     assert "ended with CANCELED: stopped by" in graph.revise("no, the ketchup").message
 
 
+@pytest.mark.parametrize("graph", [{"objects": OBJECTS, "decomposers": ["rules", "hanging"]}], indirect=True)
+def test_a_word_stops_the_task_while_others_are_being_understood(graph):
+    """The decomposer hangs until the test is over, so the stop can be had before its answer alone."""
+    graph.activate().world()
+    handle = graph.accepted()
+    graph.next_substep()
+    pending = graph.revise_task.call_async(ReviseTask.Request(words="no, the unheard of thing"))
+    assert graph.hanging.asked.wait(20)
+    refused = graph.revise("no, the ketchup")
+    assert refused.error_code == ErrorCode.BUSY and "is still being understood" in refused.message
+    assert graph.revise("stop the robot").stopped
+    assert graph.result(handle).error_code == ErrorCode.CANCELED
+    assert not graph.wait(pending).success
+
+
+@in_the_scene
 def test_words_correct_the_task_and_what_is_done_is_kept(graph):
     graph.activate().world()
     handle = graph.accepted()
@@ -57,6 +74,7 @@ def test_words_correct_the_task_and_what_is_done_is_kept(graph):
     assert graph.events_until(TaskEvent.REVISED) == [(TaskEvent.STARTED, Cause.NONE), (TaskEvent.REVISED, Cause.NONE)]
 
 
+@in_the_scene
 def test_words_add_to_the_task_and_what_is_under_way_goes_on(graph):
     graph.activate().world()
     handle = graph.accepted("put the milk in the microwave")

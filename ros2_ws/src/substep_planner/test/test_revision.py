@@ -30,11 +30,23 @@ def running(done: int, task: str = TASK) -> Running:
     return Running(substeps[:done], substeps[done:], SCENE)
 
 
+def test_what_is_held_already_is_not_picked_up_instead_of_being_placed(plan_of):
+    with pytest.raises(PlanningError, match="is held already") as error:
+        revise("instead pick up the white mug", running(1), plan_of)
+    assert error.value.clarification == "where is the white mug to go?"
+
+
 def left(words: str, now: Running, plan_of) -> list[str]:
     return [step.instruction for step in revise(words, now, plan_of).remaining]
 
 
-@pytest.mark.parametrize("words", ["stop", "Stop!", "no, stop it please", "never mind", "ok cancel that", "don't"])
+STOPS = (
+    "stop,Stop!,no stop it please,never mind,ok cancel that,don't,stop the robot,Robot stop!,stop the arm,don't move,"
+    "wait,hold on,hold on a second,pause,Stopp!,Bitte anhalten,¡Para!,detente ya,停,停下！,别动"
+).split(",")
+
+
+@pytest.mark.parametrize("words", STOPS)
 def test_a_stop_ends_the_task(plan_of, words):
     assert says_stop(words) and revise(words, running(1), plan_of).is_stop
 

@@ -73,10 +73,16 @@ class TaskLoop:
         self._make_plan, self._make_revision = make_plan, make_revision
         self._outlet = outlet
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._ending, self._is_over = threading.Lock(), False
 
     def put(self, event: Event) -> None:
-        """Tell the task something; from any thread."""
-        self._events.put(event)
+        """Tell the task something; from any thread. Words that come when it is over are answered at once."""
+        with self._ending:
+            if not self._is_over:
+                self._events.put(event)
+                return
+        if isinstance(event, ReviseTask):
+            event.answer(RevisionAnswer(ErrorCode.NO_PLAN, TOO_LATE))
 
     def run(self) -> Finish:
         """Until the task is over."""
@@ -91,6 +97,8 @@ class TaskLoop:
 
     def _answer_the_rest(self) -> None:
         """Words that came too late."""
+        with self._ending:
+            self._is_over = True
         while True:
             try:
                 event = self._events.get_nowait()
