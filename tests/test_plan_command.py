@@ -73,7 +73,7 @@ def test_it_writes_json_in_the_plan_files_format(tmp_path, capsys):
     ("arguments", "message", "code"),
     [
         (["sing a song"], "NO_PLAN: library: no plan for 'sing a song'", 1),
-        ([" "], "EMPTY_INSTRUCTION: the instruction is empty: ' '", 1),
+        ([" "], "INSTRUCTION is ' ', expected what a robot is to do", 2),
         (["x", "--decomposers", "oracle"], "unknown decomposer 'oracle'", 2),
         (["x", "--library", "/no/such/file.json"], "/no/such/file.json", 2),
         (["x", "--decomposers", "openai", "--url", "here"], "url is 'here'", 2),
