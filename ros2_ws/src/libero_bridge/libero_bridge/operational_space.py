@@ -1,7 +1,7 @@
 """What robosuite's operational space control (OSC_POSE) and its gripper do at each physics sub-step, compiled.
 
 The formulas are robosuite's own compiled functions in the order in which its Python calls them, on arrays laid out in
-memory as there, so that the torques are its own to the last bit.
+memory as there, so that the torques are its own to the last bit. J: joints of the arm.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def command_arm(arm, moving, jacobians, mass, goal, gains, resting_posture, bias
     """Writes the torques of OSC_POSE into the actuators' controls.
 
     Args:
-        arm: grip site's position (3,) m and rotation (9,); places (7,) of the arm's joints in positions, in velocities
+        arm: grip site's position (3,) m and rotation (9,); places (J,) of the arm's joints in positions, in velocities
             and of its actuators in the controls.
         moving, jacobians, mass: as in ``arm_state``.
         goal, gains, resting_posture: as in ``torques``.
         bias: (nv,) N·m of gravity and of velocities.
-        limits: lowest and highest (7,) N·m.
+        limits: lowest and highest (J,) N·m.
         control: (nu,) of all actuators.
     """
     position, rotation, places, dofs, actuators = arm
@@ -55,14 +55,14 @@ def command_fingers(command, change, scale, actuators, control):
 
 @numba.njit(cache=True)
 def torques(state, goal, gains, resting_posture, compensation):
-    """(7,) N·m, not limited.
+    """(J,) N·m, not limited.
 
     Args:
         state: ``arm_state``'s.
         goal: position (3,) m and rotation (3, 3) of the grip site.
         gains: stiffness (6,) and damping (6,).
-        resting_posture: (7,) rad, that the null space is drawn to.
-        compensation: (7,) N·m of gravity and of velocities.
+        resting_posture: (J,) rad, that the null space is drawn to.
+        compensation: (J,) N·m of gravity and of velocities.
     """
     position, rotation, linear, angular, joints, speeds, jacobian_position, jacobian_rotation, jacobian, mass = state
     goal_position, goal_rotation = goal
@@ -86,11 +86,11 @@ def arm_state(site, moving, jacobians, mass, places, dofs):
         moving: positions (nq,) and velocities (nv,) of all joints.
         jacobians: (3, nv) of the site's position and of its rotation.
         mass: (nv, nv) of all joints.
-        places, dofs: (7,) of the arm's joints in positions and in velocities.
+        places, dofs: (J,) of the arm's joints in positions and in velocities.
 
     Returns:
-        Position (3,) m, rotation (3, 3), velocities (3,) m/s and (3,) rad/s; joints (7,) rad and (7,) rad/s;
-        Jacobians (3, 7), (3, 7) and both (6, 7); mass (7, 7).
+        Position (3,) m, rotation (3, 3), velocities (3,) m/s and (3,) rad/s; joints (J,) rad and (J,) rad/s;
+        Jacobians (3, J), (3, J) and both (6, J); mass (J, J).
     """
     position, rotation = site
     positions, velocities = moving
