@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -11,6 +12,7 @@ from substep_core.chunk import Chunk
 from substep_core.contract import RobotContract
 from substep_core.named_substep import NamedSubstep
 from substep_core.observation import Observation
+from substep_core.protocol import ChunkRefused, RefusalKind, refusing
 
 
 class Policy(Protocol):
@@ -74,6 +76,56 @@ def why_not_guided(policy: Policy) -> str:
     if isinstance(policy, Guided):
         return policy.why_not_guided
     return "it has no way to be guided"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An observation, and the substep that it is answered under, as ``start_substep`` would be told of it."""
+
+    observation: Observation
+    instruction: str
+    task: str
+
+
+@runtime_checkable
+class Shareable(Protocol):
+    """What a policy can besides whose chunk depends on what is asked alone, so that many episodes can share one."""
+
+    @property
+    def why_not_shared(self) -> str:
+        """Why this one cannot, though others of its kind can; empty: it can."""
+
+    def predict_batch(self, asked: Sequence[Asked]) -> list[Chunk | ChunkRefused]:
+        """An answer to each, in order: what ``predict`` gives or raises once that substep was started.
+
+        What one is refused for is no matter to the others. A substep that was started before has to be started again.
+        """
+
+
+def why_not_shared(policy: Policy) -> str:
+    """Why episodes cannot share the policy; empty: they can."""
+    if isinstance(policy, Shareable):
+        return policy.why_not_shared
+    return "it does not say that its chunks depend on what is asked alone"
+
+
+def answer(policy: Policy, asked: Asked) -> Chunk:
+    """One chunk under a substep that is started for it. Raises: ChunkRefused."""
+    with refusing(RefusalKind.INSTRUCTION):
+        policy.start_substep(asked.instruction, asked.task)
+    with refusing(RefusalKind.OBSERVATION):
+        return policy.predict(asked.observation)
+
+
+def one_by_one(policy: Policy, asked: Sequence[Asked]) -> list[Chunk | ChunkRefused]:
+    """``Shareable.predict_batch`` of a policy that answers several as it answers one."""
+    answers: list[Chunk | ChunkRefused] = []
+    for each in asked:
+        try:
+            answers.append(answer(policy, each))
+        except ChunkRefused as refused:
+            answers.append(refused)
+    return answers
 
 
 @runtime_checkable

@@ -104,6 +104,11 @@ class ActionDecoder(ABC):
         """-> normalised actions (B, C, A), and the hidden states (B, C·A, D) that EOS is read from."""
 
     @property
+    def draws(self) -> bool:
+        """Something of its actions is drawn at random; one that does not say otherwise counts as drawing."""
+        return True
+
+    @property
     def can_be_guided(self) -> bool:
         """It walks from noise to actions, so that it can be drawn to what is left of the last chunk."""
         return False

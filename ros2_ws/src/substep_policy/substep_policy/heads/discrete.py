@@ -52,6 +52,10 @@ class TokenDecoder(OnePassDecoder):
     head: TokenActionHead
 
     @property
+    def draws(self) -> bool:
+        return False
+
+    @property
     def tokenizer(self) -> ActionTokenizer:
         return self.head.tokenizer
 

@@ -85,6 +85,10 @@ class FastTokensDecoder(ActionDecoder):
     def parts(self) -> Mapping[str, nn.Module]:
         return {}
 
+    @property
+    def draws(self) -> bool:
+        return False
+
     def check_actions(self, normalizer: ActionNormalizer) -> None:
         self._tokenizer.space.check(normalizer, "the action tokenizer")
 

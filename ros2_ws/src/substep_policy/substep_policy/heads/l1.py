@@ -35,6 +35,10 @@ class L1HeadConfig:
 class L1Decoder(OnePassDecoder):
     """Can be given other statistics: its last layer is linear."""
 
+    @property
+    def draws(self) -> bool:
+        return False
+
     def rescale(self, before: Statistics, after: Statistics) -> None:
         self.head.rescale(before, after)
 

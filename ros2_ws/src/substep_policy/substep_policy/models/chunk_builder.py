@@ -94,6 +94,16 @@ class ChunkBuilder:
             raise ChunkRefused(RefusalKind.NOT_FINITE, "the model's actions or hidden states are not finite")
         return cut_chunk(self.normalizer.decode(actions), *self._eos(hidden))
 
+    def chunks(self, normalized: Tensor, hidden: Tensor) -> list[Chunk | ChunkRefused]:
+        """As ``chunk``, of B of them: (B, C, A) and (B, C·A, D). Each is read by itself, as if it had come alone."""
+        chunks: list[Chunk | ChunkRefused] = []
+        for row in range(len(normalized)):
+            try:
+                chunks.append(self.chunk(normalized[row : row + 1], hidden[row : row + 1]))
+            except ChunkRefused as refused:
+                chunks.append(refused)
+        return chunks
+
     def _eos(self, hidden: Tensor) -> tuple[np.ndarray, int]:
         """(1, C·A, D) -> EOS probability of every action (C,), and which one ends the substep."""
         if self.eos.source is EosSource.NONE:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,13 +13,16 @@ from torch import nn
 
 from substep_core.chunk import Chunk
 from substep_core.observation import Observation
+from substep_core.protocol import ChunkRefused
 from substep_policy.guidance_settings import DEFAULT_GUIDANCE, GuidanceSettings, load_guidance
 from substep_policy.models.chunk_builder import ChunkBuilder
 from substep_policy.models.execution import executor
 from substep_policy.models.kind import ModelConfiguration
 from substep_policy.models.normalization import DatasetStatistics, Statistics
-from substep_policy.policy import LeftOver
+from substep_policy.policy import Asked, LeftOver, one_by_one
 from substep_policy.run_modes import Execution
+
+Input = TypeVar("Input")
 
 
 class ModelPolicy(ABC):
@@ -70,12 +74,45 @@ class ModelPolicy(ABC):
         """See ``substep_policy.policy.Guided``."""
         return self._chunks.why_not_guided(self._guidance, self._execution)
 
+    @property
+    def why_not_shared(self) -> str:
+        """See ``substep_policy.policy.Shareable``."""
+        if not self._chunks.decoder.draws:
+            return ""
+        return f"a {type(self._chunks.decoder).__name__} draws its actions, each episode from its own random numbers"
+
+    def predict_batch(self, asked: Sequence[Asked]) -> list[Chunk | ChunkRefused]:
+        """See ``substep_policy.policy.Shareable``."""
+        return one_by_one(self, asked)
+
     def _guide_inputs(self, left_over: LeftOver) -> dict[str, torch.Tensor]:
         inputs = self._chunks.guide_inputs(left_over, self._guidance, self._chunk_length)
         return {name: self._tensor(array) for name, array in inputs.items()}
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device)
+
+
+def together(
+    asked: Sequence[Asked],
+    read: Callable[[Asked], Input],
+    answer: Callable[[list[Input]], list[Chunk | ChunkRefused]],
+) -> list[Chunk | ChunkRefused]:
+    """``Shareable.predict_batch`` of a network.
+
+    Args:
+        read: raises ChunkRefused.
+        answer: in one pass, those that could be read, at least one.
+    """
+    inputs: list[Input | ChunkRefused] = []
+    for each in asked:
+        try:
+            inputs.append(read(each))
+        except ChunkRefused as refused:
+            inputs.append(refused)
+    readable = [each for each in inputs if not isinstance(each, ChunkRefused)]
+    answers = iter(answer(readable) if readable else ())
+    return [each if isinstance(each, ChunkRefused) else next(answers) for each in inputs]
 
 
 class LargeModelPolicy(ModelPolicy):

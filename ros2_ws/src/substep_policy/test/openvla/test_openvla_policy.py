@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from substep_core.chunk import NO_EOS
 from substep_core.contract import LIBERO_PANDA, load_robot
 from substep_core.observation import Observation
+from substep_core.protocol import ChunkRefused, RefusalKind
 from substep_policy.checkpoints.folder import CheckpointError
 from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
 from substep_policy.eos import EosSource
@@ -23,6 +25,7 @@ from substep_policy.models.model import EosDetection
 from substep_policy.models.normalization import DatasetStatistics, Statistics, save_statistics
 from substep_policy.models.openvla.config import OpenVLAConfig
 from substep_policy.models.openvla.model import OpenVLAModelConfig
+from substep_policy.policy import Asked, one_by_one
 from substep_policy.registry import POLICIES, PolicySettings
 
 SETTINGS = PolicySettings(device="cpu")
@@ -65,6 +68,26 @@ def test_the_chunk_follows_instruction_and_image(folder: Path, observation: Obse
     assert (policy.predict(Observation(mirrored, observation.proprio)).actions != first).any()
     policy.start_substep("the bowl", "")
     assert (policy.predict(observation).actions != first).any()
+
+
+def test_a_batch_is_answered_as_its_observations_are_alone(folder: Path, observation: Observation) -> None:
+    """Whatever the lengths of their prompts."""
+    policy = POLICIES.load(str(folder), SETTINGS)
+    mirrored = Observation({name: image[:, ::-1] for name, image in observation.images.items()}, observation.proprio)
+    texts = ("pick up the bowl", "the bowl", "pick up the bowl and place it on the plate on the table")
+    asked = [Asked(seen, text, "") for text in texts for seen in (observation, mirrored)]
+    alone = one_by_one(policy, asked)
+    assert len({chunk.actions.tobytes() for chunk in alone}) == len(asked)
+    for found, expected in zip(policy.predict_batch(asked), alone, strict=True):
+        np.testing.assert_allclose(found.actions, expected.actions, rtol=0, atol=1e-5)
+
+
+def test_in_a_batch_what_cannot_be_seen_is_refused_alone(folder: Path, observation: Observation) -> None:
+    policy = POLICIES.load(str(folder), SETTINGS)
+    blind = Asked(Observation({}, observation.proprio), "pick up the bowl", "")
+    refused, chunk = policy.predict_batch([blind, replace(blind, observation=observation)])
+    assert isinstance(refused, ChunkRefused) and refused.reason.kind is RefusalKind.OBSERVATION
+    assert chunk.actions.shape == (3, 7)
 
 
 def test_an_eos_head_cuts_the_chunk(folder: Path, observation: Observation) -> None:

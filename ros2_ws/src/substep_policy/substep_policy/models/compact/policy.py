@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from substep_core.chunk import Chunk
 from substep_core.observation import Observation
+from substep_core.protocol import ChunkRefused, RefusalKind, refusing
 from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
 from substep_policy.device import choose_device
 from substep_policy.guidance_settings import GuidanceSettings
@@ -23,13 +25,23 @@ from substep_policy.models.compact.instruction_tokens import InstructionTokenize
 from substep_policy.models.compact.model import CompactModelConfig
 from substep_policy.models.compact.preprocessing import Preprocessor
 from substep_policy.models.model import SubstepModel
-from substep_policy.models.model_policy import ModelPolicy
+from substep_policy.models.model_policy import ModelPolicy, together
 from substep_policy.models.normalization import DatasetStatistics, Statistics, fitting_statistics
-from substep_policy.policy import LeftOver
+from substep_policy.policy import Asked, LeftOver
 from substep_policy.run_modes import Execution, Quantization
 
 if TYPE_CHECKING:
     from substep_policy.registry import PolicySettings
+
+
+@dataclass(frozen=True)
+class _Input:
+    """What the model takes of one observation: token ids and mask (L,), images (cameras, S, S, 3), proprio (N,)."""
+
+    ids: np.ndarray
+    mask: np.ndarray
+    images: np.ndarray
+    proprio: np.ndarray
 
 
 class CompactPolicy(ModelPolicy):
@@ -66,6 +78,28 @@ class CompactPolicy(ModelPolicy):
     def predict(self, observation: Observation) -> Chunk:
         """One chunk. Raises: ValueError: a camera is missing, or no substep was started."""
         return self._chunks.chunk(*self._model.decoder.decode(self._model.backbone, self._prefix(observation)))
+
+    def predict_batch(self, asked: Sequence[Asked]) -> list[Chunk | ChunkRefused]:
+        """See ``substep_policy.policy.Shareable``. All in one pass of the network."""
+        return together(asked, self._read, self._answer)
+
+    def _read(self, asked: Asked) -> _Input:
+        with refusing(RefusalKind.INSTRUCTION):
+            ids, mask = self._preprocessor.text([asked.instruction])
+        with refusing(RefusalKind.OBSERVATION):
+            images = self._preprocessor.images(asked.observation.images)
+            return _Input(ids[0], mask[0], images, self._preprocessor.proprio(asked.observation.proprio))
+
+    @torch.inference_mode()
+    def _answer(self, inputs: list[_Input]) -> list[Chunk | ChunkRefused]:
+        ids, mask, images, proprio = (
+            self._tensor(np.stack([getattr(each, name) for each in inputs]))
+            for name in ("ids", "mask", "images", "proprio")
+        )
+        backbone = self._model.backbone
+        text = backbone.encode_text(ids, mask)
+        prefix = backbone.encode_with_text(images, self._model.proprio_projector(proprio), text)
+        return self._chunks.chunks(*self._model.decoder.decode(backbone, prefix))
 
     @torch.no_grad()  # what inference mode makes cannot be differentiated through
     def go_on(self, observation: Observation, left_over: LeftOver) -> Chunk:
