@@ -23,7 +23,7 @@ class Bowl(World):
 
     suite, instruction = "libero_goal", "put the bowl on the plate"
 
-    def reset(self, init_state: int, seed: int, placement: Placement) -> Observation:
+    def reset(self, init_state: int, seed: int, placement: Placement, arm_distance: float) -> Observation:
         self.told: list[np.ndarray] = []
         return self.observe()
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from tests.training.toy import DEMOS, FORMAT, ROBOT, ToyDemo, write_hdf5
+from training.collect.looks import LookVariation
 from training.data.frame_cache import DemonstrationStore, StoreError, StoreFormat
 from training.data.frame_file import FrameFile
-from training.data.readers import LiberoHdf5Source, ReadReport, libero_hdf5, read_demonstrations
+from training.data.readers import DemonstrationError, LiberoHdf5Source, ReadReport, libero_hdf5, read_demonstrations
 from training.data.readers.orientation import ImageOrientation
 
 
@@ -112,6 +113,33 @@ def test_frames_rendered_at_another_size_are_not_taken_for_these(tmp_path: Path,
         store.extend(
             read_demonstrations([LiberoHdf5Source(path=tmp_path / "demos", render_size=32)], ROBOT, report), report
         )
+
+
+def test_frames_that_look_otherwise_are_not_taken_for_these(tmp_path: Path, monkeypatch):
+    with h5py.File(write_hdf5(tmp_path / "demos/libero_goal", DEMOS[:1]), "a") as file:
+        for camera in FORMAT.cameras:
+            del file[f"data/demo_0/obs/{camera}_rgb"]
+    monkeypatch.setattr(libero_hdf5, "_render_frames", lambda *call: DEMOS[0].frames)
+    store, report = DemonstrationStore(tmp_path / "cache", FORMAT), ReadReport()
+
+    def extend(**settings) -> None:
+        source = LiberoHdf5Source(path=tmp_path / "demos", render_size=16, **settings)
+        store.extend(read_demonstrations([source], ROBOT, report, skip_damaged=False), report)
+
+    extend(looks=LookVariation(seed=1))
+    extend(looks=LookVariation(seed=1))  # from the cache
+    with pytest.raises(StoreError, match=r'frames of render_size 16, looks .*"seed": 1.*, there .*"seed": 2'):
+        extend(looks=LookVariation(seed=2))
+    with pytest.raises(StoreError, match="frames of render_size 16, looks .*, there they are of render_size 16: "):
+        extend()
+    extend(looks=LookVariation(seed=2), collection="second")
+    assert len(store.episodes) == 2
+
+
+def test_frames_that_are_stored_cannot_look_otherwise(store):
+    source = LiberoHdf5Source(path=store.folder.parent / "demos", looks=LookVariation())
+    with pytest.raises(DemonstrationError, match="demo_0: `looks` is given and frames are stored"):
+        list(read_demonstrations([source], ROBOT, ReadReport(), skip_damaged=False))
 
 
 def test_an_index_that_says_nothing_of_the_frames_is_still_read(store, tmp_path: Path):

@@ -33,6 +33,7 @@ class DemonstrationStart:
     seed: int
     placement: Placement
     noise: float
+    arm_distance: float = 0.0
 
 
 def draw_start(variation: Variation, split: Split, seed: Sequence[int]) -> DemonstrationStart:
@@ -47,6 +48,7 @@ def draw_start(variation: Variation, split: Split, seed: Sequence[int]) -> Demon
         seed=int(random.integers(split.seeds.start, split.seeds.stop)),
         placement=Placement.WIDENED if random.random() < variation.widened else Placement.BENCHMARK,
         noise=0.0 if random.random() < 0.25 else float(random.uniform(0, variation.noise)),
+        arm_distance=float(random.uniform(0, variation.arm_distance)),
     )
 
 
@@ -111,7 +113,7 @@ def record_episode(
     disturbed = DisturbedPolicy(policy, variation, start.seed, novice)
     noisy = NoisyPolicy(disturbed, start.noise, start.seed)
     recorder = _Recorder(disturbed, noisy)
-    observation = simulation.reset(start.init_state, start.seed, start.placement)
+    observation = simulation.reset(start.init_state, start.seed, start.placement, start.arm_distance)
     limits = LIMITS_WITH_NOVICE if variation.novice else LIMITS
     result = demonstrate(simulation, observation, noisy, limits=limits, observers=(recorder,))
     if not (result.success and result.finish.success):

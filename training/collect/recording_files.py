@@ -19,7 +19,7 @@ from substep_core.episode import Placement
 from substep_core.plan import plan_from_json, steps_to_json
 from training.collect.recording import DemonstrationStart, Recording
 from training.data.grippers import gripper_commands
-from training.data.libero_layout import INIT_STATE_INDEX, write_ends, write_task_attributes
+from training.data.libero_layout import ARM_DISTANCE, INIT_STATE_INDEX, write_ends, write_task_attributes
 from training.data.readers.libero_hdf5 import STATE, SUFFIX, TAUGHT, TAUGHT_ACTIONS
 from training.labels.file import EpisodeLabels, labels_from_boundaries
 from training.labels.segmentation import gripper_closed
@@ -36,6 +36,7 @@ def save_recording(path: Path, recording: Recording) -> None:
         "seed": start.seed,
         "placement": start.placement.value,
         "noise": start.noise,
+        "arm_distance": start.arm_distance,
         "ends": list(recording.ends),
         "substeps": steps_to_json(recording.substeps),
     }
@@ -55,7 +56,13 @@ def load_recording(path: Path) -> Recording:
     with np.load(path) as content:
         header = json.loads(str(content["header"]))
         arrays = {name: content[name] for name in ("actions", "taught_actions", "taught", "proprio")}
-    start = DemonstrationStart(header["init_state"], header["seed"], Placement(header["placement"]), header["noise"])
+    start = DemonstrationStart(
+        header["init_state"],
+        header["seed"],
+        Placement(header["placement"]),
+        header["noise"],
+        header.get("arm_distance", 0.0),
+    )
     substeps = plan_from_json("recording", header["substeps"], str(path)).substeps
     return Recording(start=start, ends=tuple(header["ends"]), substeps=substeps, **arrays)
 
@@ -83,6 +90,7 @@ def _write_demo(group: h5py.Group, recording: Recording) -> None:
     start = recording.start
     attributes = {"num_samples": len(recording.actions), INIT_STATE_INDEX: start.init_state, "seed": start.seed}
     group.attrs.update(attributes | {"placement": start.placement.value, "noise": start.noise})
+    group.attrs[ARM_DISTANCE] = start.arm_distance
     group.attrs["substep_boundaries"] = recording.ends
     _compress(group, "actions", recording.actions)
     if not np.array_equal(recording.actions, recording.taught_actions):

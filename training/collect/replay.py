@@ -14,7 +14,8 @@ import numpy as np
 
 from libero_bridge.simulation import Simulation, SimulationConfig
 from substep_core.episode import Placement
-from training.data.libero_layout import TaskReference, init_state_index
+from training.collect.looks import LookVariation
+from training.data.libero_layout import ARM_DISTANCE, TaskReference, init_state_index
 
 PROPRIO_TOLERANCE = 1e-3  # metres and radians; the same machine gives the same bits
 
@@ -25,11 +26,17 @@ class ReplayError(ValueError):
 
 @dataclass(frozen=True)
 class RenderConfig:
-    """How frames are rendered; cameras: names, None for all of the robot's."""
+    """How frames are rendered.
+
+    Attributes:
+        cameras: names; None: all of the robot's.
+        looks: what each demonstration's look is drawn from; None: the task's own.
+    """
 
     image_size: int = 128
     cameras: tuple[str, ...] | None = None
     assets: str = "embedded"
+    looks: LookVariation | None = None
 
 
 @dataclass(frozen=True)
@@ -76,14 +83,16 @@ class RecordedEpisode:
     """What a recorded file says of an episode of T timesteps.
 
     Attributes:
-        start: initial state, seed and placement.
+        demo: its name.
+        start: initial state, seed, placement and the arm's distance from its home, as ``Simulation.reset`` takes them.
         actions: (T, A) as carried out.
         positions: (T, 3) m, the hand before each of them.
         source: file and place in it, for messages.
     """
 
     task: TaskReference
-    start: tuple[int, int, Placement]
+    demo: str
+    start: tuple[int, int, Placement, float]
     actions: np.ndarray
     positions: np.ndarray
     source: str
@@ -91,6 +100,8 @@ class RecordedEpisode:
     def restart(self, config: RenderConfig) -> Simulation:
         """The world at the beginning of the episode. It renders when it is asked to."""
         simulation = _open_world(threading.get_ident()).open(self.task, config)
+        task = self.task
+        simulation.show(config.looks and config.looks.draw(task.suite, str(task.index), self.demo))
         simulation.reset(*self.start)
         return simulation
 
@@ -112,7 +123,13 @@ def read_recorded(file: Path, demo: str) -> RecordedEpisode:
             raise ReplayError(f"{file}: data/{demo} has neither frames nor the start of a recording to make them from")
         return RecordedEpisode(
             task=TaskReference.of(data.attrs),
-            start=(init_state_index(group.attrs), int(group.attrs["seed"]), Placement(group.attrs["placement"])),
+            demo=demo,
+            start=(
+                init_state_index(group.attrs),
+                int(group.attrs["seed"]),
+                Placement(group.attrs["placement"]),
+                float(group.attrs.get(ARM_DISTANCE, 0.0)),
+            ),
             actions=group["actions"][:],
             positions=group["obs/ee_pos"][:],
             source=f"{file}: data/{demo}",

@@ -31,6 +31,8 @@ class Variation:
             demonstrations show what to do about a thing put in the wrong place; else the demonstrator takes over there.
         missed_grasp: chance, each time the gripper is about to close on what is to be picked up, that it closes beside
             it and rises empty, so that demonstrations show what to do about a grasp that missed.
+        arm_distance: rad, the most that the arm's first joint angles are off its home, see ``Simulation.reset``; each
+            episode draws its own.
         split: "training", or "evaluation" for episodes that nothing may be trained on.
     """
 
@@ -42,6 +44,7 @@ class Variation:
     novice_chunks: tuple[int, int] = (2, 8)
     novice_lets_go: float = 0.0
     missed_grasp: float = 0.0
+    arm_distance: float = Field(default=0.0, ge=0, le=0.5)
     split: SplitName = "training"
 
     def __post_init__(self) -> None:

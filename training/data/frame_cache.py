@@ -30,7 +30,7 @@ from substep_policy.models.compact.preprocessing import resize
 from substep_policy.models.openvla.images import fit
 from training.data.frame_file import FrameFile
 from training.data.readers import Demonstration, DemonstrationError, ReadReport
-from training.data.readers.demonstration import FromJpeg, attempt, episode_key, images_of
+from training.data.readers.demonstration import FrameOrigin, FromJpeg, attempt, episode_key, images_of
 from training.disk_room import check_room
 from training.record_lines import mend, whole_lines
 from training.whole_file import write_whole
@@ -149,7 +149,7 @@ def unstack_steps(steps: np.ndarray, robot: RobotContract) -> tuple[np.ndarray, 
 
 
 def _in_words(frame_origin: dict[str, str | int | None]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in frame_origin.items() if value is not None) or "no kind"
+    return ", ".join(f"{name} {value}" for name, value in frame_origin.items() if value) or "no kind"
 
 
 class DemonstrationStore:
@@ -246,7 +246,7 @@ class DemonstrationStore:
         if not np.array_equal(self._steps_of(stored), stack_steps(demonstration)):
             differences.append("other actions, proprioception or taught steps")
         origin = asdict(demonstration.frame_origin)
-        if stored.frame_origin is not None and stored.frame_origin != origin:
+        if stored.frame_origin is not None and asdict(FrameOrigin(**stored.frame_origin)) != origin:
             differences.append(f"frames of {_in_words(stored.frame_origin)}, there they are of {_in_words(origin)}")
         if differences:
             raise StoreError(

@@ -16,6 +16,7 @@ import numpy as np
 from libero_bridge.tasks import LIBERO, LiberoTask, libero_task
 
 INIT_STATE_INDEX = "init_state_index"
+ARM_DISTANCE = "arm_distance"  # of this project's collection, see ``Simulation.reset``
 INIT_STATE = "init_state"
 IMAGE_CONVENTION = "opengl"  # robosuite's word for frames that are upside down
 

@@ -28,10 +28,12 @@ class FrameOrigin:
     Attributes:
         orientation: which way up they are stored; None where they are rendered.
         render_size: side in pixels at which they are rendered; None where they are stored.
+        looks: what their looks are drawn from, as JSON; "" where they are rendered as the task looks.
     """
 
     orientation: ImageOrientation | None = None
     render_size: int | None = None
+    looks: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from substep_core.configuration import configuration
+from substep_core.configuration import configuration, dump
 from substep_core.contract import CameraRole, RobotContract, StateQuantity
+from training.collect.looks import LookVariation
 from training.data.readers.conventions import FileSource, as_commanded
 from training.data.readers.demonstration import (
     Demonstration,
@@ -49,6 +50,8 @@ class LiberoHdf5Source(FileSource):
         observations: group of a demonstration that ``cameras`` and ``state`` are in.
         render_size: side in pixels of frames that a file leaves out (``./substep data collect``) and that are rendered
             anew; None takes stored frames only.
+        looks: rendered frames look otherwise, each demonstration as it is drawn; None: as they looked when they were
+            recorded. Several renderings of a demonstration are as many sources, each a `collection` of its own.
         cameras: camera of the robot -> key; None: LIBERO's key of a camera for the same.
         state: state group of the robot -> key; None: LIBERO's key of the same quantity.
         action: key in the demonstration of the whole vector, or of each group of the robot.
@@ -63,6 +66,7 @@ class LiberoHdf5Source(FileSource):
     observations: str = "obs"
     orientation: ImageOrientation = ImageOrientation.OPENGL
     render_size: int | None = None
+    looks: LookVariation | None = None
     cameras: dict[str, str] | None = None
     state: dict[str, str] | None = None
     action: str | dict[str, str] = "actions"
@@ -188,7 +192,12 @@ class _Place:
             raise DemonstrationError(
                 f"unequal lengths: {len(actions)} actions, {len(proprio)} states, num_samples {stated}"
             )
-        origin = FrameOrigin(render_size=source.render_size) if is_rendered else FrameOrigin(source.orientation)
+        origin = FrameOrigin(source.orientation)
+        if is_rendered:
+            looks = "" if source.looks is None else json.dumps(dump(source.looks), sort_keys=True)
+            origin = FrameOrigin(render_size=source.render_size, looks=looks)
+        elif source.looks is not None:
+            raise DemonstrationError("`looks` is given and frames are stored: only rendered frames can look otherwise")
         return Demonstration(
             suite=self.suite,
             task=task_name(self.file),
@@ -212,13 +221,15 @@ class _Place:
                     frames[camera] = source.orientation.to_upright(values_at(obs, name))
         if frames or source.render_size is None:
             return frames
-        return _render_frames(self.file, self.demo, tuple(self.keys.frames), source.render_size)
+        return _render_frames(self.file, self.demo, tuple(self.keys.frames), source.render_size, source.looks)
 
 
-def _render_frames(file: Path, demo: str, cameras: tuple[str, ...], size: int) -> Mapping[str, np.ndarray]:
+def _render_frames(
+    file: Path, demo: str, cameras: tuple[str, ...], size: int, looks: LookVariation | None
+) -> Mapping[str, np.ndarray]:
     from training.collect.replay import RenderConfig, replay  # the simulator, for recorded files only
 
-    return replay(file, demo, RenderConfig(image_size=size, cameras=cameras)).frames
+    return replay(file, demo, RenderConfig(image_size=size, cameras=cameras, looks=looks)).frames
 
 
 def _number(demo: str) -> int:

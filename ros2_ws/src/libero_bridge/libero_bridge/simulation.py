@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -14,6 +14,7 @@ from libero_bridge.control_loop import ControlLoop
 from libero_bridge.environment import ModelFilter, build_environment, drawn_state, reset_environment, set_state
 from libero_bridge.frames import RobotFrames, robot_description
 from libero_bridge.ground_truth import GroundTruth, xyzw
+from libero_bridge.look import Look, drawn_values, restore
 from libero_bridge.placement import NoRoomError, WidenedPlacement
 from libero_bridge.rendering import CameraRenderer, check_image_size
 from libero_bridge.tasks import INIT_STATES, LIBERO, ROBOT, LiberoTask, libero_task
@@ -124,6 +125,9 @@ class Simulation:
         self._loop: ControlLoop | None = None
         self._stamp, self._step_count, self._success = stamp, 0, False
         self._seed = 0
+        self._home = np.array(self._arm.init_qpos)
+        self._look: Look | None = None
+        self._plain: Mapping[str, np.ndarray] | None = None  # what a look changes, as the task has it
 
     @property
     def environment(self):
@@ -170,13 +174,32 @@ class Simulation:
         """As ``over``, whether the goal holds or not."""
         return EpisodeEnd.HORIZON if 0 < self.config.horizon <= self._step_count else None
 
-    def reset(self, init_state: int = 0, seed: int = 0, placement: Placement = Placement.BENCHMARK) -> Observation:
+    def show(self, look: Look | None) -> None:
+        """Another look from the next reset on, in place of an earlier one; None: the task's own."""
+        if self._plain is None:
+            self._plain = drawn_values(self._model)
+        restore(self._model, self._plain)
+        if look is not None:
+            look.prepare(self._env)
+        self._look = look
+        self._close_renderers()  # they keep textures
+
+    def reset(
+        self,
+        init_state: int = 0,
+        seed: int = 0,
+        placement: Placement = Placement.BENCHMARK,
+        arm_distance: float = 0.0,
+    ) -> Observation:
         """Starts an episode.
 
         Args:
             init_state: one of the task's; ``WIDENED`` moves its objects about.
             seed: of everything drawn at random: LIBERO's fixture positions, and the objects' for ``WIDENED``.
             placement: where the objects start.
+            arm_distance: rad, length of the vector of joint angles by which the arm is off its home when the controller
+                is reset, in a direction drawn from ``seed``. As LIBERO-plus has it: the initial state puts the arm back,
+                and the controller pulls it most of the way there while the world settles.
 
         Raises:
             ValueError: there is no such initial state; a ``NoRoomError``: no place for an object was found, and the
@@ -185,7 +208,7 @@ class Simulation:
         self.check_init_state(init_state)
         before = self.state()
         try:
-            self._place(init_state, seed, placement)
+            self._place(init_state, seed, placement, arm_distance)
         except NoRoomError:
             set_state(self._env, before)
             self._loop = self._loop and ControlLoop(self._env)
@@ -198,7 +221,9 @@ class Simulation:
         self._stamp += self.contract.period_ns
         return self.observe()
 
-    def _place(self, init_state: int, seed: int, placement: Placement) -> None:
+    def _place(self, init_state: int, seed: int, placement: Placement, arm_distance: float) -> None:
+        direction = np.random.default_rng((seed, 2)).normal(size=len(self._home))
+        self._arm.init_qpos = self._home + arm_distance * direction / np.linalg.norm(direction)
         if self._init_states is None:
             set_state(self._env, drawn_state(self._env, init_state))
         else:
@@ -301,10 +326,10 @@ class Simulation:
         if size not in self._renderers:
             self._renderers[size] = CameraRenderer(self._model, height, width, self.config.effects)
         image = self._renderers[size].render(self._data, self.config.robot.camera(camera).driver_name)
-        if self._task.change is None:
-            return image
-        drawn = np.random.default_rng((self._seed, self._step_count))  # whoever else looks, and however often
-        return self._task.change.image(camera, image, drawn)
+        for change in filter(None, (self._task.change, self._look)):
+            drawn = np.random.default_rng((self._seed, self._step_count))  # whoever else looks, and however often
+            image = change.image(camera, image, drawn)
+        return image
 
     def intrinsics(self, camera: str, height: int, width: int) -> np.ndarray:
         """(3, 3) pinhole matrix in pixels; pixel centres lie at whole numbers."""
@@ -318,11 +343,14 @@ class Simulation:
     def close(self) -> None:
         """Let go of the world now. robosuite's refer to themselves, and Python, which sees not how many megabytes their
         models and meshes have, would collect them after dozens of others."""
+        self._close_renderers()
+        self._env = self._model = self._data = self._arm = self._frames = self._ground_truth = self._loop = None
+        gc.collect()
+
+    def _close_renderers(self) -> None:
         for renderer in self._renderers.values():
             renderer.close()
         self._renderers.clear()
-        self._env = self._model = self._data = self._arm = self._frames = self._ground_truth = self._loop = None
-        gc.collect()
 
 
 def _hand_in_site(robot: RobotContract) -> np.ndarray:
