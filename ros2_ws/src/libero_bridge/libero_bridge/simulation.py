@@ -198,7 +198,7 @@ class Simulation:
             seed: of everything drawn at random: LIBERO's fixture positions, and the objects' for ``WIDENED``.
             placement: where the objects start.
             arm_distance: rad, length of the vector of joint angles by which the arm is off its home when the controller
-                is reset, in a direction drawn from ``seed``. As LIBERO-plus has it: the initial state puts the arm back,
+                is reset, in a direction drawn from ``seed``. As in LIBERO-plus, the initial state puts the arm back,
                 and the controller pulls it most of the way there while the world settles.
 
         Raises:
