@@ -35,7 +35,7 @@ from substep_planner.completion.registry import DEFAULT_SCORER
 from substep_planner.decomposers.registry import DEFAULT_ORDER
 from substep_policy.guidance_settings import GuidanceSettings
 from substep_policy.registry import DEFAULT_POLICY, PolicySettings
-from training.bench.robot.settings import RobotBenchSettings, RobotSelection
+from training.bench.robot.settings import GraphBenchSettings, PaceSettings, RobotBenchSettings, RobotSelection
 
 Seconds = Annotated[float, Parameter(validator=Number(gte=0, lte=60))]
 
@@ -135,6 +135,52 @@ def robot(
     from training.bench.robot.bench import bench, table
 
     print(table(bench(settings, selection, out, command_line)))
+
+
+def real(
+    *,
+    settings: Annotated[GraphBenchSettings | None, Flat] = None,
+    selection: Annotated[RobotSelection, Flat] = RobotSelection(joinings=("in_turn", "blend")),
+    out: Path,
+    command_line: CommandLine,
+) -> None:
+    """Play episodes on the stand-in robot through the running graph, in real time.
+
+    Success by joining rule and added latency of the policy. A graph is kept up over the episodes of a task, rule and
+    latency. The same command again plays only the episodes that are missing.
+
+    Args:
+        out: folder of the results, and of the graphs' logs.
+    """
+    from training.bench.robot.bench import table
+    from training.bench.robot.real import bench_real
+
+    with _own_graph():
+        records = bench_real(settings or GraphBenchSettings(), selection, out, command_line)
+    print(table(records))
+
+
+def pace(
+    *,
+    settings: Annotated[PaceSettings | None, Flat] = None,
+    out: Path,
+    json: Json = None,
+    command_line: CommandLine,
+) -> None:
+    """Time the commands that leave for the stand-in robot, and watch the memory of the graph's processes.
+
+    Args:
+        out: new folder, for logs and the bag.
+    """
+    from training.bench.robot.pace import benchmark
+
+    if out.exists() and any(out.iterdir()):
+        raise FileExistsError(f"{out} is not empty: name another folder")
+    with _own_graph():
+        figures = benchmark(settings or PaceSettings(), out, command_line)
+    print(figures)
+    if json is not None:
+        json.write_text(figures.to_json() + "\n")
 
 
 def policy(

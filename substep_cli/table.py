@@ -72,6 +72,8 @@ COMMANDS = (
     Command("bench graph", "substep_cli.bench:graph", "time the loop through ROS beside the same loop in one process"),
     Command("bench record", "substep_cli.bench:record", "time the loop with a recorder beside the loop without one"),
     Command("bench robot", "substep_cli.bench:robot", "play on the stand-in robot, with late chunks", resumes=True),
+    Command("bench real", "substep_cli.bench:real", "play on the stand-in robot through the graph", resumes=True),
+    Command("bench pace", "substep_cli.bench:pace", "time the commands that leave for the stand-in robot"),
     Command("bench policy", "substep_cli.bench:policy", "time a network with random weights, every way to run it"),
     Command("bench arm", "substep_cli.bench:arm", "hold a real arm's commands against its limits, whatever is asked"),
     Command("bench joining", "substep_cli.bench:joining", "measure how chunks are joined where inference takes time"),

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
+from substep_interfaces.action import ExecuteTask
+from substep_interfaces.msg import ChunkReport, EpisodeStatus
 
 from libero_bridge.simulation import SimulationConfig
 from substep_core.contract import initial_action
-from training.bench.robot import bench
-from training.bench.robot.settings import SIMULATION, EpisodeName, RobotBenchSettings, RobotSelection, planned
+from substep_core.protocol import HoldKind
+from training.bench.robot import bench, real
+from training.bench.robot.pace import command_pace
+from training.bench.robot.settings import (
+    SIMULATION,
+    EpisodeName,
+    GraphBenchSettings,
+    RobotBenchSettings,
+    RobotSelection,
+    by_graph,
+    planned,
+)
 from training.bench.robot.world import StandInWorld
 
 SELECTION = RobotSelection(suites=("libero_object",), tasks=(1,), joinings=(SIMULATION, "in_turn"), episodes=2)
+TWO = {"joinings": ("in_turn",), "latencies": (0.0, 0.3), "episodes": 2}
 
 
 def test_every_first_episode_comes_before_the_second_and_simulation_has_no_latency():
@@ -95,3 +111,75 @@ def test_what_the_stand_in_shows_is_old_and_of_one_instant():
             "agentview": (32, 32, 3),
             "eye_in_hand": (32, 32, 3),
         }
+
+
+# --- through the running graph ---
+
+
+def test_one_graph_plays_all_episodes_of_a_task_a_rule_and_a_latency():
+    names = by_graph(
+        list(planned(GraphBenchSettings(), RobotSelection(suites=("libero_object",), tasks=(0, 1), **TWO)))
+    )
+    kinds = [(name.task, name.latency) for name in names]
+    assert kinds == [(0, 0.0), (0, 0.0), (0, 0.3), (0, 0.3), (1, 0.0), (1, 0.0), (1, 0.3), (1, 0.3)]
+    with pytest.raises(ValueError, match="simulation"):
+        by_graph(list(planned(GraphBenchSettings(), SELECTION)))
+
+
+def test_an_arm_that_there_is_none_of_is_named_before_anything_starts():
+    with pytest.raises(ValueError, match="standing"):
+        GraphBenchSettings(robot="standing")
+
+
+class GraphOfTheTest:
+    """Implements ``StandInGraph``'s part: an episode that ends as soon as it begins."""
+
+    rate = 20.0
+
+    def __init__(self) -> None:
+        self.operator = SimpleNamespace(statuses=[EpisodeStatus()], reports=[], commands=[])
+        self.begun: list[tuple[int, int]] = []
+
+    def begin(self, init_state: int, seed: int) -> None:
+        self.begun.append((init_state, seed))
+
+    def execute(self, until: float, meanwhile=None) -> ExecuteTask.Result:
+        holds = [HoldKind.WAITING_FOR_A_CHUNK, HoldKind.NONE, HoldKind.NONE, HoldKind.WAITING_FOR_A_SUBSTEP]
+        statuses = [EpisodeStatus(step=step, hold_kind=hold, success=True) for step, hold in enumerate(holds)]
+        self.operator.statuses.extend(statuses)
+        self.operator.reports.append(ChunkReport(inference_time=0.25))
+        return ExecuteTask.Result(success=True)
+
+
+def test_a_graph_is_told_rule_and_latency_and_is_kept_over_the_episodes(tmp_path, monkeypatch):
+    graphs: list[GraphOfTheTest] = []
+    told: list[dict] = []
+
+    @contextmanager
+    def running(config, folder):
+        told.append(yaml.safe_load(Path(config.params_file).read_text()))
+        graphs.append(GraphOfTheTest())
+        yield graphs[-1]
+
+    monkeypatch.setattr(real, "running_graph", running)
+    selection = RobotSelection(suites=("libero_object",), tasks=(1,), **TWO)
+    records = real.bench_real(GraphBenchSettings(), selection, tmp_path, "one")
+    assert [len(graph.begun) for graph in graphs] == [2, 2]
+    assert [file["/**/policy"]["ros__parameters"]["added_latency"] for file in told] == [0.0, 0.3]
+    assert told[1]["/**/bridge"]["ros__parameters"] == {"joining": "in_turn", "inference_time": 0.325}
+    assert [(record["success"], record["idle"], record["inference_s"]) for record in records] == [
+        (True, 0.3333, 0.25)
+    ] * 4
+    assert real.bench_real(GraphBenchSettings(), selection, tmp_path, "two") == records and len(graphs) == 2
+    assert "| in_turn | 300 ms | 2/2 | 2/2, 34% to 100% | 3 | 33% |  |" in bench.table(records)
+
+
+def test_control_periods_without_a_command_are_counted_within_tasks_alone():
+    def commands(*times: float) -> list[tuple[int, int]]:
+        return [(round(time * 1e9), round((time + 0.002) * 1e9)) for time in times]
+
+    pace = command_pace([commands(0.0, 0.05, 0.104, 0.25), commands(9.0, 9.05)], 20.0)
+    assert (pace.commands, pace.missed) == (6, 2)
+    median, _, largest = pace.jitter
+    assert median == pytest.approx(2.0) and largest == pytest.approx(4.0), "ms"
+    assert pace.missed_share == pytest.approx(2 / 8)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -43,26 +43,55 @@ SWITCH_RULE = "eos"
 SENSING = 0.06  # s, about what an observation is old when it is there
 
 
+class EpisodePlayer(Protocol):
+    """Plays episodes, and may keep what the next one needs too."""
+
+    def play(self, name: EpisodeName) -> dict[str, Any]:
+        """One episode as a record."""
+
+    def close(self) -> None: ...
+
+
 def bench(settings: RobotBenchSettings, selection: RobotSelection, out: Path, command: str) -> list[dict[str, Any]]:
-    """Records of all selected episodes; those that the folder has are not played again.
+    """Records of all selected episodes, in a time of their own; those that the folder has are not played again.
 
     Raises:
         ValueError: an unknown task or rule, or one that the policy cannot do, or a folder of other settings.
         BlockingIOError: another one is at work in the folder.
     """
     names = list(planned(settings, selection))
+
+    def player() -> EpisodePlayer:
+        policy = POLICIES.load(settings.policy, PolicySettings(device=settings.device))
+        check_rules(selection, policy)
+        return Player(settings, policy)
+
+    return play_missing(settings, names, out, command, player)
+
+
+def play_missing(
+    settings: RobotBenchSettings,
+    names: Sequence[EpisodeName],
+    out: Path,
+    command: str,
+    player: Callable[[], EpisodePlayer],
+) -> list[dict[str, Any]]:
+    """Records of these episodes. Args: player: made only if one is missing.
+
+    Raises:
+        ValueError: the folder is of other settings.
+        BlockingIOError: another one is at work in the folder.
+    """
     with alone_in(out):
         claim(out / SETTINGS, settings)
         lines = RecordLines(out / EPISODES)
         records = {name_of(record): record for record in lines.records}
         missing = [name for name in names if name not in records]
         if missing:
-            policy = POLICIES.load(settings.policy, PolicySettings(device=settings.device))
-            check_rules(selection, policy)
-            RecordLines(out / COMMANDS).append(provenance(command))
-            with closing(Player(settings, policy)) as player, tqdm(missing, unit="episode") as bar:
+            with closing(player()) as playing, tqdm(missing, unit="episode") as bar:
+                RecordLines(out / COMMANDS).append(provenance(command))
                 for name in bar:
-                    records[name] = player.play(name)
+                    records[name] = playing.play(name)
                     lines.append(records[name])
     return [records[name] for name in names]
 

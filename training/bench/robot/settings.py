@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from cyclopts import Parameter
 from pydantic import Field
 
+from arm_bridge.settings import load_arm
 from libero_bridge.tasks import LIBERO
 from substep_bridge.joining import JOINING_RULES
 from substep_core.configuration import configuration
@@ -42,6 +43,39 @@ class RobotBenchSettings:
     def source(self) -> TaskSource:
         """Raises: ValueError: there is no such task source."""
         return task_source(self.tasks_from)
+
+
+@configuration
+class GraphBenchSettings(RobotBenchSettings):
+    """The same through the running graph, in real time.
+
+    Attributes:
+        robot: name of an arm whose driver is the stand-in's, or the path of its parameter file.
+        inference_time: s that the bridge takes for granted of a chunk before one has come, besides what is added.
+    """
+
+    robot: str = "standin"
+
+    def __post_init__(self) -> None:
+        load_arm(self.robot)
+
+
+@configuration
+class PaceSettings(GraphBenchSettings):
+    """What is timed.
+
+    Attributes:
+        suite, task: that is carried out again and again.
+        joining: rule of the bridge.
+        minutes: of wall time.
+        record: a recorder keeps every topic in a bag meanwhile.
+    """
+
+    suite: str = "libero_object"
+    task: int = 0
+    joining: str = "in_turn"
+    minutes: Annotated[float, Field(gt=0, le=1440)] = 10.0
+    record: bool = False
 
 
 @configuration
@@ -99,6 +133,17 @@ def planned(settings: RobotBenchSettings, selection: RobotSelection) -> Iterator
             for rule in selection.joinings:
                 for latency in (0.0,) if rule == SIMULATION else selection.latencies:
                     yield EpisodeName(number, suite, task, rule, latency)
+
+
+def by_graph(names: Sequence[EpisodeName]) -> list[EpisodeName]:
+    """Episodes that one graph can play one after the other, and tasks one after the other.
+
+    Raises:
+        ValueError: they are to be played in simulation, which no graph of a robot does.
+    """
+    if any(name.rule == SIMULATION for name in names):
+        raise ValueError(f"joining {SIMULATION!r} is the world that waits: ./substep bench robot plays it")
+    return sorted(names, key=lambda name: (name.suite, name.task, name.rule, name.latency, name.number))
 
 
 def check_rules(selection: RobotSelection, policy: Policy) -> None:
