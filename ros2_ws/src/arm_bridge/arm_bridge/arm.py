@@ -97,11 +97,8 @@ class Arm:
         """A sensor has spoken. name: of ``camera_input``, or a topic of the contract."""
         with self._lock:
             if parts := self._joint_parts.get(name):
-                try:
-                    sample = parts.whole(sample, self._clock())
-                except ValueError as error:
-                    self.refuse(name, str(error))
-                    return
+                sample = parts.whole(sample, self._clock())
+                self.intake.inputs[name].awaits(parts.awaited)
                 if sample is None:
                     return
             is_camera = name in self._cameras

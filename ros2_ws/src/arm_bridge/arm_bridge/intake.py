@@ -58,7 +58,7 @@ class Input:
         self.dropped = {"old": 0, "future": 0, "malformed": 0}
         self._changed_at = 0.0  # way of the arm when the content changed last
         self._repeated, self._repeated_at = 0, 0.0  # samples that said the same since, and way of the arm at the last
-        self._last_drop = ""
+        self._last_drop, self._awaited = "", ""
 
     def add(self, sample: SensorSample, now: int, way: float) -> None:
         """Take a sample in. now: ns of ROS time; way: m or rad that the arm has moved so far."""
@@ -100,6 +100,10 @@ class Input:
         """A sample came that is none."""
         self._drop("malformed", why)
 
+    def awaits(self, what: str) -> None:
+        """A part came of what makes a sample. what: the part that is waited for; "": none is."""
+        self._awaited = what
+
     def nearest(self, stamp: int) -> SensorSample:
         """Raises: ValueError: nothing has come."""
         return min(self.samples, key=lambda sample: abs(sample.stamp - stamp))
@@ -117,7 +121,8 @@ class Input:
         self._last_drop = why
 
     def _why(self) -> str:
-        return f" ({self._last_drop})" if self._last_drop else ""
+        why = self._awaited or self._last_drop
+        return f" ({why})" if why else ""
 
 
 class Intake:

@@ -24,40 +24,51 @@ class JointParts:
     Args:
         names: the joints that are wanted.
         max_skew: s by which what is put together may be apart.
+
+    Attributes:
+        awaited: the joint whose next message is waited for, and why; "" where none is.
     """
 
     def __init__(self, names: Set[str], max_skew: float) -> None:
         self._names, self._max_skew = names, max_skew
         self._said: dict[str, _Said] = {}
         self._last = 0
+        self.awaited = ""
 
     def whole(self, sample: SensorSample, now: int) -> SensorSample | None:
-        """All that are wanted, at the stamp of the one that is furthest behind; None: that one has not been said anew.
+        """All that are wanted, at the stamp of the newest; None: one has not been said yet, or not lately enough.
 
         Args:
             sample: its value is ``Joints``.
             now: ns of ROS time.
-
-        Raises:
-            ValueError: a joint has not been said, or not lately; the message names it.
         """
         if self._names <= sample.value.position.keys():
+            self.awaited = ""
             return sample
         self._take(sample, now)
-        if missing := self._names - self._said.keys():
-            raise ValueError(f"a message without joint {min(missing)}")
-        behind = min(self._names, key=lambda name: self._said[name].stamp)
-        stamp, newest = self._said[behind].stamp, max(self._said[name].stamp for name in self._names)
-        if (skew := (newest - stamp) / 1e9) > self._max_skew:
-            raise ValueError(f"joint {behind}: {skew:.3f} s behind the others, expected at most {self._max_skew:g} s")
-        if stamp == self._last:
+        self.awaited = self._missing()
+        if self.awaited or (stamp := self._newest) == self._last:
             return None
         self._last = stamp
-        lately = {name: said for name, said in self._said.items() if said.stamp >= stamp}
+        lately = {name: said for name, said in self._said.items() if stamp - said.stamp <= self._max_skew * 1e9}
         position = {name: said.position for name, said in lately.items()}
         velocity = {name: said.velocity for name, said in lately.items() if said.velocity is not None}
         content = hash((*position.items(), *velocity.items()))
         return SensorSample(stamp, content, Joints(position, velocity))
+
+    @property
+    def _newest(self) -> int:
+        """ns. Something has been said."""
+        return max(said.stamp for said in self._said.values())
+
+    def _missing(self) -> str:
+        if never := self._names - self._said.keys():
+            return f"joint {min(never)} has not been said"
+        behind = min(self._names, key=lambda name: self._said[name].stamp)
+        skew = (self._newest - self._said[behind].stamp) / 1e9
+        if skew <= self._max_skew:
+            return ""
+        return f"joint {behind}: {skew:.3f} s behind the others, expected at most {self._max_skew:g} s"
 
     def _take(self, sample: SensorSample, now: int) -> None:
         latest = now + round(FUTURE * 1e9)  # what lies behind that is of before the clock was set back

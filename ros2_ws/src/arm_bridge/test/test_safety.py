@@ -185,7 +185,7 @@ def test_a_status_that_is_no_number_is_a_fault(rig):
     assert rig.state == "fault" and "status says nan" in rig.transitions[-1].cause
 
 
-def test_a_message_that_lacks_joints_of_the_contract_is_refused_and_the_arm_goes_on():
+def test_a_message_that_lacks_joints_of_the_contract_is_waited_with_and_the_arm_goes_on():
     rig = Rig(*ADAPTERS["joint_velocity"]()).ready()
     rig.step([0.1, 0.1, 0.1, -1.0])
     rig.now += 1
@@ -194,7 +194,9 @@ def test_a_message_that_lacks_joints_of_the_contract_is_refused_and_the_arm_goes
     rig.arm.step(np.array([0.1, 0.1, 0.1, -1.0]))
     sent = rig.sent
     assert sent and rig.state == "armed"
-    assert rig.arm.intake.inputs["joint_states"].dropped["malformed"] == 1
+    joints = rig.arm.intake.inputs["joint_states"]
+    assert not joints.dropped["malformed"]
+    assert "joint j1 has not been said" in joints.trouble(rig.now + 1_000_000_000)
 
 
 def test_a_driver_that_halts_is_waited_for(rig):

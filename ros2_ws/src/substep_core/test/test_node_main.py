@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+
 import pytest
 from rclpy.event_handler import EventHandler
 from rclpy.exceptions import InvalidHandle
@@ -58,3 +62,15 @@ def test_a_node_that_cannot_be_made_with_its_parameters_says_so_in_one_line(capf
     assert run_node(create, []) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert "[FATAL]" in line and line.endswith("parameter world: unknown world 'mars'")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_a_node_with_a_last_word_is_made_ends_the_process_as_if_by_itself(number):
+    making = (
+        "import os, signal, sys\n"
+        "from substep_core.ros.node_main import run_node\n"
+        f"def create(): os.kill(os.getpid(), {int(number)}); print('made')\n"
+        "sys.exit(run_node(create, [], has_last_word=True))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", making], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

@@ -47,6 +47,8 @@ def run_node(
     """
     log_printably("%(name)s: %(message)s")  # of the cores, which know no ROS
     handlers = SignalHandlerOptions.NO if has_last_word else SignalHandlerOptions.ALL
+    if has_last_word:
+        _signals_end_making()
     rclpy.init(args=arguments, signal_handler_options=handlers)
     try:
         try:
@@ -80,6 +82,17 @@ def _ignore_signals() -> None:
     """Launch repeats them, and the end is under way."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+
+
+def _signals_end_making() -> None:
+    """While there is no node yet nothing has to be told to stop: the process ends, as if by itself."""
+
+    def end(number: int, frame: object) -> None:
+        _ignore_signals()
+        raise SystemExit(0)
+
+    for number in SIGNALS:
+        signal.signal(number, end)
 
 
 @contextmanager
