@@ -18,6 +18,7 @@ from accelerate.optimizer import AcceleratedOptimizer
 from safetensors.torch import load_file
 
 from substep_cli.grammar import main
+from substep_core.policy_source import PolicyError
 from substep_policy.eos import EosSource
 from substep_policy.heads.decoder import OnePassDecoder
 from substep_policy.models.compact.checkpoints import CHECKPOINTS
@@ -41,6 +42,8 @@ from training.train.finetune_substep import (
     update,
 )
 from training.train.models import model_training
+
+COMPACT_CONFIG = Path(finetune_substep.__file__).parents[1] / "configs/compact.yaml"
 
 
 def test_a_run_leaves_a_checkpoint_that_is_a_policy(toy_run):
@@ -448,3 +451,10 @@ def test_prefetching_keeps_the_order_and_raises_in_turn():
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+def test_a_run_starts_from_a_policy_by_its_name():
+    config = read_config(COMPACT_CONFIG, ("initial_checkpoint=compact",))
+    assert config.initial_folder == POLICIES.folder("compact")
+    with pytest.raises(PolicyError, match="unknown policy 'compct': expected one of .*compact"):
+        _ = read_config(COMPACT_CONFIG, ("initial_checkpoint=compct",)).initial_folder

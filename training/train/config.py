@@ -14,11 +14,11 @@ from pydantic import Field
 
 from substep_core.configuration import configuration, dump, parse, registered
 from substep_core.contract import LIBERO_PANDA, NamedRobot, load_robot, vector_misfit
-from substep_core.hub import checkpoint_folder
 from substep_core.yaml_mapping import value_of
 from substep_policy.eos import EosSource
 from substep_policy.models.kind import MODEL_KINDS, ModelConfiguration, kind_of
 from substep_policy.models.model import DIRECT_EOS_THRESHOLD
+from substep_policy.registry import POLICIES
 from training.data.augmentation import Augmentation, ImageAugmentation
 from training.data.dataset import SampleRules
 from training.data.grippers import has_keyframes, keyframes_missing
@@ -184,8 +184,8 @@ class FinetuneConfig:
         keyframe_weight: of the loss that teaches the backbone where the end effector is on its way to
             (``training.data.keyframes``); 0 leaves it out, and must where the robot has no gripper or no end effector
             position.
-        initial_checkpoint: weights to start from, a folder or a hub id such as "organisation/model"; None starts from
-            random ones. A file that configures no model takes the checkpoint's.
+        initial_checkpoint: weights to start from: a policy by name, such as "compact", a folder or a hub id such as
+            "organisation/model"; None starts from random ones. A file that configures no model takes the checkpoint's.
         initial_vision: a compact policy, by name, folder or hub id, from whose image network that of a π0.5 with a
             convolution starts; only where there is no initial_checkpoint.
         resume_from: a checkpoint of another run, any that is there, which this one goes on from with everything that
@@ -267,8 +267,8 @@ class FinetuneConfig:
 
     @property
     def initial_folder(self) -> Path | None:
-        """Where ``initial_checkpoint`` lies here, downloaded if need be. Raises: HubError: it cannot be had."""
-        return None if self.initial_checkpoint is None else checkpoint_folder(str(self.initial_checkpoint))
+        """Where ``initial_checkpoint`` lies here, downloaded if need be. Raises: PolicyError: it cannot be had."""
+        return None if self.initial_checkpoint is None else POLICIES.folder(str(self.initial_checkpoint))
 
     def checkpoint_model(self) -> ModelConfiguration:
         """What a checkpoint says of the model: as configured, with the EOS threshold given or of the training mode.
@@ -307,7 +307,7 @@ def _model_content(content: dict[str, Any]) -> Any:
 
 
 def _model_of(checkpoint: str) -> ModelConfiguration:
-    folder = checkpoint_folder(checkpoint)
+    folder = POLICIES.folder(checkpoint)
     return kind_of(folder).read_config(folder)
 
 
