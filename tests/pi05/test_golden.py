@@ -53,7 +53,7 @@ def assert_golden(found: Tensor, expected: np.ndarray, where: Tensor | None = No
 def test_images(golden, model):
     """Patches of both cameras; and a picture that is no square is fitted into one."""
     with torch.no_grad():
-        assert_golden(model.backbone.look(inputs()["pixel_values"]), golden["patches"])
+        assert_golden(model.backbone.look(inputs()), golden["patches"])
     assert_golden(pixels(torch.from_numpy(toy.wide_image()[None]), toy.IMAGE_SIZE)[0], golden["pixels"])
     upright = toy.wide_image()[::-1].copy()[::-1]  # a view, as pictures are that were turned
     pictures = Pi05Images(model_config := toy_config())(dict.fromkeys(model_config.cameras, upright))

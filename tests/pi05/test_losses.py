@@ -12,6 +12,7 @@ from substep_policy.heads import ActionTargets
 from substep_policy.heads.answer_loss import answer_loss
 from substep_policy.models.pi05.backbone import PromptTokens
 from substep_policy.models.pi05.config import Conditioning
+from substep_policy.models.pi05.gemma import attend
 from substep_policy.models.pi05.model import Pi05Model
 from tests.pi05 import drawn as toy
 from tests.pi05.toy import drawn_model, inputs, toy_config
@@ -63,6 +64,38 @@ def test_the_actions_loss_reaches_no_weight_of_vision_and_language(conditioning)
     missing = expected - by_text
     assert by_text <= expected and missing <= {"backbone.vision_tower.embeddings.position_embedding.weight"}, missing
     assert reached(model, model.action_loss(batch(model.is_joint), targets())[0]) == by_action
+
+
+def test_words_are_read_where_they_are_taught_alone():
+    """The loss and its gradients are those of the taught sample by itself; where none is taught there is none."""
+    model, whole = drawn_model(toy_config()), batch()
+    alone = {name: value[1:] for name, value in whole.items()}
+    gradients = []
+    for shown in (whole | {"answer_counts": torch.tensor([False, True])}, alone):
+        model.zero_grad()
+        text = model.text_loss(shown)
+        text.backward()
+        gradients.append([text, model.backbone.language_model.layers[0].mlp.up_proj.weight.grad.clone()])
+    torch.testing.assert_close(*gradients)
+    assert model.text_loss(whole | {"answer_counts": torch.zeros(2, dtype=torch.bool)}) == 0.0
+
+
+@pytest.mark.parametrize("heads", [1, 2, 4])
+def test_attention_written_out_is_the_fused_one(heads):
+    """Also where several heads share keys and values, and a mask stands for all queries."""
+    draw = torch.Generator().manual_seed(0)
+    queries, keys, values = (
+        torch.randn(2, count, tokens, 8, generator=draw, dtype=torch.float64)
+        for count, tokens in ((4, 3), (heads, 5), (heads, 5))
+    )
+    for mask in (
+        torch.rand(2, 1, 3, 5, generator=draw) > 0.3,
+        torch.tensor([True, False, True, True, True]).expand(2, 1, 1, 5),
+    ):
+        mask = mask | (torch.arange(5) == 0)
+        fused = attend(queries, keys, values, mask)
+        torch.testing.assert_close(attend(queries.requires_grad_(), keys, values, mask), fused, rtol=1e-6, atol=1e-6)
+        queries = queries.detach()
 
 
 def test_without_insulation_it_reaches_every_layer():
@@ -127,7 +160,7 @@ def test_words_are_read_from_what_is_before_them():
 
     def read(ids: Tensor):
         words = PromptTokens(ids, shown["attention_mask"], shown["answer_start"])
-        prefix = model.backbone.read(model.backbone.look(pixels), words)
+        prefix = model.backbone.read(model.backbone.look({"pixel_values": pixels}), words)
         return prefix, *model.backbone.answer_logits(prefix, words)
 
     with torch.no_grad():
@@ -147,7 +180,7 @@ def test_words_are_read_from_what_is_before_them():
 def test_said_words_are_the_likeliest_of_the_taught_ones():
     """Token by token with kept keys and values, as if all were read at once."""
     model = drawn_model(toy_config())
-    patches = model.backbone.look(inputs()["pixel_values"][:1])
+    patches = model.backbone.look({"pixel_values": inputs()["pixel_values"][:1]})
     ids = question_and_answer()["input_ids"][:1, :ASKED]
     asked = PromptTokens(ids, torch.ones_like(ids, dtype=torch.bool), torch.tensor([ASKED]))
     said = model.backbone.say(model.backbone.read(patches, asked), 6)

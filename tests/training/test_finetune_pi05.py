@@ -17,14 +17,17 @@ from substep_core.named_substep import TASK_DONE
 from substep_policy.benchmarks.random_models import random_observation
 from substep_policy.heads import EOSHeadConfig
 from substep_policy.models.compact.checkpoints import CHECKPOINTS
+from substep_policy.models.compact.instruction_tokens import InstructionTokenizer
 from substep_policy.models.model import EosDetection
 from substep_policy.models.pi05.config import Conditioning, GemmaTokens
 from substep_policy.models.pi05.model import build_pi05
+from substep_policy.models.pi05.vision import Convolution, ToldTokens
 from substep_policy.registry import POLICIES, PolicySettings
 from substep_policy.run_modes import Execution
 from tests.pi05.toy import toy_config
 from tests.training.checkpoints import assert_same, weights
 from training.checkpoints.words import word_scores
+from training.data.frame_cache import StoreError
 from training.train import finetune_substep
 from training.train.config import FinetuneConfig, read_config
 from training.train.finetune_substep import finetune, start, train_step
@@ -202,7 +205,7 @@ def test_a_convolution_starts_from_a_compact_policys_and_learns(pi05_run, caplog
     _, compact = CHECKPOINTS.load(POLICIES.folder("compact"))
     pixels = torch.rand(1, 2, 3, 128, 128) * 2 - 1
     points, patches = compact.backbone.image_tokens(pixels, torch.zeros(1, 256))
-    tokens = tower.tokens(pixels)
+    tokens = tower.tokens(pixels, None)
     assert tokens.shape == (1, 2 * (1 + 16), 256)
     torch.testing.assert_close(tokens[:, :2], points)
     corner = patches.unflatten(2, (8, 8))[0, 1, :2, :2].mean(dim=(0, 1))  # the second camera's first patch
@@ -211,6 +214,84 @@ def test_a_convolution_starts_from_a_compact_policys_and_learns(pi05_run, caplog
     train_step(run, [run.stream.batch(0)])
     unchanged = {name for name, weight in model.named_parameters() if torch.equal(weight, before[name])}
     assert not any("vision_tower" in name for name in unchanged - {"backbone.vision_tower.keypoints.score.bias"})
+
+
+TOLD = [
+    *CONVOLUTION[1:],
+    "initial_vision=compact",
+    "model.backbone.vision={type: convolution, folding: stack, told: {}}",
+]
+FROZEN = [*TOLD, "freeze_vision=true", "data.augmentation=null", "data.paraphrase_probability=0"]
+
+
+def test_a_convolution_told_words_sees_what_the_compact_policy_sees(pi05_run):
+    """Its tokenizer reads the plans' words as the compact policy's, and every number as one token."""
+    run = start(pi05_run(*TOLD, "data.paraphrase_probability=0"))
+    backbone, inputs, data = run.objective.model.backbone, run.data.inputs, run.data.training
+    _, compact = CHECKPOINTS.load(POLICIES.folder("compact"))
+    reader = InstructionTokenizer.load(POLICIES.folder("compact") / "tokenizer.json", 32)
+    samples = [data[0], data[11]]
+    batch = run.data.transform(samples)
+    texts = {"": [sample.instruction for sample in samples], "task_": [sample.task for sample in samples]}
+    for level, said in texts.items():
+        ids, mask = (torch.from_numpy(array) for array in reader.encode(said))
+        assert torch.equal(batch[f"{level}told_ids"], ids) and torch.equal(batch[f"{level}told_mask"], mask)
+        points, patches = compact.backbone.image_tokens(
+            batch["pixel_values"], compact.backbone.text_encoder(ids, mask).summary
+        )
+        tokens = backbone.vision_tower.tokens(batch["pixel_values"], ToldTokens(ids, mask))
+        torch.testing.assert_close(tokens[:, :2], points)
+        corner = patches.unflatten(2, (8, 8))[:, 1, :2, :2].mean(dim=(1, 2))  # a new fold begins as the mean
+        torch.testing.assert_close(tokens[:, 2 + 16], corner)
+    assert not torch.equal(batch["told_ids"], batch["task_told_ids"])
+    number, *rest = inputs.tokenizer.encode("132")
+    assert not rest and inputs.tokenizer.tokenizer.id_to_token(number) == "Ġ132"
+    assert inputs.tokenizer.decode(inputs.tokenizer.encode(TASK_DONE)).strip() == TASK_DONE
+
+
+def test_what_a_frozen_vision_sees_is_computed_once(pi05_run, monkeypatch):
+    """Losses are those with images, the image network is left alone, and the next run looks at no frame again."""
+    run = start(pi05_run(*FROZEN, "data.rules.words_every=3"))
+    model, data = run.objective.model, run.data.training
+    numbers = run.stream._indices(0)
+    seen, with_frames = run.stream.batch(0), start(pi05_run(*TOLD, *FROZEN[-2:], "data.rules.words_every=3")).data
+    assert all(data[number].frame is None for number in numbers)
+    shown = with_frames.transform([with_frames.training[number] for number in numbers])
+    assert "pixel_values" not in seen and 0 < int(seen["answer_counts"].sum()) < len(numbers)
+    losses = []
+    for batch in (seen, shown):
+        torch.manual_seed(0)
+        losses.append(run.objective(batch).total)
+    torch.testing.assert_close(*losses, rtol=1e-3, atol=1e-4)
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    train_step(run, [seen])
+    unchanged = {name for name, weight in model.named_parameters() if torch.equal(weight, before[name])}
+    tower = {name for name in before if name.startswith("backbone.vision_tower.")}
+    looking = ("vision_encoder.", "text_encoder.", "keypoints.", "camera_embedding")
+    assert unchanged & tower == {name for name in tower if name.split(".", 2)[2].startswith(looking)}
+    monkeypatch.setattr(Convolution, "features", None)
+    torch.testing.assert_close(start(pi05_run(*FROZEN, "data.rules.words_every=3")).stream.batch(0), seen)
+
+
+def test_features_of_another_vision_or_of_other_words_are_refused(pi05_run, tmp_path):
+    start(pi05_run(*FROZEN))
+    file = tmp_path / "cache/image_features/features.bin"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2 + 1])
+    start(pi05_run(*FROZEN))
+    assert file.read_bytes() == whole, "what an interruption left out is added"
+    with pytest.raises(StoreError, match="holds features of other looks: delete it"):
+        start(pi05_run(*FROZEN, "data.rules.words_every=3"))
+    with pytest.raises(StoreError, match="holds features of other image network"):
+        start(pi05_run(*(override for override in FROZEN if override != "initial_vision=compact")))
+    with pytest.raises(ValueError, match="set data.augmentation to null"):
+        pi05_run(*TOLD, "freeze_vision=true")
+    with pytest.raises(ValueError, match="set data.paraphrase_probability to 0, it is 0.5"):
+        pi05_run(*FROZEN[:-1])
+    with pytest.raises(ValueError, match="is for model.backbone.vision of type convolution"):
+        pi05_run("freeze_vision=true")
+    with pytest.raises(ValueError, match="expected conditioning 'subtask'"):
+        pi05_run(*TOLD, "model.backbone.conditioning=joint")
 
 
 def test_a_vision_that_cannot_be_taken_over_is_refused(pi05_run, toy_run):

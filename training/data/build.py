@@ -39,6 +39,7 @@ class TrainingData:
 
     Attributes:
         held_out: None where nothing is.
+        training_transform: of what is trained on, where that is another; None: ``transform``.
         kept_threshold: EOS threshold of checkpoints as long as none is chosen for them; None: the configuration's.
     """
 
@@ -48,6 +49,7 @@ class TrainingData:
     statistics: DatasetStatistics
     inputs: ModelInputs
     transform: SubstepTransform
+    training_transform: SubstepTransform | None = None
     kept_threshold: float | None = None
 
     def save(self, folder: Path) -> None:
@@ -123,7 +125,7 @@ def prepare_data(config: FinetuneConfig, resumed: Path | None = None) -> Trainin
         statistics,
         inputs,
         SubstepTransform(inputs, ActionNormalizer(source.robot, config.model.gripper, statistics.action)),
-        _kept_threshold(config, resumed),
+        kept_threshold=_kept_threshold(config, resumed),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ import numpy as np
 from substep_core.configuration import configuration
 from substep_core.named_substep import TASK_DONE
 from training.data.frame_cache import DemonstrationStore, StoredEpisode
+from training.data.frame_file import FrameFile
 from training.data.grippers import gripper_commands, has_keyframes
 from training.data.keyframes import gripper_changes, is_shown, keyframe_of
 from training.data.planned_store import PlannedStore
@@ -38,6 +40,8 @@ class SampleRules:
             gripper has none to show.
         done_copies: how often a pass shows the last timestep of a demonstration besides, at which a policy that names
             substeps is taught to say that the task is done. It is one timestep among hundreds.
+        words_every: words are taught at every n-th timestep, where the instruction shown has ended, and at the last
+            timestep: they change seldom and are learned long before the actions, and reading them costs as much.
     """
 
     use_substep_decomposition: bool = True
@@ -48,9 +52,16 @@ class SampleRules:
     gripper_copies: int = 1
     gripper_steps: int = 8
     done_copies: int = 0
+    words_every: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in (("late_steps", 0), ("done_copies", 0), ("gripper_copies", 1), ("gripper_steps", 1)):
+        for name, least in (
+            ("late_steps", 0),
+            ("done_copies", 0),
+            ("gripper_copies", 1),
+            ("gripper_steps", 1),
+            ("words_every", 1),
+        ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be {least} or more")
         for name in COPIES:
@@ -70,8 +81,8 @@ class SampleRules:
                 raise ValueError(f"{name} names {sorted(strangers)}, the demonstrations are of {sorted(there)}")
 
     def shown_once(self) -> SampleRules:
-        """The same without copies, for what is measured and not learned."""
-        return replace(self, suite_copies={}, collection_copies={}, gripper_copies=1, done_copies=0)
+        """The same without copies and with all words, for what is measured and not learned."""
+        return replace(self, suite_copies={}, collection_copies={}, gripper_copies=1, done_copies=0, words_every=1)
 
 
 @dataclass
@@ -96,7 +107,8 @@ class Sample:
     """One timestep. C is the chunk length.
 
     Attributes:
-        frame: (cameras, S, S, 3) uint8.
+        row: number of the timestep in the store.
+        frame: (cameras, S, S, 3) uint8; None of a data set ``without_frames``.
         proprio: (S,) float32.
         actions: (C, A) float32, the last one repeated beyond the episode's end.
         mask: (C,) bool, the actions that count.
@@ -107,10 +119,11 @@ class Sample:
             always of a robot without gripper or end effector position.
         instruction, task: the substep's text, perhaps in other words, and the whole task's.
         next_substep: what comes next in the plan's own words, also after the end of the substep that is shown, or that
-            the task is done; empty where no label says it.
+            the task is done; empty where no label says it, or it is not taught (``SampleRules.words_every``).
     """
 
-    frame: np.ndarray
+    row: int
+    frame: np.ndarray | None
     proprio: np.ndarray
     actions: np.ndarray
     mask: np.ndarray
@@ -162,7 +175,7 @@ class SubstepDataset:
         rules.check_names(episodes)
         self.rules, self.episodes, self.chunk_length = rules, episodes, chunk_length
         self.robot, self.label_use = store.format.robot, LabelUse()
-        self._frames = store.frames()
+        self.frames: FrameFile | None = store.frames()
         self._actions, self._proprio, self._taught = store.steps()
         self.truths = [read_truth(episode, labels[episode.collection], rules, self.label_use) for episode in episodes]
         self._ways = [self._ways_of(number) for number in range(len(episodes))]
@@ -194,7 +207,8 @@ class SubstepDataset:
         mask, eos_labels = self._targets(truth, steps, inside, is_late)
         rows = stored.start + steps
         return Sample(
-            frame=self._frames[stored.start + timestep],
+            row=stored.start + timestep,
+            frame=None if self.frames is None else self.frames[stored.start + timestep],
             proprio=self._proprio[stored.start + timestep],
             actions=self._actions[rows],
             mask=mask & np.logical_and.accumulate(self._taught[rows]),
@@ -203,8 +217,17 @@ class SubstepDataset:
             has_way=bool(self._ways[episode][1][timestep]) and not is_late,
             instruction=truth.instructions[truth.number[shown]],
             task=stored.instruction,
-            next_substep=truth.next_substep(timestep),
+            next_substep=truth.next_substep(timestep) if self._says_words(stored, timestep, is_late) else "",
         )
+
+    def _says_words(self, stored: StoredEpisode, timestep: int, is_late: bool) -> bool:
+        return is_late or timestep % self.rules.words_every == 0 or timestep == stored.length - 1
+
+    def without_frames(self) -> SubstepDataset:
+        """The same samples, for a training that has no use for their frames: none is read."""
+        other = copy.copy(self)
+        other.frames = None
+        return other
 
     def training_actions(self) -> np.ndarray:
         """(N, A) all actions of these episodes that are examples, for statistics."""

@@ -38,10 +38,7 @@ class SubstepTransform:
         generator: torch.Generator | None = None,
     ) -> Batch:
         """``augmentation`` draws from ``generator``."""
-        frames = torch.from_numpy(np.stack([sample.frame for sample in samples]))
-        if augmentation is not None:
-            frames = augmentation.apply(frames, generator)
-        images = self.inputs.images(frames, is_cropped=augmentation is not None and augmentation.crops)
+        images = self._images(samples, augmentation, generator)
         actions = np.stack([sample.actions for sample in samples])
         arrays = {
             **self.inputs.text(samples),
@@ -53,6 +50,14 @@ class SubstepTransform:
             "has_way": np.asarray([sample.has_way for sample in samples]),
         }
         return {**images, **{name: torch.from_numpy(array) for name, array in arrays.items()}}
+
+    def _images(
+        self, samples: Sequence[Sample], augmentation: ImageAugmentation | None, generator: torch.Generator | None
+    ) -> dict[str, Tensor]:
+        frames = torch.from_numpy(np.stack([sample.frame for sample in samples]))
+        if augmentation is not None:
+            frames = augmentation.apply(frames, generator)
+        return self.inputs.images(frames, is_cropped=augmentation is not None and augmentation.crops)
 
 
 def action_targets(batch: Mapping[str, Tensor]) -> ActionTargets:

@@ -188,6 +188,8 @@ class FinetuneConfig:
             "organisation/model"; None starts from random ones. A file that configures no model takes the checkpoint's.
         initial_vision: a compact policy, by name, folder or hub id, from whose image network that of a π0.5 with a
             convolution starts; only where there is no initial_checkpoint.
+        freeze_vision: the image network stays as it starts, and what it sees of the frames that are trained on is
+            computed once and kept beside them; of a π0.5 with a convolution, without augmentation and paraphrases.
         resume_from: a checkpoint of another run, any that is there, which this one goes on from with everything that
             resuming needs; ``out`` is a new folder, and the other run stays as it is. None starts at step 0. Once
             ``out`` has checkpoints of its own, the run goes on from the last of them.
@@ -212,6 +214,7 @@ class FinetuneConfig:
     seed: int = Field(default=0, ge=0)
     initial_checkpoint: Path | None = None
     initial_vision: str | None = None
+    freeze_vision: bool = False
     resume_from: Path | None = None
     lora: LoraSettings | None = None
     gradient_checkpointing: bool = False

@@ -99,6 +99,10 @@ def start(config: FinetuneConfig) -> Run:
     run_state.check_room_for_checkpoints(config, model)
     with accelerator.main_process_first():
         data = prepare_data(config, resumed)
+        if config.freeze_vision:
+            from training.train.models.frozen_vision import frozen_vision  # of a π0.5, whose imports take seconds
+
+            data = frozen_vision(config, model, data, accelerator.device)
     if resumed is None and config.initial_folder is not None and config.data.action_bounds == "limits":
         before = load_statistics(config.initial_folder, initial_dataset(config.initial_folder, config.data.name))
         keep_meaning(model.decoder, before.action, data.statistics.action)
@@ -291,7 +295,7 @@ def make_stream(config: FinetuneConfig, data: TrainingData, accelerator: Acceler
     probability = config.data.paraphrase_probability
     return BatchStream(
         data.training,
-        data.transform,
+        data.training_transform or data.transform,
         config.optimizer.batch_size,
         config.seed,
         config.data.augmentation,

@@ -98,8 +98,10 @@ def check_actions_only(config: FinetuneConfig) -> None:
         raise ValueError(f"objective mode is {mode!r}, and {config.model.model_type} says no words: 'actions'")
 
 
-def check_no_initial_vision(config: FinetuneConfig) -> None:
-    """Raises: ValueError: the image network of another policy is to be taken over by a model that cannot."""
+def check_own_vision(config: FinetuneConfig) -> None:
+    """Raises: ValueError: a model that cannot is to take over the image network of another policy, or to freeze it."""
+    if config.freeze_vision:
+        raise ValueError(f"freeze_vision is for the convolution of a π0.5, and model is {config.model.model_type}")
     if config.initial_vision is not None:
         raise ValueError(
             f"initial_vision is {config.initial_vision}: it is for the convolution of a π0.5, and model is "

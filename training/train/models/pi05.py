@@ -14,10 +14,10 @@ from torch import Tensor
 from substep_core.named_substep import TASK_DONE
 from substep_policy.checkpoints.folder import LATEST, has_component
 from substep_policy.checkpoints.part import load_parts
-from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
+from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE, read_tokenizer
 from substep_policy.heads.fast_tokens import FastTokensConfig
 from substep_policy.models.compact.checkpoints import CHECKPOINTS as COMPACT_CHECKPOINTS
-from substep_policy.models.compact.instruction_tokens import train_tokenizer
+from substep_policy.models.compact.instruction_tokens import extended_tokenizer, train_tokenizer
 from substep_policy.models.normalization import Statistics
 from substep_policy.models.pi05.config import Conditioning, ConvolutionSize
 from substep_policy.models.pi05.images import pixels
@@ -36,6 +36,7 @@ from training.train.modes import WordsAndActionTokens
 
 CPU = torch.device("cpu")
 EXPORTED_DTYPE = torch.bfloat16
+PROMPT_WORDS = (TASK_DONE, "state subtask action")
 NUMBERS = tuple(str(number) for number in range(-1, 256))  # that a state is written in
 
 log = logging.getLogger("training.train.models")
@@ -49,13 +50,17 @@ class Pi05Inputs:
     tokenizer: HuggingFaceTokenizer
     proprio_statistics: Statistics
 
+    @property
+    def builder(self) -> Pi05PromptBuilder:
+        return Pi05PromptBuilder(self.tokenizer, self.config.backbone, self.proprio_statistics)
+
     def text(self, samples: Sequence[Sample]) -> dict[str, np.ndarray]:
         """Low-level prompts; and, with ``task_`` before their names, high-level ones with the words to be said.
 
         Of a model whose expert is conditioned jointly, one prompt that has both: what is said is what is carried out,
         and it is taught where that is what comes next in the plan's own words.
         """
-        builder = Pi05PromptBuilder(self.tokenizer, self.config.backbone, self.proprio_statistics)
+        builder = self.builder
         proprio = np.stack([sample.proprio for sample in samples])
         said, tasks = [sample.instruction for sample in samples], [sample.task for sample in samples]
         following = [sample.next_substep for sample in samples]
@@ -69,7 +74,7 @@ class Pi05Inputs:
 
     def check(self, instructions: Sequence[str]) -> None:
         """In the state that has the longest words: the lowest one."""
-        builder = Pi05PromptBuilder(self.tokenizer, self.config.backbone, self.proprio_statistics)
+        builder = self.builder
         lowest = np.tile(self.proprio_statistics.min, (len(instructions), 1))
         builder.low(instructions, lowest)
         builder.high(instructions, lowest)
@@ -122,8 +127,11 @@ class Pi05Training:
             tokenizer = find_tokenizer(checkpoint)
         elif self.tokenizer is not None:
             tokenizer = find_tokenizer(self.tokenizer.parent)
+        elif self.initial_vision is not None and self.config.backbone.told is not None:
+            known = read_tokenizer(POLICIES.folder(self.initial_vision) / TOKENIZER_FILE)
+            tokenizer = HuggingFaceTokenizer(extended_tokenizer(known, (*NUMBERS, *PROMPT_WORDS)))
         else:
-            said = {*plan_texts(), *texts, *NUMBERS, TASK_DONE, "state subtask"}
+            said = {*plan_texts(), *texts, *NUMBERS, *PROMPT_WORDS}
             tokenizer = HuggingFaceTokenizer(train_tokenizer(said, rows - self.reserved))
         if tokenizer.size > rows:
             raise ValueError(f"the tokenizer has {tokenizer.size} tokens, backbone.vocabulary_size is {rows}")
@@ -171,6 +179,8 @@ def training(config: FinetuneConfig) -> Pi05Training:
             f"initial_vision is {config.initial_vision}, and model.backbone.vision is a "
             f"{config.model.backbone.vision.type}: expected a convolution"
         )
+    if config.freeze_vision:
+        check_can_freeze(config)
     tokenizer = config.data.tokenizer
     if tokenizer is not None and tokenizer.name != TOKENIZER_FILE:
         raise ValueError(f"data.tokenizer is {tokenizer}, expected a file {TOKENIZER_FILE}")
@@ -182,6 +192,19 @@ def training(config: FinetuneConfig) -> Pi05Training:
     return Pi05Training(
         config.checkpoint_model(), tokenizer, spoken.reserved if is_spoken else 0, config.initial_vision
     )
+
+
+def check_can_freeze(config: FinetuneConfig) -> None:
+    """Raises: ValueError: an image network that is frozen would see other images or be told other words every time."""
+    if not isinstance(config.model.backbone.vision, ConvolutionSize):
+        raise ValueError("freeze_vision is for model.backbone.vision of type convolution, and it is a siglip")
+    if config.data.augmentation is not None:
+        raise ValueError("freeze_vision keeps what is seen of images as they are: set data.augmentation to null")
+    if config.model.backbone.told is not None and config.data.paraphrase_probability:
+        raise ValueError(
+            "freeze_vision keeps what is seen by a network that is told the plan's own words: set "
+            f"data.paraphrase_probability to 0, it is {config.data.paraphrase_probability}"
+        )
 
 
 def start_vision(model: Pi05Model, policy: str) -> None:
@@ -200,4 +223,4 @@ def start_vision(model: Pi05Model, policy: str) -> None:
 
 
 def _arrays(prompts: Pi05Prompts, level: str) -> dict[str, np.ndarray]:
-    return {f"{level}{name}": array for name, array in vars(prompts).items()}
+    return {f"{level}{name}": array for name, array in prompts.arrays.items()}

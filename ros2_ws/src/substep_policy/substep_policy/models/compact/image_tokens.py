@@ -40,7 +40,11 @@ class ImageTokens(nn.Module):
         self._last_stage = blocks[-1]
 
     def image_tokens(self, pixels: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """-> keypoints (B, cameras, width), patches (B, cameras, patches, width), row by row.
+        """-> keypoints (B, cameras, width), patches (B, cameras, patches, width), row by row. Args: as ``seen``."""
+        return self.placed(*self.seen(pixels, condition))
+
+    def seen(self, pixels: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """-> positions of the keypoints (B, cameras, 2·keypoints), patches (B, cameras, patches, channels), row by row.
 
         All cameras go through one encoder as one batch, each told which view it looks at.
 
@@ -51,9 +55,10 @@ class ImageTokens(nn.Module):
         count = pixels.shape[:2]
         told = (condition.unsqueeze(1) + self.camera_embedding).expand(*count, -1)
         maps = self.vision_encoder.maps(pixels.flatten(0, 1), told.flatten(0, 1))
-        before_last_stage = maps[-1 - self._last_stage]
-        points = self.keypoint_projection(
-            self.keypoints(before_last_stage).to(self.keypoint_projection.weight)
-        ).unflatten(0, count)
-        patches = self.vision_projection(as_tokens(maps[-1])).unflatten(0, count) + self.vision_position
-        return points + self.camera_embedding, patches
+        positions = self.keypoints(maps[-1 - self._last_stage])  # before the last stage
+        return positions.unflatten(0, count), as_tokens(maps[-1]).unflatten(0, count)
+
+    def placed(self, positions: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """What ``seen`` gave -> tokens as of ``image_tokens``, each told where it is."""
+        points = self.keypoint_projection(positions.to(self.keypoint_projection.weight))
+        return points + self.camera_embedding, self.vision_projection(patches) + self.vision_position

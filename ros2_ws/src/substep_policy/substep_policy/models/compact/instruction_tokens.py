@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -94,3 +95,24 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
         single=f"$A {EOS}", special_tokens=[(EOS, tokenizer.token_to_id(EOS))]
     )
     return tokenizer
+
+
+def extended_tokenizer(tokenizer: Tokenizer, texts: Iterable[str]) -> Tokenizer:
+    """One that has a token of its own for every word of ``texts`` and reads all others as ``tokenizer`` does.
+
+    What is added is merged last, of pieces that ``tokenizer`` leaves apart.
+    """
+    content = json.loads(tokenizer.to_str()) | {"padding": None, "truncation": None}
+    vocabulary, merges = content["model"]["vocab"], content["model"]["merges"]
+    for word in dict.fromkeys(word for text in texts for word in text.split()):
+        first, *rest = _pieces(tokenizer, word)
+        for piece in rest:
+            if first + piece not in vocabulary:
+                vocabulary[first + piece] = len(vocabulary)
+                merges.append([first, piece])
+            first += piece
+    return Tokenizer.from_str(json.dumps(content))
+
+
+def _pieces(tokenizer: Tokenizer, word: str) -> list[str]:
+    return tokenizer.encode(word, add_special_tokens=False).tokens

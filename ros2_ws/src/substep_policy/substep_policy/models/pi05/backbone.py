@@ -17,7 +17,7 @@ from torch.nn.functional import linear, log_softmax
 from substep_policy.heads.decoder import SlotContent
 from substep_policy.models.pi05.config import Pi05Config
 from substep_policy.models.pi05.gemma import Attended, GemmaStack, KeysValues
-from substep_policy.models.pi05.vision import build_vision
+from substep_policy.models.pi05.vision import ToldTokens, build_vision
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,16 @@ class PromptTokens:
     ids: Tensor
     present: Tensor
     answer_start: Tensor
+
+    @classmethod
+    def of(cls, batch: Mapping[str, Tensor], level: str = "") -> PromptTokens:
+        """``input_ids``, ``attention_mask`` and ``answer_start`` of a batch, with ``level`` before their names."""
+        return cls(*(batch[level + name] for name in ("input_ids", "attention_mask", "answer_start")))
+
+    def among(self, chosen: Tensor) -> PromptTokens:
+        """Those of samples ``chosen`` (B,) bool, without padding that none of them needs."""
+        width = int(self.present[chosen].sum(dim=1).max())
+        return PromptTokens(self.ids[chosen, :width], self.present[chosen, :width], self.answer_start[chosen])
 
     @property
     def in_answer(self) -> Tensor:
@@ -133,15 +143,24 @@ class Pi05Backbone(nn.Module):
         """What the expert attends to.
 
         Args:
-            batch: ``pixel_values`` (B, cameras, 3, S, S) in [−1, 1], and ``input_ids``, ``attention_mask``,
-                ``answer_start`` as ``PromptTokens``.
+            batch: as ``look`` and ``PromptTokens.of``.
         """
-        words = PromptTokens(batch["input_ids"], batch["attention_mask"], batch["answer_start"])
-        return self.read(self.look(batch["pixel_values"]), words)
+        return self.read(self.look(batch), PromptTokens.of(batch))
 
-    def look(self, pixels: Tensor) -> Tensor:
-        """(B, cameras, 3, S, S) -> tokens of all images (B, N, D)."""
-        return self.projector(self.vision_tower.tokens(pixels.to(self.projector.weight.dtype)))
+    def look(self, batch: Mapping[str, Tensor], level: str = "") -> Tensor:
+        """Tokens of all images (B, N, D).
+
+        Args:
+            batch: ``pixel_values`` (B, cameras, 3, S, S) in [−1, 1]; to an image network that is told words also
+                ``told_ids`` and ``told_mask``, as ``ToldTokens``. Or, in place of all, ``image_features``
+                (B, cameras, F), what a convolution saw before.
+            level: before the names of what is told and was seen.
+        """
+        tower, dtype = self.vision_tower, self.projector.weight.dtype
+        if (seen := batch.get(f"{level}image_features")) is not None:
+            return self.projector(tower.tokens_of(seen.to(dtype)))
+        told = ToldTokens(batch[f"{level}told_ids"], batch[f"{level}told_mask"]) if tower.is_told_words else None
+        return self.projector(tower.tokens(batch["pixel_values"].to(dtype), told))
 
     def read(self, patches: Tensor, words: PromptTokens) -> Pi05Prefix:
         """Patches (B, N, D) and words -> prefix."""

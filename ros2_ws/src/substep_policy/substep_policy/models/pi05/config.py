@@ -43,13 +43,36 @@ class SiglipSize:
 
 
 @configuration
+class ToldWords:
+    """The compact policy's encoder of an instruction, which tells the layers of its image network what to look for.
+
+    Attributes:
+        layers, heads: of a transformer as wide as the image tokens.
+        max_tokens: of an instruction with its end; a longer one is refused.
+    """
+
+    layers: Layers = 2
+    heads: Heads = 8
+    max_tokens: Tokens = 32
+
+
+class Folding(enum.StrEnum):
+    """How a square of neighbouring patches becomes one token."""
+
+    MEAN = "mean"  # their mean
+    STACK = "stack"  # a projection of all of them, which begins as their mean
+
+
+@configuration
 class ConvolutionSize:
-    """The compact policy's image network, which no instruction reaches: few tokens, and quick on a processor.
+    """The compact policy's image network: few tokens, and quick on a processor.
 
     Attributes:
         widths, blocks, keypoints: as ``CompactConfig``.
         width: of the tokens and of what tells its layers which camera they look at.
-        pooling: side of the square of tokens that are averaged to one.
+        pooling: side of the square of patches that become one token.
+        told: what encodes the words that its layers are told: the substep to act, the task to name the next one; None:
+            they are told none.
     """
 
     type: Literal["convolution"] = "convolution"
@@ -58,9 +81,13 @@ class ConvolutionSize:
     keypoints: Width = 48
     width: Width = 256
     pooling: Pixels = 2
+    folding: Folding = Folding.MEAN
+    told: ToldWords | None = None
 
     def __post_init__(self) -> None:
         check_stages(self.widths, self.blocks)
+        if self.told is not None and self.width % self.told.heads:
+            raise ValueError(f"width {self.width} does not divide into {self.told.heads} heads of told")
 
 
 Vision = Annotated[SiglipSize | ConvolutionSize, Field(discriminator="type")]
@@ -172,8 +199,18 @@ class Pi05Config:
             language, expert = getattr(self.language_model, name), getattr(self.expert, name)
             if language != expert:
                 raise ValueError(f"the expert has {expert} {name} and the language model {language}: must be equal")
+        if self.told is not None and self.conditioning is Conditioning.JOINT:
+            raise ValueError(
+                "vision.told is there and conditioning 'joint': what is told to act is not what is told to name the "
+                "next substep, so images are looked at twice: expected conditioning 'subtask'"
+            )
         if (highest := max(self.tokens.pad, self.tokens.eos, self.tokens.bos)) >= self.vocabulary_size:
             raise ValueError(f"token id {highest} is outside the vocabulary of {self.vocabulary_size} tokens")
+
+    @property
+    def told(self) -> ToldWords | None:
+        """Of an image network whose layers are told words."""
+        return self.vision.told if isinstance(self.vision, ConvolutionSize) else None
 
     @property
     def vision_stride(self) -> int:

@@ -88,9 +88,7 @@ class GemmaAttention(nn.Module):
         own = keys, values
         if past is not None:
             keys, values = (torch.cat([old.to(new), new], dim=2) for old, new in zip(past, own, strict=True))
-        groups = self.size.heads // self.size.key_value_heads
-        keys, values = repeat_kv(keys, groups), repeat_kv(values, groups)
-        mixed = scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+        mixed = attend(queries, keys, values, mask)
         return self.o_proj(mixed.transpose(1, 2).flatten(2)), own
 
 
@@ -143,6 +141,24 @@ class GemmaStack(nn.Module):
                 hidden, keys_values = layer(*inputs)
             own.append(keys_values)
         return self.norm(hidden, condition)[0], tuple(own)
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """Queries (B, H, T, D), keys and values (B, G, S, D), each for H / G heads, mask (B, 1, T or 1, S) -> (B, H, T, D).
+
+    Written out where it is trained on a processor: the fused kernel's backward pass takes four to ten times as long
+    there for some tens of tokens.
+    """
+    groups = queries.shape[1] // keys.shape[1]
+    if queries.device.type != "cpu" or not (torch.is_grad_enabled() and queries.requires_grad):
+        shared = repeat_kv(keys, groups), repeat_kv(values, groups)
+        return scaled_dot_product_attention(queries, *shared, attn_mask=mask)
+    rows = queries.unflatten(1, (-1, groups)).flatten(2, 3)  # of all heads that share their keys: one product each
+    scores = rows @ keys.transpose(-1, -2) * queries.shape[-1] ** -0.5
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32)).unflatten(2, (groups, -1))
+    scores = scores.masked_fill(~mask.unsqueeze(1), -torch.inf)
+    mixed = scores.softmax(dim=-1).to(values.dtype).flatten(2, 3) @ values
+    return mixed.unflatten(2, (groups, -1)).flatten(1, 2)
 
 
 def make_norm(width: int, is_adaptive: bool) -> nn.Module:

@@ -23,6 +23,7 @@ from substep_policy.models.pi05.config import PUBLISHED, Conditioning, Pi05Confi
 from substep_policy.models.pi05.flow_matching import FlowMatchingConfig
 
 FLOW_MATCHING = FlowMatchingConfig().type
+TASK = "task_"  # before the names of inputs of the high level
 TOKENS_PER_ACTION = 1  # of the expert's sequence
 
 
@@ -96,7 +97,7 @@ class Pi05Model(SubstepModel):
 
     Inputs as ``Pi05Backbone.encode``. Those of the high level have the names with ``task_`` before them; a model whose
     expert is conditioned jointly has one prompt for both, with the plain names. ``answer_counts`` (B,) bool: whose
-    answer is taught.
+    answer is taught; ``task_image_features``, where they are in a batch, are of those samples alone.
     """
 
     def __init__(self, config: Pi05ModelConfig) -> None:
@@ -120,17 +121,16 @@ class Pi05Model(SubstepModel):
 
     def text_loss(self, batch: Mapping[str, Tensor], over_padding: bool = False) -> Tensor:
         """Loss of the words for the substep, see ``answer_loss``."""
-        words = self._asked(batch)
-        prefix = self.backbone.read(self.backbone.look(batch["pixel_values"]), words)
-        return self._answer_loss(prefix, words, batch["answer_counts"], over_padding)
+        patches = None if self._looks_twice else self.backbone.look(batch)
+        return self._text_loss(batch, patches, over_padding)
 
     def words_right(self, batch: Mapping[str, Tensor]) -> Tensor:
         """(B,) bool: asked for the next substep, the model says exactly the words that are taught.
 
         The likeliest token is the right one at every place of the true answer just where it is so said token by token.
         """
-        words = self._asked(batch)
-        prefix = self.backbone.read(self.backbone.look(batch["pixel_values"]), words)
+        words = PromptTokens.of(batch, self._asked)
+        prefix = self.backbone.read(self.backbone.look(batch, TASK if self._looks_twice else ""), words)
         logits, ids, counts = self.backbone.answer_logits(prefix, words)
         return ((logits.argmax(dim=-1) == ids) | ~counts).all(dim=1)
 
@@ -158,20 +158,46 @@ class Pi05Model(SubstepModel):
         decoder: ActionDecoder,
         is_insulated: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        patches = self.backbone.look(batch["pixel_values"])
-        words = self._asked(batch)
-        prefix = self.backbone.read(patches, words)
-        text = self._answer_loss(prefix, words, batch["answer_counts"], over_padding)
-        if not self.is_joint:
+        patches = self.backbone.look(batch)
+        if self.is_joint:
+            words = PromptTokens.of(batch)
+            prefix = self.backbone.read(patches, words)
+            text = self._answer_loss(prefix, words, batch["answer_counts"], over_padding)
+        else:
+            text = self._text_loss(batch, patches, over_padding)
             with torch.set_grad_enabled(torch.is_grad_enabled() and not is_insulated):
-                prefix = self.backbone.read(patches, _words(batch, ""))
+                prefix = self.backbone.read(patches, PromptTokens.of(batch))
         if is_insulated:
             prefix = prefix.detached()
         return text, *decoder.loss(self.backbone, prefix, targets)
 
-    def _asked(self, batch: Mapping[str, Tensor]) -> PromptTokens:
-        """The high-level prompt with its answer."""
-        return _words(batch, "" if self.is_joint else "task_")
+    @property
+    def _asked(self) -> str:
+        """Before the names of the high-level prompt with its answer."""
+        return "" if self.is_joint else TASK
+
+    @property
+    def _looks_twice(self) -> bool:
+        """At the images, told the substep to act and the task to name the next."""
+        return self.backbone.vision_tower.is_told_words
+
+    def _text_loss(self, batch: Mapping[str, Tensor], patches: Tensor | None, over_padding: bool) -> Tensor:
+        """Of the samples whose answer is taught, which alone are read. Args: patches: of all that is looked at once."""
+        is_taught = batch["answer_counts"]
+        if not is_taught.any():
+            return torch.zeros((), device=is_taught.device)
+        words = PromptTokens.of(batch, self._asked).among(is_taught)
+        prefix = self.backbone.read(self._taught_patches(batch, patches, is_taught), words)
+        text = self._answer_loss(prefix, words, is_taught[is_taught], over_padding)
+        return text * is_taught.float().mean() if over_padding else text  # the others' places are padding too
+
+    def _taught_patches(self, batch: Mapping[str, Tensor], patches: Tensor | None, is_taught: Tensor) -> Tensor:
+        if patches is not None and not self._looks_twice:
+            return patches[is_taught]
+        if f"{TASK}image_features" in batch:
+            return self.backbone.look(batch, TASK)
+        names = ("pixel_values", f"{TASK}told_ids", f"{TASK}told_mask")
+        return self.backbone.look({name: batch[name][is_taught] for name in names}, TASK)
 
     def _answer_loss(self, prefix: Pi05Prefix, words: PromptTokens, is_taught: Tensor, over_padding: bool) -> Tensor:
         logits, ids, counts = self.backbone.answer_logits(prefix, words)
@@ -185,10 +211,6 @@ class Pi05Model(SubstepModel):
     def heads(self) -> dict[str, nn.Module]:
         """What a checkpoint keeps in files of its own: all but this is in the published file."""
         return {} if self.eos_head is None else {"eos_head": self.eos_head}
-
-
-def _words(batch: Mapping[str, Tensor], level: str) -> PromptTokens:
-    return PromptTokens(*(batch[level + name] for name in ("input_ids", "attention_mask", "answer_start")))
 
 
 def build_pi05(config: Pi05ModelConfig) -> Pi05Model:

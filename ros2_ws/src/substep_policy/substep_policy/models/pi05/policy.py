@@ -19,7 +19,6 @@ from substep_policy.models.chunk_builder import ChunkBuilder
 from substep_policy.models.model_policy import LargeModelPolicy
 from substep_policy.models.normalization import DatasetStatistics, Statistics
 from substep_policy.models.on_device import load_to_run
-from substep_policy.models.pi05.backbone import PromptTokens
 from substep_policy.models.pi05.config import Conditioning
 from substep_policy.models.pi05.images import Pi05Images
 from substep_policy.models.pi05.model import Pi05Model, Pi05ModelConfig
@@ -72,23 +71,21 @@ class Pi05Policy(LargeModelPolicy):
             prompts = self._prompts.high([task], proprio, [instruction])
         else:
             prompts = self._prompts.low([instruction], proprio)
-        return {"pixel_values": self._pixels(observation), **self._tensors(prompts)}
+        return self._batch(observation, prompts)
 
     @torch.inference_mode()
     def next_substep(self, observation: Observation, task: str) -> NamedSubstep:
         """See ``SubstepNamer``. Raises: ValueError: a camera is missing, or the prompt is too long."""
-        words = PromptTokens(*self._tensors(self._prompts.high([task], observation.proprio[None])).values())
+        batch = self._batch(observation, self._prompts.high([task], observation.proprio[None]))
         backbone = self._model.backbone
-        prefix = backbone.read(backbone.look(self._pixels(observation)), words)
+        prefix = backbone.encode(batch)
         answer = backbone.say(prefix, self._config.prompt.max_answer_tokens)
         probability = math.exp(answer.log_probability)
         return NamedSubstep(self._prompts.words(answer.ids), probability, answer.is_complete)
 
-    def _pixels(self, observation: Observation) -> torch.Tensor:
-        return self._tensor(self._images(observation.images)[None])
-
-    def _tensors(self, prompts: Pi05Prompts) -> dict[str, torch.Tensor]:
-        return {name: self._tensor(array) for name, array in vars(prompts).items()}
+    def _batch(self, observation: Observation, prompts: Pi05Prompts) -> dict[str, torch.Tensor]:
+        arrays = {"pixel_values": self._images(observation.images)[None], **prompts.arrays}
+        return {name: self._tensor(array) for name, array in arrays.items()}
 
 
 def load(folder: Path, settings: PolicySettings) -> Pi05Policy:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from substep_policy.models.compact.instruction_tokens import check_length
 from substep_policy.models.normalization import Statistics
 from substep_policy.models.pi05.config import Pi05Config, PromptConfig, StateScaling, StateText
 
@@ -29,11 +30,22 @@ class WordTokenizer(Protocol):
 
 @dataclass(frozen=True)
 class Pi05Prompts:
-    """N tokenised prompts, see ``backbone.PromptTokens``: input_ids and attention_mask (N, L), answer_start (N,)."""
+    """N tokenised prompts, see ``backbone.PromptTokens``: input_ids and attention_mask (N, L), answer_start (N,).
+
+    ``told_ids``, ``told_mask``: (N, M) the substep or task alone, where the image network is told it
+    (``vision.ToldTokens``).
+    """
 
     input_ids: np.ndarray
     attention_mask: np.ndarray
     answer_start: np.ndarray
+    told_ids: np.ndarray | None = None
+    told_mask: np.ndarray | None = None
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Those that there are, by name."""
+        return {name: array for name, array in vars(self).items() if array is not None}
 
 
 class Pi05PromptBuilder:
@@ -48,12 +60,13 @@ class Pi05PromptBuilder:
 
     def low(self, substeps: Sequence[str], proprio: np.ndarray) -> Pi05Prompts:
         """What the expert attends to. Args: proprio: (N, S)."""
-        return self._build([self._low_text(*row) for row in zip(substeps, self._numbers(proprio), strict=True)])
+        texts = [self._low_text(*row) for row in zip(substeps, self._numbers(proprio), strict=True)]
+        return self._build(texts, substeps)
 
     def high(self, tasks: Sequence[str], proprio: np.ndarray, answers: Sequence[str] | None = None) -> Pi05Prompts:
         """What asks for the next substep; with ``answers`` also what is to be said and its end (of "" nothing)."""
         texts = [self._high_text(*row) for row in zip(tasks, self._numbers(proprio), strict=True)]
-        return self._build(texts, answers)
+        return self._build(texts, tasks, answers)
 
     def words(self, ids: Sequence[int]) -> str:
         """Said tokens, the end of text left out -> text."""
@@ -72,7 +85,22 @@ class Pi05PromptBuilder:
         state = "" if self._config.prompt.state is StateText.NONE else f", State: {numbers}"
         return f"Task: {cleaned(task)}{state};\nSubtask: "
 
-    def _build(self, texts: Sequence[str], answers: Sequence[str] | None = None) -> Pi05Prompts:
+    def told(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
+        """What an image network is told that is told words, by its names in ``Pi05Prompts``; else nothing.
+
+        Raises:
+            ValueError: one is longer than it takes.
+        """
+        told = self._config.told
+        if told is None:
+            return {}
+        rows = [[*self._tokenizer.encode(cleaned(text)), self._config.tokens.eos] for text in texts]
+        for row, text in zip(rows, texts, strict=True):
+            check_length(text, len(row), told.max_tokens)
+        ids, present = self._padded(rows, told.max_tokens)
+        return {"told_ids": ids, "told_mask": present}
+
+    def _build(self, texts: Sequence[str], told: Sequence[str], answers: Sequence[str] | None = None) -> Pi05Prompts:
         """Raises: ValueError: a prompt has too many tokens, or ids that the embedding has no row for."""
         tokens, prompt = self._config.tokens, self._config.prompt
         asked = [[tokens.bos, *self._tokenizer.encode(text)] for text in texts]
@@ -88,12 +116,16 @@ class Pi05PromptBuilder:
                     f"token id {max(row)} is outside the model's {self._config.vocabulary_size} tokens: is the "
                     "tokenizer another model's?"
                 )
-        lengths = np.array([len(row) for row in rows])
-        ids = np.full((len(rows), lengths.max()), tokens.pad, np.int64)
+        ids, present = self._padded(rows, max(len(row) for row in rows))
+        answer_start = np.array([len(question) for question in asked], np.int64)
+        return Pi05Prompts(ids, present, answer_start, **self.told(told))
+
+    def _padded(self, rows: Sequence[Sequence[int]], width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids -> (N, width) int64, padded on the right, and which are there (N, width) bool."""
+        ids = np.full((len(rows), width), self._config.tokens.pad, np.int64)
         for target, row in zip(ids, rows, strict=True):
             target[: len(row)] = row
-        present = np.arange(lengths.max()) < lengths[:, None]
-        return Pi05Prompts(ids, present, np.array([len(question) for question in asked], np.int64))
+        return ids, np.arange(width) < np.array([len(row) for row in rows])[:, None]
 
 
 def cleaned(text: str) -> str:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
+from substep_policy.models.compact.backbone import CompactConfig, TextEncoder
 from substep_policy.models.compact.image_tokens import ImageTokens
-from substep_policy.models.pi05.config import ConvolutionSize, Pi05Config, SiglipSize
+from substep_policy.models.pi05.config import ConvolutionSize, Folding, Pi05Config, SiglipSize
+
+
+@dataclass(frozen=True)
+class ToldTokens:
+    """What an image network is told to look for: token ids (B, L) int64, and which of them are there (B, L) bool."""
+
+    ids: Tensor
+    present: Tensor
 
 
 class Siglip(SiglipVisionModel):
-    """SigLIP's vision transformer without its pooling head."""
+    """SigLIP's vision transformer without its pooling head, which is told no words."""
+
+    is_told_words = False
 
     def __init__(self, size: SiglipSize, image_size: int) -> None:
         config = SiglipVisionConfig(
@@ -27,7 +39,7 @@ class Siglip(SiglipVisionModel):
         )
         super().__init__(config)
 
-    def tokens(self, pixels: Tensor) -> Tensor:
+    def tokens(self, pixels: Tensor, told: None) -> Tensor:
         """(B, cameras, 3, S, S) in [−1, 1] -> (B, cameras · patches, width)."""
         features = self(pixel_values=pixels.flatten(0, 1)).last_hidden_state
         return features.unflatten(0, pixels.shape[:2]).flatten(1, 2)
@@ -41,20 +53,60 @@ class Siglip(SiglipVisionModel):
 
 
 class Convolution(ImageTokens):
-    """The compact policy's network, told which camera it looks at and nothing else, with fewer tokens."""
+    """The compact policy's network, told which camera it looks at and perhaps what to look for, with fewer tokens.
 
-    def __init__(self, size: ConvolutionSize, cameras: int, image_size: int) -> None:
-        super().__init__(size.widths, size.blocks, size.keypoints, size.width, cameras, image_size)
-        self.size = size
-        self.told = nn.Parameter(torch.zeros(1, size.width))  # in an instruction's place
+    What it sees (``features``) may be kept of a network that no longer learns; what makes tokens of that still learns.
+    """
 
-    def tokens(self, pixels: Tensor) -> Tensor:
+    def __init__(self, config: Pi05Config, cameras: int) -> None:
+        size = config.vision
+        super().__init__(size.widths, size.blocks, size.keypoints, size.width, cameras, config.image_size)
+        self.size, self.is_told_words = size, size.told is not None
+        if size.told is None:
+            self.told = nn.Parameter(torch.zeros(1, size.width))  # in an instruction's place
+        else:
+            self.text_encoder = TextEncoder(_text_size(size, config.vocabulary_size), size.told.max_tokens)
+        if size.folding is Folding.STACK:
+            self.fold = nn.Linear(size.width * size.pooling**2, size.width)
+            nn.init.zeros_(self.fold.bias)
+            with torch.no_grad():
+                self.fold.weight.copy_(torch.eye(size.width).repeat(1, size.pooling**2) / size.pooling**2)
+
+    def tokens(self, pixels: Tensor, told: ToldTokens | None) -> Tensor:
         """(B, cameras, 3, S, S) in [−1, 1] -> (B, cameras · (1 + patches), width), the keypoints first."""
-        points, patches = self.image_tokens(pixels, self.told)
-        side = round(patches.shape[2] ** 0.5)
-        rows = patches.flatten(0, 1).transpose(1, 2).unflatten(-1, (side, side))
-        pooled = avg_pool2d(rows, self.size.pooling).flatten(2).transpose(1, 2).unflatten(0, pixels.shape[:2])
-        return torch.cat([points.to(pooled), pooled.flatten(1, 2)], dim=1)
+        return self.tokens_of(self.features(pixels, told))
+
+    def features(self, pixels: Tensor, told: ToldTokens | None) -> Tensor:
+        """(B, cameras, 3, S, S) in [−1, 1] -> (B, cameras, 2·keypoints + patches·channels), what there is to see."""
+        condition = self.told if told is None else self.text_encoder(told.ids, told.present).summary
+        positions, patches = self.seen(pixels, condition)
+        return torch.cat([positions, patches.flatten(2).to(positions)], dim=2)
+
+    @property
+    def features_shape(self) -> tuple[int, int]:
+        """Of ``features``, without the batch."""
+        cameras, patches, _ = self.vision_position.shape
+        return cameras, 2 * self.size.keypoints + patches * self.size.widths[-1]
+
+    def tokens_of(self, features: Tensor) -> Tensor:
+        """What ``features`` gave -> as ``tokens``."""
+        positions, patches = features.split([2 * self.size.keypoints, features.shape[2] - 2 * self.size.keypoints], 2)
+        patches = patches.unflatten(2, (-1, self.size.widths[-1])).to(self.vision_projection.weight)
+        points, patches = self.placed(positions, patches)
+        side, pooling = round(patches.shape[2] ** 0.5), self.size.pooling
+        squares = patches.unflatten(2, (side // pooling, pooling, side // pooling, pooling)).transpose(3, 4)
+        squares = squares.flatten(1, 3).flatten(2, 3)  # (B, cameras · squares, pooling², width)
+        folded = self.fold(squares.flatten(2)) if self.size.folding is Folding.STACK else squares.mean(dim=2)
+        return torch.cat([points.to(folded), folded], dim=1)
+
+    def freeze(self) -> None:
+        """What ``features`` comes from learns no more."""
+        looking = [self.vision_encoder, self.keypoints, self.text_encoder if self.is_told_words else None]
+        for part in filter(None, looking):
+            part.requires_grad_(False)
+        self.camera_embedding.requires_grad_(False)
+        if not self.is_told_words:
+            self.told.requires_grad_(False)
 
     def checkpoint_gradients(self) -> None:
         """It is small, so its activations are kept."""
@@ -63,7 +115,13 @@ class Convolution(ImageTokens):
         """It has none."""
 
 
+def _text_size(size: ConvolutionSize, vocabulary: int) -> CompactConfig:
+    """Of the compact policy's text encoder."""
+    layers, heads = size.told.layers, size.told.heads
+    return CompactConfig(vocabulary_size=vocabulary, text_layers=layers, width=size.width, heads=heads, dropout=0.0)
+
+
 def build_vision(config: Pi05Config, cameras: int) -> Siglip | Convolution:
     if isinstance(config.vision, SiglipSize):
         return Siglip(config.vision, config.image_size)
-    return Convolution(config.vision, cameras, config.image_size)
+    return Convolution(config, cameras)
