@@ -7,14 +7,17 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from substep_core.configuration import dump, parse
 from substep_policy.action_tokenizers.fast import FastTokenizer, MalformedTokens
 from substep_policy.action_tokenizers.named_fast import FittedFast
 from substep_policy.action_tokenizers.space import ActionSpace
+from substep_policy.heads import EOSHeadConfig
 from substep_policy.heads.decoder import DecoderShape
 from substep_policy.heads.fast_tokens import FastTokensConfig
 from substep_policy.heads.targets import ActionTargets
+from substep_policy.models.model import EosDetection
 from substep_policy.models.normalization import GripperConvention
 from substep_policy.models.pi05.model import Pi05ModelConfig
 from tests.pi05 import drawn as toy
@@ -78,6 +81,43 @@ def test_a_chunk_is_learned_by_the_language_model():
     expected = np.stack([tokenizer.decode(ids) for ids in tokenizer.encode(held)])
     with torch.no_grad():
         np.testing.assert_allclose(model.eval().act(inputs())[0].numpy(), expected, atol=1e-5)
+
+
+def with_eos_head() -> Pi05ModelConfig:
+    return dataclasses.replace(config(), eos_head=EOSHeadConfig(hidden_dim=32, dropout=0.0), eos=EosDetection())
+
+
+def eos_after(counted: tuple[int, ...]) -> torch.Tensor:
+    """Labels (B, C, 1): a substep ends with the last action that counts, and one of no action with the first."""
+    labels = torch.zeros(len(counted), toy.CHUNK, 1)
+    for row, count in enumerate(counted):
+        labels[row, max(count - 1, 0)] = 1.0
+    return labels
+
+
+def test_the_end_of_a_substep_is_learned_from_where_the_chunk_was_said():
+    """Beside the chunks; the EOS loss reaches the language model and vision, and no weight of the expert."""
+    torch.manual_seed(0)
+    model, chunks, counted = drawn_model(with_eos_head()).train(), walks(2), (2, 3)
+    shown = targets(chunks, counted)
+    _, hidden = model.action_loss(inputs(), shown)
+    assert hidden.shape == (2, toy.CHUNK, toy.WIDTH)
+    model.eos_head(hidden).sum().backward()
+    reached = {name for name, weight in model.named_parameters() if weight.grad is not None and weight.grad.any()}
+    for part in ("language_model.layers.0.mlp.up_proj", "language_model.layers.0.self_attn.k_proj", "projector"):
+        assert f"backbone.{part}.weight" in reached
+    assert not any(name.startswith("backbone.expert.") for name in reached)
+    optimizer = torch.optim.Adam([*model.backbone.language_model.parameters(), *model.eos_head.parameters()], 0.005)
+    for _ in range(100):
+        optimizer.zero_grad()
+        loss, hidden = model.action_loss(inputs(), shown)
+        (loss + binary_cross_entropy_with_logits(model.eos_head(hidden), eos_after(counted))).backward()
+        optimizer.step()
+    with torch.no_grad():
+        _, hidden = model.eval().act(inputs())
+        torch.testing.assert_close(model.action_loss(inputs(), shown)[1], hidden)  # it says the taught chunks
+        ends = model.eos_head(hidden)[..., 0] > 0
+    assert torch.equal(ends, eos_after(counted)[..., 0] > 0.5)
 
 
 def test_a_chunk_of_a_substep_that_has_ended_teaches_nothing():

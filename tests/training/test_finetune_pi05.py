@@ -157,6 +157,18 @@ def test_action_tokens_act_alone(pi05_run, tmp_path):
         POLICIES.load(str(last), PolicySettings(device="cpu", execution=Execution.COMPILED))
 
 
+def test_action_tokens_find_the_end_of_a_substep(pi05_run, tmp_path):
+    """By an EOS head that is trained beside them, kept, and asked by the policy."""
+    head = f"model.action_head={{type: fast, action_tokenizer: {fast_tokens(pi05_run, tmp_path)}, skipped: 0}}"
+    config = pi05_run(head, "objective={mode: hierarchical, alpha: 1}")
+    run = start(config)
+    assert train_step(run, [run.stream.batch(0)]).losses.parts["eos"] > 0
+    policy = POLICIES.load(str(finetune(config)), PolicySettings(device="cpu"))
+    policy.start_substep("pick up the bowl", "put the bowl on the plate")
+    chunk = policy.predict(random_observation(policy.robot, policy.cameras, 40))
+    assert len(chunk.eos_probabilities) == policy.horizon and (chunk.eos_probabilities > 0).all()
+
+
 def test_a_checkpoint_is_measured_by_the_words_it_names(pi05_run, tmp_path, capsys):
     """All frames just after an end and the last ones count; the log of the training says the same shares."""
     folder = finetune(pi05_run("data.held_out_every=2", "validation_batches=7"))

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,7 +102,8 @@ def frozen_digest(network: torch.nn.Module) -> str:
 def frames_digest(dataset: SubstepDataset) -> str:
     """Of the demonstrations of a data set: which they are, where their frames are of, and what was done in them."""
     steps = (dataset.training_proprio(), dataset.training_actions())
-    return digest(repr(dataset.episodes).encode(), *(part.tobytes() for part in steps))
+    episodes = json.dumps([asdict(episode) for episode in dataset.episodes], sort_keys=True)
+    return digest(episodes.encode(), *(part.tobytes() for part in steps))
 
 
 def _claim(folder: Path, origin: Mapping[str, str]) -> None:

@@ -1,7 +1,8 @@
 """Actions as FAST tokens that the language model itself says, one after the other (π0-FAST, Pertsch et al. 2025).
 
 The tokens are ids of the language model's own vocabulary. What may follow is held to sequences that are a chunk, so
-every answer decodes; one that does not is an error and no motion.
+every answer decodes; one that does not is an error and no motion. No token belongs to one action alone, so the end of a
+substep is read where the chunk has been said: from the hidden state of its last token, once at each action's place.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from substep_policy.action_tokenizers.named_fast import NamedFast
 from substep_policy.action_tokenizers.vocabulary_place import VocabularyPlace
 from substep_policy.eos import EosSource
 from substep_policy.heads.answer_loss import answer_loss
-from substep_policy.heads.decoder import ActionDecoder, DecoderShape, Prefix, Vocabulary
+from substep_policy.heads.decoder import CONTINUOUS, ActionDecoder, DecoderShape, Prefix, Vocabulary
 from substep_policy.heads.targets import ActionTargets
 from substep_policy.models.normalization import ActionNormalizer
 
@@ -36,7 +37,7 @@ class SpeakingBackbone(Protocol):
 
 @configuration
 class FastTokensConfig:
-    """FAST tokens said by the language model. The end of a substep cannot be read from them.
+    """FAST tokens said by the language model. An EOS head may read the end of a substep from what follows them.
 
     Attributes:
         action_tokenizer: the folder of a fitted FAST tokenizer; in a checkpoint, the tokenizer itself.
@@ -48,10 +49,10 @@ class FastTokensConfig:
     skipped: int = Field(default=128, ge=0)
 
     fills_slots: ClassVar[bool] = False
-    eos_sources: ClassVar[frozenset[EosSource]] = frozenset({EosSource.NONE})
+    eos_sources: ClassVar[frozenset[EosSource]] = CONTINUOUS
 
     def tokenizer(self, vocabulary: Vocabulary | None) -> None:
-        raise TypeError("FAST tokens say nothing of the end of a substep")
+        raise TypeError("no FAST token stands for the end of a substep: it takes an EOS head")
 
     @property
     def reserved(self) -> int:
@@ -78,6 +79,7 @@ class FastTokensDecoder(ActionDecoder):
             )
         if config.reserved > shape.vocabulary.size:
             raise ValueError(f"{config.reserved} ids of actions do not fit into {shape.vocabulary.size} of the model")
+        self._chunk_length = shape.chunk_length
         place = VocabularyPlace(shape.vocabulary.size, config.skipped)
         self._ids = np.array(place.to_language_model(range(self._tokenizer.vocabulary_size)))
 
@@ -93,7 +95,7 @@ class FastTokensDecoder(ActionDecoder):
         self._tokenizer.space.check(normalizer, "the action tokenizer")
 
     def decode(self, backbone: SpeakingBackbone, prefix: Prefix) -> tuple[Tensor, Tensor]:
-        """The likeliest tokens of those that may follow; the hidden states (B, C, D) are those of the last one."""
+        """The likeliest tokens of those that may follow; hidden states (B, C, D): the last one's at each place."""
         said: list[list[int]] = [[] for _ in range(prefix.size)]
         allowed = self._allowed(said)
         while (goes_on := allowed.any(axis=1)).any():
@@ -106,7 +108,7 @@ class FastTokensDecoder(ActionDecoder):
             prefix = backbone.read_on(prefix, spoken, torch.from_numpy(goes_on).unsqueeze(1).to(logits.device))
             allowed = self._allowed(said)
         actions = torch.from_numpy(np.stack([self._tokenizer.decode(ids) for ids in said])).to(prefix.device)
-        return actions, backbone.last_hidden(prefix).unsqueeze(1).expand(-1, actions.shape[1], -1)
+        return actions, self._at_places(backbone.last_hidden(prefix))
 
     def loss(self, backbone: SpeakingBackbone, prefix: Prefix, targets: ActionTargets) -> tuple[Tensor, Tensor]:
         """Cross-entropy of the tokens of each chunk; of one whose substep has ended before, of none.
@@ -118,16 +120,27 @@ class FastTokensDecoder(ActionDecoder):
         padded = np.stack([np.pad(row, (0, length - len(row))) for row in rows])
         there = np.arange(length) < np.array([len(row) for row in rows])[:, None]
         ids, present = (torch.from_numpy(array).to(prefix.device) for array in (padded, there))
-        before = backbone.last_hidden(prefix).unsqueeze(1)
-        read = backbone.read_on(prefix, ids[:, :-1], present[:, :-1]).hidden[:, -(length - 1) :] if length > 1 else None
-        hidden = before if read is None else torch.cat([before, read], dim=1)
-        logits = self._logits(hidden)
+        before, said = backbone.last_hidden(prefix).unsqueeze(1), backbone.read_on(prefix, ids, present)
+        logits = self._logits(torch.cat([before, said.hidden[:, -length:-1]], dim=1))
         with torch.autocast(logits.device.type, enabled=False):
-            return answer_loss(logits.float(), ids, present & targets.mask[:, :1]), hidden
+            loss = answer_loss(logits.float(), ids, present & targets.mask[:, :1])
+        return loss, self._at_places(backbone.last_hidden(said))
+
+    def _at_places(self, end: Tensor) -> Tensor:
+        """Hidden states (B, D) of the chunks' last tokens -> (B, C, D), told which action is meant."""
+        return end.unsqueeze(1) + places(self._chunk_length, end.shape[-1], end.device).to(end)
 
     def _allowed(self, said: list[list[int]]) -> np.ndarray:
         """(B, V) bool: which tokens may follow; none where the chunk is complete."""
         return np.stack([self._tokenizer.allowed(ids) for ids in said])
+
+
+def places(count: int, width: int, device: torch.device) -> Tensor:
+    """(C, D): sines and cosines of each place in a chunk, periods from 2 to 4·C actions in equal ratios."""
+    sines = (width + 1) // 2
+    periods = 2 * (2 * count) ** torch.linspace(0, 1, sines, device=device)
+    angles = 2 * torch.pi * torch.arange(count, device=device).unsqueeze(1) / periods
+    return torch.cat([angles.sin(), angles.cos()], dim=1)[:, :width]
 
 
 def _held(targets: ActionTargets) -> np.ndarray:

@@ -104,9 +104,11 @@ class Pi05Model(SubstepModel):
         backbone = Pi05Backbone(config.backbone, len(config.cameras))
         vocabulary = Vocabulary(config.backbone.vocabulary_size, config.backbone.tokens.eos)
         width, logits = config.robot.action_width, backbone.token_logits
-        shape = DecoderShape(backbone.hidden_dim, config.chunk_length, width, vocabulary, logits, says_tokens=True)
+        # Tokens are said by the language model, and the end of a substep is read where its states are.
+        speaker = config.backbone.expert if config.action_head.fills_slots else config.backbone.language_model
+        shape = DecoderShape(speaker.width, config.chunk_length, width, vocabulary, logits, says_tokens=True)
         head = config.eos_head
-        eos_head = None if head is None else EOSClassificationHead(head, backbone.hidden_dim, TOKENS_PER_ACTION)
+        eos_head = None if head is None else EOSClassificationHead(head, speaker.width, TOKENS_PER_ACTION)
         super().__init__(backbone, nn.Identity(), config.action_head.build(shape), eos_head)
         self.is_joint = config.backbone.conditioning is Conditioning.JOINT
         # Tokens are the language model's own words: their loss is meant for it.
