@@ -6,8 +6,10 @@ import dataclasses
 import os
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -38,9 +40,9 @@ STARTED = 120.0  # s
 PATIENCE = float(os.environ.get("SUBSTEP_TEST_PATIENCE", 6))  # 1: the ages are those that ship
 
 
-def _patient_robot(folder: Path) -> Path:
+def patient_robot(folder: Path, changes: Mapping[str, Any] = MappingProxyType({})) -> Path:
     """The stand-in's parameter file with sensors that may be later, since a loaded machine makes them so."""
-    data = yaml.safe_load(ARMS.load("standin").read_text())
+    data = yaml.safe_load(ARMS.load("standin").read_text()) | changes
     for kind in ("cameras", "joints", "poses"):
         for each in data[kind].values():
             each["max_age"] *= PATIENCE
@@ -60,7 +62,7 @@ class ArmGraph(RunningGraph):
     """Bridge and planner on the stand-in; ``policy.answer`` is the policy."""
 
     def __init__(self, folder: Path, **changes: Any) -> None:
-        robot = _patient_robot(folder)
+        robot = self.robot_file(folder)
         self._robot = RealConfig(robot=str(robot), driver=DRIVER_ARGUMENT, **TASK, **changes)
         self._at = folder
         self.start_driver()
@@ -79,6 +81,10 @@ class ArmGraph(RunningGraph):
         }
         self.emergency_stop = node.create_client(SetBool, "/standin/emergency_stop")
         self._asked = 0
+
+    def robot_file(self, folder: Path) -> Path:
+        """Parameter file of the arm, whose stem is the driver's namespace."""
+        return patient_robot(folder)
 
     def start_driver(self) -> None:
         (spec,) = simulation_graph(self._robot, self._at).drivers

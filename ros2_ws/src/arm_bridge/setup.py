@@ -36,6 +36,7 @@ setup(
             "cartesian_rate = arm_bridge.adapters.cartesian:CartesianRate",
             "cartesian_pose = arm_bridge.adapters.cartesian:CartesianPose",
             "joint_trajectory = arm_bridge.adapters.joints:JointTrajectoryTopic",
+            "joint_trajectory_chunks = arm_bridge.adapters.joints:JointTrajectoryChunks",
             "joint_velocity = arm_bridge.adapters.joints:JointVelocity",
         ],
         "substep.gripper_adapters": [

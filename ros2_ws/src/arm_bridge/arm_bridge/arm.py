@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +24,7 @@ from arm_bridge.joint_parts import JointParts
 from arm_bridge.safety import READY, SafetyStates, Transition
 from arm_bridge.settings import ArmSettings, camera_input
 from arm_bridge.status import StatusWatch
+from arm_bridge.told_ahead import ToldAhead
 from arm_bridge.way import CommandedWay, MeasuredWay
 from substep_core.contract import ActionQuantity, JointSource, RobotContract
 from substep_core.protocol import HoldKind, Reason, SafetyState
@@ -83,6 +84,8 @@ class Arm:
         self.safety = SafetyStates(self._changed, settings.settle)
         self._told = self.safety.hindrance.kind
         self._commander = _commander(contract, settings)
+        self._steps_ahead = round(settings.arm.ahead * contract.rate)
+        self._trajectory = ToldAhead(self._commander) if self._steps_ahead else None
         self._gripper_groups = contract.action_groups(ActionQuantity.GRIPPER)
         self._grippers = [GripperCommander(*each) for each in zip(self._gripper_groups, settings.grippers, strict=True)]
         self._measured_way, self._commanded_way = MeasuredWay(), CommandedWay()
@@ -165,14 +168,14 @@ class Arm:
 
     # --- the bridge's thread ---
 
-    def step(self, action: np.ndarray) -> None:
-        """One control step: action (A,)."""
+    def step(self, action: np.ndarray, ahead: Sequence[np.ndarray] = ()) -> None:
+        """One control step: action (A,). Args: ahead: those that are played after it if nothing newer comes."""
         with self._lock:
             self._stepped = self._steady()
             self._is_paused = False
             self._look()
             if self.safety.state in (SafetyState.ARMED, SafetyState.SHADOW) and not self.safety.hindrance:
-                self._play(action)
+                self._play(action, ahead)
             else:
                 self._stop()
 
@@ -215,13 +218,13 @@ class Arm:
 
     # --- inside ---
 
-    def _play(self, action: np.ndarray) -> None:
+    def _play(self, action: np.ndarray, ahead: Sequence[np.ndarray]) -> None:
         try:
-            command = self._commander.play(action, self._measured(), self._clock())
-            self._emit(ARM, self._settings.arm.message(self._commander.gate.check(command)))
-            self._count(command)
-            for index, (group, gripper) in enumerate(zip(self._gripper_groups, self._grippers, strict=True)):
-                position = gripper.play(action[self._contract.action_slice(group)])
+            slices = map(self._contract.action_slice, self._gripper_groups)
+            positions = [gripper.play(action[place]) for gripper, place in zip(self._grippers, slices, strict=True)]
+            # last: where anything is refused the stop leaves, and must be all that the arm is told in this step
+            self._command(self._commander.play(action, self._measured(), self._time()), ahead)
+            for index, position in enumerate(positions):
                 if position is not None:
                     self._emit(index, self._settings.grippers[index].message(position))
         except CommandRefused as error:
@@ -243,16 +246,38 @@ class Arm:
 
     def _brake(self, is_sent: bool) -> None:
         """Raises: CommandRefused: nothing has left."""
-        command = self._commander.brake(self._measured(), self._clock())
-        message = self._settings.arm.message(self._commander.gate.check(command))
-        self._emit(ARM, message, is_shadow=not is_sent)
-        self._count(command)
+        self._command(self._commander.brake(self._measured(), self._time()), (), is_shadow=not is_sent)
 
     def _halt(self, is_sent: bool) -> None:
         """Where the stop itself is refused: no velocity, or the measured position, at once."""
-        self._commander.rest()
+        self._forget_motion()
         with suppress(CommandRefused):  # a position that nobody measures cannot be said
             self._brake(is_sent)
+
+    def _time(self) -> int:
+        """ns of ROS time at which the next control step begins."""
+        return self._trajectory.time(self._clock()) if self._trajectory is not None else self._clock()
+
+    def _command(self, command: ArmCommand, ahead: Sequence[np.ndarray], is_shadow: bool | None = None) -> None:
+        """A control step; what is ahead of it is told too where the driver takes that, and only what it does not know.
+
+        Raises:
+            CommandRefused: nothing has left.
+        """
+        told, shapers = self._trajectory, []
+        is_news = told is None or not told.covers(command)
+        try:
+            if told is not None and is_news:
+                command, shapers = self._commander.foresee(command, ahead[: self._steps_ahead])
+            self._commander.gate.check(command)
+        except CommandRefused:
+            self._commander.take_back()
+            raise
+        if is_news:
+            self._emit(ARM, self._settings.arm.message(command), is_shadow)
+            if told is not None:
+                told.note(command, shapers)
+        self._count(command)
 
     def _emit(self, channel: str | int, message: Any, is_shadow: bool | None = None) -> None:
         self._sent_at = self._steady()
@@ -317,8 +342,14 @@ class Arm:
             self._rest()
         self._tell(transition)
 
-    def _rest(self) -> None:
+    def _forget_motion(self) -> None:
+        """The arm stands, whatever it was told."""
         self._commander.rest()
+        if self._trajectory is not None:
+            self._trajectory.forget()
+
+    def _rest(self) -> None:
+        self._forget_motion()
         self._is_stopping = False
         for gripper in self._grippers:
             gripper.rest()
@@ -336,4 +367,6 @@ def _joints_of(contract: RobotContract) -> dict[str, set[str]]:
 def _commander(contract: RobotContract, settings: ArmSettings) -> Commander:
     if settings.arm.space is Space.JOINTS:
         return JointCommander(contract, settings.arm.leash)
+    if settings.arm.ahead:
+        raise ValueError(f"arm type {settings.arm.type!r}: only commands to joints can be told ahead")
     return CartesianCommander(contract, np.array(settings.workspace_origin), settings.arm.leash)

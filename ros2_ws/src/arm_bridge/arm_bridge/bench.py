@@ -6,7 +6,7 @@ contract without a line of the code that made it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from arm_bridge.adapters.cartesian import CartesianPose, CartesianRate
 from arm_bridge.adapters.grippers import FingerTrajectory
-from arm_bridge.adapters.joints import JointTrajectoryTopic, JointVelocity
+from arm_bridge.adapters.joints import JointTrajectoryChunks, JointTrajectoryTopic, JointVelocity
 from arm_bridge.arm import ARM, Arm, Outgoing
 from arm_bridge.intake import SensorSample
 from arm_bridge.settings import ArmSettings, JointInput, StatusInput, load_arm
@@ -35,6 +35,8 @@ from substep_core.contract import (
 from substep_core.protocol import SafetyState
 
 HORIZON = 8
+DRAWN = 1000  # chunks at a time
+SMOOTH = np.linspace(0.0, 1.0, HORIZON)[:, None]
 KINDS = ("ordinary", "jumping", "huge", "broken", "replayed", "reversed", "still")
 SHARES = (0.35, 0.25, 0.1, 0.05, 0.1, 0.1, 0.05)
 JOINTS = ("j1", "j2", "j3")
@@ -42,6 +44,7 @@ LAMP = KeepOut("lamp", (0.1, 0.1, 0.2), (0.25, 0.25, 0.6))
 STATUS = StatusInput(topic="status", hold={1: "slow"}, fault={4: "protective stop"})
 FINGERS = FingerTrajectory(topic="gripper", joints=("f",), opened=0.04, closed=0.0)
 UPRIGHT = (0.70710678, 0.70710678, 0.0, 0.0)
+ORDERS = ("speed", "acceleration", "jerk")
 RESTING = 60  # control steps in which every stop has ended
 
 
@@ -59,16 +62,30 @@ class Played:
     faults: int
 
 
-def arbitrary_actions(contract: RobotContract, rng: np.random.Generator, chunks: int) -> Iterator[np.ndarray]:
-    """The actions (A,) of that many chunks: smooth, jumping, huge, not finite, again, backwards, or zero."""
+@dataclass(frozen=True)
+class Stretch:
+    """Of one chunk (HORIZON, A) the first ``played`` are played; the rest comes too late, or is replaced."""
+
+    chunk: np.ndarray
+    played: int
+
+
+def arbitrary_chunks(contract: RobotContract, rng: np.random.Generator, chunks: int) -> Iterator[Stretch]:
+    """That many: smooth, jumping, huge, not finite, again, backwards, or zero."""
     low, high = action_limits(contract)
     last = np.zeros((HORIZON, contract.action_width))
-    for _ in range(chunks):
-        last = _chunk(rng.choice(KINDS, p=SHARES), rng, low, high, last)
-        yield from last[: rng.integers(1, HORIZON + 1)]  # the rest comes too late, or is replaced
+    for first in range(0, chunks, DRAWN):
+        count = min(DRAWN, chunks - first)
+        kinds = rng.choice(KINDS, size=count, p=SHARES).tolist()
+        played = rng.integers(1, HORIZON + 1, count).tolist()
+        values = rng.uniform(low, high, (count, HORIZON, len(low)))
+        for kind, number, drawn in zip(kinds, played, values, strict=True):
+            last = _chunk(kind, rng, drawn, last)
+            yield Stretch(last, number)
 
 
-def _chunk(kind: str, rng: np.random.Generator, low: np.ndarray, high: np.ndarray, last: np.ndarray) -> np.ndarray:
+def _chunk(kind: str, rng: np.random.Generator, drawn: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """drawn, last: (HORIZON, A) within the limits, and the chunk before."""
     if kind == "replayed":
         return last
     if kind == "reversed":
@@ -76,13 +93,12 @@ def _chunk(kind: str, rng: np.random.Generator, low: np.ndarray, high: np.ndarra
     if kind == "still":
         return np.zeros_like(last)
     if kind == "ordinary":
-        return np.linspace(*rng.uniform(low, high, (2, len(low))), HORIZON)
-    chunk = rng.uniform(low, high, (HORIZON, len(low)))
+        return drawn[0] + SMOOTH * (drawn[-1] - drawn[0])
     if kind == "huge":
-        return chunk * 10.0 ** rng.integers(1, 300)
+        return drawn * 10.0 ** rng.integers(1, 300)
     if kind == "broken":
-        chunk[rng.integers(HORIZON), rng.integers(len(low))] = rng.choice([np.nan, np.inf, -np.inf])
-    return chunk
+        drawn[rng.integers(HORIZON), rng.integers(drawn.shape[1])] = rng.choice([np.nan, np.inf, -np.inf])
+    return drawn
 
 
 # --- arms ---
@@ -129,6 +145,9 @@ ADAPTERS = {
     "cartesian_rate": lambda: _cartesian(CartesianRate(topic="twist")),
     "cartesian_pose": lambda: _cartesian(CartesianPose(topic="pose")),
     "joint_trajectory": lambda: _jointed(ActionQuantity.JOINT_POSITION, JointTrajectoryTopic(topic="trajectory")),
+    "joint_trajectory_chunks": lambda: _jointed(
+        ActionQuantity.JOINT_POSITION, JointTrajectoryChunks(topic="trajectory", ahead=0.3)
+    ),
     "joint_velocity": lambda: _jointed(ActionQuantity.JOINT_VELOCITY, JointVelocity(topic="velocity")),
 }
 
@@ -168,12 +187,12 @@ class Rig:
     def pass_time(self, seconds: float) -> None:
         self.now += round(seconds * 1e9)
 
-    def step(self, action: Any) -> list[Outgoing]:
+    def step(self, action: Any, ahead: Sequence[np.ndarray] = ()) -> list[Outgoing]:
         """A control step later: sensors speak, and the arm is told this. What was sent."""
         self.sent.clear()
         self.pass_time(1 / self.contract.rate)
         self.speak()
-        self.arm.step(np.asarray(action, float))
+        self.arm.step(np.asarray(action, float), ahead)
         return list(self.sent)
 
     @property
@@ -189,71 +208,89 @@ class Watch:
 
     def __init__(self, rig: Rig) -> None:
         self._rig, self._period = rig, 1 / rig.contract.rate
+        self._limits = _limits(rig.contract)
         self.commands = 0
         self.rest()
 
     def rest(self) -> None:
         """The arm stands."""
-        here = self._rig.position if self._rig.contract.motion else self._rig.joints
-        self._velocities = [np.zeros(6 if self._rig.contract.motion else len(here))] * 3
-        self._here = here
+        self._here = self._rig.position if self._rig.contract.motion else self._rig.joints
+        self._before = np.zeros((3, 6 if self._rig.contract.motion else len(self._here)))
+        self._plan = np.zeros((0, self._before.shape[1]))
 
-    def see(self, outgoing: Outgoing) -> None:
-        """Raises LimitBroken: it is beyond a limit."""
-        if outgoing.channel != ARM:
-            (point,) = outgoing.message.points
-            _demand(FINGERS.closed <= point.positions[0] <= FINGERS.opened, "gripper", point.positions)
-            return
-        self.commands += 1
-        velocity = self._velocity(outgoing.message)
-        _demand(np.isfinite(velocity).all(), "finite", velocity)
-        self._velocities = [*self._velocities[1:], velocity]
-        self._check_motion()
-        move = velocity[: len(self._here)] * self._period
-        self._here = self._here + move
-        self._check_place()
+    def see(self, sent: Sequence[Outgoing]) -> None:
+        """What was sent in a control step; the arm makes it. Raises LimitBroken: it is beyond a limit."""
+        for outgoing in sent:
+            if outgoing.channel != ARM:
+                (point,) = outgoing.message.points
+                _demand(FINGERS.closed <= point.positions[0] <= FINGERS.opened, "gripper", point.positions)
+                continue
+            self.commands += 1
+            self._plan = self._velocities(outgoing.message)
+            self._check(self._plan)
+        self._move()
 
-    def _velocity(self, message: Any) -> np.ndarray:
+    def _move(self) -> None:
+        """A trajectory goes on without another word; a velocity and a pose have to be told every time."""
+        velocity = self._plan[0] if len(self._plan) else np.zeros(self._before.shape[1])
+        self._before = np.concatenate([self._before[1:], velocity[None]])
+        self._here = self._here + velocity[: len(self._here)] * self._period
+        self._plan = self._plan[1:]
+        if self._rig.contract.motion:
+            self._rig.position = self._here
+        else:
+            self._rig.joints = self._here
+
+    def _velocities(self, message: Any) -> np.ndarray:
+        """(N, W) of the control steps that a message is about."""
         kind = type(message).__name__
         if kind == "TwistStamped":
             parts = message.twist.linear, message.twist.angular
-            return np.array([getattr(part, axis) for part in parts for axis in "xyz"])
+            return np.array([[part.x, part.y, part.z] for part in parts]).reshape(1, 6)
         if kind == "PoseStamped":
-            place = np.array([getattr(message.pose.position, axis) for axis in "xyz"])
-            return np.append((place - self._here) / self._period, np.zeros(3))
+            place = message.pose.position
+            return np.append((np.array([place.x, place.y, place.z]) - self._here) / self._period, np.zeros(3))[None]
         if kind == "JointTrajectory":
-            _demand(not any(message.points[-1].velocities), "a trajectory that ends in rest", message.points[-1])
-            return (np.array(message.points[0].positions) - self._here) / self._period
-        return np.array(message.data)
+            points = message.points
+            _demand(not any(points[-1].velocities), "a trajectory that ends in rest", points[-1])
+            times = [point.time_from_start.sec + point.time_from_start.nanosec / 1e9 for point in points]
+            expected = self._period * np.arange(1, len(times) + 1)
+            _demand(np.abs(times - expected).max() < 1e-8, "a point a control step", times)
+            places = np.array([self._here, *(point.positions for point in points)])
+            return np.diff(places, axis=0) / self._period
+        return np.array([message.data])
 
-    def _check_motion(self) -> None:
-        first = np.stack(self._velocities)
-        second, third = np.diff(first, axis=0) / self._period, np.diff(first, 2, axis=0) / self._period**2
-        motion = self._rig.contract.motion
-        if motion is None:
-            limit = self._rig.contract.joint_limits[0]
-            for name, line in (("velocity", first), ("acceleration", second), ("jerk", third)):
-                most = getattr(limit, name)
-                _demand((np.abs(line[-1]) <= most * (1 + 1e-4) + 1e-5).all(), name, line[-1])
-            return
-        for part, place in (("linear", slice(0, 3)), ("angular", slice(3, 6))):
-            for name, line in (("speed", first), ("acceleration", second), ("jerk", third)):
-                most = getattr(motion, f"{part}_{name}")
-                length = float(np.linalg.norm(line[-1, place]))
-                _demand(length <= most * (1 + 1e-4) + 1e-5, f"{part} {name}", length)
+    def _check(self, plan: np.ndarray) -> None:
+        _demand(np.isfinite(plan).all(), "finite", plan)
+        line = np.concatenate([self._before[1:], plan])
+        orders = line, np.diff(line, axis=0) / self._period, np.diff(line, 2, axis=0) / self._period**2
+        for values, most in zip(orders, self._limits, strict=True):
+            lengths = np.sqrt((values**2).reshape(len(values), len(most), -1).sum(axis=2).max(axis=0))
+            _demand((lengths <= most * (1 + 1e-4) + 1e-5).all(), f"at most {most}", lengths)
+        path = self._here + np.cumsum(plan[:, : len(self._here)], axis=0) * self._period
+        self._check_place(path)
 
-    def _check_place(self) -> None:
-        contract, here = self._rig.contract, self._here
+    def _check_place(self, path: np.ndarray) -> None:
+        """path: (N, W) rad, or m."""
+        contract = self._rig.contract
         if contract.workspace is None:
-            self._rig.joints = here
             limit = contract.joint_limits[0]
-            _demand(((here >= limit.low - 1e-6) & (here <= limit.high + 1e-6)).all(), "joint limits", here)
+            _demand(limit.low - 1e-6 <= path.min() and path.max() <= limit.high + 1e-6, "joint limits", path)
             return
-        self._rig.position = here
-        low, high = np.array(contract.workspace.low), np.array(contract.workspace.high)
-        _demand(((here >= low - 1e-6) & (here <= high + 1e-6)).all(), "the box", here)
-        in_lamp = ((here > np.array(LAMP.low) + 1e-6) & (here < np.array(LAMP.high) - 1e-6)).all()
-        _demand(not in_lamp, "out of the lamp", here)
+        low, high = contract.workspace.low, contract.workspace.high
+        for here in path.tolist():
+            box = all(least - 1e-6 <= value <= most + 1e-6 for value, least, most in zip(here, low, high, strict=True))
+            _demand(box, "the box", here)
+            corners = zip(here, LAMP.low, LAMP.high, strict=True)
+            _demand(not all(least + 1e-6 < value < most - 1e-6 for value, least, most in corners), "no lamp", here)
+
+
+def _limits(contract: RobotContract) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Speed, acceleration and jerk, each of the linear and the angular part, or of each joint."""
+    motion, limits = contract.motion, contract.joint_limits
+    if motion is None:
+        return tuple(np.array([getattr(limit, name) for limit in limits]) for name in ("velocity", *ORDERS[1:]))
+    return tuple(np.array([getattr(motion, f"{part}_{name}") for part in ("linear", "angular")]) for name in ORDERS)
 
 
 def play(name: str, chunks: int, seed: int) -> Played:
@@ -264,26 +301,26 @@ def play(name: str, chunks: int, seed: int) -> Played:
     """
     rig = Rig(*ADAPTERS[name]()).ready()
     watch, faults, steps = Watch(rig), 0, 0
-    for action in arbitrary_actions(rig.contract, np.random.default_rng(seed), chunks):
-        steps += 1
-        for outgoing in rig.step(action):
-            watch.see(outgoing)
-        if rig.arm.safety.state is SafetyState.FAULT:
-            _demand(not np.isfinite(action).all(), "a fault that has a cause", action)
-            faults += 1
-            for outgoing in _stopped(rig):
-                watch.see(outgoing)
-            watch.rest()
-            rig.ready()
+    for stretch in arbitrary_chunks(rig.contract, np.random.default_rng(seed), chunks):
+        for number in range(stretch.played):
+            action, ahead = stretch.chunk[number], stretch.chunk[number + 1 :]
+            steps += 1
+            watch.see(rig.step(action, ahead))
+            if rig.arm.safety.state is SafetyState.FAULT:
+                _demand(not np.isfinite(action).all(), "a fault that has a cause", action)
+                faults += 1
+                _stop(rig, watch)
     return Played(chunks, steps, watch.commands, faults)
 
 
-def _stopped(rig: Rig) -> Iterator[Outgoing]:
+def _stop(rig: Rig, watch: Watch) -> None:
     """After a fault the arm comes to rest, and only then is it armed anew."""
     still = np.zeros(rig.contract.action_width)
     for _ in range(RESTING):
-        yield from rig.step(still)
+        watch.see(rig.step(still))
         if rig.arm.is_at_rest:
+            watch.rest()
+            rig.ready()
             return
     raise LimitBroken("the arm does not come to rest")
 

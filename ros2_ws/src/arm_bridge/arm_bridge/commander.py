@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -71,6 +72,7 @@ class CartesianCommander:
         self._shaper, self.gate = Shaper(blocks, self._period), Gate(blocks, self._places.blocked)
         self._sent: deque[tuple[int, np.ndarray]] = deque(maxlen=round(REMEMBERED * contract.rate))
         self._target: Pose | None = None
+        self._before = copy(self._shaper), self._target
 
     def rest(self) -> None:
         """The arm stands still, and the next command starts from where it is measured."""
@@ -78,6 +80,7 @@ class CartesianCommander:
         self.gate.rest()
         self._sent.clear()
         self._target = None
+        self._before = copy(self._shaper), None
 
     @property
     def is_at_rest(self) -> bool:
@@ -85,6 +88,7 @@ class CartesianCommander:
 
     def play(self, action: np.ndarray, measured: MeasuredArm, now: int) -> ArmCommand:
         """One control step. action: (A,); now: ns of ROS time. Raises CommandRefused: it is not finite."""
+        self._before = copy(self._shaper), self._target
         wish = np.zeros(6)
         for group, place in self._groups:
             wish[place] = commanded_velocity(self._contract, group, action)
@@ -94,8 +98,13 @@ class CartesianCommander:
 
     def brake(self, measured: MeasuredArm, now: int) -> ArmCommand:
         """One control step of the stop; of velocities it needs no pose. Raises CommandRefused: none is measured."""
+        self._before = copy(self._shaper), self._target
         start = np.zeros(6) if self._leash is None else self._start(measured, now)
         return self._command(self._shaper.brake(), start, now)
+
+    def take_back(self) -> None:
+        """The command that was made last has not left."""
+        self._shaper, self._target = self._before
 
     def _blocked(self, path: np.ndarray, here: np.ndarray) -> np.ndarray:
         out = self._places.blocked(path)
@@ -163,12 +172,14 @@ class JointCommander:
         blocks = tuple(VectorLimits(1, each.velocity, each.acceleration, each.jerk or np.inf) for each in limits)
         self._shaper, self.gate = Shaper(blocks, self._period), Gate(blocks, self._places.blocked)
         self._target: np.ndarray | None = None
+        self._before = copy(self._shaper), self._target
 
     def rest(self) -> None:
         """The arm stands still, and the next command starts from where it is measured."""
         self._shaper.rest()
         self.gate.rest()
         self._target = None
+        self._before = copy(self._shaper), None
 
     @property
     def is_at_rest(self) -> bool:
@@ -176,20 +187,72 @@ class JointCommander:
 
     def play(self, action: np.ndarray, measured: MeasuredArm, now: int) -> ArmCommand:
         """One control step. action: (A,); now: ns of ROS time. Raises CommandRefused: it is not finite."""
+        self._before = copy(self._shaper), self._target
         here, start = self._here(measured), self._start(measured)
-        values = np.asarray(action[self._contract.action_slice(self._group)], float) * self._group.scale
+        values = self._values(action)
         _check_finite(values)
-        wish = values if self._group.quantity is ActionQuantity.JOINT_VELOCITY else self._towards(values, start)
+        wish = self._wish(values, start, self._shaper)
         return self._command(self._shaper.next(wish, start, lambda path: self._blocked(path, here)), start, now)
+
+    def take_back(self) -> None:
+        """The command that was made last has not left."""
+        self._shaper, self._target = self._before
+
+    def _values(self, action: np.ndarray) -> np.ndarray:
+        """action (A,) -> (W,) rad or rad/s, m or m/s."""
+        return np.asarray(action[self._contract.action_slice(self._group)], float) * self._group.scale
+
+    def _wish(self, values: np.ndarray, start: np.ndarray, shaper: Shaper) -> np.ndarray:
+        """(W,) velocities that lead from ``start`` to where an action wants the joints."""
+        if self._group.quantity is ActionQuantity.JOINT_VELOCITY:
+            return values
+        return self._towards(values, start + shaper.pending)
+
+    def foresee(self, command: ArmCommand, actions: np.ndarray) -> tuple[ArmCommand, list[Shaper]]:
+        """What follows a command if these actions are played after it, in place of its stop.
+
+        Args:
+            command: as ``play`` or ``brake`` gave it last.
+            actions: (N, A); the first that is not finite ends them, and is refused when its turn comes.
+
+        Returns:
+            the command with a velocity for each of them, and the stop after the last; and how velocities are shaped on
+            after each of these steps, the stop's not among them.
+        """
+        shaper, place = copy(self._shaper), command.position
+        velocities, braking, shapers = [command.velocity], command.velocities[1:], [copy(shaper)]
+        for action in () if command.is_stop else actions:
+            values = self._values(action)
+            if not np.isfinite(values).all():
+                break
+            step = shaper.next(self._wish(values, place, shaper), place, self._places.blocked)
+            velocities.append(step.velocity)
+            braking = step.braking
+            shapers.append(copy(shaper))
+            place = place + step.velocity * self._period
+        whole = np.concatenate([velocities, braking])
+        path = command.positions[0] + np.cumsum(whole, axis=0) * self._period
+        positions = np.concatenate([command.positions[:1], path])
+        return replace(command, velocities=whole, positions=positions), shapers
+
+    def follow(self, velocities: np.ndarray, place: np.ndarray, shaper: Shaper) -> None:
+        """The arm has gone on by itself along what was foreseen.
+
+        Args:
+            velocities: (2, W) of the last two control steps; place: (W,) where they have led; shaper: after them.
+        """
+        self._shaper, self._target = shaper, place
+        self.gate.follow(velocities)
 
     def brake(self, measured: MeasuredArm, now: int) -> ArmCommand:
         """One control step of the stop; of velocities it needs no joints. Raises CommandRefused: one is missing."""
+        self._before = copy(self._shaper), self._target
         start = np.zeros(len(self._speeds)) if self._leash is None else self._start(measured)
         return self._command(self._shaper.brake(), start, now)
 
-    def _towards(self, aim: np.ndarray, start: np.ndarray) -> np.ndarray:
-        """(W,) velocities that lead to positions and can be braked there."""
-        gap = aim - start - self._shaper.pending
+    def _towards(self, aim: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """(W,) velocities that lead from a place to positions and can be braked there."""
+        gap = aim - place
         change = self._accelerations * self._period
         braked = change * (np.sqrt(0.25 + 2 * np.abs(gap) / (change * self._period)) - 0.5)
         return np.sign(gap) * np.minimum(np.minimum(np.abs(gap) / self._period, braked), self._speeds)

@@ -19,13 +19,22 @@ class Gate:
     """
 
     def __init__(self, blocks: tuple[VectorLimits, ...], blocked: Blocked) -> None:
-        self._blocks, self._blocked = blocks, blocked
-        self._width = sum(block.width for block in blocks)
+        self._blocked = blocked
+        widths = [block.width for block in blocks]
+        self._width, self._begins = sum(widths), np.cumsum([0, *widths[:-1]])
+        self._limits = tuple(
+            (what, order, np.array([getattr(block, what) for block in blocks]))
+            for order, what in enumerate(("speed", "acceleration", "jerk"))
+        )
         self.rest()
 
     def rest(self) -> None:
         """Nothing has been sent for a while, and the robot stands still."""
         self._before = np.zeros((2, self._width))
+
+    def follow(self, velocities: np.ndarray) -> None:
+        """The robot has gone on along what was sent. velocities: (2, W) of the last two control steps."""
+        self._before = np.array(velocities)
 
     def check(self, command: ArmCommand) -> ArmCommand:
         """The command, if it may leave; it then counts as sent.
@@ -38,23 +47,22 @@ class Gate:
             raise CommandRefused(f"a command that is not finite: {command.velocity}")
         if command.velocities[-1].any():
             raise CommandRefused("a command whose stop does not end in rest")
-        begin = 0
-        for block in self._blocks:
-            self._check_block(block, line[:, begin : begin + block.width], command.period)
-            begin += block.width
+        self._check_motion(line, command.period)
         if not command.is_stop and self._blocked(command.positions).any():  # a robot that is out must be stopped too
             out = np.flatnonzero(self._blocked(command.positions))
             raise CommandRefused(f"a command that leaves its place in value {out[0]}: {command.positions[-1]}")
         self._before = np.stack([self._before[1], command.velocity])
         return command
 
-    def _check_block(self, block: VectorLimits, line: np.ndarray, period: float) -> None:
-        """line: (2 + N, width) velocities, the first two of which were sent."""
-        for what, limit, order in (
-            ("speed", block.speed, 0),
-            ("acceleration", block.acceleration, 1),
-            ("jerk", block.jerk, 2),
-        ):
-            found = np.linalg.norm(np.diff(line, order, axis=0)[2 - order :], axis=1).max() / period**order
-            if found > limit * (1 + TOLERANCE) + TOLERANCE:
-                raise CommandRefused(f"a command with a {what} of {found:.4g}, expected at most {limit:g}")
+    def _check_motion(self, line: np.ndarray, period: float) -> None:
+        """line: (2 + N, W) velocities, the first two of which were sent."""
+        for what, order, limits in self._limits:
+            if order:
+                line = (line[1:] - line[:-1]) / period
+            squares = np.add.reduceat(line[2 - order :] ** 2, self._begins, axis=1)
+            found = np.sqrt(squares.max(axis=0))
+            if (found > limits * (1 + TOLERANCE) + TOLERANCE).any():
+                worst = int(np.argmax(found - limits))
+                raise CommandRefused(
+                    f"a command with a {what} of {found[worst]:.4g}, expected at most {limits[worst]:g}"
+                )

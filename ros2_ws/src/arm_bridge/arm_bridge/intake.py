@@ -106,7 +106,14 @@ class Input:
 
     def nearest(self, stamp: int) -> SensorSample:
         """Raises: ValueError: nothing has come."""
-        return min(self.samples, key=lambda sample: abs(sample.stamp - stamp))
+        if not self.samples:
+            raise ValueError(f"{self.name}: nothing has come")
+        later = None
+        for sample in reversed(self.samples):  # their stamps grow
+            if sample.stamp <= stamp:
+                return sample if later is None or stamp - sample.stamp <= later.stamp - stamp else later
+            later = sample
+        return later
 
     def forget(self) -> None:
         self.samples.clear()

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-TRIES = (1.0, 0.5, 0.25)  # of the wish
+TRIES = (0.5, 0.25)  # of the wish
 SLACK = 1e-9  # a wish on a limit is not beyond it
+HUGE = 1e100  # squares of what is larger may not be finite
 
 Blocked = Callable[[np.ndarray], np.ndarray]  # path (K, W), from where the robot is -> (W,) which values leave a limit
 
@@ -63,11 +64,13 @@ class Shaper:
     """
 
     def __init__(self, blocks: Sequence[VectorLimits], period: float) -> None:
-        self._blocks = tuple(blocks)
         self._period = period
-        edges = np.cumsum([0, *(block.width for block in blocks)])
-        self._slices = [slice(low, high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
-        self.width = int(edges[-1])
+        widths = [block.width for block in blocks]
+        self.width = sum(widths)
+        self._begins = np.cumsum([0, *widths[:-1]])
+        self._block_of = np.repeat(np.arange(len(widths)), widths)  # each value's
+        self._speeds = np.array([block.speed for block in blocks])
+        self._changes = np.array([block.acceleration for block in blocks]) * period
         needed = (2 * block.acceleration / (block.jerk * period) for block in blocks)
         self.steps = max(1, *(math.ceil(number - SLACK) for number in needed))  # that are averaged
         self.rest()
@@ -99,31 +102,29 @@ class Shaper:
             start: (W,) where the robot is.
             blocked: says of a path which of its values leave the places where they may be.
         """
-        for candidate in self._candidates(wish, start, blocked):
-            step = self._look(candidate)
+        newest = self._limited(wish)
+        step = self._look(newest)
+        out = blocked(self._path(start, step))
+        if not out.any():
+            return self._take(newest, step)
+        for slower in (np.where(out, 0.0, wish), *(part * wish for part in TRIES)):  # the first along the wall
+            newest = self._limited(slower)
+            step = self._look(newest)
             if not blocked(self._path(start, step)).any():
-                return self._take(candidate, step)
+                return self._take(newest, step)
         return self.brake()
 
     def brake(self) -> ShapedStep:
         """One control step of the stop."""
-        nothing = np.zeros(self.width)
-        return replace(self._take(nothing, self._look(nothing)), is_stop=True)
-
-    def _candidates(self, wish: np.ndarray, start: np.ndarray, blocked: Blocked):
-        yield wish
-        out = blocked(self._path(start, self._look(wish)))
-        yield np.where(out, 0.0, wish)  # along the wall
-        for part in TRIES[1:]:
-            yield part * wish
+        newest = self._limited(np.zeros(self.width))
+        return replace(self._take(newest, self._look(newest)), is_stop=True)
 
     def _path(self, start: np.ndarray, step: ShapedStep) -> np.ndarray:
         path = start + np.cumsum(step.velocities, axis=0) * self._period
         return np.concatenate([start[None], path])
 
-    def _look(self, wish: np.ndarray) -> ShapedStep:
-        """The step that a wish leads to, and the stop after it."""
-        newest = self._limited(wish)
+    def _look(self, newest: np.ndarray) -> ShapedStep:
+        """The step that a limited wish leads to, and the stop after it."""
         ramp = self._ramp(newest)
         line = np.concatenate([self._recent[1:], newest[None], ramp, np.zeros((self.steps, self.width))])
         sums = np.cumsum(np.concatenate([np.zeros((1, self.width)), line]), axis=0)
@@ -131,33 +132,32 @@ class Shaper:
         velocities[-1] = 0.0  # sums of differences leave a rest
         return ShapedStep(velocities[0], velocities[1:])
 
-    def _take(self, wish: np.ndarray, step: ShapedStep) -> ShapedStep:
-        self._recent = np.concatenate([self._recent[1:], self._limited(wish)[None]])
+    def _take(self, newest: np.ndarray, step: ShapedStep) -> ShapedStep:
+        self._recent = np.concatenate([self._recent[1:], newest[None]])
         return step
 
     def _limited(self, wish: np.ndarray) -> np.ndarray:
         """The nearest to a wish that speed and acceleration allow, direction kept."""
-        newest, last = np.array(wish, float), self._recent[-1]
-        for block, place in zip(self._blocks, self._slices, strict=True):
-            aim = _shortened(newest[place], block.speed)
-            newest[place] = last[place] + _shortened(aim - last[place], block.acceleration * self._period)
-        return newest
+        last = self._recent[-1]
+        change = self._shortened(np.asarray(wish, float), self._speeds) - last
+        return last + self._shortened(change, self._changes)
 
     def _ramp(self, newest: np.ndarray) -> np.ndarray:
         """(R, W) straight down to zero, as fast as accelerations allow."""
-        columns = []
-        for block, place in zip(self._blocks, self._slices, strict=True):
-            length, change = float(np.linalg.norm(newest[place])), block.acceleration * self._period
-            count = math.ceil(length / change - SLACK)
-            rest = np.maximum(0.0, 1 - np.arange(1, count + 1) * change / length) if count else np.zeros(0)
-            columns.append(rest[:, None] * newest[place])
-        longest = max(len(column) for column in columns)
-        return np.hstack([np.pad(column, ((0, longest - len(column)), (0, 0))) for column in columns])
+        lengths = self._lengths(newest)
+        counts = np.ceil(lengths / self._changes - SLACK)
+        each = self._changes / np.maximum(lengths, SLACK * self._changes)
+        rest = np.maximum(0.0, 1 - np.arange(1, int(counts.max()) + 1)[:, None] * each)
+        return rest[:, self._block_of] * newest
 
+    def _shortened(self, vector: np.ndarray, longest: np.ndarray) -> np.ndarray:
+        """(W,), each block at most as long as its part of ``longest``, direction kept."""
+        shares = longest / np.maximum(self._lengths(vector), longest)
+        return vector * shares[self._block_of]
 
-def _shortened(vector: np.ndarray, longest: float) -> np.ndarray:
-    largest = float(np.abs(vector).max())
-    if not largest:
-        return vector
-    length = largest * float(np.linalg.norm(vector / largest))  # squares of huge values are none
-    return vector * (longest / length) if length > longest else vector
+    def _lengths(self, vector: np.ndarray) -> np.ndarray:
+        """(B,) of each block of values (W,)."""
+        if np.abs(vector).max() < HUGE:
+            return np.sqrt(np.add.reduceat(vector * vector, self._begins))
+        largest = np.maximum(1.0, np.maximum.reduceat(np.abs(vector), self._begins))
+        return largest * np.sqrt(np.add.reduceat((vector / largest[self._block_of]) ** 2, self._begins))

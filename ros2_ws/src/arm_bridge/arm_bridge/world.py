@@ -19,7 +19,7 @@ from substep_core.tasks import task_source
 
 
 class ArmWorld:
-    """Implements ``substep_bridge.world.World``."""
+    """Implements ``substep_bridge.world.World`` and ``Foresighted``."""
 
     simulated = False
     description = ""  # the drivers publish it, and the frames
@@ -31,6 +31,7 @@ class ArmWorld:
         self._steps, self._success = 0, False
         self._pictures = Pictures()
         self._sensed: Sensed | None = None
+        self._ahead = np.zeros((0, contract.action_width))
         node.start()
 
     @property
@@ -57,8 +58,11 @@ class ArmWorld:
         self._steps, self._success, self._sensed = 0, False, None
         self._look_until_everything_speaks()
 
+    def foresee(self, actions: np.ndarray) -> None:
+        self._ahead = actions
+
     def step(self, action: np.ndarray, under_task: bool = True) -> None:
-        self._node.arm.step(action)
+        self._node.arm.step(action, self._ahead)
         if under_task:
             self._steps += 1
             self._success = self._success or self._node.judged

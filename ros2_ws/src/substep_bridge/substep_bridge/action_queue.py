@@ -42,6 +42,13 @@ class ActionQueue:
         """(N, A) still to be played."""
         return self._actions[self.steps_played :]
 
+    @property
+    def expected(self) -> np.ndarray:
+        """(N, A) what comes next unless something newer is loaded; of a robot that was held just now, that again."""
+        if self._held is None or len(self):
+            return self.left
+        return np.repeat(self._held[None], self._contract.max_horizon, axis=0)
+
     def load(self, actions: np.ndarray) -> None:
         """Args: actions: (N, A). Raises RuntimeError: the last ones are neither played out nor dropped."""
         if len(self):

@@ -113,6 +113,11 @@ class ChunkPlayer:
         return self._delay.steps
 
     @property
+    def expected(self) -> np.ndarray:
+        """(N, A) what the robot is told next unless something newer comes, also where it holds."""
+        return self._queue.expected
+
+    @property
     def left_over(self) -> np.ndarray:
         """(N, A) what is played from the newest observation on unless a chunk comes; none where no rule needs it."""
         return self._queue.left if self.joining.rule.needs_guidance else self._queue.left[:0]

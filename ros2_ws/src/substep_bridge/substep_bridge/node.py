@@ -29,7 +29,7 @@ from substep_bridge.messages import (
 )
 from substep_bridge.moment import RobotMoment, moment_of
 from substep_bridge.parameters import ClockMode
-from substep_bridge.world import WORLDS, Sensed, World, WorldFactory
+from substep_bridge.world import WORLDS, Foresighted, Sensed, World, WorldFactory
 from substep_bridge.world_publisher import WorldPublisher
 from substep_core.chunk import ChunkOutcome
 from substep_core.configuration import told
@@ -210,7 +210,10 @@ class BridgeNode(GraphNode):
     def _step(self) -> None:
         had_succeeded, under_task = self._world.episode.success, self._player.is_under_task
         try:
-            self._world.step(self._player.next_action(self._clock_time()), under_task)
+            action = self._player.next_action(self._clock_time())
+            if isinstance(self._world, Foresighted):
+                self._world.foresee(self._player.expected)
+            self._world.step(action, under_task)
             self._sensed = self._world.sense()
         except ValueError as error:  # that of a callback means a malformed message, and the node would go on
             raise RuntimeError(f"the world cannot take a step: {error}") from error

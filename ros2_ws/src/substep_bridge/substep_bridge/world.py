@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -97,6 +97,14 @@ class World(Protocol):
         """Coordinate frames of the robot and its cameras as they are now; none where somebody else publishes them."""
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Foresighted(Protocol):
+    """A world that makes use of what is queued, as an arm whose controller takes whole trajectories."""
+
+    def foresee(self, actions: np.ndarray) -> None:
+        """Before each step: what it is told after it unless something newer comes, (N, A), N ≥ 0."""
 
 
 class WorldFactory(Protocol):

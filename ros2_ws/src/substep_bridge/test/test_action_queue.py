@@ -50,6 +50,18 @@ def test_holding_means_no_motion_and_the_gripper_as_it_was():
     assert queue.next_action(PROPRIO).tolist() == [0, 0, 0, 0, 0, 0, 1]
 
 
+def test_what_is_expected_is_what_is_left_and_while_the_arm_holds_the_hold():
+    queue = ActionQueue(ROBOT)
+    queue.load(numbered(3))
+    queue.next_action(PROPRIO)
+    assert queue.expected[:, 0] == pytest.approx([0.01, 0.02])
+    for _ in range(2):
+        queue.next_action(PROPRIO)
+    assert not len(queue.expected), "the last one is not known to come again"
+    held = queue.next_action(PROPRIO)
+    assert len(queue.expected) == ROBOT.max_horizon and (queue.expected == held).all()
+
+
 def test_what_is_dropped_is_not_played():
     queue = ActionQueue(ROBOT)
     queue.load(numbered(5))

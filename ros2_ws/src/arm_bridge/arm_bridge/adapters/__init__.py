@@ -21,6 +21,7 @@ class ArmAdapter(Protocol):
         topic: that they go to.
         space: what they are about.
         leash: m, rad that a position may be ahead of the measured one; None: what is put are velocities.
+        ahead: s of what is queued that one message carries after its control step; 0: it is told every step anew.
     """
 
     topic: str
@@ -30,6 +31,9 @@ class ArmAdapter(Protocol):
 
     @property
     def leash(self) -> float | None: ...
+
+    @property
+    def ahead(self) -> float: ...
 
     def message_type(self) -> type:
         """Raises: ValueError: its package is not installed."""

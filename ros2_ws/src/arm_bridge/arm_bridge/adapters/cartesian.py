@@ -27,6 +27,10 @@ class CartesianRate:
     type: Literal["cartesian_rate"] = "cartesian_rate"
 
     @property
+    def ahead(self) -> float:
+        return 0.0
+
+    @property
     def space(self) -> Space:
         return Space.CARTESIAN
 
@@ -58,6 +62,10 @@ class CartesianPose:
     frame: OptionalFrameName = ""
     leash: Annotated[float, Field(gt=0)] = 0.05
     type: Literal["cartesian_pose"] = "cartesian_pose"
+
+    @property
+    def ahead(self) -> float:
+        return 0.0
 
     @property
     def space(self) -> Space:

@@ -33,14 +33,23 @@ class JointTrajectoryTopic:
     type: Literal["joint_trajectory"] = "joint_trajectory"
 
     @property
+    def ahead(self) -> float:
+        return 0.0
+
+    @property
     def space(self) -> Space:
         return Space.JOINTS
+
+    @property
+    def _lead_ns(self) -> int:
+        """ns by which the header's stamp is later than the control step."""
+        return 0
 
     def message_type(self) -> type:
         return JointTrajectory
 
     def message(self, command: ArmCommand) -> JointTrajectory:
-        stamp = command.stamp if self.stamped else 0
+        stamp = command.stamp + self._lead_ns if self.stamped else 0
         message = JointTrajectory(header=Header(stamp=to_time(stamp)), joint_names=list(command.joints))
         times = (np.arange(len(command.velocities)) + 1) * command.period
         message.points = [
@@ -53,11 +62,39 @@ class JointTrajectoryTopic:
 
 
 @configuration
+class JointTrajectoryChunks(JointTrajectoryTopic):
+    """trajectory_msgs/JointTrajectory: all that is queued, a point a control step, and the stop after it.
+
+    It is put once a chunk, and again where something else follows than was put: a newer chunk, a hold, a joint that
+    does not keep up. Unless something newer is put the arm plays it to its end and stands, also where the bridge has
+    died.
+
+    Attributes:
+        ahead: s of what is queued that is put at a time, the rest when its turn comes: how long an arm goes on at most
+            that nobody tells anything more, its stop not counted.
+        lead: s that a stamped trajectory begins after it is put, so that one whose way to the controller takes as long
+            does not find its first point about to pass; the arm is that much later.
+    """
+
+    ahead: Annotated[float, Field(gt=0, le=10)] = 1.0
+    lead: Annotated[float, Field(ge=0, le=1)] = 0.05
+    type: Literal["joint_trajectory_chunks"] = "joint_trajectory_chunks"
+
+    @property
+    def _lead_ns(self) -> int:
+        return round(self.lead * 1e9)
+
+
+@configuration
 class JointVelocity:
     """std_msgs/Float64MultiArray of rad/s or m/s, in the contract's order, for a velocity controller."""
 
     topic: TopicName
     type: Literal["joint_velocity"] = "joint_velocity"
+
+    @property
+    def ahead(self) -> float:
+        return 0.0
 
     @property
     def space(self) -> Space:

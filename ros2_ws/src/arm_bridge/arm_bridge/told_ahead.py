@@ -1,0 +1,78 @@
+"""What a driver has been told of control steps to come, so that it is told anew only where they change."""
+
+from __future__ import annotations
+
+from copy import copy
+
+import numpy as np
+
+from arm_bridge.command import ArmCommand
+from arm_bridge.commander import JointCommander
+from arm_bridge.shaping import Shaper
+
+SAME = 1e-9  # rad or m, and those a second
+
+
+class ToldAhead:
+    """The newest trajectory of an arm that plays by itself what it was told."""
+
+    def __init__(self, commander: JointCommander) -> None:
+        self._commander = commander
+        self.forget()
+
+    def forget(self) -> None:
+        """What was told does not count any more."""
+        self._told: ArmCommand | None = None
+        self._shapers: list[Shaper] = []
+        self._step = 0  # of it that comes next
+
+    def time(self, now: int) -> int:
+        """ns at which the next control step begins: those of a trajectory follow each other by its own time.
+
+        The arm has played the steps for which no command has come meanwhile; what is commanded next goes on from there.
+
+        Args:
+            now: ns of ROS time.
+        """
+        if self._told is None:
+            return now
+        period = self._told.period
+        due = round((now - self._told.stamp) / 1e9 / period)
+        if due > self._step:
+            self._step = due
+            self._commander.follow(self._velocities(due), self._place(due), self._shaper(due))
+        return self._told.stamp + round(self._step * period * 1e9)
+
+    def covers(self, command: ArmCommand) -> bool:
+        """The arm does this by what it has been told."""
+        if self._told is None:
+            return False
+        expected = self._velocities(self._step + 1)[-1]
+        is_same = _near(command.velocity, expected) and _near(command.positions[0], self._place(self._step))
+        self._step += is_same
+        return is_same
+
+    def note(self, command: ArmCommand, shapers: list[Shaper]) -> None:
+        """This is told now; shapers: of ``JointCommander.foresee``."""
+        self._told, self._shapers, self._step = command, shapers, 1
+
+    def _shaper(self, count: int) -> Shaper:
+        """How velocities are shaped on after that many steps."""
+        shaper = copy(self._shapers[min(count, len(self._shapers)) - 1])
+        for _ in range(len(self._shapers), min(count, len(self._told.velocities))):
+            shaper.brake()
+        return shaper
+
+    def _velocities(self, count: int) -> np.ndarray:
+        """(2, W) of the last two of that many steps."""
+        told = self._told.velocities
+        still = np.zeros_like(told[0])
+        return np.stack([told[step] if 0 <= step < len(told) else still for step in (count - 2, count - 1)])
+
+    def _place(self, count: int) -> np.ndarray:
+        """(W,) where that many steps lead."""
+        return self._told.positions[min(count, len(self._told.positions) - 1)]
+
+
+def _near(one: np.ndarray, other: np.ndarray) -> bool:
+    return bool((np.abs(one - other) <= SAME).all())
