@@ -99,6 +99,7 @@ CONTRACT_CLASSES = (
     contract.ActionGroup,
     contract.PoseSource,
     contract.JointSource,
+    contract.SingularityLimits,
     contract.JointLimit,
     contract.KeepOut,
     contract.MotionLimits,

@@ -21,6 +21,7 @@ from arm_bridge.commander import CartesianCommander, Commander, JointCommander, 
 from arm_bridge.grippers import GripperCommander
 from arm_bridge.intake import Intake, SensorSample
 from arm_bridge.joint_parts import JointParts
+from arm_bridge.kinematics import Chain, JointEffort
 from arm_bridge.safety import READY, SafetyStates, Transition
 from arm_bridge.settings import ArmSettings, camera_input
 from arm_bridge.status import StatusWatch
@@ -83,6 +84,9 @@ class Arm:
         self._status = [StatusWatch(each) for each in settings.status]
         self.safety = SafetyStates(self._changed, settings.settle)
         self._told = self.safety.hindrance.kind
+        self._chain: Chain | None = None
+        self._looked_at: tuple[float, ...] = ()  # positions of its joints
+        self._effort = ""  # that they were beyond
         self._commander = _commander(contract, settings)
         self._steps_ahead = round(settings.arm.ahead * contract.rate)
         self._trajectory = ToldAhead(self._commander) if self._steps_ahead else None
@@ -136,6 +140,15 @@ class Arm:
             since = self._steady() - self._sent_at
             if self._is_late and since >= (1 - ROUNDING) / self._contract.rate:
                 self._stop()
+
+    def hear_description(self, text: str) -> None:
+        """The robot's URDF. What is none, or has not the links that are wanted, is a fault."""
+        told = self._settings.description
+        with self._lock:
+            try:
+                self._chain = Chain.from_urdf(text, told.base, told.tip)
+            except ValueError as error:
+                self.safety.fail(str(error))
 
     # --- the operator ---
 
@@ -309,7 +322,23 @@ class Arm:
         if self._is_late:
             late = f"no control step for {self._steady() - self._stepped:.2f} s"
             return Reason(HoldKind.ROBOT_HALTED, late)
-        return next(filter(None, troubles), READY)
+        return next(filter(None, troubles), None) or self._singularity()
+
+    def _singularity(self) -> Reason[HoldKind]:
+        """Whether some motion of the end effector would take faster joints than the contract allows."""
+        limits = self._contract.singularity
+        if limits is None:
+            return READY
+        if self._chain is None:
+            return Reason(HoldKind.ROBOT_HALTED, f"{self._settings.description.topic}: no description has come")
+        joints = self._measured().joints
+        if missing := [name for name in self._chain.joints if name not in joints]:
+            return Reason(HoldKind.OBSERVATION_LOST, f"joint {missing[0]} of the robot's description is not measured")
+        places = tuple(joints[name] for name in self._chain.joints)
+        if places != self._looked_at:  # joints speak more rarely than this is asked
+            effort = JointEffort.of(self._chain.jacobian(joints))
+            self._looked_at, self._effort = places, effort.beyond(limits)
+        return Reason(HoldKind.ROBOT_HALTED, self._effort) if self._effort else READY
 
     def _unseen(self) -> Reason[HoldKind]:
         now = self._clock()

@@ -22,7 +22,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
 from arm_bridge.adapters import message_class
@@ -136,6 +136,9 @@ class ArmNode:
             self._subscribe(JointState, joints.topic, partial(self._hear, name, joint_sample))
         for name, pose in self._settings.poses.items():
             listen_to_pose(self._node, pose, base, self._contract.rate, partial(self._hear, name))
+        if (description := self._settings.description) is not None:
+            latched = _qos(reliable=True, latched=True)
+            self._node.create_subscription(String, description.topic, self._hear_description, latched)
         for index, status in enumerate(self._settings.status):
             self._listen_to_status(index, status)
         hooks = self._settings.episode
@@ -155,6 +158,9 @@ class ArmNode:
 
     def _hear_info(self, camera: str, message: CameraInfo) -> None:
         self.infos[camera] = message
+
+    def _hear_description(self, message: String) -> None:
+        self.arm.hear_description(message.data)
 
     def _hear_verdict(self, message: Bool) -> None:
         self.judged = message.data

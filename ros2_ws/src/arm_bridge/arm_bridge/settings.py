@@ -92,6 +92,19 @@ class PoseInput:
 
 
 @configuration
+class DescriptionInput:
+    """The robot's URDF, std_msgs/String on a latched topic, for the contract's ``singularity``.
+
+    Attributes:
+        base, tip: links between which the joints are that move the end effector.
+    """
+
+    topic: TopicName
+    base: str
+    tip: str
+
+
+@configuration
 class StatusInput:
     """What a driver says about itself by a number.
 
@@ -147,6 +160,7 @@ class ArmSettings:
         arm: adapter of its commands.
         grippers: one a gripper group of the contract, in its order.
         status: what its drivers say about themselves.
+        description: of its kinematics; needed where the contract limits a singularity, and only there.
         on_arm, on_reset: std_srvs/Trigger services that are called when it is armed, or when a fault is reset.
         workspace_origin: m in the base frame: what the workspace's corners are measured from.
         settle: s for which nothing must be amiss before it goes on after a hold.
@@ -160,6 +174,7 @@ class ArmSettings:
     poses: dict[str, PoseInput] = Field(default_factory=dict)
     grippers: tuple[GripperAdapterConfig, ...] = ()
     status: tuple[StatusInput, ...] = ()
+    description: DescriptionInput | None = None
     on_arm: tuple[str, ...] = ()
     on_reset: tuple[str, ...] = ()
     episode: EpisodeHooks = EpisodeHooks()
@@ -179,6 +194,10 @@ class ArmSettings:
             given = set(getattr(self, what))
             if given != names:
                 raise ValueError(f"{what} has {_listed(given)}, and contract {contract.name} has {_listed(names)}")
+        if (self.description is None) is not (contract.singularity is None):
+            has = "no limits of a singularity" if contract.singularity is None else "limits of a singularity"
+            said = "none" if self.description is None else self.description.topic
+            raise ValueError(f"description is {said}, and contract {contract.name} has {has}: each needs the other")
         grippers = contract.action_groups(ActionQuantity.GRIPPER)
         if len(grippers) != len(self.grippers):
             raise ValueError(f"{len(self.grippers)} grippers for the {len(grippers)} of contract {contract.name}")

@@ -27,6 +27,7 @@ from substep_core.contract.robot import (
     KeepOut,
     MotionLimits,
     RobotContract,
+    SingularityLimits,
     Workspace,
 )
 from substep_core.contract.state import Joints, Pose, Readings, gripper_opening, state_vector
@@ -48,6 +49,7 @@ __all__ = [
     "PoseSource",
     "Readings",
     "RobotContract",
+    "SingularityLimits",
     "StateGroup",
     "StateQuantity",
     "Workspace",

@@ -106,6 +106,22 @@ class MotionLimits:
 
 
 @configuration
+class SingularityLimits:
+    """How near to a singularity an arm may come that is told how its end effector moves.
+
+    It halts where some motion of the end effector takes faster joints than this: ratios that are infinite at a
+    singularity, each with the other motion held.
+
+    Attributes:
+        linear: rad/s (m/s of a joint that slides) of the joints, as a vector, for 1 m/s of the end effector.
+        angular: the same for 1 rad/s.
+    """
+
+    linear: Positive
+    angular: Positive
+
+
+@configuration
 class JointLimit:
     """Where a joint must stay, as measured, rad or m; and what it may be told at most, where it is commanded by name.
 
@@ -138,6 +154,7 @@ class RobotContract:
         joint_limits: of joints on the contract's JointState topics.
         change_time: s in which changes of the command are added up, see ``ActionGroup.max_change``.
         motion: limits of what an end effector is told that is no simulated one.
+        singularity: how near to one an arm may come, where its kinematics are known.
         base_frame: that poses are published in.
         skills: what it can do, by the words that substeps begin with: motions of the substep language, or others such
             as "wipe"; none: all motions of the language, and nothing else.
@@ -154,6 +171,7 @@ class RobotContract:
     change_time: float = Field(default=0.5, gt=0, le=60)
     base_frame: FrameName = "world"
     motion: MotionLimits | None = None
+    singularity: SingularityLimits | None = None
     skills: tuple[Annotated[str, Field(pattern=r"^[a-z]+( [a-z]+)*$")], ...] = ()
 
     def __post_init__(self) -> None:
