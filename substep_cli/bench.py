@@ -220,7 +220,7 @@ def policy(
     return 1 if report.failures else 0
 
 
-def arm(*, chunks: Count = 1_000_000, adapters: tuple[str, ...] = (), seed: int = 0) -> int:
+def arm(*, chunks: Count = 1_000_000, adapters: tuple[str, ...] = (), seed: int = 0, workers: Workers = 1) -> int:
     """Play arbitrary chunks through the adapters of real arms, and hold every command that leaves against the limits.
 
     Chunks are smooth, jumping, huge, not finite, replayed, reversed, and cut off where the rest would come too late.
@@ -228,21 +228,28 @@ def arm(*, chunks: Count = 1_000_000, adapters: tuple[str, ...] = (), seed: int 
     Args:
         chunks: of all adapters together.
         adapters: which; none: all of the project's.
-        seed: of the chunks.
+        seed: of the first thousands of chunks; those after it count up.
     """
-    from arm_bridge.bench import ADAPTERS, LimitBroken, play
+    from itertools import groupby
+
+    from tqdm import tqdm
+
+    from arm_bridge.bench import ADAPTERS, LimitBroken
+    from arm_bridge.bench_parts import parts, play_parts, together
 
     names = adapters or tuple(ADAPTERS)
     if unknown := [name for name in names if name not in ADAPTERS]:
         raise UsageError(f"unknown adapter {unknown[0]!r}: expected one of {', '.join(ADAPTERS)}")
-    for number, name in enumerate(names):
-        try:
-            played = play(name, max(1, chunks // len(names)), seed + number)
-        except LimitBroken as error:
-            print(f"{name}: a command beyond a limit has left: {error}")
-            return 1
-        told = f"{played.chunks} chunks, {played.steps} control steps, {played.commands} commands"
-        print(f"{name}: {told}, {played.faults} faults; none beyond a limit", flush=True)
+    todo = parts(names, chunks, seed)
+    try:
+        bar = tqdm(play_parts(todo, workers), total=len(todo), unit="part")
+        for name, group in groupby(bar, key=lambda done: done[0].adapter):
+            played = together([found for _, found in group])
+            told = f"{played.chunks} chunks, {played.steps} control steps, {played.commands} commands"
+            tqdm.write(f"{name}: {told}, {played.faults} faults; none beyond a limit")
+    except LimitBroken as error:
+        print(f"a command beyond a limit has left: {error}")
+        return 1
     return 0
 
 

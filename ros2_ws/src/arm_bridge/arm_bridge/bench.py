@@ -61,6 +61,9 @@ class Played:
     commands: int
     faults: int
 
+    def __add__(self, other: Played) -> Played:
+        return Played(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
 
 @dataclass(frozen=True)
 class Stretch:
@@ -264,9 +267,9 @@ class Watch:
         _demand(np.isfinite(plan).all(), "finite", plan)
         line = np.concatenate([self._before[1:], plan])
         orders = line, np.diff(line, axis=0) / self._period, np.diff(line, 2, axis=0) / self._period**2
-        for values, most in zip(orders, self._limits, strict=True):
+        for name, values, most in zip(ORDERS, orders, self._limits, strict=True):
             lengths = np.sqrt((values**2).reshape(len(values), len(most), -1).sum(axis=2).max(axis=0))
-            _demand((lengths <= most * (1 + 1e-4) + 1e-5).all(), f"at most {most}", lengths)
+            _demand((lengths <= most * (1 + 1e-4) + 1e-5).all(), name, lengths)
         path = self._here + np.cumsum(plan[:, : len(self._here)], axis=0) * self._period
         self._check_place(path)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from copy import copy
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 
@@ -132,9 +131,12 @@ class CartesianCommander:
 
     def _since(self, stamp: int, now: int) -> np.ndarray:
         """(3,) m covered since ``stamp``, as commanded."""
-        covered = np.zeros(3)
-        for (at, velocity), (end, _) in pairwise([*self._sent, (now, None)]):
+        covered, end = np.zeros(3), now
+        for at, velocity in reversed(self._sent):
+            if end <= stamp:
+                break
             covered += velocity * max(0.0, min(end, now) - max(at, stamp)) / 1e9
+            end = at
         return covered
 
     def _command(self, step: ShapedStep, start: np.ndarray, now: int) -> ArmCommand:

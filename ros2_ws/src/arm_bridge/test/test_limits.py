@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from arm_bridge.bench import ADAPTERS, JOINTS, play
+from arm_bridge.bench import ADAPTERS, JOINTS, LimitBroken, play
+from arm_bridge.bench_parts import PART, Part, parts, play_parts, together
 from arm_bridge.command import ArmCommand, CommandRefused
 from arm_bridge.gate import Gate
 from arm_bridge.places import CartesianPlaces
@@ -18,6 +21,21 @@ CHUNKS = 500  # of each adapter; `./substep bench arm` plays as many as are want
 def test_no_command_beyond_a_limit_leaves_whatever_the_chunks_are(name):
     played = play(name, CHUNKS, seed=7)
     assert played.commands >= CHUNKS and played.faults > CHUNKS // 100
+
+
+def test_chunks_are_the_same_in_however_many_parts_they_are_played():
+    todo = parts(("joint_velocity",), PART + 10, seed=3)
+    assert [(part.chunks, part.seed) for part in todo] == [(PART, 3), (10, 4)]
+    small = [replace(part, chunks=10) for part in todo]
+    played = together([found for _, found in play_parts(small, workers=1)])
+    assert played == play("joint_velocity", 10, 3) + play("joint_velocity", 10, 4) and played.chunks == 20
+
+
+def test_a_limit_that_is_broken_is_told_with_what_plays_it_again(monkeypatch):
+    monkeypatch.setattr(Gate, "check", lambda gate, command: command)
+    monkeypatch.setattr(Shaper, "_limited", lambda shaper, wish: wish)
+    with pytest.raises(LimitBroken, match="^joint_velocity, seed 5: (speed|acceleration|jerk)"):
+        list(play_parts([Part("joint_velocity", 50, 5)], workers=1))
 
 
 def test_a_wish_within_the_limits_is_what_leaves():

@@ -1,0 +1,51 @@
+"""Many arbitrary chunks in parts, over several processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import reduce
+
+from arm_bridge.bench import LimitBroken, Played, play
+
+PART = 2000  # chunks
+
+
+@dataclass(frozen=True)
+class Part:
+    """Chunks of one adapter that are drawn with one seed."""
+
+    adapter: str
+    chunks: int
+    seed: int
+
+
+def parts(adapters: Sequence[str], chunks: int, seed: int) -> list[Part]:
+    """Args: chunks: of all adapters together; seed: of the first part."""
+    each = max(1, chunks // len(adapters))
+    sizes = [min(PART, each - begin) for begin in range(0, each, PART)]
+    names = [(name, size) for name in adapters for size in sizes]
+    return [Part(name, size, seed + number) for number, (name, size) in enumerate(names)]
+
+
+def play_parts(todo: Sequence[Part], workers: int) -> Iterator[tuple[Part, Played]]:
+    """Each as it is done. Raises: LimitBroken: a command beyond a limit has left; the message names the part."""
+    if workers == 1:
+        yield from zip(todo, map(_play, todo), strict=True)
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from zip(todo, pool.map(_play, todo), strict=True)
+
+
+def together(played: Sequence[Played]) -> Played:
+    """The sum of several."""
+    return reduce(lambda one, other: one + other, played)
+
+
+def _play(part: Part) -> Played:
+    try:
+        return play(part.adapter, part.chunks, part.seed)
+    except LimitBroken as error:
+        raise LimitBroken(f"{part.adapter}, seed {part.seed}: {error}") from error
