@@ -197,7 +197,9 @@ class LockstepTask:
         try:
             active = self._active
             issued = IssuedSubstep(request.substep, active.substep.instruction, active.task, active.back_off)
-            chunk = self._session.chunk(EPISODE, issued, self._player.held_action, seen, self._left_over())
+            goes_on = self._player.answer_delay > 0
+            held = self._player.held_action
+            chunk = self._session.chunk(EPISODE, issued, held, seen, self._left_over(), goes_on)
         except ChunkRefused as refused:  # as the policy node does: it says why, and the planner decides
             self._events.append(PolicyRefused(request.substep, refused.reason))
             return

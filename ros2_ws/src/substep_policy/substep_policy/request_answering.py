@@ -51,7 +51,8 @@ class RequestAnswering:
             raise ChunkRefused(RefusalKind.CONTRACT, why)
         left_over = self._left_over(work.request)
         with self._lock:
-            return self._session.chunk(work.key.episode, work.substep, held, seen, left_over)
+            goes_on = work.request.delay > 0
+            return self._session.chunk(work.key.episode, work.substep, held, seen, left_over, goes_on)
 
     def _left_over(self, request: ChunkRequest) -> LeftOver | None:
         """Raises: ChunkRefused: it has no whole actions, or values that are none."""

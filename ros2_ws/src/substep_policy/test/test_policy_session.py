@@ -64,6 +64,15 @@ def test_a_gripper_that_never_comes_to_closing_closes_when_patience_is_over():
     assert answers(("ccco", "ccco", "ccco"), patience=0) == ["oooo", "oooo", "oooo"]
 
 
+def test_a_gripper_closes_when_patience_is_over_also_where_no_chunk_is_played_to_its_end():
+    """Chunks that are asked for ahead: the closing at the end of each is replaced by the next one's beginning."""
+    commitment, policy = committed(patience=1), Scripted(*["oooc"] * 4)
+    found = [grippers(commitment.hold(policy.predict(SEEN), OPEN, goes_on=True)) for _ in range(4)]
+    assert found == ["oooc", "oooc", "cccc", "cccc"]
+    commitment.begin()
+    assert grippers(commitment.hold(Scripted("oooc").predict(SEEN), OPEN, goes_on=True)) == "oooc"
+
+
 def test_only_the_gripper_is_held_to_what_it_began():
     chunk = committed(0).hold(Scripted("oc", eos=True).predict(SEEN), commanded=CLOSE)
     assert grippers(chunk) == "cc" and chunk.has_eos and (chunk.actions[:, :6] == 0.25).all()

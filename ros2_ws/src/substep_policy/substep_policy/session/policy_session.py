@@ -69,6 +69,7 @@ class PolicySession:
         held: np.ndarray,
         observation: Observation,
         left_over: LeftOver | None = None,
+        goes_on: bool = False,
     ) -> Chunk:
         """The answer to a request.
 
@@ -76,6 +77,7 @@ class PolicySession:
             episode: counts resets of the world.
             held: (A,) what the robot is told while nothing is played.
             left_over: what the chunk goes on from; None: it need not.
+            goes_on: the world does not wait for the chunk, so that the last answer may be under way.
 
         Raises:
             ChunkRefused: the policy cannot carry out such an instruction, the observation lacks something, or the like.
@@ -86,7 +88,7 @@ class PolicySession:
                 return self._back_off(held)
         chunk = self._predict(observation, left_over)
         for commitment in self._commitments:
-            chunk = commitment.hold(chunk, held)
+            chunk = commitment.hold(chunk, held, goes_on)
         return chunk
 
     def _predict(self, observation: Observation, left_over: LeftOver | None) -> Chunk:
