@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import rclpy
+from rclpy.action import ActionServer, GoalResponse
+from rclpy.executors import SingleThreadedExecutor
 from std_srvs.srv import Trigger
+from substep_interfaces.action import ExecuteTask
 
 from arm_bridge import arm_node
+from arm_bridge.arm import Outgoing
 from arm_bridge.arm_node import ArmNode
 from arm_bridge.bench import ADAPTERS, Rig
 from arm_bridge.settings import EpisodeHooks
@@ -87,3 +93,88 @@ def test_an_exception_of_a_driver_is_a_fault_and_the_thread_goes_on():
     )
     ArmNode._spin(node)
     assert len(turns) == 2 and rig.state == "fault" and "a status of inf" in said[0]
+
+
+# --- grippers that an action moves ---
+
+
+class ActionGripper:
+    """Implements ``GripperAdapter``. The action is one that is installed everywhere, in place of control_msgs'."""
+
+    topic, opened, closed, is_action = "grip", 0.04, 0.0, True
+
+    def message_type(self) -> type:
+        return ExecuteTask
+
+    def message(self, position: float) -> ExecuteTask.Goal:
+        return ExecuteTask.Goal(task=f"{position:g}")
+
+
+class Gripper:
+    """A gripper's driver, and the node of an arm in shadow that has it."""
+
+    def __init__(self) -> None:
+        contract, settings = ADAPTERS["joint_velocity"]()
+        object.__setattr__(settings, "grippers", (ActionGripper(),))
+        self.node = ArmNode(contract, settings, "/bridge")
+        self.node.arm.shadow()
+        self.told: list[str] = []
+        self.answer = GoalResponse.ACCEPT
+        self._driver = rclpy.create_node("gripper")
+        self._executor = SingleThreadedExecutor()
+        for node in (self.node._node, self._driver):
+            self._executor.add_node(node)
+
+    def serve(self) -> None:
+        self._server = ActionServer(
+            self._driver, ExecuteTask, "grip", self._execute, goal_callback=lambda goal: self.answer
+        )
+        (client,) = self.node._actions.values()
+        self.wait(client.server_is_ready)
+
+    def _execute(self, handle: Any) -> ExecuteTask.Result:
+        self.told.append(handle.request.task)
+        handle.succeed()
+        return ExecuteTask.Result()
+
+    def send(self, position: float) -> None:
+        self.node._send(Outgoing(0, ActionGripper().message(position), is_shadow=False))
+
+    @property
+    def state(self) -> str:
+        return self.node.arm.safety.state.words
+
+    def wait(self, holds: Any) -> None:
+        deadline = time.monotonic() + 60.0
+        while not holds():
+            assert time.monotonic() < deadline
+            self._executor.spin_once(timeout_sec=0.1)
+
+
+@pytest.fixture
+def gripper():
+    rclpy.init()
+    try:
+        yield Gripper()
+    finally:
+        rclpy.try_shutdown()
+
+
+def test_a_gripper_is_told_its_position_by_a_goal(gripper):
+    gripper.serve()
+    gripper.send(0.04)
+    gripper.wait(lambda: gripper.told == ["0.04"])
+    assert gripper.state == "shadow"
+
+
+def test_a_goal_that_is_rejected_is_a_fault(gripper):
+    gripper.serve()
+    gripper.answer = GoalResponse.REJECT
+    gripper.send(0.0)
+    gripper.wait(lambda: gripper.state == "fault")
+    assert "gripper 0: its action was rejected" in gripper.node.arm.safety.hindrance.text
+
+
+def test_a_gripper_whose_driver_is_not_there_is_a_fault(gripper):
+    gripper.send(0.0)
+    assert gripper.state == "fault" and "no action server" in gripper.node.arm.safety.hindrance.text
