@@ -171,6 +171,8 @@ setup_workspace() {
 # Environment of every command: the virtual environment as an ament prefix, then the workspace over it.
 enter_environment() {
   export VIRTUAL_ENV=$VENV PATH=$VENV/bin:$PATH
+  # What numba compiles holds robosuite's functions and knows not of which version: one folder for each environment.
+  export NUMBA_CACHE_DIR=$CACHE/numba-${VENV##*/venv-}
   if [ "$ROS_SOURCE" = wheels ]; then
     export AMENT_PREFIX_PATH=$VENV CMAKE_PREFIX_PATH=$VENV
     # The wheels' start-up hook sets both; a program that it has started hands on the mark without the path.

@@ -53,6 +53,12 @@ def test_an_environment_that_is_complete_is_only_read(tmp_path: Path):
     assert (code, text.strip()) == (0, f"{tmp_path}/venv") and not (tmp_path / "lock").exists()
 
 
+def test_what_is_compiled_is_kept_for_each_environment():
+    """Whatever another one has left in the variable."""
+    commands = "ROS_SOURCE=wheels; for VENV in /x/venv-ab /x/venv-cd; do enter_environment; echo $NUMBA_CACHE_DIR; done"
+    assert said(script(commands, SUBSTEP_CACHE="/x")) == (0, "/x/numba-ab\n/x/numba-cd\n")
+
+
 def test_a_clone_that_cannot_be_built_says_why(tmp_path: Path):
     root = tmp_path / "Größe"
     root.mkdir()
