@@ -36,6 +36,7 @@ from substep_planner.decomposers.registry import DEFAULT_ORDER
 from substep_policy.guidance_settings import GuidanceSettings
 from substep_policy.registry import DEFAULT_POLICY, PolicySettings
 from training.bench.robot.settings import GraphBenchSettings, PaceSettings, RobotBenchSettings, RobotSelection
+from training.evaluation.settings import EpisodeSettings, Selection
 
 Seconds = Annotated[float, Parameter(validator=Number(gte=0, lte=60))]
 
@@ -111,6 +112,25 @@ def record(
     LiberoSource().task(suite, task)  # what is not there is known before anything starts
     with _own_graph():
         figures = benchmark(settings, command_line)
+    print(figures)
+    if json is not None:
+        json.write_text(figures.to_json() + "\n")
+
+
+def episodes(
+    *,
+    settings: Annotated[EpisodeSettings, Flat] = EpisodeSettings(),
+    selection: Annotated[Selection, Flat] = Selection(),
+    json: Json = None,
+    command_line: CommandLine,
+) -> None:
+    """Count an evaluation's episodes per hour of one core, and what their time goes into.
+
+    Plays the selection as ./substep eval does, in this process, and keeps nothing. Times are processor time.
+    """
+    from training.bench.episodes import bench
+
+    figures = bench(settings, selection, command_line)
     print(figures)
     if json is not None:
         json.write_text(figures.to_json() + "\n")

@@ -71,6 +71,7 @@ COMMANDS = (
     Command("bench simulation", "substep_cli.bench:simulation", "time the simulated world beside LIBERO's own loop"),
     Command("bench graph", "substep_cli.bench:graph", "time the loop through ROS beside the same loop in one process"),
     Command("bench record", "substep_cli.bench:record", "time the loop with a recorder beside the loop without one"),
+    Command("bench episodes", "substep_cli.bench:episodes", "count an evaluation's episodes per core-hour"),
     Command("bench robot", "substep_cli.bench:robot", "play on the stand-in robot, with late chunks", resumes=True),
     Command("bench real", "substep_cli.bench:real", "play on the stand-in robot through the graph", resumes=True),
     Command("bench pace", "substep_cli.bench:pace", "time the commands that leave for the stand-in robot"),

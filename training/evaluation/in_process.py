@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -40,11 +41,45 @@ from training.lockstep import LockstepTask, TaskSettings
 NO_ROOM = "NO_ROOM"  # in place of an error code's name: the world could not begin
 
 
-class InProcessPlayer:
-    """Args: videos: folder for the films."""
+LoadPolicy = Callable[[str, PolicySettings], Policy]
+MakeWorld = Callable[[SimulationConfig], Simulation]
 
-    def __init__(self, settings: EpisodeSettings, suite: str, task: int, videos: Path) -> None:
-        self._settings, self._videos = settings, videos
+
+def make_world(config: SimulationConfig) -> Simulation:
+    """The world that evaluations play in."""
+    return Simulation(config)
+
+
+@lru_cache(maxsize=1)
+def load_policy(policy: str, settings: PolicySettings) -> Policy:
+    """Kept for the process's next task."""
+    return POLICIES.load(policy, settings)
+
+
+def policy_settings(settings: EpisodeSettings) -> PolicySettings:
+    """How an evaluation's policy is loaded."""
+    return PolicySettings(device=settings.device, eos_threshold=settings.eos_threshold, dataset=settings.dataset)
+
+
+class InProcessPlayer:
+    """Plays the episodes of a task.
+
+    Args:
+        videos: folder for the films.
+        load: loads the policy, as often as it is asked for.
+        world: builds the world.
+    """
+
+    def __init__(
+        self,
+        settings: EpisodeSettings,
+        suite: str,
+        task: int,
+        videos: Path,
+        load: LoadPolicy = load_policy,
+        world: MakeWorld = make_world,
+    ) -> None:
+        self._settings, self._videos, self._load = settings, videos, load
         config = SimulationConfig(
             suite,
             task,
@@ -56,7 +91,7 @@ class InProcessPlayer:
             effects=settings.effects,
             tasks_from=settings.tasks_from,
         )
-        self._simulation = Simulation(config)
+        self._simulation = world(config)
 
     def play(self, key: EpisodeKey, filmed: bool) -> dict[str, Any]:
         """One episode as a record."""
@@ -179,9 +214,8 @@ class InProcessPlayer:
 
     @property
     def _policy(self) -> Policy:
-        settings = self._settings
-        own = PolicySettings(device=settings.device, eos_threshold=settings.eos_threshold, dataset=settings.dataset)
-        return _load_policy(settings.policy, POLICIES.settings_for(settings.policy, own, self._simulation.suite))
+        policy, own = self._settings.policy, policy_settings(self._settings)
+        return self._load(policy, POLICIES.settings_for(policy, own, self._simulation.suite))
 
     @property
     def _scorer(self) -> CompletionScorer:
@@ -197,12 +231,6 @@ class InProcessPlayer:
             return demonstrated_actions(self._simulation)
         task = self._settings.source.task(self._simulation.suite, self._simulation.task_index)
         return recorded_actions(folder, task)
-
-
-@lru_cache(maxsize=1)
-def _load_policy(policy: str, settings: PolicySettings) -> Policy:
-    """Kept for the process's next task."""
-    return POLICIES.load(policy, settings)
 
 
 @lru_cache(maxsize=1)
