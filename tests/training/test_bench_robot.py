@@ -84,7 +84,11 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, instant):
     ]
     told = bench.table(records)
     assert "| in_turn | 100 ms | 2/2 | 2/2, 34% to 100% | 200 | 25% | 12.5 |" in told
-    assert "| in_turn | 300 ms | 0/2 |" in told and "| simulation |  | 2/2 |" in told
+    assert (
+        "| in_turn | 300 ms | 0/2 |" in told
+        and "| 12.5 | the goal does not hold 2 |" in told
+        and "| simulation |  | 2/2 |" in told
+    )
 
 
 def test_results_of_other_settings_are_not_mixed_in(tmp_path, instant):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -160,7 +161,7 @@ def _carry_out(
 
 @dataclass(frozen=True)
 class RobotRow:
-    """Episodes of one rule and latency. idle, jerk: means; None: in simulation."""
+    """Episodes of one rule and latency. idle, jerk: means; None: in simulation. failures: why -> episodes."""
 
     rule: str
     latency: float
@@ -168,6 +169,7 @@ class RobotRow:
     steps: float
     idle: float | None
     jerk: float | None
+    failures: dict[str, int]
 
 
 def rows(records: Iterable[dict[str, Any]]) -> list[RobotRow]:
@@ -191,7 +193,13 @@ def _row(rule: str, latency: int, records: Sequence[dict[str, Any]]) -> RobotRow
         float(np.median([record["steps"] for record in records])),
         float(np.mean(waits)) if waits else None,
         float(np.mean(jerks)) if jerks else None,
+        dict(Counter(_why_not(record) for record in records if not record["success"])),
     )
+
+
+def _why_not(record: dict[str, Any]) -> str:
+    """Why an episode is no success; the planner's word may be that all is done."""
+    return "the goal does not hold" if record["why"] == "NONE" else record["why"]
 
 
 def table(records: Sequence[dict[str, Any]]) -> str:
@@ -199,8 +207,9 @@ def table(records: Sequence[dict[str, Any]]) -> str:
     found = rows(records)
     suites = list(dict.fromkeys(suite for row in found for suite in row.suites))
     lines = [
-        f"| chunks | added latency | {' | '.join(suites)} | all, 95 % | steps, median | standing still | jerk, m/s³ |",
-        "|---|---|" + "---|" * (len(suites) + 4),
+        f"| chunks | added latency | {' | '.join(suites)} | all, 95 % | steps, median | standing still | jerk, m/s³ "
+        "| no success |",
+        "|---|---|" + "---|" * (len(suites) + 5),
     ]
     for row in found:
         won, played = (sum(column) for column in zip(*row.suites.values(), strict=True))
@@ -209,6 +218,7 @@ def table(records: Sequence[dict[str, Any]]) -> str:
         cells += [f"{row.suites[suite][0]}/{row.suites[suite][1]}" if suite in row.suites else "" for suite in suites]
         cells += [f"{won}/{played}, {low:.0%} to {high:.0%}", f"{row.steps:.0f}"]
         cells += ["" if row.idle is None else f"{row.idle:.0%}", "" if row.jerk is None else f"{row.jerk:.1f}"]
+        cells.append(", ".join(f"{why} {count}" for why, count in row.failures.items()))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
