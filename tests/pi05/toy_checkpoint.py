@@ -37,8 +37,11 @@ WORDS = (
     "the",
     "bowl",
     "pick up the alphabet soup",
+    "place the alphabet soup in the basket",
+    "pick up the mug",
+    "the task is done",
 )
-COLON, ONE_WORD, END = (WORDS.index(word) for word in (":", "pick up the alphabet soup", "</s>"))
+COLON, END = WORDS.index(":"), WORDS.index("</s>")
 SAID_AT = (0, 1)  # dimensions of the hidden states that alone say which token comes next, in ``taught_to_say``
 LANGUAGE = OWN["backbone.language_model."]
 LOW, HIGH = np.linspace(-0.3, -0.1, 7), np.linspace(0.1, 0.4, 7)
@@ -129,6 +132,13 @@ def write_eos_head(folder: Path, probability: float) -> None:
     torch.nn.init.zeros_(head.model[-1].weight)
     torch.nn.init.constant_(head.model[-1].bias, float(np.log(probability / (1 - probability))))
     torch.save(head.state_dict(), folder / component_file("eos_head", 7))
+
+
+def write_talker(folder: Path, words: str) -> Path:
+    """openpi's layout; it always says the same of ``WORDS``, and ends every substep with its first action."""
+    write_openpi(folder, taught_to_say(published_weights(), WORDS.index(words)))
+    write_eos_head(folder, 0.9)
+    return folder
 
 
 def write_openpi(folder: Path, weights: dict[str, Tensor] | None = None) -> Path:
