@@ -65,7 +65,7 @@ def eos(
         show(line)
 
 
-def words(checkpoint: Path, /, *changes: Changes, every: Count = 10, json: Json = None) -> None:
+def words(checkpoint: Path, /, *changes: Changes, every: Count = 10, threads: Count = 1, json: Json = None) -> None:
     """Say how often a checkpoint names the right next substep, on the held-out demonstrations of its training.
 
     Right means word for word. Frames up to 10 timesteps after a substep's end are counted on their own, and so are the
@@ -74,12 +74,16 @@ def words(checkpoint: Path, /, *changes: Changes, every: Count = 10, json: Json 
     Args:
         checkpoint: folder of a run's checkpoint, of a model that has words.
         every: timesteps between the frames that are looked at, but for those just named, which all are.
+        threads: of the CPU; where other work has it, two that wait for each other take many times as long as one.
         changes: of the configuration it was trained with, as for train policy: --data.cache FOLDER.
     """
     overrides = read_changes(changes)
 
+    import torch
+
     from training.checkpoints.words import word_scores, write_scores
 
+    torch.set_num_threads(threads)
     scores = word_scores(checkpoint, overrides, every)
     for score in scores:
         print(score)
@@ -87,19 +91,23 @@ def words(checkpoint: Path, /, *changes: Changes, every: Count = 10, json: Json 
         write_scores(scores, json)
 
 
-def calibrate(checkpoint: Path, /, *changes: Changes) -> None:
+def calibrate(checkpoint: Path, /, *changes: Changes, threads: Count = 1) -> None:
     """Choose the EOS threshold on the held-out demonstrations of the data that a checkpoint was trained on.
 
     The threshold is stored in the checkpoint, and how all others did in its calibration.json.
 
     Args:
         checkpoint: folder.
+        threads: of the CPU, as of words.
         changes: of the configuration it was trained with, as for train policy: --data.held-out-every 6.
     """
     overrides = read_changes(changes)
 
+    import torch
+
     from training.checkpoints.load_run import calibrate_checkpoint
 
+    torch.set_num_threads(threads)
     logging.getLogger().setLevel(logging.INFO)
     print(calibrate_checkpoint(checkpoint, overrides))
 
