@@ -169,7 +169,7 @@ def test_action_tokens_find_the_end_of_a_substep(pi05_run, tmp_path):
     assert len(chunk.eos_probabilities) == policy.horizon and (chunk.eos_probabilities > 0).all()
 
 
-def test_a_checkpoint_is_measured_by_the_words_it_names(pi05_run, tmp_path, capsys):
+def test_a_checkpoint_is_measured_by_the_words_it_names(pi05_run, tmp_path, capsys, monkeypatch):
     """All frames just after an end and the last ones count; the log of the training says the same shares."""
     folder = finetune(pi05_run("data.held_out_every=2", "validation_batches=7"))
     scores = word_scores(folder, every=1)
@@ -177,7 +177,11 @@ def test_a_checkpoint_is_measured_by_the_words_it_names(pi05_run, tmp_path, caps
     whole = scores[-1]
     assert (whole.frames, whole.frames_done) == (24, 2), "two demonstrations of twelve timesteps"
     assert whole.frames_after_end == 2 * 5, "what is left after a substep of seven timesteps"
+    threads: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
     assert main(["checkpoint", "words", str(folder), "--every", "6", "--json", str(tmp_path / "words.json")]) == 0
+    assert main(["checkpoint", "calibrate", str(folder), "--threads", "2"]) == 0
+    assert threads == [1, 2]
     assert "just after an end" in capsys.readouterr().out
     assert json.loads((tmp_path / "words.json").read_text())[-1]["frames_after_end"] == 10
     assert "held_out/words_right_after_end" in (tmp_path / "run/train.log").read_text()
@@ -283,6 +287,23 @@ def test_what_a_frozen_vision_sees_is_computed_once(pi05_run, monkeypatch):
     assert unchanged & tower == {name for name in tower if name.split(".", 2)[2].startswith(looking)}
     monkeypatch.setattr(Convolution, "features", None)
     torch.testing.assert_close(start(pi05_run(*FROZEN, "data.rules.words_every=3")).stream.batch(0), seen)
+
+
+def test_a_run_with_frozen_vision_goes_on_and_its_policy_looks_for_what_it_is_told(pi05_run, tmp_path):
+    """Exactly as if it had not been stopped; the same scene and noise under another substep is another chunk."""
+    whole = finetune(pi05_run(*FROZEN, f"out={tmp_path / 'whole'}"))
+    finetune(pi05_run(*FROZEN, "steps=1"))
+    parts = finetune(pi05_run(*FROZEN))
+    assert_same(weights(parts), weights(whole))
+    policy = POLICIES.load(str(parts), PolicySettings(device="cpu"))
+    seen = random_observation(policy.robot, policy.cameras, 128)
+    chunks = []
+    for substep in ("pick up the bowl", "place the bowl on the plate"):
+        torch.manual_seed(0)
+        policy.start_substep(substep, "put the bowl on the plate")
+        chunks.append(policy.predict(seen).actions)
+    assert np.isfinite(chunks).all() and not np.array_equal(*chunks)
+    assert 0.0 < policy.next_substep(seen, "put the bowl on the plate").probability <= 1.0
 
 
 def test_features_of_another_vision_or_of_other_words_are_refused(pi05_run, tmp_path):
