@@ -37,6 +37,7 @@ setup(
             "cartesian_pose = arm_bridge.adapters.cartesian:CartesianPose",
             "joint_trajectory = arm_bridge.adapters.joints:JointTrajectoryTopic",
             "joint_trajectory_chunks = arm_bridge.adapters.joints:JointTrajectoryChunks",
+            "follow_joint_trajectory = arm_bridge.adapters.joints:JointTrajectoryGoals",
             "joint_velocity = arm_bridge.adapters.joints:JointVelocity",
         ],
         "substep.gripper_adapters": [

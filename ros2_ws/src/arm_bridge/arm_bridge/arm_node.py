@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+from action_msgs.msg import GoalStatus
 from builtin_interfaces.msg import Time
 from rcl_interfaces.srv import SetParameters
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -182,13 +183,15 @@ class ArmNode:
         self._publishers, self._actions, self._shown = {}, {}, {}
         for channel, adapter in channels.items():
             kind = adapter.message_type()
-            is_action = channel != ARM and adapter.is_action
-            if is_action:
-                self._actions[channel] = self._action_client(kind, adapter.topic)
+            action = adapter.action_type() if channel == ARM else kind if adapter.is_action else None
+            if action is not None:
+                self._actions[channel] = self._action_client(action, adapter.topic)
             else:
                 self._publishers[channel] = self._node.create_publisher(kind, adapter.topic, _qos(reliable=True))
             shown = topics.would_send_arm(kind) if channel == ARM else topics.would_send_gripper(channel, kind)
-            self._shown[channel] = None if is_action else shown.publisher(self._node)
+            is_goal = channel != ARM and action is not None
+            self._shown[channel] = None if is_goal else shown.publisher(self._node)
+        self._newest_goal: Any = None  # of the arm
         self._states = topics.ROBOT_STATE.publisher(self._node)
         self._diagnostics = topics.DIAGNOSTICS.publisher(self._node)
 
@@ -205,15 +208,29 @@ class ArmNode:
         if outgoing.channel in self._publishers:
             self._publishers[outgoing.channel].publish(outgoing.message)
             return
+        name = "arm" if outgoing.channel == ARM else f"gripper {outgoing.channel}"
         client = self._actions[outgoing.channel]
         if not client.server_is_ready():
-            self.arm.fail(f"gripper {outgoing.channel}: no action server {client._action_name}")
+            self.arm.fail(f"{name}: no action server {client._action_name}")
             return
-        client.send_goal_async(outgoing.message).add_done_callback(partial(self._gripper_answered, outgoing.channel))
+        goal = self._settings.arm.goal(outgoing.message) if outgoing.channel == ARM else outgoing.message
+        sent = client.send_goal_async(goal)
+        if outgoing.channel == ARM:
+            self._newest_goal = sent
+        sent.add_done_callback(partial(self._goal_answered, name))
 
-    def _gripper_answered(self, channel: int, future: Any) -> None:
-        if not future.result().accepted:
-            self.arm.fail(f"gripper {channel}: its action was rejected")
+    def _goal_answered(self, name: str, future: Any) -> None:
+        if not (handle := future.result()).accepted:
+            self.arm.fail(f"{name}: its action was rejected")
+        elif name == ARM:
+            handle.get_result_async().add_done_callback(partial(self._trajectory_ended, future))
+
+    def _trajectory_ended(self, goal: Any, future: Any) -> None:
+        """One that a newer one has taken the place of may end as it likes."""
+        ended = future.result()
+        if goal is self._newest_goal and ended.status == GoalStatus.STATUS_ABORTED:
+            result = ended.result
+            self.arm.fail(f"{ARM}: its controller gives a trajectory up: {result.error_code} {result.error_string}")
 
     # --- safety ---
 

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+from contextlib import closing
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import rclpy
+from action_msgs.msg import GoalStatus
 from rclpy.action import ActionServer, GoalResponse
 from rclpy.executors import SingleThreadedExecutor
 from std_srvs.srv import Trigger
 from substep_interfaces.action import ExecuteTask
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from arm_bridge import arm_node
+from arm_bridge.adapters.joints import JointTrajectoryGoals
 from arm_bridge.arm import Outgoing
 from arm_bridge.arm_node import ArmNode
 from arm_bridge.bench import ADAPTERS, Rig
 from arm_bridge.settings import EpisodeHooks
+from substep_core.configuration import configuration
 
 
 class Operator:
@@ -110,16 +116,20 @@ class ActionGripper:
         return ExecuteTask.Goal(task=f"{position:g}")
 
 
-class Gripper:
-    """A gripper's driver, and the node of an arm in shadow that has it."""
+class Driver:
+    """A driver's action server, and the node of an arm in shadow that has it for its gripper, or for itself."""
 
-    def __init__(self) -> None:
-        contract, settings = ADAPTERS["joint_velocity"]()
-        object.__setattr__(settings, "grippers", (ActionGripper(),))
+    def __init__(self, kind: str = "joint_velocity", adapter: JointTrajectoryGoals | None = None) -> None:
+        contract, settings = ADAPTERS[kind]()
+        if adapter is None:
+            object.__setattr__(settings, "grippers", (ActionGripper(),))
+        else:
+            object.__setattr__(settings, "arm", adapter)  # no installed one
         self.node = ArmNode(contract, settings, "/bridge")
         self.node.arm.shadow()
         self.told: list[str] = []
         self.answer = GoalResponse.ACCEPT
+        self._server: ActionServer | None = None
         self._driver = rclpy.create_node("gripper")
         self._executor = SingleThreadedExecutor()
         for node in (self.node._node, self._driver):
@@ -136,6 +146,15 @@ class Gripper:
         self.told.append(handle.request.task)
         handle.succeed()
         return ExecuteTask.Result()
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.destroy()
+        self._executor.shutdown()
+        self.node.close()
+        self._driver.destroy_node()
+        rclpy.try_shutdown()
+        gc.collect()  # rclpy's participant lives as long as reference cycles hold its node
 
     def send(self, position: float) -> None:
         self.node._send(Outgoing(0, ActionGripper().message(position), is_shadow=False))
@@ -154,10 +173,8 @@ class Gripper:
 @pytest.fixture
 def gripper():
     rclpy.init()
-    try:
-        yield Gripper()
-    finally:
-        rclpy.try_shutdown()
+    with closing(Driver()) as driver:
+        yield driver
 
 
 def test_a_gripper_is_told_its_position_by_a_goal(gripper):
@@ -178,3 +195,52 @@ def test_a_goal_that_is_rejected_is_a_fault(gripper):
 def test_a_gripper_whose_driver_is_not_there_is_a_fault(gripper):
     gripper.send(0.0)
     assert gripper.state == "fault" and "no action server" in gripper.node.arm.safety.hindrance.text
+
+
+# --- an arm that an action moves ---
+
+
+@configuration
+class GoalsOfTheTest(JointTrajectoryGoals):
+    """The action is one that is installed everywhere, in place of control_msgs'."""
+
+    def action_type(self) -> type:
+        return ExecuteTask
+
+    def goal(self, message: JointTrajectory) -> ExecuteTask.Goal:
+        return ExecuteTask.Goal(task=f"{len(message.points)} points")
+
+
+@pytest.fixture
+def arm_of_goals():
+    rclpy.init()
+    with closing(Driver("joint_trajectory_chunks", GoalsOfTheTest(topic="grip"))) as driver:
+        yield driver
+
+
+def trajectory(*positions: float) -> Outgoing:
+    return Outgoing(
+        "arm", JointTrajectory(points=[JointTrajectoryPoint(positions=[each]) for each in positions]), False
+    )
+
+
+def test_a_trajectory_is_a_goal_and_one_that_is_refused_is_a_fault(arm_of_goals):
+    arm_of_goals.serve()
+    arm_of_goals.node._send(trajectory(0.1, 0.2))
+    arm_of_goals.wait(lambda: arm_of_goals.told == ["2 points"])
+    assert arm_of_goals.state == "shadow"
+    arm_of_goals.answer = GoalResponse.REJECT
+    arm_of_goals.node._send(trajectory(0.3))
+    arm_of_goals.wait(lambda: arm_of_goals.state == "fault")
+    assert "arm: its action was rejected" in arm_of_goals.node.arm.safety.hindrance.text
+
+
+@pytest.mark.parametrize("is_newest", [True, False])
+def test_a_trajectory_that_is_given_up_is_a_fault_unless_a_newer_one_has_taken_its_place(arm_of_goals, is_newest):
+    result = SimpleNamespace(error_code=-4, error_string="path tolerance violated")
+    ended = SimpleNamespace(status=GoalStatus.STATUS_ABORTED, result=result)
+    first, newest = object(), object()
+    arm_of_goals.node._newest_goal = newest
+    arm_of_goals.node._trajectory_ended(newest if is_newest else first, SimpleNamespace(result=lambda: ended))
+    assert arm_of_goals.state == ("fault" if is_newest else "shadow")
+    assert ("-4 path tolerance violated" in arm_of_goals.node.arm.safety.hindrance.text) is is_newest

@@ -14,6 +14,17 @@ from substep_core.configuration import registered
 from substep_core.registry import Registry
 
 
+class EveryStepOnATopic:
+    """Of an arm's adapter: its driver is told every control step anew, by a topic."""
+
+    @property
+    def ahead(self) -> float:
+        return 0.0
+
+    def action_type(self) -> type | None:
+        return None
+
+
 class ArmAdapter(Protocol):
     """Puts commands of an arm.
 
@@ -39,6 +50,13 @@ class ArmAdapter(Protocol):
         """Raises: ValueError: its package is not installed."""
 
     def message(self, command: ArmCommand) -> Any: ...
+
+    def action_type(self) -> type | None:
+        """Of an action that ``goal`` puts messages for, by the name ``topic``; None: messages go to that topic.
+
+        Raises:
+            ValueError: its package is not installed.
+        """
 
 
 class GripperAdapter(Protocol):

@@ -8,6 +8,7 @@ from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion, Twist, Twist
 from pydantic import Field
 from std_msgs.msg import Header
 
+from arm_bridge.adapters import EveryStepOnATopic
 from arm_bridge.command import ArmCommand, Space
 from substep_core.configuration import configuration
 from substep_core.ros.messages import to_time
@@ -15,7 +16,7 @@ from substep_core.ros_names import OptionalFrameName, TopicName
 
 
 @configuration
-class CartesianRate:
+class CartesianRate(EveryStepOnATopic):
     """geometry_msgs/TwistStamped in m/s and rad/s, as MoveIt Servo takes it with ``speed_units``.
 
     Attributes:
@@ -25,10 +26,6 @@ class CartesianRate:
     topic: TopicName
     frame: OptionalFrameName = ""
     type: Literal["cartesian_rate"] = "cartesian_rate"
-
-    @property
-    def ahead(self) -> float:
-        return 0.0
 
     @property
     def space(self) -> Space:
@@ -50,7 +47,7 @@ class CartesianRate:
 
 
 @configuration
-class CartesianPose:
+class CartesianPose(EveryStepOnATopic):
     """geometry_msgs/PoseStamped: where the end effector is to be at the end of the control step.
 
     Attributes:
@@ -62,10 +59,6 @@ class CartesianPose:
     frame: OptionalFrameName = ""
     leash: Annotated[float, Field(gt=0)] = 0.05
     type: Literal["cartesian_pose"] = "cartesian_pose"
-
-    @property
-    def ahead(self) -> float:
-        return 0.0
 
     @property
     def space(self) -> Space:

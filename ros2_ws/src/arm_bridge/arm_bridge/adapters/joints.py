@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 from std_msgs.msg import Float64MultiArray, Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from arm_bridge.adapters import EveryStepOnATopic, message_class
 from arm_bridge.command import ArmCommand, Space
 from substep_core.configuration import configuration
 from substep_core.ros.messages import to_duration, to_time
@@ -16,7 +17,7 @@ from substep_core.ros_names import TopicName
 
 
 @configuration
-class JointTrajectoryTopic:
+class JointTrajectoryTopic(EveryStepOnATopic):
     """trajectory_msgs/JointTrajectory: the control step and the stop after it, so that it always ends in rest.
 
     The controller replaces it by the next one. If none comes, the arm has come to rest by itself; with a
@@ -31,10 +32,6 @@ class JointTrajectoryTopic:
     leash: Annotated[float, Field(gt=0)] = 0.2
     stamped: bool = True
     type: Literal["joint_trajectory"] = "joint_trajectory"
-
-    @property
-    def ahead(self) -> float:
-        return 0.0
 
     @property
     def space(self) -> Space:
@@ -86,15 +83,27 @@ class JointTrajectoryChunks(JointTrajectoryTopic):
 
 
 @configuration
-class JointVelocity:
+class JointTrajectoryGoals(JointTrajectoryChunks):
+    """The same as goals of control_msgs/action/FollowJointTrajectory, which a controller can refuse.
+
+    A goal that is refused, or given up while it is the newest, is a fault. ``topic``: the name of the action.
+    """
+
+    type: Literal["follow_joint_trajectory"] = "follow_joint_trajectory"
+
+    def action_type(self) -> type:
+        return message_class("control_msgs/action/FollowJointTrajectory", f"arm type {self.type}")
+
+    def goal(self, message: JointTrajectory) -> Any:
+        return self.action_type().Goal(trajectory=message)
+
+
+@configuration
+class JointVelocity(EveryStepOnATopic):
     """std_msgs/Float64MultiArray of rad/s or m/s, in the contract's order, for a velocity controller."""
 
     topic: TopicName
     type: Literal["joint_velocity"] = "joint_velocity"
-
-    @property
-    def ahead(self) -> float:
-        return 0.0
 
     @property
     def space(self) -> Space:
