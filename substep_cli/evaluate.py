@@ -15,6 +15,7 @@ from cyclopts.validators import Number
 from substep_cli.grammar import CommandFailed
 from substep_cli.options import CommandLine, Flat, Workers
 from substep_core.printable import show
+from training.evaluation.cluster.settings import ClusterSettings, RayCluster
 from training.evaluation.probes import PROBES
 from training.evaluation.settings import EpisodeSettings, Selection
 
@@ -68,6 +69,8 @@ def evaluate(
     table: Path | None = None,
     shard: str | None = None,
     merge: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    ray: str | None = None,
+    cluster: ClusterSettings = ClusterSettings(),
     selection: Annotated[Selection, Flat] = Selection(),
     settings: Annotated[EpisodeSettings, Flat] = EpisodeSettings(),
     command_line: CommandLine,
@@ -85,9 +88,12 @@ def evaluate(
             wordings.
         table: also write success as a Markdown table to this file.
         shard: I/N: play the I-th of N parts alone, into a folder below --out.
+        ray: play on a Ray cluster in place of --workers: the address of its head, or auto for the one that this machine
+            is part of.
         merge: N: play nothing, and put the N parts together; refused where one is missing or not finished.
     """
     from substep_core.policy_source import fingerprint
+    from training.evaluation.cluster.play import MissingRay
     from training.evaluation.evaluate import evaluate as play
     from training.evaluation.evaluate import merge as put_together
     from training.evaluation.markdown import markdown_tables
@@ -104,8 +110,9 @@ def evaluate(
         if merge:
             folder = put_together(settings, selection, out, merge, command_line)
         else:
-            folder = play(settings, selection, out, workers, command_line, part)
-    except GraphRunFailed as error:
+            where = RayCluster(ray, cluster) if ray else None
+            folder = play(settings, selection, out, workers, command_line, part, where)
+    except (GraphRunFailed, MissingRay) as error:
         raise CommandFailed(str(error)) from error
     text = markdown_tables(folder.selected(selection), folder.source)
     if table is not None:

@@ -6,13 +6,19 @@ ask for more. What episodes depend on (policy, limits, looks, …) cannot change
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from substep_core.tasks import absolute_tasks_from
-from training.evaluation.episodes import EpisodeKey, jobs
+from training.evaluation.cluster.play import check_ray
+from training.evaluation.cluster.play import play as play_on_cluster
+from training.evaluation.cluster.settings import RayCluster
+from training.evaluation.episodes import EpisodeKey, Job, jobs
 from training.evaluation.provenance import provenance
 from training.evaluation.records import ResultFolder
 from training.evaluation.report import write_report
@@ -21,7 +27,9 @@ from training.evaluation.shards import Shard, merge_shards
 from training.evaluation.workers import play
 from training.folder_lock import alone_in
 
+log = logging.getLogger(__name__)
 WHOLE = Shard(1, 1)
+CLUSTER_JOB = 8  # episodes: shorter than elsewhere, so that no simulator is left with a long one at the end
 
 
 def evaluate(
@@ -31,22 +39,27 @@ def evaluate(
     workers: int,
     command: str,
     shard: Shard | None = None,
+    cluster: RayCluster | None = None,
 ) -> ResultFolder:
     """Play what is missing and write the report, also when stopped.
 
     Args:
         shard: that part of it alone, in a folder of its own.
+        cluster: where it is played; None: by ``workers`` processes of this machine.
 
     Raises:
+        MissingRay: it is to be played on a cluster, and Ray is not installed.
         ValueError: the folder belongs to other settings, or something that cannot be played was asked for.
         BlockingIOError: another evaluation is at work in the folder.
     """
     settings = replace(settings, tasks_from=absolute_tasks_from(settings.tasks_from))
     check_together(settings, selection)
+    if cluster is not None:
+        check_ray(settings)
     wanted = list((shard or WHOLE).keys(selection, settings.source))
     out = shard.folder(out) if shard else out
     with alone_in(out):
-        return _evaluate(settings, selection, out, workers, command, wanted)
+        return _evaluate(settings, selection, out, workers if cluster is None else cluster, command, wanted)
 
 
 def merge(settings: EpisodeSettings, selection: Selection, out: Path, count: int, command: str) -> ResultFolder:
@@ -64,10 +77,16 @@ def merge(settings: EpisodeSettings, selection: Selection, out: Path, count: int
 
 
 def _evaluate(
-    settings: EpisodeSettings, selection: Selection, out: Path, workers: int, command: str, wanted: list[EpisodeKey]
+    settings: EpisodeSettings,
+    selection: Selection,
+    out: Path,
+    where: int | RayCluster,
+    command: str,
+    wanted: list[EpisodeKey],
 ) -> ResultFolder:
     folder, made = ResultFolder(out, settings), provenance(command)
-    todo = jobs(settings, selection, folder.keys(), wanted=wanted)
+    most = {"most": CLUSTER_JOB} if isinstance(where, RayCluster) else {}
+    todo = jobs(settings, selection, folder.keys(), wanted=wanted, **most)
     try:
         total = len(wanted)
         with tqdm(total=total, initial=total - sum(len(job.episodes) for job in todo), unit="episode") as bar:
@@ -76,8 +95,15 @@ def _evaluate(
                 folder.add(record, made)
                 bar.update()
 
-            play(todo, out, workers, keep)
+            _play(todo, out, where, keep)
     finally:
         if folder.records:
             write_report(folder, settings, selection, made)
     return folder
+
+
+def _play(todo: Sequence[Job], out: Path, where: int | RayCluster, keep: Callable[[dict[str, Any]], None]) -> None:
+    if not isinstance(where, RayCluster):
+        play(todo, out, where, keep)
+    elif replaced := play_on_cluster(todo, out, where, keep):
+        log.warning("%s", replaced)

@@ -100,6 +100,11 @@ def play_job(job: Job, folder: Path, line: Line) -> int:
             line.records.put(player.play(key, key in job.filmed) | kind)
     finally:
         player.close()
+    return memory_growth()
+
+
+def memory_growth() -> int:
+    """Bytes that this process has grown by since this was first asked."""
     return _own_memory() - _memory_after_first_job()
 
 

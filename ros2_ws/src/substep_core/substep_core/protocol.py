@@ -165,6 +165,9 @@ class ChunkRefused(ValueError):
         super().__init__(why)
         self.reason = Reason(kind, why)
 
+    def __reduce__(self):
+        return type(self), (self.reason.kind, self.reason.detail)  # it travels between processes
+
 
 @contextmanager
 def refusing(kind: RefusalKind) -> Iterator[None]:

@@ -89,7 +89,13 @@ class Asked:
 
 @runtime_checkable
 class Shareable(Protocol):
-    """What a policy can besides whose chunk depends on what is asked alone, so that many episodes can share one."""
+    """What a policy can besides whose chunk depends on what is asked alone, so that many episodes can share one.
+
+    Attributes:
+        in_one_pass: several are answered in one pass of the network; False: one after the other.
+    """
+
+    in_one_pass: bool
 
     @property
     def why_not_shared(self) -> str:

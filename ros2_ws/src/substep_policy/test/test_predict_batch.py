@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from substep_policy.heads import DiffusionHeadConfig
 from substep_policy.models.compact.model import CompactModelConfig
 from substep_policy.policy import Asked, Policy, answer, one_by_one, why_not_shared
 from substep_policy.registry import POLICIES, PolicySettings
+from substep_policy.session.shared_policy import PolicyCard, SharedPolicy
 
 SETTINGS = PolicySettings(device="cpu")
 TEXTS = "pick up the black bowl", "open the top drawer of the cabinet", "pick up the black bowl", ""
@@ -94,6 +96,51 @@ def test_a_policy_that_draws_is_not_shared_and_says_why(toy_checkpoint: Path, to
     save_model(toy_checkpoint, drawing, build_compact(drawing), step=5)
     assert json.loads((toy_checkpoint / "config.json").read_text())["action_head"]["type"] == "diffusion"
     assert "a DiffusionDecoder draws its actions" in why_not_shared(POLICIES.load(str(toy_checkpoint), SETTINGS))
+
+
+class Here:
+    """Implements ``Answering`` with a policy of this process."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def begin(self, instruction: str, task: str) -> None:
+        self._policy.start_substep(instruction, task)
+
+    def answer(self, asked: Asked) -> Chunk:
+        assert asked.observation.scene is None, "the truth is not sent"
+        (found,) = self._policy.predict_batch([asked])
+        if isinstance(found, ChunkRefused):
+            raise found
+        return found
+
+
+def test_episodes_that_share_a_policy_do_not_see_each_other(policy: Policy):
+    episodes = [SharedPolicy(PolicyCard.of(policy), Here(policy)) for _ in range(2)]
+    asked = questions(policy)
+    for episode, each in zip(episodes, asked, strict=False):
+        episode.start_substep(each.instruction, each.task)
+    for episode, each in zip(episodes, asked, strict=False):
+        chunk = episode.predict(each.observation)
+        np.testing.assert_allclose(chunk.actions, answer(policy, each).actions, **ROUNDING)
+    assert (episodes[0].name, episodes[0].robot, episodes[0].horizon) == (policy.name, policy.robot, policy.horizon)
+
+
+def test_an_episode_of_a_shared_policy_refuses_as_the_policy_does(policy: Policy):
+    episode = SharedPolicy(PolicyCard.of(policy), Here(policy))
+    seen = questions(policy)[0].observation
+    with pytest.raises(ValueError, match="predict was called before start_substep"):
+        episode.predict(seen)
+    episode.start_substep(TEXTS[0], "")
+    with pytest.raises(ValueError, match="has 101 tokens"):
+        episode.start_substep("bowl " * 100, "")
+    with pytest.raises(ValueError, match="predict was called before start_substep"):
+        episode.predict(seen)
+    episode.start_substep(TEXTS[0], "")
+    with pytest.raises(ChunkRefused) as refused:
+        pickle.loads(pickle.dumps(episode)).predict(replace(seen, images={}))
+    again = pickle.loads(pickle.dumps(refused.value))
+    assert (again.reason, str(again)) == (refused.value.reason, str(refused.value))
 
 
 def test_a_policy_that_says_nothing_of_it_is_not_shared():

@@ -34,6 +34,7 @@ class ModelPolicy(ABC):
     """
 
     requires_scene = False
+    in_one_pass = False
 
     def __init__(
         self,

@@ -47,6 +47,8 @@ class _Input:
 class CompactPolicy(ModelPolicy):
     """Implements ``substep_policy.policy.Policy``. The instruction is encoded once a substep."""
 
+    in_one_pass = True
+
     def __init__(
         self,
         name: str,

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 class OpenVLAPolicy(LargeModelPolicy):
     """Implements ``substep_policy.policy.Policy``."""
 
+    in_one_pass = True
+
     def __init__(
         self,
         name: str,
