@@ -196,7 +196,7 @@ class Arm:
     def is_at_rest(self) -> bool:
         """Nothing that was commanded moves the arm any more."""
         with self._lock:
-            return self._commander.is_at_rest
+            return self._is_at_rest
 
     def stop(self) -> None:
         """One control step of the stop."""
@@ -247,15 +247,20 @@ class Arm:
     def _stop(self) -> None:
         """The contract's hold: down to rest, within the limits. Where commands are not sent it ends with that."""
         is_sent = self.safety.state in (SafetyState.ARMED, SafetyState.HOLDING) or self._is_stopping
-        if not is_sent and self._commander.is_at_rest:
+        if not is_sent and self._is_at_rest:
             return
         try:
             self._brake(is_sent)
         except CommandRefused as error:
             self.safety.fail(str(error))
             self._halt(is_sent)
-        if self._commander.is_at_rest and self.safety.state is not SafetyState.HOLDING:
+        if self._is_at_rest and self.safety.state is not SafetyState.HOLDING:
             self._is_stopping = False
+
+    @property
+    def _is_at_rest(self) -> bool:
+        moves_on = self._trajectory is not None and self._trajectory.moves_on
+        return self._commander.is_at_rest and not moves_on
 
     def _brake(self, is_sent: bool) -> None:
         """Raises: CommandRefused: nothing has left."""
@@ -366,7 +371,7 @@ class Arm:
 
     def _changed(self, transition: Transition) -> None:
         if transition.before is SafetyState.ARMED or transition.before is SafetyState.HOLDING:
-            self._is_stopping = not self._commander.is_at_rest
+            self._is_stopping = not self._is_at_rest
         if transition.after in (SafetyState.SHADOW, SafetyState.ARMED) and transition.before is not SafetyState.HOLDING:
             self._rest()
         self._tell(transition)

@@ -44,13 +44,23 @@ class ToldAhead:
         return self._told.stamp + round(self._step * period * 1e9)
 
     def covers(self, command: ArmCommand) -> bool:
-        """The arm does this by what it has been told."""
+        """The arm does this by what it has been told; a stop only if nothing but that is still to come."""
         if self._told is None:
             return False
-        expected = self._velocities(self._step + 1)[-1]
-        is_same = _near(command.velocity, expected) and _near(command.positions[0], self._place(self._step))
+        count = len(command.velocities) if command.is_stop else 1
+        to_come = self._told.velocities[self._step :]
+        is_same = (
+            _near(command.velocities[:count], _filled(to_come[:count], count))
+            and _near(command.positions[0], self._place(self._step))
+            and not (command.is_stop and to_come[count:].any())
+        )
         self._step += is_same
         return is_same
+
+    @property
+    def moves_on(self) -> bool:
+        """The arm has been told to move in a control step that is still to come."""
+        return self._told is not None and bool(self._told.velocities[self._step :].any())
 
     def note(self, command: ArmCommand, shapers: list[Shaper]) -> None:
         """This is told now; shapers: of ``JointCommander.foresee``."""
@@ -66,12 +76,16 @@ class ToldAhead:
     def _velocities(self, count: int) -> np.ndarray:
         """(2, W) of the last two of that many steps."""
         told = self._told.velocities
-        still = np.zeros_like(told[0])
-        return np.stack([told[step] if 0 <= step < len(told) else still for step in (count - 2, count - 1)])
+        return _filled(np.concatenate([np.zeros((2, told.shape[1])), told])[: count + 2], count + 2)[-2:]
 
     def _place(self, count: int) -> np.ndarray:
         """(W,) where that many steps lead."""
         return self._told.positions[min(count, len(self._told.positions) - 1)]
+
+
+def _filled(velocities: np.ndarray, count: int) -> np.ndarray:
+    """(count, W): what is told ends in rest."""
+    return np.concatenate([velocities, np.zeros((count - len(velocities), velocities.shape[1]))])
 
 
 def _near(one: np.ndarray, other: np.ndarray) -> bool:

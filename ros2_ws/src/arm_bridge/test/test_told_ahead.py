@@ -68,6 +68,23 @@ def test_a_hold_in_mid_chunk_is_told_at_once(rig):
     assert len(stop.message.points) < 8 and not any(stop.message.points[-1].velocities)
 
 
+@pytest.mark.parametrize("end", ["disarm", "fault", "silence"])
+def test_an_arm_that_stands_and_has_been_told_to_move_later_is_stopped_too(rig, end):
+    watch = Watch(rig)
+    later = np.concatenate([np.tile([0.0, 0.0, 0.0, -1.0], (4, 1)), FORWARD])
+    trajectories(rig, later, 1, watch)
+    assert not rig.arm.is_at_rest, "it will move by itself"
+    if end == "disarm":
+        rig.arm.disarm()
+    elif end == "fault":
+        rig.arm.fail("the driver refuses")
+    else:
+        rig.arm.hear_status(0, 1)  # the driver halts
+    for _ in range(12):
+        watch.see(rig.step(later[1], later[2:]))
+    assert rig.arm.is_at_rest and np.abs(rig.joints).max() < 1e-6
+
+
 def test_no_more_than_its_part_of_a_long_chunk_is_told_at_a_time():
     rig = _rig(ahead=0.15)
     watch = Watch(rig)
