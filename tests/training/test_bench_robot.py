@@ -22,6 +22,7 @@ from training.bench.robot.settings import (
     SIMULATION,
     EpisodeName,
     GraphBenchSettings,
+    PaceSettings,
     RobotBenchSettings,
     RobotSelection,
     by_graph,
@@ -133,6 +134,8 @@ def test_one_graph_plays_all_episodes_of_a_task_a_rule_and_a_latency():
 def test_an_arm_that_there_is_none_of_is_named_before_anything_starts():
     with pytest.raises(ValueError, match="standing"):
         GraphBenchSettings(robot="standing")
+    with pytest.raises(ValueError, match="robot so101 is told whole chunks: its commands have no pace"):
+        PaceSettings(robot="so101")
 
 
 class GraphOfTheTest:

@@ -46,7 +46,8 @@ class Operator(Node):
     """What the session and the person beside the robot say and hear.
 
     Attributes:
-        commands: (stamp, arrival) in ns of ROS time of each command that has left for the arm.
+        commands: (stamp, arrival) in ns of ROS time of each command that has left for the arm; one without a stamp has
+            its arrival twice.
         rate: Hz of control steps.
         statuses: of the episode; states: of the robot; reports: of chunks. Newest last.
     """
@@ -70,7 +71,8 @@ class Operator(Node):
         self.execute_task = topics.EXECUTE_TASK.client(self)
 
     def _on_command(self, message: Any) -> None:
-        self.commands.append((to_nanoseconds(message.header.stamp), time.time_ns()))
+        now = time.time_ns()
+        self.commands.append((to_nanoseconds(message.header.stamp) if hasattr(message, "header") else now, now))
 
 
 class StandInGraph:

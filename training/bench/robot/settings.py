@@ -77,6 +77,11 @@ class PaceSettings(GraphBenchSettings):
     minutes: Annotated[float, Field(gt=0, le=1440)] = 10.0
     record: bool = False
 
+    def __post_init__(self) -> None:
+        arm, _ = load_arm(self.robot)
+        if arm.arm.ahead:
+            raise ValueError(f"robot {self.robot} is told whole chunks: its commands have no pace")
+
 
 @configuration
 class RobotSelection:
