@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from cyclopts import (
     CycloptsError,
     MissingArgumentError,
     Parameter,
+    UnknownOptionError,
     UnusedCliTokensError,
 )
 
@@ -27,6 +29,10 @@ from substep_core.printable import log_printably, show
 FAILED, WRONG_COMMAND_LINE, INTERRUPTED = 1, 2, 130
 # What is raised for what was typed and for files that it names; any other OSError is a failure.
 WRONG = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
+
+
+ALIKE = 0.75  # how alike two options' names are that one may be meant by the other, see difflib
+OTHER_COMMANDS = {"--out": "--runs", "--runs": "--out"}  # what results are left in: a folder, or a new one below it
 
 
 class UsageError(ValueError):
@@ -150,6 +156,8 @@ def _show(value: Any) -> str:
 def _describe(error: CycloptsError) -> str:
     if isinstance(error, MissingArgumentError):
         return _missing(error)
+    if isinstance(error, UnknownOptionError):
+        return _unknown(error)
     if isinstance(error, UnusedCliTokensError):
         return f"{shlex.join(error.unused_tokens)} is more than it takes: options begin with --"
     cause = error.__cause__
@@ -165,6 +173,16 @@ def _missing(error: MissingArgumentError) -> str:
         return f"{error.argument.name} is missing; --help says what it is"
     given, (needed, _) = len(error.tokens_so_far), error.argument.token_count()
     return f"{error.keyword} has {given} of {needed} values" if given else f"{error.keyword} has no value"
+
+
+def _unknown(error: UnknownOptionError) -> str:
+    """With the option that was meant, if one is all but spelled that way or does what another command's does."""
+    typed = error.token.keyword or error.token.value
+    there = [name for argument in error.argument_collection if argument.parse for name in argument.names]
+    close = get_close_matches(typed, there, n=1, cutoff=ALIKE)
+    if (here := OTHER_COMMANDS.get(typed)) in there:
+        return f"Unknown option: {typed}. What other commands call so is {here} here"
+    return f"Unknown option: {typed}. " + (f"Did you mean {close[0]}?" if close else "--help says which there are")
 
 
 def _arguments(error: CycloptsError) -> ArgumentCollection:

@@ -182,7 +182,11 @@ for words in {light}:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("plan x --bogus 3", "substep plan: Unknown option: --bogus"),
+        ("plan x --bogus 3", "substep plan: Unknown option: --bogus. --help says which there are"),
+        ("plan x --suit libero_10", "substep plan: Unknown option: --suit. Did you mean --suite?"),
+        ("sim --out x", "substep sim: Unknown option: --out. What other commands call so is --runs here"),
+        ("sim --runs my.yaml", "there can be no folder for a run in my.yaml: File exists"),
+        ("sim --runs my.yaml/x", "there can be no folder for a run in my.yaml/x: Not a directory"),
         ("data", ""),
         ("data collect", "substep data collect: --out is missing; --help says what it is"),
         ("data collect --out", "substep data collect: --out has no value"),
@@ -228,6 +232,7 @@ def test_a_wrong_line_is_refused_in_one_line_with_2(line: str, message: str, cap
         ("bag rerun nowhere --completion.scorer magic", "unknown completion scorer 'magic'"),
         ("stack --world mars", "unknown world 'mars': expected one of"),
         ("bag rerun nowhere --policy compact", "nowhere"),
+        ("plan x --library nowhere", "substep plan: plan file nowhere cannot be read: No such file or directory"),
         ("bag play nowhere", "nowhere"),
         ("bag repair nowhere", "nowhere"),
         ("checkpoint latency nowhere", "unknown policy 'nowhere'"),

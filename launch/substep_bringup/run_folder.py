@@ -27,14 +27,14 @@ class RunFolder:
             config: must be representable in JSON.
 
         Raises:
-            OSError: it cannot be made there.
+            OSError: it cannot be made there; its class says why, as FileExistsError does where ``runs`` is a file.
         """
         name = (now or datetime.now()).strftime(TIME_FORMAT)
         runs = runs.expanduser()
         try:
             return RunFolder._create(runs, name, json.dumps(config, indent=2) + "\n")
         except OSError as error:
-            raise OSError(f"there can be no folder for a run in {runs}: {error.strerror}") from error
+            raise type(error)(f"there can be no folder for a run in {runs}: {error.strerror}") from error
 
     @staticmethod
     def _create(runs: Path, name: str, config: str) -> RunFolder:

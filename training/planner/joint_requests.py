@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import replace
 
 from substep_planner.decomposers.grounding.request import Step
 from substep_planner.decomposers.grounding.scene import Entity
 from training.planner.example import Example
-from training.planner.lexicon import Lexicon
-from training.planner.speech import Speech
-from training.planner.steps import Steps, moves
+from training.planner.requests import Requests
+from training.planner.steps import moves
 
 
-class JointRequests:
+class JointRequests(Requests):
     """Every method draws one kind of request, says it in the example and sets its steps."""
-
-    def __init__(self, lexicon: Lexicon, pick: random.Random, steps: Steps, say: Speech) -> None:
-        self._w, self._random = lexicon, pick
-        self._steps = steps
-        self._say = say
 
     def switch_and_put(self, example: Example, entities: Sequence[Entity]) -> None:
         pick = self._random

@@ -58,6 +58,10 @@ def test_a_contract_comes_back_from_its_yaml():
         (("hold: last", "hold: zero"), "'gripper': hold 'zero' would send it to its zero, expected 'last' or"),
         (("hold: zero", "hold: last"), "hold 'last' would have it go on moving, expected 'zero'"),
         (("initial: -1.0", "initial: null"), "hold 'last' needs initial"),
+        (
+            ("hold: zero\n  measured_by: ''\n  initial: null", "hold: zero\n  measured_by: ''\n  initial: 0.5"),
+            "initial belongs to hold 'last', and only to it; hold is 'zero'",
+        ),
         (("name: libero_panda", "- name: ["), "robot.yaml is not YAML"),
         (("name: libero_panda", "name: " + "[" * 5000), "robot.yaml is not YAML: maximum recursion depth"),
         (

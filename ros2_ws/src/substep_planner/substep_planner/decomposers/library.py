@@ -26,7 +26,7 @@ def load_library(path: str) -> Library:
     try:
         return read_library(Path(path)) if path else shipped_library()
     except OSError as error:
-        raise ValueError(f"plan file: {error}") from error
+        raise ValueError(f"plan file {path} cannot be read: {error.strerror or error}") from error
 
 
 def find_plan(library: Library, instruction: str, suite: str = "") -> tuple[str, Plan] | None:
