@@ -441,6 +441,7 @@ def action_tokenizer(
     *,
     demonstrations: Path,
     layers: tuple[int, ...] = (),
+    parts: tuple[str, ...] = ("all",),
     per_task: Count = 5,
     out: Path,
     workers: Workers = 1,
@@ -453,12 +454,14 @@ def action_tokenizer(
         tokenizer: folder of ./substep train action-tokenizer.
         demonstrations: folder of ./substep data collect.
         layers: of residual codes that are kept, one replay each; none: every number.
+        parts: what of the tokenizer's error is carried out, one replay each: all, an action group alone (its name), the
+            normalisation alone (normalized), or the errors at other times of the same recording (noise).
         per_task: demonstrations of each task that are replayed.
         out: folder of the results.
     """
     from training.action_tokenizer.replay import replays
 
-    print(replays(tokenizer, demonstrations, layers, per_task, out, workers))
+    print(replays(tokenizer, demonstrations, layers, per_task, out, workers, parts))
 
 
 def completion(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -118,10 +119,13 @@ def test_a_policy_of_codes_is_trained_resumed_and_carries_its_tokenizer(codes_ru
     else:
         codes = 3 * 4 * 4 * 2  # chunks, actions, latents, layers
         assert f"0 of {codes} codes differ" in printed.out and "accepted by layer" in printed.out
+        for way in ("speculative", "parallel head of the same sizes"):
+            assert re.search(rf"{way} .* times as fast \(\d+\.\d\d to \d+\.\d\d\)", printed.out), way
 
 
-def test_eos_is_one_more_code(codes_run):
-    config = codes_run("coarse_to_fine", "model.eos_head=null", "eos={mode: none}", "model.eos.source=token")
+@pytest.mark.parametrize("order", ["parallel", "coarse_to_fine"])
+def test_eos_is_one_more_code(codes_run, order: str):
+    config = codes_run(order, "model.eos_head=null", "eos={mode: none}", "model.eos.source=token")
     folder = finetune(config)
     assert CHECKPOINTS.read_config(folder).eos.source is EosSource.TOKEN
     policy = POLICIES.load(str(folder), PolicySettings(device="cpu"))
@@ -234,12 +238,12 @@ def test_recordings_are_replayed_through_a_tokenizer_for_every_number_of_layers(
     capsys.readouterr()
     assert main(command("fine")) == 0
     text = capsys.readouterr().out
-    assert "2 of 2 recordings succeed" in text and "1 layers: 2 (100%)" in text
+    assert "2 of 2 recordings succeed" in text and "1 layers: 2 (100%; 34% to 100%)" in text
     assert len(worlds) == 4 and all(len(world.carried_out) == 18 for world in worlds)
     assert main(command("fine")) == 0 and len(worlds) == 4, "each is made once"
     assert capsys.readouterr().out == text
     assert main([*command("untrained"), "--layers", "1", "3"]) == 0
     text = capsys.readouterr().out
-    assert "2 of 2 recordings succeed" in text and "1 layers: 0 (0%)" in text and "3 layers: 0 (0%)" in text
+    assert "2 of 2 recordings succeed" in text and "1 layers: 0 (0%; 0% to 66%)" in text and "3 layers: 0 (0%; " in text
     assert main([*command("untrained"), "--layers", "9"]) == 2
     assert "layers are [9], the tokenizer in" in capsys.readouterr().err

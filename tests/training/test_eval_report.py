@@ -23,6 +23,7 @@ from training.evaluation.markdown import markdown_tables
 from training.evaluation.records import ResultFolder, record_of
 from training.evaluation.report import write_report
 from training.evaluation.settings import EpisodeSettings, Selection
+from training.intervals import median_interval
 
 WrittenReport = tuple[dict[str, Any], str]  # results.json and the page
 SETTINGS = EpisodeSettings(policy="demonstrator")
@@ -286,6 +287,13 @@ def test_the_interval_is_wilsons_of_the_records_successes(four):
         assert row["interval"] == pytest.approx([0.30064, 0.95442], abs=1e-5)  # by hand, with z = 1.959964
     assert [(row["success"], row["95 %"]) for row in table(page, "substeps completed")] == [("75 %", "30 % to 95 %")]
     assert [(row["success"], row["95 %"]) for row in table(page, "substeps")] == [("3/4", "30 % to 95 %")]
+
+
+def test_the_interval_of_a_median_is_two_of_the_values_by_order():
+    assert median_interval([6.0, 1.0, 5.0, 2.0, 4.0, 3.0]) == (1.0, 6.0)
+    assert median_interval([float(value) for value in range(1, 21)]) == (6.0, 15.0)  # P(X ≤ 5) = 0.021
+    with pytest.raises(ValueError, match="5 values are too few for an interval of their median at 95%"):
+        median_interval([1.0, 2.0, 3.0, 4.0, 5.0])
 
 
 def test_why_substeps_were_left_is_counted_over_all_episodes(four):

@@ -6,23 +6,24 @@ fails by the tokenizer alone. Each result is a line of a file, and a replay that
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import product
 from pathlib import Path
 
 import h5py
-import numpy as np
 from tqdm import tqdm
 
 from substep_core.configuration import configuration
 from substep_core.policy_source import fingerprint_of
 from substep_policy.action_tokenizers.folder import ChunkTokenizer, load_tokenizer
+from training.action_tokenizer.replayed_parts import ALL, carried_out, check_parts
 from training.collect.replay import RenderConfig, read_recorded
 from training.data.readers import LiberoHdf5Source
 from training.data.readers.libero_hdf5 import files
 from training.folder_lock import alone_in
+from training.intervals import wilson
 from training.record_lines import RecordLines, claim
 from training.workers import parallel_map
 
@@ -39,35 +40,60 @@ class ReplaySettings:
 
 @dataclass(frozen=True)
 class TokenizerReplay:
-    """One replay to make. ``layers``: of the tokenizer's that are kept; ``EXACT``: the recorded actions themselves."""
+    """One replay to make.
+
+    Attributes:
+        layers: of the tokenizer's that are kept; ``EXACT``: the recorded actions themselves.
+        part: of the tokenizer's error, see ``training.action_tokenizer.replayed_parts``.
+    """
 
     file: Path
     demo: str
     layers: int
+    part: str = ALL
+
+    @property
+    def recording(self) -> str:
+        return f"{self.file.parent.name}/{self.file.name}/{self.demo}"
 
     @property
     def key(self) -> str:
-        return f"{self.file.parent.name}/{self.file.name}/{self.demo}/{self.layers}"
+        key = f"{self.recording}/{self.layers}"
+        return key if self.part == ALL else f"{key}/{self.part}"
 
 
 @dataclass(frozen=True)
 class ReplayReport:
-    """By number of layers kept: replays that succeed, of those that do without the tokenizer."""
+    """Replays that succeed, of recordings that do without the tokenizer, by number of layers kept and part.
+
+    Attributes:
+        failed: the recordings that fail, likewise.
+    """
 
     exact: int
     recorded: int
-    succeeded: dict[int, int]
+    succeeded: dict[tuple[int, str], int]
+    failed: dict[tuple[int, str], tuple[str, ...]]
 
     def __str__(self) -> str:
         lines = [f"{self.exact} of {self.recorded} recordings succeed when they are replayed as they are; of these:"]
-        lines += [
-            f"  {layers} layers: {count} ({count / max(self.exact, 1):.0%})" for layers, count in self.succeeded.items()
-        ]
+        for (layers, part), count in self.succeeded.items():
+            low, high = wilson(count, self.exact) if self.exact else (0.0, 1.0)
+            share = f"{count} ({count / max(self.exact, 1):.0%}; {low:.0%} to {high:.0%})"
+            lines.append(f"  {layers} layers{'' if part == ALL else f', {part}'}: {share}")
+        for (layers, part), names in self.failed.items():
+            lines += [f"fails with {layers} layers, {part}: {name}" for name in names]
         return "\n".join(lines)
 
 
 def replays(
-    folder: Path, demonstrations: Path, layers: Sequence[int], per_task: int, out: Path, workers: int
+    folder: Path,
+    demonstrations: Path,
+    layers: Sequence[int],
+    per_task: int,
+    out: Path,
+    workers: int,
+    parts: Sequence[str] = (ALL,),
 ) -> ReplayReport:
     """Replay recordings (``./substep data collect``) with each number of layers.
 
@@ -76,20 +102,24 @@ def replays(
         per_task: recordings of each task, the first.
         out: folder of the results.
         workers: processes; 1 is this one.
+        parts: of the tokenizer's error, see ``training.action_tokenizer.replayed_parts``.
 
     Raises:
         CheckpointError: there is no such tokenizer.
         ReplayError: a file holds no recording.
-        ValueError: a number of layers that the tokenizer does not have, there is nothing to replay, or the folder
-            holds replays through another tokenizer.
+        ValueError: a number of layers that the tokenizer does not have, an unknown part, there is nothing to replay, or
+            the folder holds replays through another tokenizer.
     """
-    most = load_tokenizer(folder).finenesses
+    tokenizer = load_tokenizer(folder)
+    most = tokenizer.finenesses
+    check_parts(parts, tokenizer.space.robot)
     if wrong := [kept for kept in layers if not 1 <= kept <= most]:
         raise ValueError(f"layers are {wrong}, the tokenizer in {folder} has 1 to {most}")
+    ways = [(EXACT, ALL), *product(layers or range(1, most + 1), parts)]
     wanted = [
-        TokenizerReplay(file, demo, kept)
+        TokenizerReplay(file, demo, kept, part)
         for file, demo in recordings(demonstrations, per_task)
-        for kept in (EXACT, *(layers or range(1, most + 1)))
+        for kept, part in ways
     ]
     if not wanted:
         raise ValueError(f"there is nothing to replay in {demonstrations}")
@@ -101,7 +131,7 @@ def replays(
         outcomes = parallel_map(partial(succeeds, folder), missing, 0 if workers == 1 else workers)
         for replay, success in zip(missing, tqdm(outcomes, total=len(missing), unit="replay"), strict=True):
             done[replay.key] = success
-            lines.append({"key": replay.key, "layers": replay.layers, "success": success})
+            lines.append({"key": replay.key, "layers": replay.layers, "part": replay.part, "success": success})
     return summarize(wanted, done)
 
 
@@ -114,12 +144,13 @@ def recordings(demonstrations: Path, per_task: int) -> Iterable[tuple[Path, str]
 
 
 def summarize(wanted: Sequence[TokenizerReplay], done: dict[str, bool]) -> ReplayReport:
-    exact = {(replay.file, replay.demo) for replay in wanted if replay.layers == EXACT and done[replay.key]}
-    counts = Counter({replay.layers: 0 for replay in wanted if replay.layers != EXACT})
-    for replay in wanted:
-        if replay.layers != EXACT and (replay.file, replay.demo) in exact:
-            counts[replay.layers] += done[replay.key]
-    return ReplayReport(len(exact), sum(replay.layers == EXACT for replay in wanted), dict(sorted(counts.items())))
+    exact = {replay.recording for replay in wanted if replay.layers == EXACT and done[replay.key]}
+    succeeded, failed = {}, {}
+    for way in sorted({(replay.layers, replay.part) for replay in wanted if replay.layers != EXACT}):
+        made = [each for each in wanted if (each.layers, each.part) == way and each.recording in exact]
+        failed[way] = tuple(each.recording for each in made if not done[each.key])
+        succeeded[way] = len(made) - len(failed[way])
+    return ReplayReport(len(exact), sum(replay.layers == EXACT for replay in wanted), succeeded, failed)
 
 
 def succeeds(folder: Path, replay: TokenizerReplay) -> bool:
@@ -127,22 +158,13 @@ def succeeds(folder: Path, replay: TokenizerReplay) -> bool:
     recorded = read_recorded(replay.file, replay.demo)
     actions = recorded.actions
     if replay.layers != EXACT:
-        actions = through(_loaded(folder), replay.layers, actions)
+        actions = carried_out(_loaded(folder), replay.layers, replay.part, actions, replay.recording)
     simulation = recorded.restart(RenderConfig())
     for action in actions:
         simulation.step(action)
         if simulation.success:
             return True
     return False
-
-
-def through(tokenizer: ChunkTokenizer, layers: int, actions: np.ndarray) -> np.ndarray:
-    """A recording's actions (T, A), chunk after chunk through a tokenizer; the last is filled up with its end."""
-    space = tokenizer.space
-    steps = np.minimum(np.arange(-(-len(actions) // space.chunk_length) * space.chunk_length), len(actions) - 1)
-    chunks = space.normalizer.encode(actions[steps]).reshape(-1, space.chunk_length, space.width)
-    decoded = space.normalizer.decode(tokenizer.reconstruct(chunks, layers).actions)
-    return decoded.reshape(-1, space.width)[: len(actions)]
 
 
 @lru_cache(maxsize=1)

@@ -1,8 +1,9 @@
 """Times speculative decoding of residual codes beside decoding layer by layer: ``./substep bench speculative``.
 
 Both give the same codes, so that time, passes and acceptance say all; the parallel head of the same sizes, which needs
-neither, is timed beside them. A trained checkpoint is measured on the demonstrations held out from its training;
-without one, heads with random weights on random hidden states, whose draft has learned nothing.
+neither, is timed beside them. All are timed by turns on the same chunks, and compared chunk by chunk. A trained
+checkpoint is measured on the demonstrations held out from its training; without one, heads with random weights on
+random hidden states, whose draft has learned nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from substep_core.configuration import dump, parse
 from substep_core.contract import RobotContract
 from substep_policy.action_tokenizers.rfsq import RfsqConfig
 from substep_policy.action_tokenizers.space import ActionSpace
-from substep_policy.benchmarks.timing import device_name, measure
+from substep_policy.benchmarks.timing import device_name, measure, measure_by_turns
 from substep_policy.device import choose_device
 from substep_policy.heads import DecoderShape
 from substep_policy.heads.residual_tokens.coarse_to_fine import CoarseToFineConfig, CoarseToFineHead
@@ -33,8 +33,33 @@ from substep_policy.heads.residual_tokens.speculative import greedy
 from substep_policy.models.compact.backbone import CompactConfig
 from substep_policy.models.normalization import GripperConvention
 from training.checkpoints.load_run import load_trained
+from training.intervals import median_interval
 
 CHUNK_LENGTH = 8  # of random heads
+FEWEST_TURNS = 20  # that are timed, however few chunks there are
+
+
+@dataclass(frozen=True)
+class WayToDecode:
+    """Milliseconds of a chunk, median.
+
+    Attributes:
+        times_as_fast: as decoding layer by layer: median over chunks; interval: of that median, 95 %.
+    """
+
+    ms: float
+    times_as_fast: float
+    interval: tuple[float, float]
+
+    @classmethod
+    def beside(cls, layer_by_layer: np.ndarray, own: np.ndarray) -> WayToDecode:
+        """From the times (turns,) of both."""
+        quotients = layer_by_layer / own
+        return cls(float(np.median(own)), float(np.median(quotients)), median_interval(quotients.tolist()))
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.ms:8.3f} ms, {self.times_as_fast:.2f} times as fast ({low:.2f} to {high:.2f})"
 
 
 @dataclass(frozen=True)
@@ -45,7 +70,7 @@ class SpeculativeFigures:
         acceptance: of each layer, the share of the draft's codes that are the main head's, of chains whose coarser ones
             are.
         passes, rows: of the main head a chunk, on average; layer by layer they are the layers and all codes.
-        right_draft_ms: of speculative decoding with a draft that costs as much and is always right: the best there is.
+        right_draft: speculative decoding with a draft that costs as much and is always right: the best there is.
         flips: codes of all chunks that differ from those of decoding layer by layer.
         chunk_ms: the whole chunk, from images on; None without a checkpoint.
     """
@@ -57,10 +82,10 @@ class SpeculativeFigures:
     layers: int
     chains: int
     layer_by_layer_ms: float
-    speculative_ms: float
-    right_draft_ms: float
+    speculative: WayToDecode
+    right_draft: WayToDecode
+    parallel_head: WayToDecode
     draft_ms: float
-    parallel_head_ms: float
     features_ms: float
     detokenize_ms: float
     acceptance: tuple[float, ...]
@@ -69,32 +94,27 @@ class SpeculativeFigures:
     flips: int
     chunk_ms: float | None = None
 
-    @property
-    def speed_up(self) -> float:
-        return self.layer_by_layer_ms / self.speculative_ms
-
     def __str__(self) -> str:
         accepted = " ".join(f"{share:.0%}" for share in self.acceptance)
         lines = [
             f"{self.model}, {self.layers} layers of {self.chains} chains, on {self.device}, {self.date}",
             f"{'layer by layer':<34}{self.layer_by_layer_ms:8.3f} ms, {self.layers} passes",
-            f"{'speculative':<34}{self.speculative_ms:8.3f} ms, {self.passes:.2f} passes of "
-            f"{self.rows / self.chains:.1f} times the chains in all: {self.speed_up:.2f} times as fast",
-            f"{'… with a draft that is right':<34}{self.right_draft_ms:8.3f} ms, 1 pass: "
-            f"{self.layer_by_layer_ms / self.right_draft_ms:.2f} times as fast",
+            f"{'speculative':<34}{self.speculative}, {self.passes:.2f} passes of "
+            f"{self.rows / self.chains:.1f} times the chains in all",
+            f"{'… with a draft that is right':<34}{self.right_draft}, 1 pass",
             f"{'… of that the draft':<34}{self.draft_ms:8.3f} ms, accepted by layer: {accepted}",
-            f"{'parallel head of the same sizes':<34}{self.parallel_head_ms:8.3f} ms",
+            f"{'parallel head of the same sizes':<34}{self.parallel_head}, 1 pass",
             f"{'features, before all of them':<34}{self.features_ms:8.3f} ms",
             f"{'codes to actions, after them':<34}{self.detokenize_ms:8.3f} ms",
-            f"{self.flips} of {self.chunks * self.chains * self.layers} codes differ between the two",
+            f"{self.flips} of {self.chunks * self.chains * self.layers} codes differ between the first two",
         ]
         if self.chunk_ms is not None:
-            head = self.features_ms + self.speculative_ms + self.detokenize_ms
+            head = self.features_ms + self.speculative.ms + self.detokenize_ms
             lines.append(f"{'whole chunk':<34}{self.chunk_ms:8.3f} ms, of which the head {head / self.chunk_ms:.0%}")
         return "\n".join(lines)
 
     def to_json(self) -> str:
-        return json.dumps({**asdict(self), "speed_up": self.speed_up}, indent=1)
+        return json.dumps(asdict(self), indent=1)
 
 
 def benchmark(
@@ -181,19 +201,22 @@ def measure_decoder(
     decoded = [greedy(head, draft, rows) for rows in features]
     codes = exact[0].unflatten(0, (1, shape.chunk_length, head.latents))
 
-    def median(function: Callable[[Any], object], given: Sequence[Any]) -> float:
-        """Over all chunks in turn."""
-        turn = iter(list(given) * 2)
-        return measure(lambda: function(next(turn)), len(given), min(10, len(given)), str(device)).median
-
-    def speculate_rightly(given: tuple[Tensor, Tensor]) -> Tensor:
-        rows, right = given
-
+    def speculate_rightly(number: int) -> Tensor:
         def draft_rightly(rows: Tensor) -> Tensor:
-            return draft(rows).zero_().scatter_(-1, right.unsqueeze(-1), 1.0)
+            return draft(rows).zero_().scatter_(-1, exact[number].unsqueeze(-1), 1.0)
 
-        return greedy(head, draft_rightly, rows).codes
+        return greedy(head, draft_rightly, features[number]).codes
 
+    timed = [
+        lambda number: head.greedy(features[number]),
+        lambda number: greedy(head, draft, features[number]),
+        speculate_rightly,
+        lambda number: parallel.greedy(features[number]),
+        lambda number: draft(features[number]),
+        lambda number: head.chain_features(hidden[number]),
+        lambda number: decoder.action_tokenizer.decode(codes),
+    ]
+    layer_by_layer, speculative, right_draft, parallel_head, *others = _times(timed, len(hidden), str(device))
     return SpeculativeFigures(
         name,
         device_name(str(device)),
@@ -201,19 +224,22 @@ def measure_decoder(
         len(hidden),
         head.layers,
         len(features[0]),
-        median(head.greedy, features),
-        median(lambda rows: greedy(head, draft, rows), features),
-        median(speculate_rightly, list(zip(features, exact, strict=True))),
-        median(draft, features),
-        median(parallel.greedy, features),
-        median(head.chain_features, hidden),
-        median(decoder.action_tokenizer.decode, [codes] * len(hidden)),
+        float(np.median(layer_by_layer)),
+        *(WayToDecode.beside(layer_by_layer, own) for own in (speculative, right_draft, parallel_head)),
+        *(float(np.median(own)) for own in others),
         acceptance(torch.cat([draft(rows).argmax(-1) for rows in features]), torch.cat(exact)),
         float(np.mean([result.passes for result in decoded])),
         float(np.mean([result.rows for result in decoded])),
         sum(int((result.codes != truth).sum()) for result, truth in zip(decoded, exact, strict=True)),
         chunk_ms,
     )
+
+
+def _times(functions: Sequence[Callable[[int], object]], chunks: int, device: str) -> np.ndarray:
+    """Milliseconds (functions, turns) by turns. functions: each of the number of a chunk."""
+    turns = max(chunks, FEWEST_TURNS)
+    taken = [lambda turn, function=function: function(turn % chunks) for function in functions]
+    return measure_by_turns(taken, turns, min(10, turns), device)
 
 
 def acceptance(drafted: Tensor, exact: Tensor) -> tuple[float, ...]:

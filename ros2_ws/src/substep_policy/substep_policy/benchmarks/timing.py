@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,27 @@ def measure(function: Callable[[], object], repeats: int, warm_up: int = 10, dev
         if number >= warm_up:
             times.append((time.perf_counter() - before) * 1e3)
     return Latency(float(np.median(times)), float(np.quantile(times, 0.99)))
+
+
+def measure_by_turns(
+    functions: Sequence[Callable[[int], object]], turns: int, warm_up: int = 10, device: str = "cpu"
+) -> np.ndarray:
+    """Times functions one after the other in every turn, so that what else the machine does falls on all of them.
+
+    Args:
+        functions: each is given the number of the turn, which begins at 0 again after the warm-up.
+
+    Returns:
+        (functions, turns) float64, milliseconds.
+    """
+    times = np.zeros((len(functions), turns))
+    for number in (*range(warm_up), *range(turns)):
+        for row, function in enumerate(functions):
+            before = time.perf_counter()
+            function(number)
+            synchronize(device)
+            times[row, number] = (time.perf_counter() - before) * 1e3
+    return times
 
 
 def synchronize(device: str) -> None:
