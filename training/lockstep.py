@@ -49,7 +49,7 @@ from substep_planner.manager.grasp_watch import FingerLimits
 from substep_planner.manager.settings import ManagerSettings
 from substep_planner.manager.substep_manager import SubstepManager
 from substep_planner.manager.switch_rules import SwitchRule
-from substep_policy.policy import LeftOver, Policy, as_namer
+from substep_policy.policy import LeftOver, Policy, as_namer, taught_skills
 from substep_policy.session.policy_session import PolicySession, StuckSettings
 from training.task_observer import ControlCommand, Observer
 
@@ -276,6 +276,7 @@ class LockstepTask:
             objects=frozenset(counts),
             counts=counts,
             skills=self._simulation.contract.skills,
+            policy_skills=taught_skills(self._policy),
             ask_policy=partial(self.own_words, request.instruction),
         )
         try:

@@ -113,6 +113,14 @@ def test_eos_is_calibrated_and_shown_as_the_head_was_trained_in_single_precision
     assert trained.chunk(batch).eos_probabilities.tolist() == expected[0].tolist()
 
 
+def test_a_checkpoint_says_which_skills_it_was_taught_unless_they_cannot_be_read(toy_run, tmp_path: Path):
+    folder = finetune(toy_run("steps=1"))
+    assert CHECKPOINTS.read_config(folder).skills == ("pick up", "place")
+    assert POLICIES.load(str(folder), PolicySettings(device="cpu")).skills == ("pick up", "place")
+    whole_tasks = toy_run("steps=1", "data.rules.use_substep_decomposition=false", f"out={tmp_path / 'whole'}")
+    assert CHECKPOINTS.read_config(finetune(whole_tasks)).skills == ()
+
+
 def test_keyframes_cannot_be_turned_on_in_the_middle_of_a_run(toy_run):
     finetune(toy_run("steps=2", "data.held_out_every=0"))
     with pytest.raises(ValueError, match="nothing beside the model.*keyframe_weight cannot be turned on or off"):

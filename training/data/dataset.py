@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from substep_core.configuration import configuration
+from substep_core.language.skills import skills_in
 from substep_core.named_substep import TASK_DONE
 from training.data.frame_cache import DemonstrationStore, StoredEpisode
 from training.data.frame_file import FrameFile
@@ -228,6 +229,12 @@ class SubstepDataset:
         other = copy.copy(self)
         other.frames = None
         return other
+
+    @property
+    def skills(self) -> tuple[str, ...]:
+        """That these episodes show, see ``skills_in``."""
+        shown = {truth.instructions[number] for truth in self.truths for number in np.unique(truth.number)}
+        return skills_in(shown, self.robot.skills)
 
     def training_actions(self) -> np.ndarray:
         """(N, A) all actions of these episodes that are examples, for statistics."""

@@ -28,7 +28,7 @@ from substep_policy.models.model import SubstepModel
 from training.data.build import TrainingData
 from training.disk_room import check_room
 from training.train.config import CONFIG_FILE, FinetuneConfig, read_config, write_config
-from training.train.models import model_training, store_threshold
+from training.train.models import model_training, store_skills, store_threshold
 from training.train.objective import Objective
 from training.whole_file import flush_to_disk
 
@@ -139,6 +139,7 @@ def save(
         with _writing(unfinished):
             kind.save(unfinished, weights, step)
             data.save(unfinished)
+            store_skills(kind, unfinished, data.training.skills)
             if data.kept_threshold is not None:
                 store_threshold(kind, unfinished, data.kept_threshold)
             write_config(config, unfinished)

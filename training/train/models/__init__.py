@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -90,6 +90,13 @@ def store_threshold(kind: ModelTraining, folder: Path, threshold: float) -> None
     """Write a calibrated EOS threshold into a checkpoint."""
     config = kind_of(folder).read_config(folder)
     kind.write_config(folder, replace(config, eos=replace(config.eos, threshold=threshold, calibrated=True)))
+
+
+def store_skills(kind: ModelTraining, folder: Path, skills: tuple[str, ...]) -> None:
+    """Write what was taught into a checkpoint, if its kind's configuration has a place for it."""
+    config = kind_of(folder).read_config(folder)
+    if any(field.name == "skills" for field in fields(config)):
+        kind.write_config(folder, replace(config, skills=skills))
 
 
 def check_actions_only(config: FinetuneConfig) -> None:

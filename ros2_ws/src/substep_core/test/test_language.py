@@ -24,6 +24,7 @@ from substep_core.language.motions import (
 from substep_core.language.nouns import NOUNS, affordances_of, in_plain_nouns, names_of
 from substep_core.language.phrases import PhraseError, Relation, Thing, make_place
 from substep_core.language.reader import parse, read
+from substep_core.language.skills import skills_from_text, skills_in, skills_to_text
 
 
 def motions(sentence: str) -> list[str]:
@@ -246,3 +247,14 @@ def test_a_noun_means_a_category_and_synonyms_mean_nouns():
     assert in_plain_nouns("the coffee mugs and the frying pan") == "the mugs and the frying pan"
     synonyms = [word for noun in NOUNS.values() for word in noun.synonyms]
     assert len(set(synonyms)) == len(synonyms) and not set(synonyms) & set(NOUNS)
+
+
+def test_the_skills_that_substeps_ask_for_are_known_where_all_can_be_read():
+    texts = ["pick up the mug", "place the mug on the plate", "wipe the table"]
+    assert skills_in(texts[:2], ()) == ("pick up", "place")
+    assert skills_in(texts, ("pick up", "place", "wipe")) == ("pick up", "place", "wipe")
+    assert skills_in(texts, ()) == skills_in([], ()) == (), "no robot is known that wipes"
+    assert skills_from_text(skills_to_text(("pick up", "place"))) == ("pick up", "place")
+    assert skills_from_text(skills_to_text(())) == ()
+    with pytest.raises(ValueError, match=r"skills are \['Pick up'\], expected words of small letters"):
+        skills_from_text("Pick up\nplace")

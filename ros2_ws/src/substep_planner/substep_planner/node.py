@@ -12,6 +12,7 @@ from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkRefusal, Chu
 
 from substep_core.contract import contract_from_text
 from substep_core.errors import ErrorCode
+from substep_core.language.skills import skills_from_text
 from substep_core.printable import shortened
 from substep_core.protocol import TaskEvent
 from substep_core.ros import topics
@@ -87,6 +88,7 @@ class PlannerNode(GraphNode):
         self.subscribe(topics.ACTION_CHUNK, self._on_chunk)
         self.subscribe(topics.CHUNK_REFUSAL, self._on_refusal)
         self.subscribe(topics.ROBOT_CONTRACT, self._on_contract)
+        self.subscribe(topics.POLICY_SKILLS, self._on_policy_skills)
         self._goals.configure(settings.preempt)
 
     def activate(self) -> None:
@@ -118,6 +120,10 @@ class PlannerNode(GraphNode):
             self._plans.skills = robot.skills
         except ValueError as error:
             self.complain(f"robot_contract is not heeded: {error}")
+
+    def _on_policy_skills(self, message: String) -> None:
+        """Raises: ValueError: it names none."""
+        self._plans.policy_skills = skills_from_text(message.data)
 
     def _on_episode(self, message: EpisodeStatus) -> None:
         self._episode = planner_messages.progress_from_message(message)  # latched: it may come before activation

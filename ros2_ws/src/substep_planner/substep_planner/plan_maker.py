@@ -36,6 +36,7 @@ class PlanMaker:
     Attributes:
         last: the newest plan, and what there is to say about it.
         skills: the robot's, once it is known.
+        policy_skills: those that the policy was taught, once it says so.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class PlanMaker:
         self._decomposers: tuple[Decomposer, ...] = settings.decomposers
         self._objects, self._counts = settings.objects, settings.counts
         self.skills: tuple[str, ...] = ()
+        self.policy_skills: tuple[str, ...] = ()
         self._take_suggestions = settings.take_suggestions
         self.last: Decomposition | None = None
         self._scene = b""  # newest SceneState, serialised: its names are looked up when a plan is asked for
@@ -87,8 +89,9 @@ class PlanMaker:
         objects, counts = self._scene_now()
         picture = None if self._picture is None else self._picture.newest(PICTURE_WAIT)
         ask = partial(self._words.ask, request.instruction)
-        told = {"skills": self.skills, "take_suggestion": self._take_suggestions, "ask_policy": ask}
-        seen = replace(request, objects=objects, counts=counts, image=picture, **told)
+        able = {"skills": self.skills, "policy_skills": self.policy_skills, "ask_policy": ask}
+        seen = replace(request, objects=objects, counts=counts, image=picture, **able)
+        seen = replace(seen, take_suggestion=self._take_suggestions)
         result = decompose(seen, self._decomposers)
         if result.sourced.understood:
             self._node.say(f"plan by {result.sourced.source} understood {result.sourced.understood}")

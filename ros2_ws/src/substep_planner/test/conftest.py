@@ -193,6 +193,7 @@ class PlannerGraph:
         self.reports = topics.CHUNK_REPORT.publisher(node)
         self.scenes = topics.SCENE_STATE.publisher(node)
         self.contracts = topics.ROBOT_CONTRACT.publisher(node)
+        self.policy_skills = topics.POLICY_SKILLS.publisher(node)
         self.robot(load_robot(LIBERO_PANDA))
         self.chunks = topics.ACTION_CHUNK.publisher(node)
         self.refusals = topics.CHUNK_REFUSAL.publisher(node)

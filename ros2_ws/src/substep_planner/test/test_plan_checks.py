@@ -6,7 +6,7 @@ import pytest
 
 from substep_core.plan import Plan, Substep
 from substep_planner.decomposers.library import shipped_library
-from substep_planner.decomposers.plan_checks import in_shared_words, missing_things, unknown_skills
+from substep_planner.decomposers.plan_checks import in_shared_words, missing_things, unknown_skills, untaught_skills
 
 
 def plan(*steps: tuple[str, str]) -> Plan:
@@ -106,6 +106,19 @@ def test_a_skill_that_the_contract_does_not_list_is_named_with_those_that_it_doe
     unknown = unknown_skills(plan(("open the microwave", "the microwave is open")), SKILLS)
     assert unknown == ["'open the microwave' is none of its skills: pick up, place, wipe, pour"]
     assert unknown_skills(plan(("open the microwave", "the microwave is open")), ()) == []
+
+
+def test_a_skill_that_the_policy_was_not_taught_is_named_with_those_that_it_was():
+    taught = ("pick up", "place")
+    wiped = plan(("wipe the table", "the table is clean"), ("pick up the mug", "the mug is held"))
+    why = "'wipe the table' is none of what it was taught: pick up, place"
+    assert untaught_skills(wiped, SKILLS, taught) == [why]
+    assert untaught_skills(plan(("open the microwave", "it is open")), (), taught) == [
+        "'open the microwave' is none of what it was taught: pick up, place"
+    ]
+    assert untaught_skills(wiped, SKILLS, ()) == [], "it is not known what it was taught"
+    assert untaught_skills(wiped, SKILLS, (*taught, "wipe")) == []
+    assert untaught_skills(plan(("get the table ready", "it is")), SKILLS, taught) == [], "a task in its own words"
 
 
 def test_what_such_a_skill_acts_on_must_be_there_too():

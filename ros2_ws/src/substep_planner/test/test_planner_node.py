@@ -9,6 +9,7 @@ import pytest
 from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
+from std_msgs.msg import String
 from substep_interfaces.action import ExecuteTask
 from substep_interfaces.msg import ActiveSubstep, ChunkReport, TaskStatus
 
@@ -89,6 +90,17 @@ def test_a_task_without_a_plan_is_aborted_with_the_reason(graph, task, code, mes
     assert graph.status(handle) == GoalStatus.STATUS_ABORTED
     assert (result.success, result.error_code) == (False, code) and message in result.message
     assert graph.substeps.empty()
+
+
+def test_a_plan_with_what_the_policy_was_not_taught_is_refused_with_that_reason(graph):
+    graph.activate().world()
+    assert graph.decompose("open the microwave").success, "a policy that does not say is asked for anything"
+    graph.policy_skills.publish(String(data="pick up\nplace"))
+    assert any(not graph.decompose("open the microwave").success for _ in range(1000)), "it is heard at some time"
+    answer = graph.decompose("open the microwave")
+    assert answer.error_code == ErrorCode.INVALID_PLAN
+    assert "what the policy cannot do: 'open the microwave' is none of what it was taught: pick up" in answer.message
+    assert graph.decompose(TASK).success
 
 
 def test_a_second_goal_is_rejected_and_the_reason_is_published(graph):

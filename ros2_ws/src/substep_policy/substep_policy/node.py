@@ -18,6 +18,7 @@ from substep_core import chunk_timing
 from substep_core.configuration import told
 from substep_core.contract import RobotContract, contract_from_text
 from substep_core.keys import IssuedSubstep, RequestKey, SubstepKey
+from substep_core.language.skills import skills_to_text
 from substep_core.latest_only_worker import LatestOnlyWorker
 from substep_core.observation_sync import ObservationSync
 from substep_core.protocol import ChunkRefused, RefusalKind, refusing
@@ -29,7 +30,7 @@ from substep_core.ros.parameters import BadParameter
 from substep_policy.diagnostics import LatencyLog, inference_status
 from substep_policy.loading import SuiteStatistics, load_policy
 from substep_policy.parameters import declare, policy_settings, stuck_settings
-from substep_policy.policy import Policy, SubstepNamer, why_not_guided
+from substep_policy.policy import Policy, SubstepNamer, taught_skills, why_not_guided
 from substep_policy.registry import POLICIES, PolicyRegistry
 from substep_policy.request_answering import RequestAnswering
 from substep_policy.session.request_matcher import RequestMatcher, Work
@@ -87,6 +88,7 @@ class PolicyNode(GraphNode):
         self._latencies = LatencyLog()
         self._chunks = self.advertise(topics.ACTION_CHUNK)
         self._refusals = self.advertise(topics.CHUNK_REFUSAL)
+        self._skills = self.advertise(topics.POLICY_SKILLS)
         self.subscribe(topics.ROBOT_CONTRACT, self._on_contract)
         self.subscribe(topics.CHUNK_TIMING, self._on_timing)
         self.subscribe(topics.EPISODE_STATUS, self._on_episode)
@@ -110,6 +112,7 @@ class PolicyNode(GraphNode):
         if isinstance(self._policy, SubstepNamer):
             self._naming = SubstepNaming(self._answering.words, self._worker_failed)
         self._sensors = [self._subscribe(topic) for topic in self._answering.topics.values()]
+        self._skills.publish(String(data=skills_to_text(taught_skills(self._policy))))
 
     def deactivate(self) -> None:
         for subscription in self._sensors:

@@ -146,6 +146,17 @@ class EosThresholded(Protocol):
 
 
 @runtime_checkable
+class Taught(Protocol):
+    """What a policy has besides that knows which skills it was taught.
+
+    Attributes:
+        skills: by the words that substeps begin with; empty: it is not known.
+    """
+
+    skills: tuple[str, ...]
+
+
+@runtime_checkable
 class SubstepNamer(Protocol):
     """What a policy can besides whose model has words."""
 
@@ -164,6 +175,11 @@ def as_namer(policy: Policy) -> SubstepNamer:
             f"policy {policy.name} names no substeps, its model has no words: take one that has, such as a π0.5"
         )
     return policy
+
+
+def taught_skills(policy: Policy) -> tuple[str, ...]:
+    """Skills that the policy was taught; empty: it is not known."""
+    return policy.skills if isinstance(policy, Taught) else ()
 
 
 @runtime_checkable

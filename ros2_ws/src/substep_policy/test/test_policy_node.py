@@ -102,6 +102,12 @@ class NamingPolicy(ScriptedPolicy):
         return NamedSubstep(f"{task}: {observation.images['eye_in_hand'][0, 0, 0]}", 0.5, True)
 
 
+class TaughtPolicy(ScriptedPolicy):
+    """Knows what it was taught."""
+
+    name, skills = "taught", ("pick up", "place")
+
+
 class GuidedPolicy(ScriptedPolicy):
     """Its chunks can go on from the last one."""
 
@@ -145,6 +151,7 @@ REGISTRY = PolicyRegistry(
             "scripted": ScriptedPolicy,
             "naming": NamingPolicy,
             "guided": GuidedPolicy,
+            "taught": TaughtPolicy,
             "broken": load_broken,
             "blind": load_blind,
         },
@@ -164,6 +171,7 @@ class ScriptedWorld:
         self.node = rclpy.create_node("scripted_world", context=self.context)
         self.chunks: queue.Queue[ActionChunk] = queue.Queue()
         self.refusals: queue.Queue[ChunkRefusal] = queue.Queue()
+        self.skills: queue.Queue[String] = queue.Queue()
         self.diagnostics: queue.Queue[DiagnosticStatus] = queue.Queue()
         self.log: queue.Queue[str] = queue.Queue()
         self._create_entities(robot, timing)
@@ -178,6 +186,7 @@ class ScriptedWorld:
         node = self.node
         topics.ACTION_CHUNK.subscription(node, self.chunks.put)
         topics.CHUNK_REFUSAL.subscription(node, self.refusals.put)
+        topics.POLICY_SKILLS.subscription(node, self.skills.put)
         topics.DIAGNOSTICS.subscription(node, self._on_diagnostics)
         self.change_state = node.create_client(ChangeState, "policy/change_state")
         self.get_state = node.create_client(GetState, "policy/get_state")
@@ -690,3 +699,9 @@ def test_a_policy_without_words_is_refused_where_it_is_to_name_substeps(world):
     with pytest.raises(BadParameter, match="policy: policy scripted names no substeps, its model has no words: take"):
         world.policy_node.configure()
     assert not world.transition(Transition.TRANSITION_CONFIGURE)
+
+
+@pytest.mark.parametrize(("world", "told"), [({"policy": "taught"}, "pick up\nplace"), ({}, "")], indirect=["world"])
+def test_it_says_which_skills_its_policy_was_taught_where_that_is_known(world, told: str):
+    world.activate()
+    assert world.skills.get(timeout=PATIENCE).data == told

@@ -21,6 +21,7 @@ from substep_core.contract.groups import (
 from substep_core.contract.load import LIBERO_PANDA, NamedRobot, contract_from_text, contract_to_text, load_robot
 from substep_core.contract.paths import first_within
 from substep_core.contract.robot import (
+    SKILL_NAME,
     Camera,
     CameraRole,
     JointLimit,
@@ -34,6 +35,7 @@ from substep_core.contract.state import Joints, Pose, Readings, gripper_opening,
 
 __all__ = [
     "LIBERO_PANDA",
+    "SKILL_NAME",
     "ActionGroup",
     "ActionQuantity",
     "Camera",

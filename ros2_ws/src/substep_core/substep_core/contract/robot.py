@@ -16,6 +16,8 @@ from substep_core.configuration import configuration
 from substep_core.contract.groups import ActionGroup, ActionQuantity, Hold, StateGroup, StateQuantity
 from substep_core.ros_names import FrameName, Name
 
+SKILL_NAME = r"^[a-z]+( [a-z]+)*$"  # words that substeps begin with
+
 Positive = Annotated[float, Field(gt=0)]
 Pixels = Annotated[int, Field(ge=1, le=16384)]
 
@@ -172,7 +174,7 @@ class RobotContract:
     base_frame: FrameName = "world"
     motion: MotionLimits | None = None
     singularity: SingularityLimits | None = None
-    skills: tuple[Annotated[str, Field(pattern=r"^[a-z]+( [a-z]+)*$")], ...] = ()
+    skills: tuple[Annotated[str, Field(pattern=SKILL_NAME)], ...] = ()
 
     def __post_init__(self) -> None:
         if twice := [skill for skill, count in Counter(self.skills).items() if count > 1]:

@@ -190,6 +190,7 @@ ROBOT_RESET = Service("robot/reset", Trigger)
 # policy
 ACTION_CHUNK = Topic("action_chunk", ActionChunk)
 CHUNK_REFUSAL = Topic("chunk_refusal", ChunkRefusal, depth=10)
+POLICY_SKILLS = Topic("policy_skills", String, latched=True)
 NAME_SUBSTEP = Service("name_substep", NameSubstep)
 
 # planner
@@ -227,6 +228,7 @@ TOPICS = (
     CHUNK_REPORT,
     ACTION_CHUNK,
     CHUNK_REFUSAL,
+    POLICY_SKILLS,
     ACTIVE_SUBSTEP,
     GOAL_REJECTION,
     TASK_STATUS,

@@ -25,6 +25,7 @@ class PlanRequest:
         objects: categories of what is in the scene (LIBERO's names), where they are known.
         counts: how many of each of them there are, where that is known.
         skills: what the robot can do, as in its contract; none: the motions of the substep language.
+        policy_skills: what the policy was taught; none: it is not known.
         image: (H, W, 3) uint8 RGB view of the scene, for decomposers that look at it.
         take_suggestion: where a decomposer asks whether it has understood, the answer is yes.
         ask_policy: what the policy itself says comes next, by what it sees now; raises PlanningError. None: there is no
@@ -38,6 +39,7 @@ class PlanRequest:
     objects: frozenset[str] = frozenset()
     counts: Mapping[str, int] = field(default_factory=dict)
     skills: tuple[str, ...] = ()
+    policy_skills: tuple[str, ...] = ()
     image: np.ndarray | None = None
     take_suggestion: bool = False
     ask_policy: Callable[[], NamedSubstep] | None = None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from substep_core.errors import ErrorCode, PlanningError
 from substep_core.printable import printable
 from substep_planner.decomposers.base import Decomposer, PlanRequest, SourcedPlan, UnsureError
-from substep_planner.decomposers.plan_checks import missing_things, too_few, unknown_skills
+from substep_planner.decomposers.plan_checks import missing_things, too_few, unknown_skills, untaught_skills
 
 LONGEST_INSTRUCTION = 2000  # characters
 
@@ -85,6 +85,8 @@ def _unfit(sourced: SourcedPlan, request: PlanRequest) -> str:
         return ""
     if unknown := unknown_skills(sourced.plan, request.skills):
         return f"plans with what the robot cannot do: {'; '.join(unknown)}"
+    if untaught := untaught_skills(sourced.plan, request.skills, request.policy_skills):
+        return f"plans with what the policy cannot do: {'; '.join(untaught)}"
     if missing := missing_things(sourced.plan, request.objects, request.skills):
         return f"plans with what is not there: the scene has no {', no '.join(missing)}"
     if few := too_few(sourced.plan, request.counts):

@@ -54,6 +54,24 @@ def unknown_skills(plan: Plan, skills: tuple[str, ...]) -> list[str]:
     ]
 
 
+def untaught_skills(plan: Plan, skills: tuple[str, ...], taught: tuple[str, ...]) -> list[str]:
+    """Substeps with a skill that the policy was not taught, each with the reason.
+
+    One whose skill cannot be read, such as the instruction of a whole task, is none of them: it may be what was taught.
+
+    Args:
+        skills, taught: as ``skills`` and ``policy_skills`` in ``PlanRequest``.
+    """
+    if not taught:
+        return []
+    wanted = {step.instruction: skill_of(step.instruction, (*skills, *taught)) for step in plan.substeps}
+    return [
+        f"{text!r} is none of what it was taught: {', '.join(taught)}"
+        for text, skill in wanted.items()
+        if skill is not None and skill not in taught
+    ]
+
+
 def missing_things(plan: Plan, objects: frozenset[str], skills: tuple[str, ...] = ()) -> list[str]:
     """What the plan names and the scene lacks; ``objects`` are the scene's categories, empty if they are unknown."""
     if not objects:

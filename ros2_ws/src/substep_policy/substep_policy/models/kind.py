@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 
 class ModelConfiguration(Protocol):
-    """What every kind's configuration says.
+    """What every kind's configuration says. One that also has a field ``skills`` (names, a tuple) is told by training
+    which skills it was taught, and the planner refuses others.
 
     Attributes:
         model_type: the kind's name.

@@ -49,6 +49,7 @@ class ModelPolicy(ABC):
     ) -> None:
         weight = next(model.parameters())
         self.name, self.robot, self.cameras, self.horizon = name, config.robot, config.cameras, horizon
+        self.skills: tuple[str, ...] = getattr(config, "skills", ())  # see ``substep_policy.policy.Taught``
         self.device, self.dtype = str(weight.device), str(weight.dtype).removeprefix("torch.")
         self._device, self._weight_dtype = weight.device, weight.dtype
         self._model, self._chunks, self._chunk_length = model, chunks, config.chunk_length

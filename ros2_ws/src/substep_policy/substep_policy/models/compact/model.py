@@ -23,6 +23,7 @@ class CompactModelConfig:
 
     Attributes:
         robot: whose data it learned from: its vectors have the groups of this contract, in their order.
+        skills: that it was taught, by the words that substeps begin with; empty: it is not known.
     """
 
     model_type: Literal["compact"] = "compact"
@@ -34,6 +35,7 @@ class CompactModelConfig:
     preprocessing: PreprocessingConfig = PreprocessingConfig()
     gripper: GripperConvention = GripperConvention.CLOSE_IS_ONE
     eos: EosDetection = EosDetection()
+    skills: tuple[str, ...] = ()
 
     vocabulary: ClassVar[Vocabulary | None] = None  # its backbone is no language model
 

@@ -24,6 +24,7 @@ class OpenVLAModelConfig:
 
     Attributes:
         robot: whose data it learned from: its vectors have the groups of this contract, in their order.
+        skills: that it was taught, by the words that substeps begin with; empty: it is not known.
     """
 
     model_type: Literal["openvla"] = "openvla"
@@ -33,6 +34,7 @@ class OpenVLAModelConfig:
     eos_head: EOSHeadConfig | None = None
     gripper: GripperConvention = GripperConvention.OPEN_IS_ONE
     eos: EosDetection = NO_EOS_DETECTION
+    skills: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_model(self, takes_slot_content=True)

@@ -41,6 +41,7 @@ class Pi05ModelConfig:
 
     Attributes:
         robot: whose data it learned from: its vectors have the groups of this contract, in their order.
+        skills: that it was taught, by the words that substeps begin with; empty: it is not known.
         action_head: flow matching by the expert, or FAST tokens that the language model says.
         played: actions of a chunk that are played, the rest is dropped; 0: all.
     """
@@ -53,6 +54,7 @@ class Pi05ModelConfig:
     gripper: GripperConvention = GripperConvention.CLOSE_IS_ONE
     eos: EosDetection = NO_EOS_DETECTION
     played: int = Field(default=0, ge=0)
+    skills: tuple[str, ...] = ()
 
     vocabulary: ClassVar[Vocabulary | None] = None  # no action stands among the words
 
