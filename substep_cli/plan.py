@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json as json_format
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from substep_bringup.question import YES
 from substep_cli.grammar import CommandFailed, UsageError
 from substep_cli.options import Device, Json
+from substep_cli.question import answer_at_terminal
 from substep_core.contract import load_robot
 from substep_core.errors import PlanningError
 from substep_core.plan import steps_to_json
 from substep_core.printable import show
-from substep_planner.decomposers.base import PlanRequest, UnsureError
+from substep_planner.decomposers.base import Decomposer, PlanRequest, UnsureError
 from substep_planner.decomposers.fallback import Decomposition, decompose
 from substep_planner.decomposers.objects import read_objects
 from substep_planner.decomposers.registry import DEFAULT_ORDER, DecomposerSettings, load_decomposers
@@ -50,8 +53,8 @@ def plan(
         objects: what is in the scene, LIBERO's categories such as porcelain_mug or one's own, moka_pot=3 for three of
             them; none: it is not known.
         robot: whose skills a plan may hold: its name, or the path of its contract; none: the motions of the language.
-        yes: where it is not sure what is meant, take what is suggested; else a terminal is asked, and a script gets
-            exit code 1 with the question.
+        yes: where it is not sure what is meant, take what is suggested; else a terminal is asked, where the task may
+            also be said in other words, and a script gets exit code 1 with the question.
         decomposers: who is asked, in this order: library, grounding, rules, transformers, openai, anthropic,
             whole_task, or an installed one.
         library: a plan file instead of the shipped one.
@@ -85,13 +88,22 @@ def plan(
 def _decompose(request: PlanRequest, decomposers: tuple[str, ...], settings: DecomposerSettings) -> Decomposition:
     """Raises: CommandFailed."""
     try:
-        asked = load_decomposers(decomposers, settings)
-        return decompose(request, asked)
+        return _asking(request, load_decomposers(decomposers, settings))
     except PlanningError as error:
-        if isinstance(error, UnsureError) and _agrees(str(error), error.clarification):
-            return decompose(replace(request, take_suggestion=True), asked)
         question = f"; {error.clarification}" if error.clarification else ""
         raise CommandFailed(f"{error.code.name}: {error}{question}") from error
+
+
+def _asking(request: PlanRequest, decomposers: Sequence[Decomposer]) -> Decomposition:
+    """As ``decompose``, again with what somebody at the terminal answers. Raises: PlanningError."""
+    while True:
+        try:
+            return decompose(request, decomposers)
+        except PlanningError as error:
+            answer = answer_at_terminal(str(error), error.clarification) if error.clarification else ""
+            if not answer or (answer == YES and not isinstance(error, UnsureError)):
+                raise
+            request = replace(request, **({"take_suggestion": True} if answer == YES else {"instruction": answer}))
 
 
 def _print(result: Decomposition, json: Path | None) -> None:
@@ -106,12 +118,3 @@ def _print(result: Decomposition, json: Path | None) -> None:
         json.write_text(json_format.dumps(steps, indent=2, ensure_ascii=False) + "\n")
     for step in steps:
         show(f"{step['step']}. {step['subgoal']}\n     seen when done: {step['expected_effect']}")
-
-
-def _agrees(why: str, question: str) -> bool:
-    """Whether somebody at the terminal answers with yes; nobody does in a script."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-    show(why, sys.stderr)
-    show(f"{question} [y/N]", sys.stderr)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -41,15 +41,15 @@ def test_what_is_not_sure_is_a_question_and_yes_takes_the_suggestion(capsys):
 
 def test_a_terminal_is_asked(capsys, monkeypatch):
     line = ["plan", "place the blue cup on the dish", "--objects", "porcelain_mug", "plate", "microwave"]
-    for answer, code in (("y\n", 0), ("\n", 1)):
+    for answer, code in (("y\n", 0), ("\n", 1), ("n\n", 1), ("put the white mug on the plate\n", 0)):
         terminal = io.StringIO(answer)
         terminal.isatty = lambda: True
         monkeypatch.setattr("sys.stdin", terminal)
         monkeypatch.setattr("sys.stderr.isatty", lambda: True)
         assert main(line) == code
         assert (
-            "did you mean: the white mug, so pick up the white mug and place it on the plate? [y/N]"
-            in capsys.readouterr().err
+            "did you mean: the white mug, so pick up the white mug and place it on the plate? [y/N, or the "
+            "task in other words]" in capsys.readouterr().err
         )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,18 +15,20 @@ from substep_bringup.domain import LOCAL, isolation
 from substep_bringup.graph import Graph, simulation_graph
 from substep_bringup.graph_config import GraphConfig
 from substep_bringup.last_summary import leave_summary
+from substep_bringup.question import YES, Answer, nobody
 from substep_bringup.run_folder import RunFolder
 from substep_bringup.runner import Runner
 from substep_core.printable import show
 from substep_core.tasks import task_source
 
 
-def run(config: GraphConfig, domain: int | None = None, network: str = LOCAL) -> int:
-    """Run one task in a graph of its own.
+def run(config: GraphConfig, domain: int | None = None, network: str = LOCAL, answer: Answer = nobody) -> int:
+    """Run one task in a graph of its own; again, in another folder, where a question about it is answered.
 
     Args:
         domain: ROS domain; None: the user's, else a free one.
         network: who can reach the graph: programs of this machine ("local"), or of the network ("open").
+        answer: to what the planner asks back.
 
     Returns:
         see ``ExitCode``; 0 only if the world says that the task is done.
@@ -33,6 +36,16 @@ def run(config: GraphConfig, domain: int | None = None, network: str = LOCAL) ->
     Raises:
         ExecutableNotFound: the workspace is not built.
     """
+    while True:
+        exit_code, why, question = _run_once(config, domain, network)
+        said = answer(why, question) if question else ""
+        if not said or (said == YES and config.yes):
+            return exit_code
+        config = replace(config, yes=True) if said == YES else replace(config, task_text=said)
+
+
+def _run_once(config: GraphConfig, domain: int | None, network: str) -> tuple[int, str, str]:
+    """Exit code, and of a task that nothing was done of yet: why not, and what the planner asks back, if it does."""
     started = datetime.now()
     folder = RunFolder.create(Path(config.runs), asdict(config))
     graph = simulation_graph(config, folder.path)
@@ -41,7 +54,17 @@ def run(config: GraphConfig, domain: int | None = None, network: str = LOCAL) ->
         _announce(config, folder, environment)
         exit_code = _runner(graph, folder, environment).run()
     leave_summary(folder, exit_code, started)
-    return exit_code
+    return exit_code, *_asked_back(folder)
+
+
+def _asked_back(folder: RunFolder) -> tuple[str, str]:
+    """Why there is no plan, and the planner's question; both empty where there is a plan, or no question."""
+    if not folder.summary.is_file():  # the disk is full
+        return "", ""
+    summary = json.loads(folder.summary.read_text(encoding="utf-8"))
+    if summary["plan"]["substeps"]:
+        return "", ""
+    return summary["error"]["message"], summary["error"]["clarification"]
 
 
 def _runner(graph: Graph, folder: RunFolder, environment: Mapping[str, str]) -> Runner:
