@@ -84,6 +84,7 @@ def count(seed: int, sentences: int, lexicon: Lexicon | None = None) -> dict:
         "unable": sorted(word for word in first - known if "{" not in word),
         "polite": sorted({word for text in lexicon.POLITE for word in words_of_text(text)}),
         "glossary": lexicon.GLOSSARY,
+        "numbers": lexicon.templates.get("numbers"),
         "open_is_on": bool(lexicon.templates.get("open_is_on")),
         "steps": {label: dict(counts) for label, counts in steps.items()},
         "words": {label: dict(counts) for label, counts in words.items()},

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from substep_core.yaml_mapping import read_mapping
 
 _FEW = 4  # entries of a list from which on some are left out
 
@@ -59,15 +59,16 @@ class Lexicon:
             )
             for kind, words in self.things.items()
         }
-        return replace(self, templates=_thinned(self.templates, share, generator), things=things)
+        drawn_from = {key: value for key, value in self.templates.items() if key != "numbers"}  # no sentence has them
+        return replace(self, templates=_thinned(drawn_from, share, generator), things=things)
 
 
 @cache
 def load(language: str = "en") -> Lexicon:
-    """Raises: FileNotFoundError: there are no words of that language."""
+    """Raises: ValueError: there are no words of that language, or a file of them is damaged."""
     folder = Path(__file__).parent
-    templates = yaml.safe_load((folder / f"wordings_{language}.yaml").read_text(encoding="utf-8"))
-    rows = yaml.safe_load((folder / f"things_{language}.yaml").read_text(encoding="utf-8"))
+    templates = read_mapping(folder / f"wordings_{language}.yaml", "templates by their names")
+    rows = read_mapping(folder / f"things_{language}.yaml", "words for kinds of things")
     things = {
         kind: Words(**{("uses" if key == "for" else key): tuple(map(str, value)) for key, value in row.items()})
         for kind, row in rows.items()

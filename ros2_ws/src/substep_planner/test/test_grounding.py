@@ -273,3 +273,35 @@ def test_other_languages_are_planned_in_the_words_of_the_policy(grounding, text)
 )
 def test_what_is_not_to_be_done_is_refused_in_other_languages(grounding, text):
     assert "asks for nothing" in refusal(grounding, text, GOAL)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("stelle drei Espressokocher auf den Herd", 3),
+        ("stell die 3 Espressokocher auf den Herd", 3),
+        ("stelle vier Espressokocher auf den Herd", 4),
+        ("pon tres cafeteras en la estufa", 3),
+        ("coloca las cuatro cafeteras sobre la estufa", 4),
+        ("把三个摩卡壶放到炉子上", 3),
+        ("把四个摩卡壶都放到炉子上", 4),
+        ("把3个摩卡壶放到炉子上", 3),
+    ],
+)
+def test_numbers_beyond_two_are_understood_in_other_languages(grounding, text, number):
+    scene = frozenset({"moka_pot", "flat_stove"})
+
+    def planned(there: int) -> list[str]:
+        counts = {"moka_pot": there, "flat_stove": 1}
+        made = decompose(PlanRequest(text, objects=scene, counts=counts), [grounding]).sourced.plan
+        return [step.instruction for step in made.substeps]
+
+    assert (
+        planned(number) == ["pick up the left moka pot outside the stove", "place the moka pot on the stove"] * number
+    )
+    with pytest.raises(PlanningError, match=f"the scene has {number - 1} moka pot, and {number} are picked up"):
+        planned(number - 1)
+
+
+def test_a_number_that_says_how_a_thing_is_made_counts_nothing_in_other_languages(grounding):
+    assert steps(grounding, "打开三层柜子的上层抽屉", GOAL) == ["open the top drawer of the cabinet"]

@@ -16,7 +16,7 @@ from types import MappingProxyType
 import numpy as np
 
 from substep_core.json_files import read_object
-from substep_planner.decomposers.grounding.reading import Evidence, Phrase, Reading, with_counts, words_of_text
+from substep_planner.decomposers.grounding.reading import Evidence, Numbers, Phrase, Reading, with_counts, words_of_text
 from substep_planner.decomposers.grounding.scene import Entity, entities_of
 from substep_planner.decomposers.grounding.score import probability
 from substep_planner.decomposers.grounding.segments import Segment, steps_of, whole
@@ -82,6 +82,7 @@ class MarkovReader:
         self._sides = _SIDES | {word for word, english in self._glossary.items() if english in _SIDES}
         self._heads = {name: frozenset(kinds) for name, kinds in tables["heads"].items()}
         self._determiners = frozenset(tables["determiners"])
+        self._numbers = Numbers.of(tables["numbers"])
         self._weights = tuple(map(float, tables["score"]))
         self._moves: dict = {}
         self._of_labels = lru_cache(4096)(self._label_chances)
@@ -108,7 +109,7 @@ class MarkovReader:
         Raises:
             ValueError: it has no words, or a number that makes no sense.
         """
-        said, known = with_counts(words_of_text(text))
+        said, known = with_counts(words_of_text(text), self._numbers)
         if not said:
             raise ValueError("it has no words")
         entities = (*entities_of(categories), None)
@@ -136,7 +137,7 @@ class MarkovReader:
     def knows(self, text: str) -> float:
         """Share of a sentence's words that were met in training."""
         words = words_of_text(text)
-        return sum(map(self.speller.knows, words)) / max(1, len(words))
+        return sum(word in self._numbers.words or self.speller.knows(word) for word in words) / max(1, len(words))
 
     def _whole(self, segment: Segment) -> Segment:
         """Without a part that its words do not name; "on top" alone names no drawer."""

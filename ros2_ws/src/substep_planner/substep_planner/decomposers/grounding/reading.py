@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from substep_planner.decomposers.grounding.request import Step
 from substep_planner.decomposers.grounding.scene import Entity
@@ -31,23 +33,60 @@ def number_of(word: str) -> int | None:
     return _NUMBERS.get(word)
 
 
-def with_counts(words: list[str]) -> tuple[list[str], list[str]]:
-    """The words without "1", which goes without saying, and the same with every other number as "two", the one that the
-    model knows. What says how a thing is made ("three drawer cabinet") is no number of things.
+@dataclass(frozen=True)
+class Numbers:
+    """How a language says numbers of things.
+
+    Attributes:
+        two: the word that the language's model was taught, for any number.
+        words: others -> numbers beyond two; those of English are known anyway.
+        of_parts: words behind a number that says how a thing is made.
+        counters: words of which one stands between a number and what is counted; none: no such word is needed.
+    """
+
+    two: str = "two"
+    words: Mapping[str, int] = field(default_factory=dict)
+    of_parts: frozenset[str] = OF_PARTS
+    counters: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any] | None) -> Numbers:
+        """As a model's file has it, None for English. Raises: KeyError, TypeError: it is none."""
+        if table is None:
+            return cls()
+        return cls(table["two"], table["words"], frozenset(table["of_parts"]), frozenset(table["counters"]))
+
+    def in_digits(self, words: Sequence[str]) -> list[str]:
+        """The words, those for numbers as digits."""
+        return [
+            str(self.words[word]) if word in self.words and self._counts_before(after) else word
+            for word, after in zip(words, [*words[1:], ""], strict=True)
+        ]
+
+    def _counts_before(self, after: str) -> bool:
+        return after not in self.of_parts and (not self.counters or after in self.counters)
+
+
+ENGLISH = Numbers()
+
+
+def with_counts(said: Sequence[str], numbers: Numbers = ENGLISH) -> tuple[list[str], list[str]]:
+    """The words with numbers in digits, but for "1", which goes without saying, and the same with every other number as
+    the one that the model knows. What says how a thing is made ("three drawer cabinet") is no number of things.
 
     Raises:
         ValueError: none of something are asked for.
     """
-    kept, known = [], []
+    kept, known, words = [], [], numbers.in_digits(said)
     for word, after in zip(words, [*words[1:], ""], strict=True):
         number = number_of(word)
-        if number == 0 and after not in OF_PARTS:
+        if number == 0 and after not in numbers.of_parts:
             raise ValueError(f"the number {word!r} is in it, expected at least 1")
         if number == 1 and word.isdecimal():
             continue
-        is_number = number is not None and number > 1 and after not in OF_PARTS
+        is_number = number is not None and number > 1 and after not in numbers.of_parts
         kept.append(word)
-        known.append("two" if is_number else word)
+        known.append(numbers.two if is_number else word)
     return kept, known
 
 

@@ -157,8 +157,9 @@ class _Builder:
             if self.steps[-1].action == "put":
                 raise _Unclear  # a stack cannot be lifted as one
         if (kind in ("verb", "heat", "to") or kind == "thing" and words.isdisjoint(OF_PARTS)) and words & _TWO:
-            self.number = next((n for word in segment.said.split() if (n := number_of(word) or 0) > 1), 2)
-            self.counted.add(self.number)
+            said = next((n for word in segment.said.split() if (n := number_of(word) or 0) > 1), 2)
+            self.number = max(said, self.number)  # "both", or what other languages have for it, may come after a number
+            self.counted.add(said)
         try:
             self._take(kind, detail, segment, rest)
         finally:
