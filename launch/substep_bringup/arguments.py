@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import yaml
 
+from substep_core.yaml_mapping import value_of
+
 Config = TypeVar("Config")
 
 
@@ -59,7 +61,7 @@ def _from_text(name: str, text: str, default: Any) -> Any:
     if isinstance(default, str):
         return text
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        value = value_of(text, name)
+    except ValueError as error:
         raise ArgumentError(f"{name} is {text!r}, expected a value such as {to_text(default)!r}") from error
     return tuple(value) if isinstance(value, list) else value

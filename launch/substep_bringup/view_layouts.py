@@ -13,6 +13,7 @@ from ament_index_python.packages import get_package_share_directory
 
 from substep_core.contract import CameraRole, JointSource, PoseSource, RobotContract
 from substep_core.ros import topics
+from substep_core.yaml_mapping import read_mapping
 
 PACKAGE = "substep_bringup"
 RVIZ, FOXGLOVE = Path("rviz", "substep.rviz"), Path("foxglove", "substep.json")
@@ -39,7 +40,7 @@ def shipped(file: Path) -> Path:
 
 def rviz_layout(robot: RobotContract) -> str:
     """Robot, frames, poses and cameras; a camera at rest with the robot drawn over it, one at the hand without."""
-    content = yaml.safe_load(shipped(RVIZ).read_text(encoding="utf-8"))
+    content = read_mapping(shipped(RVIZ), "a layout of RViz")
     manager = content["Visualization Manager"]
     kinds = {display["Class"].rsplit("/", 1)[1]: display for display in manager["Displays"]}
     poses = [_aimed(kinds["Pose"], topic, topic) for topic in _pose_topics(robot)]

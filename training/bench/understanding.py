@@ -16,8 +16,6 @@ from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 
-import yaml
-
 from libero_bridge.tasks import LiberoSource, LiberoTask
 from substep_core.errors import PlanningError
 from substep_core.language import effects
@@ -25,6 +23,7 @@ from substep_core.language.nouns import NOUNS
 from substep_core.language.phrases import Thing
 from substep_core.language.reader import parse
 from substep_core.plan import Plan
+from substep_core.yaml_mapping import read_mapping
 from substep_planner.decomposers.base import Decomposer, PlanRequest
 from substep_planner.decomposers.fallback import decompose
 from substep_planner.decomposers.grounding.decomposer import GroundingDecomposer
@@ -108,8 +107,8 @@ def translated_sayings() -> Iterator[Saying]:
 
 
 def pro_sayings(file: Path) -> Iterator[Saying]:
-    """LIBERO-PRO's ``ood_language.yaml``: suite -> task -> wordings."""
-    for suite, tasks in yaml.safe_load(file.read_text(encoding="utf-8")).items():
+    """LIBERO-PRO's ``ood_language.yaml``: suite -> task -> wordings. Raises: ValueError: it is none."""
+    for suite, tasks in read_mapping(file, "suites, each with its tasks").items():
         for name, wordings in tasks.items():
             for wording in wordings:
                 if isinstance(wording, dict):  # "set mugs: white on …" is a mapping to YAML

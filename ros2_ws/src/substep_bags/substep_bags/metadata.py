@@ -13,6 +13,7 @@ from rosbags.interfaces import Qos
 from rosbags.rosbag2.metadata import dump_qos_v9
 
 from substep_bags.definitions import MessageType
+from substep_core.yaml_mapping import read_mapping
 
 VERSION = 9
 FILE = "metadata.yaml"
@@ -71,8 +72,11 @@ def write_metadata(folder: Path, metadata: Mapping[str, Any]) -> None:
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
-    """The content of metadata.yaml below its one key. Raises: FileNotFoundError."""
-    return yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))[KEY]
+    """The content of metadata.yaml below its one key. Raises: ValueError: it cannot be read, or is none."""
+    content = read_mapping(folder / FILE, f"a mapping with {KEY}").get(KEY)
+    if not isinstance(content, dict):
+        raise ValueError(f"{folder / FILE} has a {type(content).__name__} as {KEY}, expected a mapping")
+    return content
 
 
 def _span(start: int, end: int) -> dict[str, Any]:

@@ -57,10 +57,10 @@ class Bag:
         _check_layout(path)
         with ExitStack() as when_refused:
             try:
+                self.about = _about(path)
                 self._reader = Reader(path)
                 self._reader.open()
                 when_refused.callback(self._reader.close)
-                self.about = _about(path)
                 self.topics = {item.topic: _topic(item) for item in self._reader.connections}
                 self.start, self.end = self._reader.start_time, self._reader.end_time
             except Exception as error:  # what a broken one raises in the libraries that read it cannot be listed
@@ -126,7 +126,10 @@ def _words(error: Exception) -> str:
 
 
 def _about(path: Path) -> Mapping[str, str]:
-    about = metadata.read_metadata(path).get("custom_data") or {}
+    try:
+        about = metadata.read_metadata(path).get("custom_data") or {}
+    except ValueError as error:
+        raise BagError(f"{error}.") from error
     if not isinstance(about, Mapping):
         raise BagError(f"custom_data in {metadata.FILE} is a {type(about).__name__}, expected a mapping.")
     return dict(about)

@@ -208,6 +208,11 @@ def test_a_folder_that_is_no_bag_is_named(tmp_path, content, message):
     [
         (("custom_data:", "custom_data: [1]\n  more:"), "custom_data in metadata.yaml is a list, expected a mapping"),
         (
+            ("  version:", "  version: 9\n  version:"),
+            "metadata.yaml is not YAML: line 3, column 3: key 'version' stands",
+        ),
+        (("rosbag2_bagfile_information:", "bag:"), "has a NoneType as rosbag2_bagfile_information, expected a mapping"),
+        (
             ("compression_format: ''\n  compression_mode: ''", "compression_format: zstd\n  compression_mode: FILE"),
             "cannot be read: ZstdError",
         ),
