@@ -87,8 +87,9 @@ def record(
     clock: Literal["lockstep", "realtime"] = "lockstep",
     image_size: ImageSize = (128, 128),
     images: tuple[Literal["raw", "jpeg"], ...] = ("raw", "jpeg"),
+    compression: Literal["zstd", "lz4", "none"] = "zstd",
     steps: Count = 200,
-    rounds: Count = 5,
+    rounds: Count = 6,
     minutes: Annotated[float, Parameter(validator=Number(gte=0))] = 0.0,
     json: Json = None,
     command_line: CommandLine,
@@ -101,14 +102,15 @@ def record(
     Args:
         clock: lockstep as fast as it goes, or realtime at the robot's rate.
         images: how cameras are recorded.
+        compression: of the bags' chunks.
         steps: control steps of each stretch.
-        rounds: recordings of each kind.
+        rounds: recordings of each kind; the speed's interval takes six.
         minutes: of wall time that the first kind goes on at the end, to see the recorder's memory.
     """
     from libero_bridge.tasks import LiberoSource
     from training.bench.recording import RecordSettings, benchmark
 
-    settings = RecordSettings(suite, task, assets, clock, image_size, images, steps, rounds, minutes)
+    settings = RecordSettings(suite, task, assets, clock, image_size, images, compression, steps, rounds, minutes)
     LiberoSource().task(suite, task)  # what is not there is known before anything starts
     with _own_graph():
         figures = benchmark(settings, command_line)

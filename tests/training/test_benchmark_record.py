@@ -15,12 +15,14 @@ pytestmark = pytest.mark.xdist_group("simulation")
 
 def test_a_graph_is_timed_with_and_without_a_recorder(tmp_path, capsys):
     file = tmp_path / "figures.json"
-    line = "bench record --steps 8 --rounds 1 --images raw --image-size 64 64 --minutes 0.01"
+    line = "bench record --steps 8 --rounds 1 --images raw --image-size 64 64 --minutes 0.01 --compression lz4"
     assert main([*line.split(), "--json", str(file)]) == 0
     printed = capsys.readouterr().out
     assert (
-        "two 64x64 cameras, 1 rounds of 8 steps, lockstep, assets: embedded" in printed and "memory over 1 s" in printed
+        "two 64x64 cameras, 1 rounds of 8 steps, lockstep, assets: embedded, chunks: lz4" in printed
+        and "memory over 1 s" in printed
     )
+    assert "no interval with fewer than 6 rounds" in printed
     figures = json.loads(file.read_text())
     assert figures["settings"]["steps"] == 8 and figures["made"]["command"].startswith("./substep bench record")
     raw = figures["kinds"]["raw"]
@@ -37,7 +39,9 @@ def test_each_recording_is_compared_with_the_stretches_beside_it():
     bag = BagFigures(1.0, 2.0, 0.0, 0)
     raw, jpeg = (figures_of(kind, stretches, bag, ("raw", "jpeg")) for kind in ("raw", "jpeg"))
     assert raw.rounds == (0.9, 0.5) and raw.wall == 0.7 and raw.processor == 0.7
-    assert jpeg.rounds == (0.5, 1.0)
+    assert jpeg.rounds == (0.5, 1.0) and jpeg.interval is None
+    rounds = {"": at(*[100] * 7), "raw": at(90, 80, 95, 85, 70, 75)}
+    assert figures_of("raw", rounds, bag, ("raw",)).interval == (0.7, 0.95)
 
 
 @pytest.mark.parametrize(

@@ -30,10 +30,12 @@ from substep_core.ros import topics
 from substep_core.ros.messages import stamp_of_serialized
 from training.bench.graph_loop import GraphLoop, node_process, running_loop
 from training.evaluation.provenance import provenance
+from training.intervals import median_interval
 
 KINDS = (RAW, JPEG)
 WARM_UP = 20  # control steps until recorder and publishers have found each other
 MIB = 1 << 20
+FEWEST_ROUNDS = 6  # that an interval of their median takes
 MEMORY_PERIOD = 1.0  # s
 
 
@@ -45,6 +47,7 @@ class RecordSettings:
         clock: "lockstep", or "realtime": at the robot's rate, as long as the machine can keep it.
         image_size: height and width of each of two cameras.
         images: kinds of recordings, of ``KINDS``.
+        compression: of the bags' chunks, of ``substep_bags.writer.COMPRESSIONS``.
         steps: control steps of each stretch; rounds: recordings of each kind.
         minutes: of wall time that the first kind goes on recording at the end, to see its memory; 0: not at all.
     """
@@ -55,6 +58,7 @@ class RecordSettings:
     clock: str
     image_size: tuple[int, int]
     images: tuple[str, ...]
+    compression: str
     steps: int
     rounds: int
     minutes: float
@@ -96,12 +100,14 @@ class KindFigures:
     Attributes:
         wall, processor: speed of the graph with the recorder as a share of that without, median over rounds, in wall
             time and in the processor time of the graph's own processes.
+        interval: of ``wall``, 95 %; None: there are too few rounds for one.
         rounds: ``wall`` of each.
         recorder: ms of the recorder's processor time a control step.
     """
 
     wall: float
     processor: float
+    interval: tuple[float, float] | None
     rounds: tuple[float, ...]
     recorder: float
     bag: BagFigures
@@ -140,15 +146,18 @@ class RecordFigures:
         height, width = told.image_size
         lines = [
             f"{told.suite} {told.task}, two {width}x{height} cameras, {told.rounds} rounds of {told.steps} steps, "
-            f"{told.clock}, assets: {told.assets}; "
+            f"{told.clock}, assets: {told.assets}, chunks: {told.compression}; "
             f"{machine['processor']}, {machine['cores']} cores, commit {self.made['commit']}",
             f"  without a recorder {self.without:7.1f} steps/s",
         ]
         for name, kind in self.kinds.items():
             each = ", ".join(f"{100 * share:.0f}" for share in kind.rounds)
+            few = f"no interval with fewer than {FEWEST_ROUNDS} rounds"
+            sure = f"95 %: {100 * kind.interval[0]:.1f} to {100 * kind.interval[1]:.1f} %" if kind.interval else few
             lines += [
-                f"  {name:<5} {100 * kind.wall:5.1f} % of that (rounds: {each}), {100 * kind.processor:5.1f} % in the "
-                f"graph's own processor time; recorder {kind.recorder:.2f} ms a step",
+                f"  {name:<5} {100 * kind.wall:5.1f} % of that ({sure}; rounds: {each}), "
+                f"{100 * kind.processor:5.1f} % in the graph's own processor time; "
+                f"recorder {kind.recorder:.2f} ms a step",
                 f"        {kind.bag.files:.1f} MiB a minute in files, of {kind.bag.messages:.1f} MiB of messages; "
                 f"{100 * kind.bag.missing:.1f} % of images missing, {kind.bag.dropped} messages dropped",
             ]
@@ -167,9 +176,12 @@ def benchmark(settings: RecordSettings, command: str) -> RecordFigures:
     world = {"suite": settings.suite, "task_index": settings.task, "assets": settings.assets, "clock": settings.clock}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="substep_bench_record_")))
+        packed = {"compression": settings.compression}
         recorders = {
             kind: stack.enter_context(
-                node_process("substep_bags.recorder_node", {"bag": folder / kind, "images": kind}, f"recorder_{kind}")
+                node_process(
+                    "substep_bags.recorder_node", {"bag": folder / kind, "images": kind, **packed}, f"recorder_{kind}"
+                )
             )
             for kind in settings.images
         }
@@ -244,7 +256,8 @@ def figures_of(kind: str, stretches: dict[str, list[Stretch]], bag: BagFigures, 
 
     wall = tuple(shares(lambda speed: speed.wall))
     processor = median(shares(lambda speed: speed.processor))
-    return KindFigures(median(wall), processor, wall, median(item.recorder for item in stretches[kind]), bag)
+    interval = median_interval(wall) if len(wall) >= FEWEST_ROUNDS else None
+    return KindFigures(median(wall), processor, interval, wall, median(item.recorder for item in stretches[kind]), bag)
 
 
 def _bag_figures(folder: Path) -> BagFigures:

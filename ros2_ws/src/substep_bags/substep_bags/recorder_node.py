@@ -61,7 +61,7 @@ class RecorderNode(GraphNode):
         now = datetime.now().astimezone()
         folder = _unused(self._settings.bag or Path("bags", now.strftime(TIME_FORMAT)).resolve())
         about = self._about | {"started": now.isoformat(timespec="seconds")}
-        self._writer = BagWriter(folder, self._settings.files, about)
+        self._writer = BagWriter(folder, self._settings.files, about, self._settings.compression)
         self._recording = BagRecording(self._writer, self._settings.capacity, self._convert, self._ended)
         for topic in graph_topics():
             self._record(topic)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from substep_bags.writer import BagSettings
+from substep_bags.writer import COMPRESSIONS, ZSTD, BagSettings
 from substep_core.configuration import options_of
 from substep_core.ros.parameters import NodeParameters
 
@@ -20,6 +20,7 @@ class RecorderSettings:
     Attributes:
         bag: folder of the bag, where there is one already with a number behind; None: a new one below ``bags``.
         jpeg_quality: None: images are recorded as they come.
+        compression: one of ``COMPRESSIONS``.
         capacity: bytes that may wait to be written.
         policy: whose checkpoint the bag names; empty: none.
         arguments, parameters: what the run was started with, and what its nodes were told, as JSON.
@@ -27,6 +28,7 @@ class RecorderSettings:
 
     bag: Path | None
     jpeg_quality: int | None
+    compression: str
     capacity: int
     files: BagSettings
     policy: str
@@ -40,6 +42,7 @@ def declare(parameters: NodeParameters) -> None:
     parameters.declare("bag", "", where)
     parameters.declare("images", RAW, "how camera images are recorded", choices=(RAW, JPEG))
     parameters.declare("jpeg_quality", 90, "of images that are recorded as JPEG", bounds=(1, 100))
+    parameters.declare("compression", ZSTD, "of the bag's chunks", choices=tuple(COMPRESSIONS))
     parameters.declare("queue_size", 256, "MiB that may wait to be written; more is dropped", bounds=(1, 65536))
     for option in options_of(BagSettings):
         parameters.declare(option.name, option.default, option.description, bounds=option.bounds)
@@ -54,6 +57,7 @@ def read(parameters: NodeParameters) -> RecorderSettings:
     return RecorderSettings(
         bag=Path(value("bag")).expanduser().resolve() if value("bag") else None,
         jpeg_quality=value("jpeg_quality") if value("images") == JPEG else None,
+        compression=value("compression"),
         capacity=value("queue_size") * MIB,
         files=BagSettings(**{option.name: value(option.name) for option in options_of(BagSettings)}),
         policy=value("policy"),

@@ -25,7 +25,8 @@ PROFILE, LIBRARY = "ros2", "substep"
 CHUNK = 1 << 20  # bytes of messages that are compressed together
 MIB, MINUTE = 1 << 20, 60 * 10**9
 ABOUT_RECORD, METADATA_RECORD = "substep", "rosbag2"  # MCAP metadata records
-COMPRESSION = {"zstd": CompressionType.ZSTD, "none": CompressionType.NONE}
+ZSTD = "zstd"
+COMPRESSIONS = {ZSTD: CompressionType.ZSTD, "lz4": CompressionType.LZ4, "none": CompressionType.NONE}  # of the chunks
 ZSTD_LEVEL = 1  # of camera images, two thirds of the time of zstd's default level for a tenth more bytes
 
 
@@ -66,7 +67,7 @@ class BagWriter:
     Args:
         folder: is made; of the bag.
         about: what the bag says of itself: ``custom_data`` in metadata.yaml, and in each file from its beginning on.
-        compression: of the chunks: "zstd" or "none".
+        compression: one of ``COMPRESSIONS``.
 
     Raises:
         FileExistsError: there is something at ``folder``.
@@ -77,12 +78,12 @@ class BagWriter:
         folder: Path,
         settings: BagSettings = BagSettings(),
         about: Mapping[str, str] | None = None,
-        compression: str = "zstd",
+        compression: str = ZSTD,
     ) -> None:
         folder.mkdir(parents=True)
         self.folder = folder
         self.about = dict(about or {})
-        self._settings, self._compression = settings, COMPRESSION[compression]
+        self._settings, self._compression = settings, COMPRESSIONS[compression]
         self._topics: dict[str, BagTopic] = {}
         self._files: list[BagFile] = []
         self._open: _OpenFile | None = None

@@ -21,7 +21,7 @@ from substep_bags.definitions import UnknownType, message_type
 from substep_bags.metadata import read_metadata
 from substep_bags.recorded_topics import offered_qos, type_name
 from substep_bags.repair import NotRepairable, records, repair
-from substep_bags.writer import MIB, MINUTE, BagSettings, BagWriter
+from substep_bags.writer import COMPRESSIONS, MIB, MINUTE, BagSettings, BagWriter
 from substep_core.ros import topics
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
@@ -77,6 +77,20 @@ def test_the_file_alone_has_what_ros2_bag_reindex_and_viewers_go_by(tmp_path):
     assert yaml.safe_load(channel.metadata["offered_qos_profiles"])[0]["durability"] == "transient_local"
     assert said["substep"] == {"commit": "abc"}
     assert yaml.safe_load(said["rosbag2"]["serialized_metadata"]) == read_metadata(tmp_path / "bag")
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_chunks_are_compressed_as_it_is_said_and_read_by_others(tmp_path, compression):
+    writer = BagWriter(tmp_path / "bag", compression=compression)
+    writer.add_topic("/said", STRING)
+    for number in range(3):
+        writer.write("/said", text(1000 * str(number)), START + number, START)
+    writer.close()
+    with (tmp_path / "bag" / "bag_0.mcap").open("rb") as stream:
+        (chunk,) = make_reader(stream).get_summary().chunk_indexes
+    assert chunk.compression == compression.replace("none", "")
+    assert (chunk.compressed_size < chunk.uncompressed_size / 5) == (compression != "none")
+    assert words(tmp_path / "bag") == [1000 * str(number) for number in range(3)]
 
 
 def test_definitions_of_our_types_and_of_an_actions_feedback_hold_all_that_is_in_them():
