@@ -151,6 +151,25 @@ def test_a_new_head_begins_on_a_backbone_that_is_there(toy_run, codes_run, tmp_p
     assert_same(fitted, run.objective.model.action_tokenizer.state_dict())
 
 
+def test_heads_of_several_kinds_begin_anew_on_one_backbone(toy_run, codes_run, tmp_path: Path):
+    initial = finetune(toy_run("steps=1", f"out={tmp_path / 'initial'}"))
+    new = f"initial_checkpoint={initial}", "new_heads=true"
+    l1, codes = toy_run(*new, "steps=2", "save_every=1", f"out={tmp_path / 'l1'}"), codes_run("coarse_to_fine", *new)
+    models = [start(config).objective.model for config in (l1, codes)]
+    for model in models:
+        assert_same(load_file(initial / "model.safetensors"), model.backbone.state_dict())
+    old = weights(initial)
+    begun = {f"action_head:{name}": value for name, value in models[0].action_head.state_dict().items()}
+    assert set(begun) <= set(old) and not any(torch.equal(begun[name], old[name]) for name in begun if "fc" in name)
+    assert_same(load_file(tmp_path / "tokenizer/model.safetensors"), models[1].action_tokenizer.state_dict())
+    folder = finetune(l1)
+    whole = weights(folder)
+    shutil.rmtree(folder)
+    assert_same(whole, weights(finetune(l1))), "a run that goes on keeps its heads"
+    with pytest.raises(ValueError, match="new_heads is true, but there is no initial_checkpoint"):
+        toy_run("new_heads=true")
+
+
 def test_an_exported_policy_keeps_its_tokenizer_exact(codes_run, tmp_path: Path):
     config, model = CHECKPOINTS.load(finetune(codes_run("parallel", "steps=1")))
     export_model(tmp_path / "exported", config, model)

@@ -179,6 +179,8 @@ def _kept_threshold(config: FinetuneConfig, resumed: Path | None) -> float | Non
     base, eos = resumed or config.initial_folder, config.checkpoint_model().eos
     if base is None or isinstance(config.eos, NoEosHead) or config.eos.threshold is not None:
         return None
+    if resumed is None and config.new_heads:
+        return None
     found = kind_of(base).read_config(base).eos
     if not found.calibrated or found.source is not eos.source:
         return None

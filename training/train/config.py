@@ -186,6 +186,8 @@ class FinetuneConfig:
             position.
         initial_checkpoint: weights to start from: a policy by name, such as "compact", a folder or a hub id such as
             "organisation/model"; None starts from random ones. A file that configures no model takes the checkpoint's.
+        new_heads: decoder and EOS head begin at random though ``initial_checkpoint`` has some, so that heads of several
+            kinds can be compared that all begin on the same backbone.
         initial_vision: a compact policy, by name, folder or hub id, from whose image network that of a π0.5 with a
             convolution starts; only where there is no initial_checkpoint.
         freeze_vision: the image network stays as it starts, and what it sees of the frames that are trained on is
@@ -213,6 +215,7 @@ class FinetuneConfig:
     steps: int = Field(default=20_000, ge=1)
     seed: int = Field(default=0, ge=0)
     initial_checkpoint: Path | None = None
+    new_heads: bool = False
     initial_vision: str | None = None
     freeze_vision: bool = False
     resume_from: Path | None = None
@@ -233,6 +236,8 @@ class FinetuneConfig:
             raise ValueError(f"eos mode is {self.eos.mode!r}, but model.eos_head is {has}: both or neither")
         if self.data.statistics == "initial_checkpoint" and self.initial_checkpoint is None:
             raise ValueError("data.statistics is 'initial_checkpoint', but there is no initial_checkpoint")
+        if self.new_heads and self.initial_checkpoint is None:
+            raise ValueError("new_heads is true, but there is no initial_checkpoint that could have old ones")
         if isinstance(self.objective, WordsOnly | WordsAndActionTokens) and (trains_head or self.keyframe_weight):
             raise ValueError(
                 f"objective mode is {self.objective.mode!r}, which has no states of actions to learn EOS or keyframes "

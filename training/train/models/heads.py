@@ -29,9 +29,26 @@ def begin_heads(model: SubstepModel, checkpoint: Path) -> list[str]:
     return there
 
 
+def begin_anew(model: SubstepModel) -> None:
+    """Decoder and EOS head as if no checkpoint had any; backbone and projector stay as they are.
+
+    Raises:
+        CheckpointError: a part that was to be trained beforehand cannot be had.
+    """
+    model.decoder.begin()
+    parts = [*model.decoder.parts.values(), *([] if model.eos_head is None else [model.eos_head])]
+    for part in parts:
+        if not isinstance(part, FixedModule):
+            _reset(part)
+
+
 def make(head: nn.Module) -> None:
     """Give a head that was made on the meta device random weights, in float32."""
     head.to_empty(device="cpu")
+    _reset(head)
+
+
+def _reset(head: nn.Module) -> None:
     for module in head.modules():
         if hasattr(module, "reset_parameters"):
             module.reset_parameters()
