@@ -82,7 +82,7 @@ class MarkovReader:
         self._sides = _SIDES | {word for word, english in self._glossary.items() if english in _SIDES}
         self._heads = {name: frozenset(kinds) for name, kinds in tables["heads"].items()}
         self._determiners = frozenset(tables["determiners"])
-        self._numbers = Numbers.of(tables["numbers"])
+        self._numbers = Numbers.of(tables.get("numbers"))
         self._weights = tuple(map(float, tables["score"]))
         self._moves: dict = {}
         self._of_labels = lru_cache(4096)(self._label_chances)
