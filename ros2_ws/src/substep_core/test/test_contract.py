@@ -107,6 +107,11 @@ def test_what_makes_no_sense_is_named(change, words):
         contract_from_text(TEXT.replace(*change, 1), "robot.yaml")
 
 
+def test_an_initial_of_0_in_the_contract_of_an_older_checkpoint_says_nothing():
+    hold = "hold: zero\n  measured_by: ''\n  initial: "
+    assert contract_from_text(TEXT.replace(f"{hold}null", f"{hold}0.0", 1), "robot.yaml").rate == ROBOT.rate
+
+
 JOINTED = """
 name: jointed
 rate: 50.0

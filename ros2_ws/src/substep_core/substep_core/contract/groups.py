@@ -259,7 +259,8 @@ class ActionGroup:
             raise ValueError(f"hold {self.hold.value!r} {wrong}, expected {right}")
         if (self.hold is Hold.MEASURED) != bool(self.measured_by):
             raise ValueError("measured_by belongs to hold 'measured', and only to it")
-        if self.hold is not Hold.LAST and self.initial is not None:
+        says_nothing = self.initial in (None, 0.0)  # 0 as in the contracts of older checkpoints
+        if self.hold is not Hold.LAST and not says_nothing:
             raise ValueError(f"initial belongs to hold 'last', and only to it; hold is {self.hold.value!r}")
         if self.hold is Hold.LAST and self.initial is None:
             raise ValueError("hold 'last' needs initial: what counts as commanded before the first command")
