@@ -72,10 +72,18 @@ def write_metadata(folder: Path, metadata: Mapping[str, Any]) -> None:
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
-    """The content of metadata.yaml below its one key. Raises: ValueError: it cannot be read, or is none."""
-    content = read_mapping(folder / FILE, f"a mapping with {KEY}").get(KEY)
+    """The content of metadata.yaml below its one key.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it cannot be read, or is none.
+    """
+    path = folder / FILE
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing")
+    content = read_mapping(path, f"a mapping with {KEY}").get(KEY)
     if not isinstance(content, dict):
-        raise ValueError(f"{folder / FILE} has a {type(content).__name__} as {KEY}, expected a mapping")
+        raise ValueError(f"{path} has a {type(content).__name__} as {KEY}, expected a mapping")
     return content
 
 
