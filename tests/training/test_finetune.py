@@ -113,7 +113,7 @@ def test_eos_is_calibrated_and_shown_as_the_head_was_trained_in_single_precision
     assert trained.chunk(batch).eos_probabilities.tolist() == expected[0].tolist()
 
 
-def test_a_checkpoint_says_which_skills_it_was_taught_unless_they_cannot_be_read(toy_run, tmp_path: Path):
+def test_a_checkpoint_says_which_skills_it_was_taught_unless_whole_tasks_were_shown(toy_run, tmp_path: Path):
     folder = finetune(toy_run("steps=1"))
     assert CHECKPOINTS.read_config(folder).skills == ("pick up", "place")
     assert POLICIES.load(str(folder), PolicySettings(device="cpu")).skills == ("pick up", "place")

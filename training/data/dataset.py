@@ -232,7 +232,9 @@ class SubstepDataset:
 
     @property
     def skills(self) -> tuple[str, ...]:
-        """That these episodes show, see ``skills_in``."""
+        """That these episodes show, see ``skills_in``; none where a whole task is among what they are labelled with."""
+        if any(truth.number.max() >= truth.labelled for truth in self.truths):
+            return ()
         shown = {truth.instructions[number] for truth in self.truths for number in np.unique(truth.number)}
         return skills_in(shown, self.robot.skills)
 
