@@ -7,6 +7,7 @@ Needs nothing but Python, so that ``./substep help`` and a mistyped command need
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -139,4 +140,5 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `./substep help | head` ends without a word, as `ls | head` does
     sys.exit(main(sys.argv[1:]))
