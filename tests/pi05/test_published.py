@@ -23,7 +23,7 @@ from substep_policy.models.pi05.tokenizer import find_tokenizer
 from substep_policy.registry import POLICIES, PolicySettings
 from tests.pi05 import drawn as toy
 from tests.pi05.toy import drawn_model, toy_config
-from tests.pi05.toy_checkpoint import HIGH, LOW, STATE_HIGH, STATE_LOW, write_lerobot, write_openpi
+from tests.pi05.toy_checkpoint import HIGH, LOW, STATE_HIGH, STATE_LOW, WORDS, write_lerobot, write_openpi
 
 CPU = torch.device("cpu")
 SETTINGS = PolicySettings(device="cpu")
@@ -149,7 +149,7 @@ def test_inspect_says_what_there_is(lerobot, capsys):
     assert main(["checkpoint", "inspect", str(lerobot)]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "π0.5, chunks of 4 actions, 3 played, cameras agentview, eye_in_hand, state in the prompt: discrete" in text
-    assert "statistics fits pi05_toy" in text and "tokenizer fits 16 tokens, the model knows 64" in text
+    assert "statistics fits pi05_toy" in text and f"tokenizer fits {len(WORDS)} tokens, the model knows 64" in text
     assert "complete: it can be loaded" in text
 
 
