@@ -104,6 +104,10 @@ def evaluate(
         raise ValueError(
             f"--shard {shard} and --merge {merge} cannot go together: parts are merged when all are played"
         )
+    if ray and merge:
+        raise ValueError(f"--ray {ray} and --merge {merge} cannot go together: a merge plays nothing")
+    if cluster != ClusterSettings() and not ray:
+        raise ValueError(f"{cluster} is of a cluster, and there is no --ray: expected both or neither")
     part = parse_shard(shard) if shard else None
     settings = replace(settings, fingerprint=fingerprint(settings.policy))
     try:

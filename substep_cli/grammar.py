@@ -190,9 +190,13 @@ def _arguments(error: CycloptsError) -> ArgumentCollection:
 
 
 def _problem(problem: Any, names: set[str]) -> str:
-    """One of pydantic's findings, by the option's name: its field's path, or the end of that where it is flat."""
+    """One of pydantic's findings, by the option's name: its field's path, or the end of that where it is flat.
+
+    Or the only one that ends so: of a class that is an argument itself, pydantic does not know what it is called.
+    """
     path = [str(part).replace("_", "-") for part in problem["loc"] if not isinstance(part, int)]
     candidates = ["--" + ".".join(path[start:]) for start in range(len(path))]
-    option = next((name for name in candidates if name in names), ".".join(path))
+    longer = [name for name in names if path and name.endswith("." + ".".join(path))]
+    option = next((name for name in candidates if name in names), longer[0] if len(longer) == 1 else ".".join(path))
     text = what_is_wrong(problem)
     return f"{option} is {problem['input']!r}: {text}" if option and problem["type"] != "value_error" else text

@@ -109,3 +109,23 @@ def test_what_only_one_machine_plays_is_refused(capsys, tmp_path):
     line = ["eval", "--policy", "demonstrator", "--suites", "libero_goal", "--tasks", "7", "--out", str(tmp_path / "x")]
     assert main([*line, "--probes", "policy", "--through", "graph", "--ray", "auto"]) == 2
     assert "--ray plays in process, not through the graph" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--ray auto --merge 2", "--ray auto and --merge 2 cannot go together: a merge plays nothing"),
+        (
+            "--cluster.policies 1",
+            "ClusterSettings(simulators=None, policies=1, batch_size=None, wait=0.01) is of a cluster",
+        ),
+        (
+            "--ray auto --cluster.batch-size 0",
+            "--cluster.batch-size is '0': Input should be greater than or equal to 1",
+        ),
+    ],
+)
+def test_options_that_mean_nothing_together_are_refused(options: str, message: str, capsys, tmp_path):
+    line = ["eval", "--policy", "demonstrator", "--suites", "libero_goal", "--tasks", "7", "--out", str(tmp_path / "x")]
+    assert main([*line, *options.split()]) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "x").exists()
