@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +10,7 @@ from pydantic import Field
 from substep_core.configuration import configuration
 
 if TYPE_CHECKING:
-    from libero_bridge.look import Look
+    from libero_bridge.look import VariedLook
     from libero_bridge.plus.names import CameraView
 
 MOST_TURN = 75  # degrees that the scene camera goes around the table, either way
@@ -38,20 +37,23 @@ class LookVariation:
     surfaces: float = Field(default=0.5, ge=0, le=1)
     noise: float = Field(default=0.3, ge=0, le=1)
 
-    def draw(self, *place: str) -> Look:
+    def draw(self, *place: str) -> VariedLook:
         """The look of a demonstration.
 
         Args:
             place: what tells it from others: suite, task, number.
         """
-        from libero_bridge.look import Look
+        from libero_bridge.look import VariedLook
+        from libero_bridge.plus.looks import generator_of
         from libero_bridge.plus.names import MOST_NOISES
 
         name = "/".join((f"look {self.seed}", *place))
-        generator = np.random.default_rng(list(hashlib.sha256(name.encode()).digest()[:8]))
+        generator = generator_of(name)
         varied = generator.random(4) < (self.camera, self.lights, self.surfaces, self.noise)
         view, noise = _view(generator), int(generator.integers(1, MOST_NOISES + 1))
-        return Look(name, view if varied[0] else None, bool(varied[1]), bool(varied[2]), noise if varied[3] else 0)
+        return VariedLook(
+            name, view if varied[0] else None, bool(varied[1]), bool(varied[2]), noise if varied[3] else 0
+        )
 
 
 def _view(generator: np.random.Generator) -> CameraView:

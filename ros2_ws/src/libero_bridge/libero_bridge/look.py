@@ -18,7 +18,7 @@ DRAWN = (
 
 
 @dataclass(frozen=True)
-class Look:
+class VariedLook:
     """What is drawn otherwise. Implements ``libero_bridge.tasks.WorldChange``; nothing that moves is changed.
 
     The means are those of LIBERO-plus's embedded stand-ins, so that a policy can be trained for them.

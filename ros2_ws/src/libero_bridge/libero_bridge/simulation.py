@@ -14,7 +14,7 @@ from libero_bridge.control_loop import ControlLoop
 from libero_bridge.environment import ModelFilter, build_environment, drawn_state, reset_environment, set_state
 from libero_bridge.frames import RobotFrames, robot_description
 from libero_bridge.ground_truth import GroundTruth, xyzw
-from libero_bridge.look import Look, drawn_values, restore
+from libero_bridge.look import VariedLook, drawn_values, restore
 from libero_bridge.placement import NoRoomError, WidenedPlacement
 from libero_bridge.rendering import CameraRenderer, check_image_size
 from libero_bridge.tasks import INIT_STATES, LIBERO, ROBOT, LiberoTask, libero_task
@@ -126,7 +126,7 @@ class Simulation:
         self._stamp, self._step_count, self._success = stamp, 0, False
         self._seed = 0
         self._home = np.array(self._arm.init_qpos)
-        self._look: Look | None = None
+        self._look: VariedLook | None = None
         self._plain: Mapping[str, np.ndarray] | None = None  # what a look changes, as the task has it
 
     @property
@@ -174,7 +174,7 @@ class Simulation:
         """As ``over``, whether the goal holds or not."""
         return EpisodeEnd.HORIZON if 0 < self.config.horizon <= self._step_count else None
 
-    def show(self, look: Look | None) -> None:
+    def show(self, look: VariedLook | None) -> None:
         """Another look from the next reset on, in place of an earlier one; None: the task's own."""
         if self._plain is None:
             self._plain = drawn_values(self._model)

@@ -112,6 +112,17 @@ def test_a_world_built_anew_gives_the_same_bits(simulation):
         assert rollout_hash(other) == rollout_hash(simulation)
 
 
+def test_an_arm_begins_further_off_its_home_the_more_it_is_told_to(simulation):
+    def start(arm_distance: float) -> np.ndarray:
+        simulation.reset(0, seed=3, arm_distance=arm_distance)
+        return np.array(list(simulation.arm_joint_positions().values()))
+
+    home = start(0.0)
+    near, far = (np.linalg.norm(start(distance) - home) for distance in (0.2, 0.4))
+    assert 0.05 < near < 0.2 and 1.5 * near < far < 0.4, "the controller pulls it part of the way"
+    assert np.array_equal(start(0.0), home), "the next episode begins as if it had not been"
+
+
 def test_world_time_goes_on_across_resets(simulation):
     stamps = [simulation.reset().stamp, simulation.step(IDLE).stamp, simulation.reset().stamp]
     assert np.diff(stamps).tolist() == [50_000_000, 50_000_000]

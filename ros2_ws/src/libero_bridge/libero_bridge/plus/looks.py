@@ -37,7 +37,7 @@ MATERIALS: dict[str, Callable[[Color, int], Image.Image]] = {
 
 def relight(model: mujoco.MjModel, name: str) -> None:
     """Other directions, colours, brightness and gloss of all lights."""
-    generator = _generator(name)
+    generator = generator_of(name)
     brightness = np.exp(generator.uniform(*np.log(BRIGHTNESS)))
     only = generator.integers(model.nlight) if generator.random() < ONE_LIGHT_ONLY else None
     for light in range(model.nlight):
@@ -56,7 +56,7 @@ def retexture(model: mujoco.MjModel, name: str, scene: str, walls: bool) -> None
     Args:
         scene: what the benchmark calls its own scene: a material that is named there is the one that is drawn.
     """
-    generator = _generator(name)
+    generator = generator_of(name)
     table = [geom for geom in range(model.ngeom) if _is_table(model, geom)]
     floor = [geom for geom in range(model.ngeom) if model.geom(geom).name == FLOOR_GEOM]
     _paint(model, table or floor, _surface(scene.lower(), generator))
@@ -97,5 +97,6 @@ def _color(generator: np.random.Generator) -> Color:
     return tuple(int(value) for value in (values + values.mean()) / 2)
 
 
-def _generator(name: str) -> np.random.Generator:
+def generator_of(name: str) -> np.random.Generator:
+    """The same for a name on every machine."""
     return np.random.default_rng(list(hashlib.sha256(name.encode()).digest()[:8]))
