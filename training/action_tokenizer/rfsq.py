@@ -38,6 +38,7 @@ class RfsqFitting:
         optimizer: AdamW as for policies.
         stirred: share of chunks whose motions are moved at random, so that motions that no demonstration has come back
             too.
+        rest: of the tokenizer, see ``RfsqConfig``; 0.005 of LIBERO's commands are 0.14° a step.
         save_every: steps between states that a stopped run goes on from.
     """
 
@@ -47,6 +48,7 @@ class RfsqFitting:
         learning_rate=2e-3, final_rate=0.005, weight_decay=0.0, warmup_steps=100, batch_size=256
     )
     stirred: float = Field(default=0.5, ge=0, le=1)
+    rest: float = Field(default=0.005, ge=0, le=1)
     steps: int = Field(default=6000, ge=1)
     seed: int = Field(default=0, ge=0)
     save_every: int = Field(default=1000, ge=1)
@@ -66,7 +68,7 @@ class RfsqRun:
         self.config, self.out, self.step = config, out, 0
         self.actions, self.motions = chunks.training, motion_values(chunks.space.robot)
         torch.manual_seed(config.seed)
-        self.tokenizer = RfsqTokenizer(RfsqConfig(space=chunks.space, network=config.network))
+        self.tokenizer = RfsqTokenizer(RfsqConfig(space=chunks.space, network=config.network, rest=config.rest))
         optimizer = config.optimizer
         self.optimizer = torch.optim.AdamW(
             self.tokenizer.parameters(), optimizer.learning_rate, (0.9, 0.95), weight_decay=optimizer.weight_decay

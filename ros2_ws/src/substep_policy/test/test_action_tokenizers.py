@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -207,3 +208,20 @@ def test_weights_and_vocabulary_of_another_size_are_refused(fast: FastTokenizer,
         load_tokenizer(tmp_path / "rfsq")
     with pytest.raises(CheckpointError, match=r"tokenizer.json has no token for coefficient"):
         load_tokenizer(tmp_path / "fast")
+
+
+def test_a_rotation_that_is_all_but_none_is_decoded_as_none():
+    def decoded(rest: float, actions: np.ndarray) -> np.ndarray:
+        tokenizer = RfsqTokenizer(replace(RFSQ, rest=rest))
+        tokenizer.actions = lambda latents: torch.from_numpy(actions)
+        return tokenizer.decode(torch.zeros(1, C, 16, 8, dtype=torch.int64)).numpy()
+
+    actions = np.full((1, C, A), 0.004, np.float32)
+    actions[0, 1, 4] = -0.2  # one value of a rotation that is one
+    expected = actions.copy()
+    expected[0, [0, *range(2, C)], 3:6] = 0
+    found = decoded(0.005, actions)
+    assert np.array_equal(found, expected), "translation and gripper stay, and so does that rotation"
+    commands = SPACE.normalizer.decode(found)
+    assert np.all(commands[0, 0, 3:6] == 0) and np.all(commands[0, 1, 3:6] != 0)
+    assert np.array_equal(decoded(0.0, actions), actions)

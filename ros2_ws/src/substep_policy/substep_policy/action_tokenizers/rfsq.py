@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from substep_core.configuration import configuration
+from substep_core.contract import ActionQuantity
 from substep_policy.action_tokenizers.folder import WEIGHTS_FILE, Reconstruction, read_config
 from substep_policy.action_tokenizers.residual_quantizer import ResidualQuantizer
 from substep_policy.action_tokenizers.space import ActionSpace
@@ -49,6 +50,9 @@ class RfsqConfig:
 
     Attributes:
         space: the actions that it was fitted to.
+        rest: rotations whose normalised values are all nearer to none than this are decoded as none; exactly so where
+            bounds are symmetric, as the robot's limits. A controller may hold an orientation while no rotation is
+            commanded, and let it drift with the least one (robosuite's operational space control does).
         folder: where it was read from, and its weights are for a head that is yet to be trained. A trained head's
             checkpoint has them itself.
     """
@@ -56,6 +60,7 @@ class RfsqConfig:
     type: Literal["rfsq"] = "rfsq"
     space: ActionSpace = Field(kw_only=True)
     network: RfsqNetwork = RfsqNetwork()
+    rest: float = Field(default=0.0, ge=0, le=1)
     folder: Path | None = None
 
     @property
@@ -117,6 +122,11 @@ class RfsqTokenizer(FixedModule):
         self.config, self.quantizer = config, config.quantizer
         self.encoder = CausalCoder(config.space.width, config.network.latents, config.network)
         self.decoder = CausalCoder(config.network.latents, config.space.width, config.network)
+        robot = config.space.robot
+        self._none = config.space.normalizer.encode(np.zeros(robot.action_width, np.float32))
+        self._rotations = [
+            robot.action_slice(group) for group in robot.action if group.quantity is ActionQuantity.DELTA_ROTATION
+        ]
 
     @classmethod
     def load(cls, config: RfsqConfig) -> RfsqTokenizer:
@@ -183,4 +193,14 @@ class RfsqTokenizer(FixedModule):
         space, latents = self.config.space, self.config.network.latents
         if codes.ndim != 4 or codes.shape[1:3] != (space.chunk_length, latents):
             raise ValueError(f"codes have shape {tuple(codes.shape)}, expected (B, {space.chunk_length}, {latents}, k)")
-        return self.actions(self.quantizer.decode(codes).float())
+        return self._with_rest(self.actions(self.quantizer.decode(codes).float()))
+
+    def _with_rest(self, actions: Tensor) -> Tensor:
+        """See ``RfsqConfig.rest``."""
+        if not self.config.rest:
+            return actions
+        none, rested = torch.from_numpy(self._none).to(actions), actions.clone()
+        for place in self._rotations:
+            is_none = ((actions[..., place] - none[place]).abs() < self.config.rest).all(-1, keepdim=True)
+            rested[..., place] = torch.where(is_none, none[place], actions[..., place])
+        return rested
