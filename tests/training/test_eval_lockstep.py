@@ -22,6 +22,7 @@ from substep_planner.manager.recovery import RecoveryLadder
 from substep_planner.manager.settings import ManagerSettings
 from substep_planner.manager.switch_rules import make_switch_rule
 from substep_policy.session.policy_session import StuckSettings
+from substep_policy.session.shared_policy import PolicyCard, SharedPolicy
 from tests.training.counting_world import Shelf, World
 from training.evaluation.substep_log import MISSED_AFTER, SubstepLog
 from training.lockstep import LockstepTask, TaskResult, TaskSettings
@@ -64,6 +65,11 @@ class NeverPlacing(Puppet):
 class Refusing(Puppet):
     def start_substep(self, instruction: str, task: str) -> None:
         raise ValueError("I do not know how")
+
+
+class Taught(Puppet):
+    robot, horizon, device, dtype = World.contract, 5, "cpu", "float32"
+    skills = ("pick up",)
 
 
 class Naming(Puppet):
@@ -149,6 +155,15 @@ def test_a_policy_carries_out_what_it_names_itself():
     assert result.finish.message == "policy says that the task is done" and log.plan_length == 2
     result, _ = carry_out(Puppet(length=12), decomposer=OwnWordsDecomposer())
     assert result.finish.code is ErrorCode.BACKEND_FAILED and "policy puppet names no substeps" in result.finish.message
+
+
+def test_a_plan_with_what_the_policy_was_not_taught_is_refused_of_a_shared_one_too():
+    policy = Taught()
+    for seen in (policy, SharedPolicy(PolicyCard.of(policy), answering=None)):
+        result, _ = carry_out(seen)
+        assert result.finish.code is ErrorCode.INVALID_PLAN
+        assert "plans with what the policy cannot do: " in result.finish.message
+    assert policy.told == []
 
 
 def test_the_worlds_success_ends_the_task_in_mid_chunk():

@@ -8,12 +8,12 @@ from typing import Protocol
 from substep_core.chunk import Chunk
 from substep_core.contract import RobotContract
 from substep_core.observation import Observation
-from substep_policy.policy import Asked, Policy
+from substep_policy.policy import Asked, Policy, taught_skills
 
 
 @dataclass(frozen=True)
 class PolicyCard:
-    """What a policy says of itself, see ``substep_policy.policy.Policy``."""
+    """What a policy says of itself, see ``substep_policy.policy.Policy``; ``skills``: as of ``Taught``."""
 
     name: str
     robot: RobotContract
@@ -22,10 +22,12 @@ class PolicyCard:
     requires_scene: bool
     device: str
     dtype: str
+    skills: tuple[str, ...]
 
     @classmethod
     def of(cls, policy: Policy) -> PolicyCard:
-        return cls(**{field.name: getattr(policy, field.name) for field in fields(cls)})
+        own = {field.name: getattr(policy, field.name) for field in fields(cls) if field.name != "skills"}
+        return cls(**own, skills=taught_skills(policy))
 
 
 class Answering(Protocol):
@@ -44,6 +46,7 @@ class SharedPolicy:
     def __init__(self, card: PolicyCard, answering: Answering) -> None:
         self.name, self.robot, self.cameras, self.horizon = card.name, card.robot, card.cameras, card.horizon
         self.requires_scene, self.device, self.dtype = card.requires_scene, card.device, card.dtype
+        self.skills = card.skills
         self._answering = answering
         self._substep: tuple[str, str] | None = None
 
