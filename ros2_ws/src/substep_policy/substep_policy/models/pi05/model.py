@@ -189,11 +189,18 @@ class Pi05Model(SubstepModel):
         """Of the samples whose answer is taught, which alone are read. Args: patches: of all that is looked at once."""
         is_taught = batch["answer_counts"]
         if not is_taught.any():
-            return torch.zeros((), device=is_taught.device)
+            return self._no_text_loss()
         words = PromptTokens.of(batch, self._asked).among(is_taught)
         prefix = self.backbone.read(self._taught_patches(batch, patches, is_taught), words)
         text = self._answer_loss(prefix, words, is_taught[is_taught], over_padding)
         return text * is_taught.float().mean() if over_padding else text  # the others' places are padding too
+
+    def _no_text_loss(self) -> Tensor:
+        """Zero, and still of the graph: a step in which no words are taught can go backward too."""
+        learning = [weight for weight in self.backbone.language_model.parameters() if weight.requires_grad]
+        if not learning:
+            return torch.zeros((), device=next(self.parameters()).device)
+        return 0.0 * min(learning, key=Tensor.numel).float().sum()
 
     def _taught_patches(self, batch: Mapping[str, Tensor], patches: Tensor | None, is_taught: Tensor) -> Tensor:
         if patches is not None and not self._looks_twice:
