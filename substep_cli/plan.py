@@ -96,6 +96,7 @@ def _decompose(request: PlanRequest, decomposers: tuple[str, ...], settings: Dec
 
 def _asking(request: PlanRequest, decomposers: Sequence[Decomposer]) -> Decomposition:
     """As ``decompose``, again with what somebody at the terminal answers. Raises: PlanningError."""
+    at_once = request.take_suggestion
     while True:
         try:
             return decompose(request, decomposers)
@@ -103,7 +104,10 @@ def _asking(request: PlanRequest, decomposers: Sequence[Decomposer]) -> Decompos
             answer = answer_at_terminal(str(error), error.clarification) if error.clarification else ""
             if not answer or (answer == YES and not isinstance(error, UnsureError)):
                 raise
-            request = replace(request, **({"take_suggestion": True} if answer == YES else {"instruction": answer}))
+            if answer == YES:
+                request = replace(request, take_suggestion=True)
+            else:  # a yes was to another question
+                request = replace(request, instruction=answer, take_suggestion=at_once)
 
 
 def _print(result: Decomposition, json: Path | None) -> None:

@@ -52,6 +52,11 @@ def test_a_terminal_is_asked(capsys, monkeypatch):
             "task in other words]" in capsys.readouterr().err
         )
 
+    monkeypatch.setattr("sys.stdin", terminal)
+    terminal.seek(0), terminal.truncate(), terminal.write("y\n"), terminal.seek(0)
+    assert main(["plan", "place the banana on the dish", *line[2:]]) == 1, "yes answers no open question"
+    assert "? [the task in other words]" in capsys.readouterr().err
+
 
 def test_objects_may_be_counted(capsys):
     line = ["plan", "put three moka pots on the stove", "--objects", "flat_stove"]

@@ -15,7 +15,7 @@ from substep_bringup.domain import LOCAL, isolation
 from substep_bringup.graph import Graph, simulation_graph
 from substep_bringup.graph_config import GraphConfig
 from substep_bringup.last_summary import leave_summary
-from substep_bringup.question import YES, Answer, nobody
+from substep_bringup.question import YES, Answer, nobody, suggests
 from substep_bringup.run_folder import RunFolder
 from substep_bringup.runner import Runner
 from substep_core.printable import show
@@ -36,12 +36,14 @@ def run(config: GraphConfig, domain: int | None = None, network: str = LOCAL, an
     Raises:
         ExecutableNotFound: the workspace is not built.
     """
+    at_once = config.yes
     while True:
         exit_code, why, question = _run_once(config, domain, network)
         said = answer(why, question) if question else ""
-        if not said or (said == YES and config.yes):
+        if not said or (said == YES and (config.yes or not suggests(question))):
             return exit_code
-        config = replace(config, yes=True) if said == YES else replace(config, task_text=said)
+        # A yes is to this question: what is suggested for other words is asked about again.
+        config = replace(config, yes=True) if said == YES else replace(config, task_text=said, yes=at_once)
 
 
 def _run_once(config: GraphConfig, domain: int | None, network: str) -> tuple[int, str, str]:

@@ -69,6 +69,19 @@ def test_other_words_are_told_instead(carry_out):
     ]
 
 
+def test_a_yes_is_not_to_what_is_suggested_for_other_words(carry_out):
+    """After a yes that led nowhere, a guess at other words is asked about again."""
+    code, told, asked = carry_out(lambda task, yes: yes and "green" in task, YES, "pick up the green mug", YES)
+    assert code == ExitCode.SUCCESS and len(asked) == 3
+    assert told[2:] == [("pick up the green mug", False), ("pick up the green mug", True)]
+
+
+def test_yes_to_an_open_question_takes_nothing(carry_out, monkeypatch):
+    monkeypatch.setitem(globals(), "QUESTION", "which mug?")
+    code, told, _ = carry_out(lambda task, yes: yes, YES)
+    assert code == ExitCode.TASK_FAILED and told == [("pick up the blue mug", False)]
+
+
 def test_without_an_answer_it_is_over(carry_out):
     code, told, _ = carry_out(lambda task, yes: False, "")
     assert code == ExitCode.TASK_FAILED and len(told) == 1

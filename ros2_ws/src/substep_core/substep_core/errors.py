@@ -32,6 +32,9 @@ class ErrorCode(IntEnum):
     ANOTHER_PLANNER = 164
 
 
+SUGGESTING = "did you mean"  # begins a question that can be answered by yes
+
+
 class PlanningError(ValueError):
     """An instruction has no plan. ``code`` says what kind of failure it was, the message why.
 

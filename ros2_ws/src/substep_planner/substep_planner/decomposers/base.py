@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from substep_core.errors import ErrorCode, PlanningError
+from substep_core.errors import SUGGESTING, ErrorCode, PlanningError
 from substep_core.named_substep import NamedSubstep
 from substep_core.plan import Plan, Substep
 
@@ -66,9 +66,14 @@ class UnsureError(PlanningError):
 
     Attributes:
         suggested: the plan if the answer to ``clarification`` is yes.
+
+    Raises:
+        ValueError: the question does not begin with ``SUGGESTING``, by which it is told that yes answers it.
     """
 
     def __init__(self, message: str, clarification: str, suggested: SourcedPlan) -> None:
+        if not clarification.startswith(SUGGESTING):
+            raise ValueError(f"clarification is {clarification!r}, expected a question that begins with {SUGGESTING!r}")
         super().__init__(ErrorCode.NO_PLAN, message, clarification)
         self.suggested = suggested
 
