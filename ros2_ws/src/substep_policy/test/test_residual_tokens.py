@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
@@ -46,6 +47,13 @@ def targets(mask: Tensor | None = None, boundary: int | None = None) -> ActionTa
         eos_labels[:, boundary] = 1
     mask = torch.ones(B, C, dtype=torch.bool) if mask is None else mask
     return ActionTargets(torch.rand(B, C, A) * 2 - 1, mask, eos_labels)
+
+
+@pytest.mark.parametrize("draft", [None, DraftConfig()])
+def test_codes_are_drawn_at_a_temperature_alone(draft: DraftConfig | None):
+    config = CoarseToFineConfig(**SMALL, draft=draft)
+    assert not build(config).draws and build(dataclasses.replace(config, temperature=0.5)).draws
+    assert not build(ParallelTokensConfig(**SMALL)).draws
 
 
 class GivenBackbone:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import torch
@@ -37,11 +38,12 @@ class CoarseToFineConfig(ResidualTokensConfig):
     def build(self, shape: DecoderShape) -> ResidualTokenDecoder:
         """Raises: ValueError: the tokenizer is for chunks of another shape."""
         head, temperature = CoarseToFineHead(self, shape), self.temperature
+        draws = temperature > 0
         if self.draft is not None:
             draft = DraftHead(self.draft, self.chain_dim, head.layers, head.levels)
-            return ResidualTokenDecoder(head, SpeculativeChoice(head, draft, temperature), draft)
-        choose = head.greedy if temperature == 0 else lambda features: sample(head, features, temperature)
-        return ResidualTokenDecoder(head, choose)
+            return ResidualTokenDecoder(head, SpeculativeChoice(head, draft, temperature), draft, draws)
+        choose = partial(sample, head, temperature=temperature) if draws else head.greedy
+        return ResidualTokenDecoder(head, choose, draws=draws)
 
 
 class CoarseToFineHead(CodeHead):

@@ -21,10 +21,18 @@ ChooseCodes = Callable[[Tensor], Tensor]  # features (N, F) of chains -> codes (
 
 
 class ResidualTokenDecoder(ActionDecoder):
-    """Args: choose: how codes are chosen; draft: trained beside the head, where ``choose`` uses it."""
+    """Args: choose: how codes are chosen; draft: trained beside the head, where ``choose`` uses it; draws: ``choose``
+    draws at random.
+    """
 
-    def __init__(self, head: CodeHead, choose: ChooseCodes | None = None, draft: DraftHead | None = None) -> None:
-        self.head, self.draft = head, draft
+    def __init__(
+        self,
+        head: CodeHead,
+        choose: ChooseCodes | None = None,
+        draft: DraftHead | None = None,
+        draws: bool = False,
+    ) -> None:
+        self.head, self.draft, self._draws = head, draft, draws
         self.choose = head.greedy if choose is None else choose
         self.action_tokenizer = RfsqTokenizer(head.config.action_tokenizer)
         self.action_tokenizer.fix()
@@ -33,6 +41,10 @@ class ResidualTokenDecoder(ActionDecoder):
     def parts(self) -> Mapping[str, nn.Module]:
         parts = {TOKEN_HEAD: self.head, ACTION_TOKENIZER: self.action_tokenizer}
         return parts if self.draft is None else {**parts, DRAFT_HEAD: self.draft}
+
+    @property
+    def draws(self) -> bool:
+        return self._draws
 
     def begin(self) -> None:
         """Raises: CheckpointError: the folder has no action tokenizer, or one that does not fit."""
