@@ -90,6 +90,17 @@ def test_a_cache_of_demonstrations_that_differ_in_more_than_actions_is_refused(
         store.extend(read_demonstrations([LiberoHdf5Source(path=tmp_path)], ROBOT, report), report)
 
 
+@pytest.mark.parametrize("where", ["episode", "frame_origin"])
+def test_an_index_of_another_version_is_refused_by_its_file_and_the_key(store, tmp_path: Path, where: str):
+    path = shutil.copytree(store.folder, tmp_path / "cache") / "index.jsonl"
+    header, first, *others = path.read_text().splitlines(keepends=True)
+    entry = json.loads(first)
+    (entry if where == "episode" else entry[where])["weather"] = "rain"
+    path.write_text("".join([header, json.dumps(entry) + "\n", *others]))
+    with pytest.raises(StoreError, match=f"{path}, line 2: .*'weather': another version wrote it"):
+        DemonstrationStore(path.parent, FORMAT)
+
+
 def test_frames_of_another_orientation_are_not_taken_for_these(store):
     demos, report = store.folder.parent / "demos", ReadReport()
     source = LiberoHdf5Source(path=demos, orientation=ImageOrientation.UPRIGHT)

@@ -148,6 +148,16 @@ def unstack_steps(steps: np.ndarray, robot: RobotContract) -> tuple[np.ndarray, 
     return steps[:, :width], steps[:, width:-1], steps[:, -1] > 0.5
 
 
+def _stored_episode(line: str, source: str) -> StoredEpisode:
+    """Raises: StoreError: it has a key that is not known, or lacks one."""
+    try:
+        episode = StoredEpisode(**json.loads(line))
+        FrameOrigin(**(episode.frame_origin or {}))
+    except TypeError as error:
+        raise StoreError(f"{source}: {error}: another version wrote it; delete the folder, or take another") from error
+    return episode
+
+
 def _in_words(frame_origin: dict[str, str | int | None]) -> str:
     return ", ".join(f"{name} {value}" for name, value in frame_origin.items() if value) or "no kind"
 
@@ -159,7 +169,8 @@ class DemonstrationStore:
         """Opens or creates it.
 
         Raises:
-            StoreError: the folder holds another robot's demonstrations, other cameras or another size.
+            StoreError: the folder holds another robot's demonstrations, other cameras or another size, or was written
+                by another version.
         """
         self.folder, self.format = folder, format
         folder.mkdir(parents=True, exist_ok=True)
@@ -268,7 +279,7 @@ class DemonstrationStore:
             write_whole(path, json.dumps(header) + "\n")
         first, *lines = whole_lines(path)
         self._check_header(json.loads(first), str(path))
-        return [StoredEpisode(**json.loads(line)) for line in lines]
+        return [_stored_episode(line, f"{path}, line {number}") for number, line in enumerate(lines, start=2)]
 
     def _check_header(self, header: dict[str, Any], source: str) -> None:
         """Raises: StoreError: it is of other frames, of another robot, or of none as older versions wrote it."""
