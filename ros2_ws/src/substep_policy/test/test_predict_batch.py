@@ -51,10 +51,16 @@ def test_a_batch_is_answered_as_its_observations_are_alone(policy: Policy):
 
 
 def test_what_stands_beside_it_in_a_batch_of_the_same_size_is_no_matter(policy: Policy):
+    """In every row."""
     asked = questions(policy)
-    others = [replace(each, instruction=TEXTS[1]) for each in reversed(asked[1:])]
-    first, again = (policy.predict_batch(batch)[0] for batch in (asked, [asked[0], *others]))
-    np.testing.assert_array_equal(first.actions, again.actions)
+    others = [replace(each, instruction="turn on the stove") for each in reversed(asked)]
+    before = policy.predict_batch(asked)
+    for row, each in enumerate(asked):
+        again = policy.predict_batch([*others[:row], each, *others[row + 1 :]])
+        np.testing.assert_array_equal(again[row].actions, before[row].actions)
+        assert not any(
+            np.array_equal(again[other].actions, before[other].actions) for other in range(len(asked)) if other != row
+        )
 
 
 def test_no_substep_needs_to_be_started_and_none_is_mixed_up(policy: Policy):

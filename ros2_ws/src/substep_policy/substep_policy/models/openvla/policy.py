@@ -68,7 +68,10 @@ class OpenVLAPolicy(LargeModelPolicy):
         self._text = self._prompt_inputs([instruction])
 
     def predict_batch(self, asked: Sequence[Asked]) -> list[Chunk | ChunkRefused]:
-        """See ``substep_policy.policy.Shareable``. All in one pass; prompts are padded to the longest."""
+        """See ``substep_policy.policy.Shareable``. All in one pass.
+
+        Prompts are padded to the longest, so that sums are rounded otherwise beside another one.
+        """
         return together(asked, self._read, self._answer)
 
     def _read(self, asked: Asked) -> tuple[str, np.ndarray, np.ndarray]:
