@@ -61,6 +61,25 @@ def test_the_effort_near_a_wrists_singularity_is_what_its_angles_say(pitch):
     assert effort.angular == pytest.approx(1 / np.sqrt(1 - abs(np.sin(pitch))))
 
 
+@pytest.mark.parametrize("pitch", [np.pi / 2, -np.pi / 2, np.pi / 2 - 1e-11])
+def test_at_the_singularity_itself_nothing_is_fast_enough(pitch):
+    chain = Chain.from_urdf(urdf(*SLIDES, *WRIST), "l0", "l6")
+    effort = JointEffort.of(chain.jacobian(dict.fromkeys(chain.joints, 0.0) | {"j2": pitch}))
+    assert effort.linear == pytest.approx(1.0) and effort.angular > 1e9 and "turning" in effort.beyond(LIMITS)
+
+
+@pytest.mark.parametrize("bend", [0.0, 1e-3])
+def test_a_straight_elbow_cannot_be_moved_along_itself(bend):
+    out = "0 0 0.5"
+    elbow = (("a", "revolute", "0 1 0", "0 0 0"), ("b", "revolute", "0 1 0", out), ("c", "revolute", "0 1 0", out))
+    chain = Chain.from_urdf(urdf(*elbow, ("hand", "fixed", "", out)).replace('<axis xyz=""/>', ""), "l0", "l4")
+    effort = JointEffort.of(chain.jacobian({"a": 0.0, "b": bend, "c": 0.0}))
+    assert effort.linear > 1e3 and "moving" in effort.beyond(LIMITS)
+
+
+ONE = ("j", "revolute", "0 0 1", "0 0 0")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -70,7 +89,15 @@ def test_the_effort_near_a_wrists_singularity_is_what_its_angles_say(pitch):
             urdf(("j", "floating", "1 0 0", "0 0 0")).replace("l1", "l9"),
             "'j' of the robot's description is of type 'float",
         ),
-        (urdf(("j", "revolute", "1 0", "0 0 0")).replace("l1", "l9"), "xyz='1 0', expected three numbers"),
+        (urdf(("j", "revolute", "1 0", "0 0 0")).replace("l1", "l9"), "xyz='1 0', expected three finite numbers"),
+        (urdf(("j", "revolute", "0 0 1", "0 nan 0")).replace("l1", "l9"), "xyz='0 nan 0', expected three finite"),
+        (urdf(ONE).replace("l1", "l9").replace('<parent link="l0"/>', ""), "joint 'j' .* has no parent link"),
+        (urdf(ONE).replace("l1", "l9").replace('<child link="l9"/>', "<child/>"), "joint 'j' .* has no child link"),
+        (urdf(ONE, ONE).replace("l2", "l9").replace("l0", "l9"), "its joints form a cycle"),
+        (urdf(ONE, ONE).replace("l1", "l9").replace("l2", "l9"), "two joints above link 'l9'"),
+        (urdf(("j", "revolute", "0 0 0", "0 0 0")).replace("l1", "l9"), "'j' .* moves, and its axis has no length"),
+        (urdf(("", "revolute", "0 0 1", "0 0 0")).replace("l1", "l9"), "of type 'revolute' .* has no name"),
+        (urdf(("j", "fixed", "0 0 1", "0 0 0")).replace("l1", "l9"), "no joint that moves from 'l0' to 'l9'"),
     ],
 )
 def test_a_description_that_does_not_hold_the_chain_is_refused(text, words):
@@ -109,6 +136,13 @@ def test_an_arm_near_a_singularity_halts_with_a_code_and_goes_on_when_it_has_bee
 def test_a_description_without_the_links_is_a_fault(rig):
     rig.arm.hear_description("<robot/>")
     assert rig.state == "fault" and "no joint above link 'l3'" in rig.transitions[-1].cause
+
+
+def test_a_new_description_is_looked_at_where_the_arm_stands(rig):
+    rig.arm.hear_description(urdf(*(("j2", "revolute", "1 0 0", "0 0 0"), *WRIST[::2])).replace("j2", "jx", 1))
+    assert "joint jx of the robot's description is not measured" in rig.arm.trouble().text
+    rig.arm.hear_description(urdf(("j1", *WRIST[2][1:]), ("j2", *WRIST[2][1:]), WRIST[2]))
+    assert "near a singularity" in rig.arm.trouble().text, "three axes in a line"
 
 
 def test_limits_and_description_need_each_other():
