@@ -88,13 +88,13 @@ class Arm:
         self._looked_at: tuple[float, ...] = ()  # positions of its joints
         self._effort = ""  # that they were beyond
         self._commander = _commander(contract, settings)
-        self._steps_ahead = round(settings.arm.ahead * contract.rate)
+        self._steps_ahead = _steps_ahead(contract, settings)
         self._trajectory = ToldAhead(self._commander) if self._steps_ahead else None
         self._gripper_groups = contract.action_groups(ActionQuantity.GRIPPER)
         self._grippers = [GripperCommander(*each) for each in zip(self._gripper_groups, settings.grippers, strict=True)]
         self._measured_way, self._commanded_way = MeasuredWay(), CommandedWay()
         self._pose_topic = contract.position.source.topic if contract.position is not None else None
-        self._stepped = self._sent_at = steady()
+        self._stepped = self._commanded_at = steady()
         self._is_stopping = False
         self._is_paused = True
 
@@ -137,7 +137,7 @@ class Arm:
         """Call several times in a control period."""
         with self._lock:
             self._look()
-            since = self._steady() - self._sent_at
+            since = self._steady() - self._commanded_at
             if self._is_late and since >= (1 - ROUNDING) / self._contract.rate:
                 self._stop()
 
@@ -145,6 +145,7 @@ class Arm:
         """The robot's URDF. What is none, or has not the links that are wanted, is a fault."""
         told = self._settings.description
         with self._lock:
+            self._chain, self._looked_at = None, ()
             try:
                 self._chain = Chain.from_urdf(text, told.base, told.tip)
             except ValueError as error:
@@ -282,6 +283,7 @@ class Arm:
         Raises:
             CommandRefused: nothing has left.
         """
+        self._commanded_at = self._steady()  # also where nothing needs to leave
         told, shapers = self._trajectory, []
         is_news = told is None or not told.covers(command)
         try:
@@ -298,7 +300,6 @@ class Arm:
         self._count(command)
 
     def _emit(self, channel: str | int, message: Any, is_shadow: bool | None = None) -> None:
-        self._sent_at = self._steady()
         shadow = self.safety.state is SafetyState.SHADOW if is_shadow is None else is_shadow
         for status in () if shadow else self._status:
             status.commanded()
@@ -396,6 +397,17 @@ def _joints_of(contract: RobotContract) -> dict[str, set[str]]:
         if isinstance(group.source, JointSource):
             joints.setdefault(group.source.topic, set()).update(group.source.names)
     return joints
+
+
+def _steps_ahead(contract: RobotContract, settings: ArmSettings) -> int:
+    """Control steps that are told after the first. Raises: ValueError: ``ahead`` is less than one."""
+    ahead, steps = settings.arm.ahead, round(settings.arm.ahead * contract.rate)
+    if ahead and not steps:
+        raise ValueError(
+            f"arm type {settings.arm.type!r}: ahead is {ahead:g} s, expected at least a control step of contract "
+            f"{contract.name}, {1 / contract.rate:g} s; joint_trajectory is told every step anew"
+        )
+    return steps
 
 
 def _commander(contract: RobotContract, settings: ArmSettings) -> Commander:

@@ -47,6 +47,7 @@ CALL_TIMEOUT = 3.0  # s for a driver's service
 PASSING = 3.0  # s in which what keeps a robot from being armed may pass, such as one image that is late
 NEWS = 0.5  # s for drivers to say again what is still amiss
 SENSOR_DEPTH = 5
+GOAL_ENDS = {GoalStatus.STATUS_ABORTED: "aborted", GoalStatus.STATUS_CANCELED: "cancelled by another client"}
 CHANGED = "the robot's state has changed meanwhile: ask again"
 
 
@@ -226,11 +227,13 @@ class ArmNode:
             handle.get_result_async().add_done_callback(partial(self._trajectory_ended, future))
 
     def _trajectory_ended(self, goal: Any, future: Any) -> None:
-        """One that a newer one has taken the place of may end as it likes."""
+        """One that a newer one of this node has taken the place of may end as it likes."""
         ended = future.result()
-        if goal is self._newest_goal and ended.status == GoalStatus.STATUS_ABORTED:
-            result = ended.result
-            self.arm.fail(f"{ARM}: its controller gives a trajectory up: {result.error_code} {result.error_string}")
+        if goal is self._newest_goal and ended.status != GoalStatus.STATUS_SUCCEEDED:
+            result, how = ended.result, GOAL_ENDS.get(ended.status, f"status {ended.status}")
+            self.arm.fail(
+                f"{ARM}: its controller gives a trajectory up ({how}): {result.error_code} {result.error_string}"
+            )
 
     # --- safety ---
 

@@ -30,6 +30,7 @@ class ToldAhead:
         """ns at which the next control step begins: those of a trajectory follow each other by its own time.
 
         The arm has played the steps for which no command has come meanwhile; what is commanded next goes on from there.
+        Where the clock was set back the next step begins now, and is told whatever was told before by the other time.
 
         Args:
             now: ns of ROS time.
@@ -38,6 +39,9 @@ class ToldAhead:
             return now
         period = self._told.period
         due = round((now - self._told.stamp) / 1e9 / period)
+        if due < self._step - 1:
+            self.forget()
+            return now
         if due > self._step:
             self._step = due
             self._commander.follow(self._velocities(due), self._place(due), self._shaper(due))

@@ -235,12 +235,22 @@ def test_a_trajectory_is_a_goal_and_one_that_is_refused_is_a_fault(arm_of_goals)
     assert "arm: its action was rejected" in arm_of_goals.node.arm.safety.hindrance.text
 
 
+@pytest.mark.parametrize(
+    ("status", "how"),
+    [
+        (GoalStatus.STATUS_ABORTED, "(aborted): -4 path tolerance violated"),
+        (GoalStatus.STATUS_CANCELED, "(cancelled by another client): -4 path tolerance violated"),
+        (GoalStatus.STATUS_UNKNOWN, "(status 0): -4 path tolerance violated"),
+    ],
+)
 @pytest.mark.parametrize("is_newest", [True, False])
-def test_a_trajectory_that_is_given_up_is_a_fault_unless_a_newer_one_has_taken_its_place(arm_of_goals, is_newest):
+def test_a_trajectory_that_is_given_up_is_a_fault_unless_a_newer_one_has_taken_its_place(
+    arm_of_goals, is_newest, status, how
+):
     result = SimpleNamespace(error_code=-4, error_string="path tolerance violated")
-    ended = SimpleNamespace(status=GoalStatus.STATUS_ABORTED, result=result)
+    ended = SimpleNamespace(status=status, result=result)
     first, newest = object(), object()
     arm_of_goals.node._newest_goal = newest
     arm_of_goals.node._trajectory_ended(newest if is_newest else first, SimpleNamespace(result=lambda: ended))
     assert arm_of_goals.state == ("fault" if is_newest else "shadow")
-    assert ("-4 path tolerance violated" in arm_of_goals.node.arm.safety.hindrance.text) is is_newest
+    assert (how in arm_of_goals.node.arm.safety.hindrance.text) is is_newest

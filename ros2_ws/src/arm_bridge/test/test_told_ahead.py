@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from arm_bridge.adapters.joints import JointTrajectoryChunks
 from arm_bridge.bench import ADAPTERS, Rig, Watch
 from arm_bridge.settings import ArmSettings
 
@@ -68,6 +67,11 @@ def test_a_hold_in_mid_chunk_is_told_at_once(rig):
     assert len(stop.message.points) < 8 and not any(stop.message.points[-1].velocities)
 
 
+def stamp_of(message) -> float:
+    """s of ROS time at which it begins."""
+    return message.header.stamp.sec + message.header.stamp.nanosec / 1e9
+
+
 @pytest.mark.parametrize("end", ["disarm", "fault", "silence"])
 def test_an_arm_that_stands_and_has_been_told_to_move_later_is_stopped_too(rig, end):
     watch = Watch(rig)
@@ -103,6 +107,29 @@ def test_an_arm_that_played_on_while_the_bridge_was_late_is_not_called_back(rig)
     assert second.points[0].positions[0] > first.points[4].positions[0] - 1e-6, "on from the fifth step, not the third"
 
 
+def test_after_the_clock_was_set_back_the_stop_begins_now(rig):
+    trajectories(rig, FORWARD, 3, Watch(rig))
+    rig.arm.disarm()
+    rig.pass_time(-10.0)
+    (stop,) = [each.message for each in rig.step(FORWARD[3], FORWARD[4:]) if each.channel == "arm"]
+    assert not any(stop.points[-1].velocities)
+    assert stamp_of(stop) == pytest.approx(rig.now / 1e9 + rig.settings.arm.lead, abs=1e-6)
+
+
+def test_a_stop_that_was_told_takes_its_time_whoever_counts_it(rig):
+    trajectories(rig, FORWARD * [4, 1, 1, 1], 4, Watch(rig))  # and then the bridge's thread hangs
+    rig.sent.clear()
+    for _ in range(80):
+        rig.pass_time(0.05 / 4)
+        rig.speak()
+        rig.arm.watch()
+        if rig.arm.is_at_rest:
+            break
+    (stop,) = [each.message for each in rig.sent]
+    begun, rested = stamp_of(stop) - rig.settings.arm.lead, rig.now / 1e9
+    assert rig.arm.is_at_rest and rested - begun > times(stop)[-1] - 2.5 * 0.05, "the last two steps of it are rest"
+
+
 def test_a_joint_that_does_not_keep_up_is_waited_for(rig):
     trajectories(rig, FORWARD, 2, Watch(rig))
     rig.joints = rig.joints - 0.5  # more than the leash
@@ -125,6 +152,11 @@ def test_every_point_is_checked_before_it_leaves(rig, monkeypatch):
     assert np.abs(rig.joints).max() < 0.02, "nothing but the stop has left"
 
 
+def test_less_than_a_control_step_cannot_be_told_ahead():
+    with pytest.raises(ValueError, match=r"ahead is 0.02 s, expected at least a control step .*, 0.05 s"):
+        _rig(ahead=0.02)
+
+
 def test_only_commands_to_joints_can_be_told_ahead():
     class Ahead(type(ADAPTERS["cartesian_rate"]()[1].arm)):
         ahead = 1.0
@@ -137,7 +169,3 @@ def test_only_commands_to_joints_can_be_told_ahead():
 def _with_arm(settings: ArmSettings, arm: object) -> ArmSettings:
     object.__setattr__(settings, "arm", arm)
     return settings
-
-
-def test_its_type_is_a_configuration_of_its_own():
-    assert JointTrajectoryChunks(topic="trajectory").type == "joint_trajectory_chunks"

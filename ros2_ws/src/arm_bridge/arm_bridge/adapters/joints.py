@@ -86,7 +86,7 @@ class JointTrajectoryChunks(JointTrajectoryTopic):
 class JointTrajectoryGoals(JointTrajectoryChunks):
     """The same as goals of control_msgs/action/FollowJointTrajectory, which a controller can refuse.
 
-    A goal that is refused, or given up while it is the newest, is a fault. ``topic``: the name of the action.
+    A goal that is refused, aborted or cancelled while it is the newest is a fault. ``topic``: the name of the action.
     """
 
     type: Literal["follow_joint_trajectory"] = "follow_joint_trajectory"
