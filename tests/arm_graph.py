@@ -26,13 +26,13 @@ from substep_bringup.graph_config import RealConfig
 from substep_core.protocol import HoldKind, SafetyState
 from substep_core.ros import topics
 from substep_core.ros.topics import Topic
+from substep_standin.settings import DRIVER
 from tests.probe import Goal
 from tests.processes import ProcessUnderTest
 from tests.running_graph import RunningGraph
 from tests.stand_in_policy import StandInPolicy, chunk_for
 
-DRIVER = "/standin/standin_driver"
-DRIVER_ARGUMENT = "substep_standin/driver_node/standin_driver"
+DRIVER_NODE = "/standin/standin_driver"
 TASK = {"suite": "libero_object", "task": 0}
 PACE = 0.3  # of the largest command
 CHUNK = 8
@@ -63,7 +63,7 @@ class ArmGraph(RunningGraph):
 
     def __init__(self, folder: Path, **changes: Any) -> None:
         robot = self.robot_file(folder)
-        self._robot = RealConfig(robot=str(robot), driver=DRIVER_ARGUMENT, **TASK, **changes)
+        self._robot = RealConfig(robot=str(robot), driver=DRIVER, **TASK, **changes)
         self._at = folder
         self.start_driver()
         parameters = {"planner": {"policy_silence": 8.0}, "bridge": {"safety.max_age": 10.0}}  # the test is the policy
@@ -108,7 +108,7 @@ class ArmGraph(RunningGraph):
         return "" if answer.success else answer.message
 
     def fault(self, name: str, value: Any) -> None:
-        assert self.probe.set_parameter(DRIVER, f"faults.{name}", value).successful
+        assert self.probe.set_parameter(DRIVER_NODE, f"faults.{name}", value).successful
 
     @property
     def state(self) -> str:

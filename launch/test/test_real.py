@@ -17,9 +17,10 @@ from substep_bringup.graph import NodeSpec, simulation_graph
 from substep_bringup.graph_config import GraphConfig, RealConfig
 from substep_bringup.session.session import Session
 from substep_core.protocol import HoldKind
+from substep_standin.settings import DRIVER
 
 TASK = {"suite": "libero_object", "task": 3, "policy": "compact", "seed": 5, "decomposers": ("rules",)}
-STANDIN = {"robot": "standin", "driver": "substep_standin/driver_node/standin_driver"}
+STANDIN = {"robot": "standin", "driver": DRIVER}
 
 
 def started(spec: NodeSpec, folder: Path) -> tuple[list[str], bytes]:

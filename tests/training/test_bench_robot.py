@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,10 +15,12 @@ from substep_interfaces.action import ExecuteTask
 from substep_interfaces.msg import ChunkReport, EpisodeStatus
 
 from libero_bridge.simulation import SimulationConfig
+from substep_bringup.child_process import ProcessSpec
 from substep_core.contract import initial_action
 from substep_core.protocol import HoldKind
 from training.bench.robot import bench, real
-from training.bench.robot.pace import command_pace
+from training.bench.robot.graph import StandInGraph
+from training.bench.robot.pace import Stretch, command_pace, idle_of
 from training.bench.robot.settings import (
     SIMULATION,
     EpisodeName,
@@ -129,6 +132,20 @@ def test_one_graph_plays_all_episodes_of_a_task_a_rule_and_a_latency():
     assert kinds == [(0, 0.0), (0, 0.0), (0, 0.3), (0, 0.3), (1, 0.0), (1, 0.0), (1, 0.3), (1, 0.3)]
     with pytest.raises(ValueError, match="simulation"):
         by_graph(list(planned(GraphBenchSettings(), SELECTION)))
+
+
+def test_where_one_process_of_a_graph_does_not_start_those_before_it_are_ended():
+    nothing = SimpleNamespace(shutdown=lambda: None, destroy_node=lambda: None, spin_once=lambda timeout_sec: None)
+    graph = StandInGraph.__new__(StandInGraph)
+    graph._executor = graph.operator = nothing
+    graph.processes = {}
+    with pytest.raises(FileNotFoundError):
+        graph._start([ProcessSpec("first", ["sleep", "60"]), ProcessSpec("second", ["/nowhere/node"])])
+    assert graph.processes["first"].exit_code == -signal.SIGTERM
+
+
+def test_standing_still_is_weighed_by_the_time_of_a_task():
+    assert idle_of([Stretch((), 90.0, 0.1, "over"), Stretch((), 10.0, 0.6, "success")]) == pytest.approx(0.15)
 
 
 def test_an_arm_that_there_is_none_of_is_named_before_anything_starts():

@@ -22,7 +22,7 @@ def test_a_graph_is_timed_with_and_without_a_recorder(tmp_path, capsys):
         "two 64x64 cameras, 1 rounds of 8 steps, lockstep, assets: embedded, chunks: lz4" in printed
         and "memory over 1 s" in printed
     )
-    assert "no interval with fewer than 6 rounds" in printed
+    assert "too few rounds for an interval" in printed
     figures = json.loads(file.read_text())
     assert figures["settings"]["steps"] == 8 and figures["made"]["command"].startswith("./substep bench record")
     raw = figures["kinds"]["raw"]

@@ -35,7 +35,6 @@ from training.intervals import median_interval
 KINDS = (RAW, JPEG)
 WARM_UP = 20  # control steps until recorder and publishers have found each other
 MIB = 1 << 20
-FEWEST_ROUNDS = 6  # that an interval of their median takes
 MEMORY_PERIOD = 1.0  # s
 
 
@@ -152,7 +151,7 @@ class RecordFigures:
         ]
         for name, kind in self.kinds.items():
             each = ", ".join(f"{100 * share:.0f}" for share in kind.rounds)
-            few = f"no interval with fewer than {FEWEST_ROUNDS} rounds"
+            few = "too few rounds for an interval"
             sure = f"95 %: {100 * kind.interval[0]:.1f} to {100 * kind.interval[1]:.1f} %" if kind.interval else few
             lines += [
                 f"  {name:<5} {100 * kind.wall:5.1f} % of that ({sure}; rounds: {each}), "
@@ -256,7 +255,10 @@ def figures_of(kind: str, stretches: dict[str, list[Stretch]], bag: BagFigures, 
 
     wall = tuple(shares(lambda speed: speed.wall))
     processor = median(shares(lambda speed: speed.processor))
-    interval = median_interval(wall) if len(wall) >= FEWEST_ROUNDS else None
+    try:
+        interval = median_interval(wall)
+    except ValueError:  # too few rounds
+        interval = None
     return KindFigures(median(wall), processor, interval, wall, median(item.recorder for item in stretches[kind]), bag)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from substep_interfaces.msg import ChunkReport, EpisodeStatus, RobotState
 from substep_interfaces.srv import ResetEpisode
 
 from arm_bridge.settings import load_arm
-from substep_bringup.child_process import ChildProcess, describe_exit
+from substep_bringup.child_process import ChildProcess, ProcessSpec, describe_exit
 from substep_bringup.commands import node_process
 from substep_bringup.graph import BAG, RECORDER, simulation_graph
 from substep_bringup.graph_config import RealConfig
@@ -31,7 +31,6 @@ from substep_core.protocol import HoldKind, SafetyState
 from substep_core.ros import topics
 from substep_core.ros.messages import to_nanoseconds
 
-DRIVER = "substep_standin/driver_node/standin_driver"
 KEPT = 1000  # messages of a topic
 ANSWER = 60.0  # s for a service; the driver may load a scene
 COMES_UP = 300.0  # s for nodes to start and to load what they need
@@ -79,7 +78,7 @@ class StandInGraph:
     """Driver, bridge, policy and planner, and a recorder where one is asked for; from ``running_graph``."""
 
     def __init__(self, config: RealConfig, folder: Path) -> None:
-        """Raises: ExecutableNotFound: the workspace is not built."""
+        """Raises: ExecutableNotFound: the workspace is not built. OSError: a process does not start."""
         at = RunFolder.open(folder)
         graph = simulation_graph(config, at.path)
         self._folder = at.path
@@ -91,7 +90,17 @@ class StandInGraph:
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.operator)
         self._managed = [ManagedNode(self.operator, spec.name) for spec in graph.nodes]
-        self.processes = {spec.name: ChildProcess(spec) for spec in specs}
+        self.processes: dict[str, ChildProcess] = {}
+        self._start(specs)
+
+    def _start(self, specs: Sequence[ProcessSpec]) -> None:
+        """Where one does not start, those before it are ended."""
+        try:
+            for spec in specs:
+                self.processes[spec.name] = ChildProcess(spec)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def rate(self) -> float:

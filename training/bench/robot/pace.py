@@ -18,8 +18,9 @@ import psutil
 
 from substep_bringup.graph_config import RealConfig
 from substep_bringup.session.bag_stats import bag_stats
+from substep_standin.settings import DRIVER
 from training.bench.recording import MIB, Memory
-from training.bench.robot.graph import DRIVER, StandInGraph, idle_share, parameter_file, running_graph
+from training.bench.robot.graph import StandInGraph, idle_share, parameter_file, running_graph
 from training.bench.robot.settings import PaceSettings
 from training.evaluation.provenance import provenance
 from training.evaluation.settings import EpisodeSettings
@@ -140,7 +141,7 @@ def benchmark(settings: PaceSettings, folder: Path, command: str) -> PaceFigures
             rate=graph.rate,
             seconds=round(sum(stretch.seconds for stretch in measurement.stretches), 1),
             tasks=tuple(stretch.result for stretch in measurement.stretches),
-            idle=float(np.mean([stretch.idle for stretch in measurement.stretches])),
+            idle=idle_of(measurement.stretches),
             pace=command_pace([stretch.commands for stretch in measurement.stretches], graph.rate),
             processes=measurement.processes(),
             bag=bag,
@@ -148,8 +149,8 @@ def benchmark(settings: PaceSettings, folder: Path, command: str) -> PaceFigures
 
 
 @dataclass(frozen=True)
-class _Stretch:
-    """One task. commands: (stamp, arrival) in ns of each."""
+class Stretch:
+    """One task. commands: (stamp, arrival) in ns of each; idle: share of its time that the arm waited for a chunk."""
 
     commands: Sequence[tuple[int, int]]
     seconds: float
@@ -164,7 +165,7 @@ class _Measurement:
         self._settings, self._graph = settings, graph
         self._watched = {name: psutil.Process(process.pid) for name, process in graph.processes.items()}
         self._sizes: dict[str, list[float]] = {name: [] for name in self._watched}
-        self.stretches: list[_Stretch] = []
+        self.stretches: list[Stretch] = []
 
     def run(self) -> None:
         starts = EpisodeSettings(tasks_from=self._settings.tasks_from)
@@ -180,14 +181,14 @@ class _Measurement:
         self.lasted = time.monotonic() - self._begun
         self._used = {name: used - self._used[name] for name, used in self._processor_times().items()}
 
-    def _carry_out(self, until: float) -> _Stretch:
+    def _carry_out(self, until: float) -> Stretch:
         operator = self._graph.operator
         operator.commands.clear()
         operator.statuses[:] = operator.statuses[-1:]
         begin = time.monotonic()
         result = self._graph.execute(until, self._look_again)
         name = "over" if result is None else "success" if result.success else str(result.error_code)
-        return _Stretch(list(operator.commands), time.monotonic() - begin, idle_share(operator.statuses), name)
+        return Stretch(list(operator.commands), time.monotonic() - begin, idle_share(operator.statuses), name)
 
     def _look_again(self) -> None:
         if time.monotonic() - self._looked >= LOOK:
@@ -206,6 +207,12 @@ class _Measurement:
             name: ProcessFigures(memory_of(sizes, self.lasted), round(self._used[name] / self.lasted, 3))
             for name, sizes in self._sizes.items()
         }
+
+
+def idle_of(stretches: Sequence[Stretch]) -> float:
+    """Share of the time under all tasks."""
+    idle, seconds = zip(*((stretch.idle, stretch.seconds) for stretch in stretches), strict=True)
+    return float(np.average(idle, weights=seconds))
 
 
 def memory_of(sizes: Sequence[float], seconds: float) -> Memory:

@@ -11,8 +11,9 @@ from typing import Any
 from substep_bringup.graph_config import RealConfig
 from substep_core.errors import ErrorCode
 from substep_policy.registry import POLICIES, PolicySettings
+from substep_standin.settings import DRIVER
 from training.bench.robot.bench import EpisodePlayer, play_missing
-from training.bench.robot.graph import DRIVER, StandInGraph, idle_share, parameter_file, running_graph
+from training.bench.robot.graph import StandInGraph, idle_share, parameter_file, running_graph
 from training.bench.robot.settings import (
     EpisodeName,
     GraphBenchSettings,

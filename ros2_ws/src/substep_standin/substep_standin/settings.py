@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+DRIVER = "substep_standin/driver_node/standin_driver"  # package, executable and node, as ``./substep real`` takes it
 ARM_JOINTS = tuple(f"panda_joint{number}" for number in range(1, 8))
 FINGER_JOINTS = ("panda_finger_joint1", "panda_finger_joint2")
 DRIVER_JOINTS = FINGER_JOINTS + ARM_JOINTS  # in the order of joint_states: the driver's own, by the alphabet

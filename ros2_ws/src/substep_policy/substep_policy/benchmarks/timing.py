@@ -46,12 +46,14 @@ def measure_by_turns(
         (functions, turns) float64, milliseconds.
     """
     times = np.zeros((len(functions), turns))
-    for number in (*range(warm_up), *range(turns)):
+    for turn in range(-warm_up, turns):
+        number = turn if turn >= 0 else turn + warm_up
         for row, function in enumerate(functions):
             before = time.perf_counter()
             function(number)
             synchronize(device)
-            times[row, number] = (time.perf_counter() - before) * 1e3
+            if turn >= 0:
+                times[row, turn] = (time.perf_counter() - before) * 1e3
     return times
 
 
