@@ -18,7 +18,7 @@ from substep_policy.models.pi05.vision import Convolution, ToldTokens
 from training.data.augmentation import ImageAugmentation
 from training.data.build import TrainingData
 from training.data.dataset import Sample, SubstepDataset
-from training.data.feature_cache import FeatureCache, Look, frames_digest, frozen_digest
+from training.data.feature_cache import FeatureCache, Look, digest, frames_digest, frozen_digest
 from training.data.frame_file import FrameFile
 from training.data.transform import SubstepTransform
 from training.train.config import FinetuneConfig
@@ -66,14 +66,19 @@ def frozen_vision(config: FinetuneConfig, model: Pi05Model, data: TrainingData, 
     """Freeze the model's image network; -> the data, with what it sees in place of the frames that are trained on.
 
     Raises:
-        StoreError: features of another network or of other demonstrations lie beside the frames.
+        StoreError: features of another network, precision, tokenizer or other demonstrations lie beside the frames.
         OSError: the disk has no room for them.
     """
     tower, dataset = model.backbone.vision_tower, data.training
     tower.to(device).freeze()
     see = _Looking(tower, dataset.frames, data.inputs, device, config.mixed_precision == "bf16")
     looks = looks_of(dataset, tower.is_told_words)
-    origin = {"image network": frozen_digest(tower), "demonstrations": frames_digest(dataset)}
+    origin = {
+        "image network": frozen_digest(tower),
+        "demonstrations": frames_digest(dataset),
+        "precision": config.mixed_precision,
+        "tokenizer": digest(data.inputs.tokenizer.tokenizer.to_str().encode()) if tower.is_told_words else "none",
+    }
     cache = FeatureCache(config.data.cache / FOLDER, origin, looks, tower.features_shape, see)
     transform = SeenTransform(data.inputs, data.transform.normalizer, cache, tower.is_told_words)
     return replace(data, training=dataset.without_frames(), training_transform=transform)
