@@ -6,6 +6,8 @@ processor time, which other programs on the machine disturb less than the clock 
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 import tempfile
 import time
@@ -20,19 +22,19 @@ import numpy as np
 import torch
 
 from libero_bridge.simulation import Simulation, SimulationConfig
-from substep_core.chunk import Chunk
 from substep_core.episode import Placement
 from substep_core.observation import Observation
 from substep_core.task_sampling import Place
 from substep_policy.policy import Policy
 from substep_policy.registry import PolicySettings
 from training.evaluation.episodes import Job, jobs
-from training.evaluation.in_process import InProcessPlayer, load_policy
+from training.evaluation.in_process import NO_ROOM, InProcessPlayer, load_policy
 from training.evaluation.provenance import provenance
 from training.evaluation.settings import EpisodeSettings, Selection, check_together
 
 BUILDING, SIMULATION, RENDERING, POLICY, REST = "building worlds", "simulation", "rendering", "policy", "the rest"
 KINDS = BUILDING, SIMULATION, RENDERING, POLICY, REST
+ASKED = "start_substep", "predict", "go_on", "next_substep"  # methods in which a policy computes
 HOUR = 3600.0  # s
 
 
@@ -72,9 +74,15 @@ class TimedSimulation(Simulation):
         with shares.within(BUILDING):
             super().__init__(config)
 
-    def reset(self, init_state: int = 0, seed: int = 0, placement: Placement = Placement.BENCHMARK) -> Observation:
+    def reset(
+        self,
+        init_state: int = 0,
+        seed: int = 0,
+        placement: Placement = Placement.BENCHMARK,
+        arm_distance: float = 0.0,
+    ) -> Observation:
         with self._shares.within(SIMULATION):
-            return super().reset(init_state, seed, placement)
+            return super().reset(init_state, seed, placement, arm_distance)
 
     def step(self, action: np.ndarray, under_task: bool = True) -> Observation:
         with self._shares.within(SIMULATION):
@@ -89,23 +97,22 @@ class TimedSimulation(Simulation):
             super().close()
 
 
-class TimedPolicy:
-    """Implements ``Policy``: another one, whose time is counted."""
+def timed(policy: Policy, shares: Shares) -> Policy:
+    """The policy, whose time is counted. It stays of its class, by which it is told what it can besides."""
+    found = copy.copy(policy)
+    for name in ASKED:
+        if hasattr(policy, name):
+            setattr(found, name, _within_policy(getattr(policy, name), shares))
+    return found
 
-    def __init__(self, policy: Policy, shares: Shares) -> None:
-        self._policy, self._shares = policy, shares
 
-    def __getattr__(self, name: str):
-        """Name, cameras and the like are the policy's own."""
-        return getattr(self._policy, name)
+def _within_policy(method: Callable[..., Any], shares: Shares) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def counted(*arguments: Any) -> Any:
+        with shares.within(POLICY):
+            return method(*arguments)
 
-    def start_substep(self, instruction: str, task: str) -> None:
-        with self._shares.within(POLICY):
-            self._policy.start_substep(instruction, task)
-
-    def predict(self, observation: Observation) -> Chunk:
-        with self._shares.within(POLICY):
-            return self._policy.predict(observation)
+    return counted
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,7 @@ class EpisodeFigures:
         tasks, episodes, steps: that were played, control steps of all together.
         seconds: of processor time, by what they went into.
         of: tasks that the source has of the selected suites.
+        not_begun: of the episodes those whose world could not begin; they have no steps.
     """
 
     tasks: int
@@ -124,6 +132,7 @@ class EpisodeFigures:
     seconds: dict[str, float]
     of: int
     made: dict[str, Any]
+    not_begun: int = 0
 
     @property
     def seconds_an_episode(self) -> float:
@@ -136,9 +145,11 @@ class EpisodeFigures:
             for kind, seconds in self.seconds.items()
         ]
         hours = self.of * self.seconds_an_episode / HOUR
+        without = [f"{self.not_begun} of them could not begin, with 0 steps"] if self.not_begun else []
         return "\n".join(
             [
                 f"{self.episodes} episodes of {self.tasks} tasks, {self.steps / self.episodes:.0f} steps each",
+                *without,
                 f"{HOUR / self.seconds_an_episode:.0f} episodes an hour of one core, "
                 f"{self.seconds_an_episode:.2f} s of processor time each:",
                 *rows,
@@ -162,22 +173,34 @@ def bench(settings: EpisodeSettings, selection: Selection, command: str) -> Epis
     if settings.through != "process":
         raise ValueError(f"through is {settings.through!r}: only episodes in process are timed")
     todo = jobs(settings, selection, ())
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
+    with one_thread(), tempfile.TemporaryDirectory() as folder:
         _play(todo[0], Shares(), Path(folder), first=True)
         shares = Shares()
-        steps = [step for job in todo for step in _play(job, shares, Path(folder))]
+        records = [record for job in todo for record in _play(job, shares, Path(folder))]
     source = settings.source
     of = sum(len(source.playable(suite)) for suite in selection.suites or source.default_suites)
     places: set[Place] = {(job.suite, job.task) for job in todo}
-    return EpisodeFigures(len(places), len(steps), sum(steps), shares.read(), of, provenance(command))
+    steps = sum(record.get("steps", 0) for record in records)
+    not_begun = sum(record.get("error") == NO_ROOM for record in records)
+    return EpisodeFigures(len(places), len(records), steps, shares.read(), of, provenance(command), not_begun)
 
 
-def _play(job: Job, shares: Shares, folder: Path, first: bool = False) -> list[int]:
-    """Control steps of a job's episodes. Args: first: only the first one."""
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch computes on one thread meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _play(job: Job, shares: Shares, folder: Path, first: bool = False) -> list[dict[str, Any]]:
+    """Records of a job's episodes. Args: first: only the first one."""
 
     def load(policy: str, settings: PolicySettings) -> Policy:
-        return TimedPolicy(load_policy(policy, settings), shares)
+        return timed(load_policy(policy, settings), shares)
 
     def world(config: SimulationConfig) -> Simulation:
         return TimedSimulation(config, shares)
@@ -185,6 +208,6 @@ def _play(job: Job, shares: Shares, folder: Path, first: bool = False) -> list[i
     player = InProcessPlayer(job.settings, job.suite, job.task, folder, load, world)
     try:
         keys = job.episodes[:1] if first else job.episodes
-        return [player.play(key, key in job.filmed).get("steps", 0) for key in keys]
+        return [player.play(key, key in job.filmed) for key in keys]
     finally:
         player.close()
