@@ -13,12 +13,13 @@ from cyclopts.config import Dict
 from cyclopts.validators import Number
 
 from substep_cli.grammar import CommandFailed
-from substep_cli.options import CommandLine, Flat, Workers
+from substep_cli.options import CommandLine, Flat
 from substep_core.printable import show
 from training.evaluation.cluster.settings import ClusterSettings, RayCluster
 from training.evaluation.probes import PROBES
 from training.evaluation.settings import EpisodeSettings, Selection
 
+WORKERS = 2  # where nobody says how many
 BOTH = ["benchmark", "widened"]
 ALL_PROBES = [name for name, probe in PROBES.items() if not probe.needs_more]
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -65,7 +66,7 @@ def evaluate(
     *,
     out: Path,
     preset: Literal["quick", "full", "demonstrator", "paraphrases"] = "quick",
-    workers: Workers = 2,
+    workers: Annotated[int | None, Parameter(validator=Number(gte=1, lte=256))] = None,
     table: Path | None = None,
     shard: str | None = None,
     merge: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
@@ -82,6 +83,7 @@ def evaluate(
 
     Args:
         out: folder of the results.
+        workers: processes on this machine; none: two.
         preset: what is taken of the options below where they are left out; quick: two episodes of each task with the
             main probes; full: all probes that every policy can play, long; demonstrator: the scripted expert's success,
             300 control steps a substep and no retries; paraphrases: the expert on plans made by rules of other
@@ -104,6 +106,8 @@ def evaluate(
         raise ValueError(
             f"--shard {shard} and --merge {merge} cannot go together: parts are merged when all are played"
         )
+    if ray and workers:
+        raise ValueError(f"--ray {ray} and --workers {workers} cannot go together: expected --cluster.simulators")
     if ray and merge:
         raise ValueError(f"--ray {ray} and --merge {merge} cannot go together: a merge plays nothing")
     if cluster != ClusterSettings() and not ray:
@@ -115,7 +119,7 @@ def evaluate(
             folder = put_together(settings, selection, out, merge, command_line)
         else:
             where = RayCluster(ray, cluster) if ray else None
-            folder = play(settings, selection, out, workers, command_line, part, where)
+            folder = play(settings, selection, out, workers or WORKERS, command_line, part, where)
     except (GraphRunFailed, MissingRay) as error:
         raise CommandFailed(str(error)) from error
     text = markdown_tables(folder.selected(selection), folder.source)

@@ -10,9 +10,11 @@ from dataclasses import replace
 import pytest
 
 from substep_cli.grammar import main
+from substep_policy.registry import PolicySettings
 from training.evaluation.cluster import play
 from training.evaluation.cluster.batching import Batcher
 from training.evaluation.cluster.checkout import Checkout, check_alike
+from training.evaluation.cluster.policies import PolicyServer
 
 LONG = 1000.0  # s: nobody waits so long here
 
@@ -88,11 +90,37 @@ def test_what_a_batch_raises_is_raised_to_all_who_asked_and_the_next_one_is_answ
     assert [str(error) for error in errors] == ["no room"] * 2 and (third, fourth) == (3, 4)
 
 
+def test_who_is_gone_keeps_no_error_from_the_others_of_its_batch():
+    answering, go_on = threading.Event(), threading.Event()
+
+    def answer(numbers: Sequence[int]) -> Sequence[int]:
+        answering.set()
+        assert go_on.wait(30)
+        raise MemoryError("no room")
+
+    async def ask() -> list[object]:
+        batcher = Batcher(answer, 2, LONG)
+        gone, other = (asyncio.ensure_future(batcher.ask(number)) for number in (1, 2))
+        await asyncio.get_running_loop().run_in_executor(None, answering.wait)
+        gone.cancel()
+        await asyncio.sleep(0)  # it is
+        go_on.set()
+        return await asyncio.wait_for(asyncio.gather(other, return_exceptions=True), 30)
+
+    assert [str(error) for error in asyncio.run(ask())] == ["no room"]
+
+
 def test_a_machine_with_other_code_or_another_checkpoint_is_refused_by_name():
     here = Checkout.here("compact")
     check_alike(here, "compact")
     with pytest.raises(ValueError, match="machine .* has commit '.*', expected 'another'; policy '.*', expected 'x'"):
         check_alike(replace(here, commit="another", policy="x"), "compact")
+
+
+def test_a_policy_is_not_answered_with_on_another_machine_that_it_was_started_anew_on():
+    server = PolicyServer("compact", PolicySettings(), 1, 0.0, replace(Checkout.here("compact"), commit="another"))
+    with pytest.raises(ChildProcessError, match="cannot be replaced: machine .* has commit '.*', expected 'another'"):
+        asyncio.run(server.begin(None, "pick up the bowl", "tidy up"))
 
 
 def test_without_ray_it_is_said_what_to_install(monkeypatch, capsys, tmp_path):
@@ -114,6 +142,7 @@ def test_what_only_one_machine_plays_is_refused(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ("--ray auto --workers 2", "--ray auto and --workers 2 cannot go together: expected --cluster.simulators"),
         ("--ray auto --merge 2", "--ray auto and --merge 2 cannot go together: a merge plays nothing"),
         (
             "--cluster.policies 1",

@@ -152,8 +152,8 @@ def test_a_policys_process_that_dies_is_replaced_and_asked_again(connected, chec
     from training.evaluation.cluster.policies import AskedServer, PolicyServer
 
     actor = ray.remote(PolicyServer).options(max_restarts=1, max_task_retries=-1, max_concurrency=10)
-    server = actor.remote(str(checkpoint), PolicySettings(device="cpu"), 4, 0.0)
-    card = ray.get(server.ready.remote(Checkout.here(str(checkpoint))))
+    server = actor.remote(str(checkpoint), PolicySettings(device="cpu"), 4, 0.0, Checkout.here(str(checkpoint)))
+    began_as, card = ray.get(server.ready.remote())
     assert card.robot == load_robot(LIBERO_PANDA)
     images = {name: np.full((16, 16, 3), 7, np.uint8) for name in card.cameras}
     seen = Observation(images, np.linspace(-0.1, 0.1, 8, dtype=np.float32))
@@ -162,6 +162,7 @@ def test_a_policys_process_that_dies_is_replaced_and_asked_again(connected, chec
     asking = AskedServer(server, None)
     np.testing.assert_allclose(asking.answer(asked).actions, here.actions, rtol=0, atol=1e-5)
     (process,) = asking.processes
+    assert process == began_as, "not counted as replaced"
     os.kill(int(process.rpartition(":")[2]), signal.SIGKILL)
     np.testing.assert_allclose(asking.answer(asked).actions, here.actions, rtol=0, atol=1e-5)
     assert len(asking.processes) == 2

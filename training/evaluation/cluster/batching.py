@@ -70,11 +70,13 @@ class Batcher(Generic[Question, Answer]):
 
     def _end(self, batch: list[_Waiting[Question, Answer]], done: asyncio.Future[Sequence[Answer]]) -> None:
         self._is_busy = False
-        if (error := done.exception()) is not None:
-            for waiting in batch:
+        error = done.exception()
+        answers = done.result() if error is None else [None] * len(batch)
+        for waiting, answer in zip(batch, answers, strict=True):
+            if waiting.answer.done():  # who asked is gone
+                continue
+            if error is None:
+                waiting.answer.set_result(answer)
+            else:
                 waiting.answer.set_exception(error)
-        else:
-            for waiting, answer in zip(batch, done.result(), strict=True):
-                if not waiting.answer.done():  # who asked may be gone
-                    waiting.answer.set_result(answer)
         self._go_on()

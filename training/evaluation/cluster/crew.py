@@ -32,6 +32,7 @@ class Crew:
     Attributes:
         simulators: how many.
         servers: the policies' actors; none where each simulator has a policy of its own.
+        processes: that the policies' actors began as.
 
     Raises:
         ValueError: there are too few cores, or a policy's machine differs from this one.
@@ -52,6 +53,7 @@ class Crew:
         _check_room(cores, policies, cluster.simulators or 1)
         if (free := int(ray.available_resources().get("CPU", 0))) < cores:
             log.warning("%d of the cluster's %d cores are taken: what finds none waits for one", cores - free, cores)
+        self.processes: frozenset[str] = frozenset()
         self.servers, self._shared = self._start_policies(policies, suite, cluster)
         self.simulators = cluster.simulators or cores - len(self.servers)
 
@@ -79,14 +81,16 @@ class Crew:
             max_task_retries=-1,  # an answer depends on the question alone
             max_concurrency=10_000,
         )
-        servers = [actor.remote(policy, own, cluster.batch_size, cluster.wait) for _ in range(count)]
+        arguments = policy, own, cluster.batch_size, cluster.wait, self._checkout
+        servers = [actor.remote(*arguments) for _ in range(count)]
         with as_raised():
-            cards = ray.get([server.ready.remote(self._checkout) for server in servers])
+            processes, cards = zip(*ray.get([server.ready.remote() for server in servers]), strict=True)
         if isinstance(cards[0], str):
             log.warning("every simulator loads policy %s itself, which cannot be shared: %s", policy, cards[0])
             for server in servers:
                 ray.kill(server)
             return [], []
+        self.processes = frozenset(processes)
         return servers, [Shared(card, server) for card, server in zip(cards, servers, strict=True)]
 
 

@@ -93,4 +93,4 @@ def _play(jobs: Sequence[Job], folder: Path, cluster: ClusterSettings, finished:
 
     team = Team(crew.simulator, crew.simulators, take, GROWTH)
     team.play(jobs)
-    return Replaced(team.died, max(0, len(answered) - len(crew.servers)))
+    return Replaced(team.died, len(answered - crew.processes))

@@ -29,28 +29,48 @@ class PolicyServer:
 
     Args:
         batch_size, wait: as of ``ClusterSettings``.
+        expected: of every machine on which it is started, be it anew.
     """
 
-    def __init__(self, policy: str, settings: PolicySettings, batch_size: int | None, wait: float) -> None:
+    def __init__(
+        self, policy: str, settings: PolicySettings, batch_size: int | None, wait: float, expected: Checkout
+    ) -> None:
         torch.set_num_threads(1)
+        self._expected = expected
         self._source, self._settings, self._dataset = policy, settings, settings.dataset
         self._batch_size, self._wait = batch_size, wait
         self._process = f"{socket.gethostname()}:{os.getpid()}"
 
-    async def ready(self, expected: Checkout) -> PolicyCard | str:
-        """What the policy says of itself, or why it cannot be shared.
+    async def ready(self) -> tuple[str, PolicyCard | str]:
+        """Which process it is, and what the policy says of itself, or why it cannot be shared.
 
         Raises:
             ValueError: the machine differs from the one where the command was given.
             Exception: whatever loading the policy raises.
         """
-        check_alike(expected, self._source)
+        if self._difference:
+            raise ValueError(self._difference)
+        return self._process, self._card_or_why_not()
+
+    def _card_or_why_not(self) -> PolicyCard | str:
         if why_not := why_not_shared(self._policy):
             return why_not
         return "it names substeps too" if isinstance(self._policy, SubstepNamer) else PolicyCard.of(self._policy)
 
     @cached_property
+    def _difference(self) -> str:
+        """Of this machine from the one where the command was given; empty: there is none."""
+        try:
+            check_alike(self._expected, self._source)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    @cached_property
     def _policy(self) -> Any:
+        """Raises: ChildProcessError: it was started anew, on a machine that differs."""
+        if self._difference:  # a ValueError would be taken for what the policy refuses
+            raise ChildProcessError(f"a policy's process cannot be replaced: {self._difference}")
         return POLICIES.load(self._source, self._settings)
 
     @cached_property
