@@ -317,12 +317,12 @@ def test_features_of_another_vision_or_of_other_words_are_refused(pi05_run, tmp_
         start(pi05_run(*FROZEN, "data.rules.words_every=3"))
     with pytest.raises(StoreError, match="holds features of other image network"):
         start(pi05_run(*(override for override in FROZEN if override != "initial_vision=compact")))
-    with pytest.raises(StoreError, match="holds features of other precision: delete it"):
-        start(pi05_run(*FROZEN, "mixed_precision=bf16"))
     origin = json.loads((file.parent / "origin.json").read_text())
-    (file.parent / "origin.json").write_text(json.dumps({**origin, "tokenizer": "of other words"}))
-    with pytest.raises(StoreError, match="holds features of other tokenizer: delete it"):
-        start(pi05_run(*FROZEN))
+    assert origin["precision"] == "no"
+    for name in ("precision", "tokenizer"):
+        (file.parent / "origin.json").write_text(json.dumps({**origin, name: "another"}))
+        with pytest.raises(StoreError, match=f"holds features of other {name}: delete it"):
+            start(pi05_run(*FROZEN))
     (file.parent / "origin.json").write_text(json.dumps(origin))
     with pytest.raises(ValueError, match="set data.augmentation to null"):
         pi05_run(*TOLD, "freeze_vision=true")
