@@ -32,6 +32,7 @@ from substep_bringup.parameter_files import read_parameter_file
 from substep_bringup.run_folder import RunFolder
 from substep_bringup.session.session_node import SessionNode
 from substep_cli.grammar import main
+from substep_cli.question import answer_at_terminal
 from substep_planner.node import PlannerNode
 from substep_policy.node import PolicyNode
 from tests import launch_stand_in
@@ -149,7 +150,10 @@ def test_the_command_line_takes_every_argument(tmp_path, monkeypatch):
     assert main(["sim", *words, "--domain", "7", "--network", "open"]) == 0
     assert main(["sim", *lists]) == 0
     expected = CheckedGraphConfig(cameras=("eye_in_hand", "agentview"), image_size=(32, 64), video=False, record=True)
-    assert asked == [(CheckedGraphConfig(), 7, "open"), (expected, None, "local")]
+    assert asked == [
+        (CheckedGraphConfig(), 7, "open", answer_at_terminal),
+        (expected, None, "local", answer_at_terminal),
+    ]
 
 
 @pytest.mark.parametrize(

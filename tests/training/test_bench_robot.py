@@ -20,7 +20,7 @@ from substep_core.contract import initial_action
 from substep_core.protocol import HoldKind
 from training.bench.robot import bench, real
 from training.bench.robot.graph import StandInGraph
-from training.bench.robot.pace import Stretch, command_pace, idle_of
+from training.bench.robot.pace import PaceStretch, command_pace, idle_of
 from training.bench.robot.settings import (
     SIMULATION,
     EpisodeName,
@@ -145,7 +145,7 @@ def test_where_one_process_of_a_graph_does_not_start_those_before_it_are_ended()
 
 
 def test_standing_still_is_weighed_by_the_time_of_a_task():
-    assert idle_of([Stretch((), 90.0, 0.1, "over"), Stretch((), 10.0, 0.6, "success")]) == pytest.approx(0.15)
+    assert idle_of([PaceStretch((), 90.0, 0.1, "over"), PaceStretch((), 10.0, 0.6, "success")]) == pytest.approx(0.15)
 
 
 def test_an_arm_that_there_is_none_of_is_named_before_anything_starts():

@@ -8,7 +8,7 @@ import pytest
 
 from libero_bridge.benchmarks.timing import Speed
 from substep_cli.grammar import main
-from training.bench.recording import BagFigures, Stretch, figures_of
+from training.bench.recording import BagFigures, RecordedStretch, figures_of
 
 pytestmark = pytest.mark.xdist_group("simulation")
 
@@ -32,8 +32,8 @@ def test_a_graph_is_timed_with_and_without_a_recorder(tmp_path, capsys):
 
 
 def test_each_recording_is_compared_with_the_stretches_beside_it():
-    def at(*speeds: float) -> list[Stretch]:
-        return [Stretch(Speed(speed, 2 * speed), recorder=1.0) for speed in speeds]
+    def at(*speeds: float) -> list[RecordedStretch]:
+        return [RecordedStretch(Speed(speed, 2 * speed), recorder=1.0) for speed in speeds]
 
     stretches = {"": at(100, 80, 60, 40, 20), "raw": at(81, 25), "jpeg": at(35, 30)}
     bag = BagFigures(1.0, 2.0, 0.0, 0)

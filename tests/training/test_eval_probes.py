@@ -10,7 +10,6 @@ import pytest
 from substep_core.chunk import Chunk
 from substep_core.observation import Observation
 from training.data.paraphrases import training_wordings
-from training.evaluation import in_process
 from training.evaluation.episodes import EpisodeKey
 from training.evaluation.in_process import InProcessPlayer
 from training.evaluation.settings import EpisodeSettings
@@ -37,19 +36,27 @@ class Listener:
 
 
 @pytest.fixture(scope="module")
-def player(tmp_path_factory) -> Iterator[InProcessPlayer]:
-    playing = InProcessPlayer(SETTINGS, SUITE, TASK, tmp_path_factory.mktemp("videos"))
+def listeners() -> list[Listener]:
+    """The last of them is the policy that is loaded."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def player(tmp_path_factory, listeners) -> Iterator[InProcessPlayer]:
+    playing = InProcessPlayer(
+        SETTINGS, SUITE, TASK, tmp_path_factory.mktemp("videos"), lambda policy, settings: listeners[-1]
+    )
     yield playing
     playing.close()
 
 
 @pytest.fixture
-def told(player: InProcessPlayer, monkeypatch) -> Callable[..., tuple[list[tuple[str, str]], list[str]]]:
+def told(player: InProcessPlayer, listeners) -> Callable[..., tuple[list[tuple[str, str]], list[str]]]:
     """``told(probe, number)``: what the policy is told, (substep, task) by turns, and the plan's own substeps."""
 
     def play(probe: str, number: int = 0) -> tuple[list[tuple[str, str]], list[str]]:
         listener = Listener()
-        monkeypatch.setattr(in_process, "_load_policy", lambda policy, settings: listener)
+        listeners.append(listener)
         record = player.play(EpisodeKey(SUITE, TASK, probe, "eos", "benchmark", number), filmed=False)
         assert record["steps"] > 0
         return listener.told, [substep["instruction"] for substep in record["substeps"]]

@@ -70,7 +70,7 @@ class RecordSettings:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class RecordedStretch:
     """Speed of the graph over some control steps; recorder: ms of the recorder's processor time a step."""
 
     speed: Speed
@@ -196,16 +196,16 @@ def benchmark(settings: RecordSettings, command: str) -> RecordFigures:
     return RecordFigures(settings, provenance(command), without, kinds, memory)
 
 
-def _alternate(loop: GraphLoop, pids: dict[str, int], settings: RecordSettings) -> dict[str, list[Stretch]]:
+def _alternate(loop: GraphLoop, pids: dict[str, int], settings: RecordSettings) -> dict[str, list[RecordedStretch]]:
     """Kind of recording -> its stretches; "": those without, one before each recording and one at the end."""
     loop.advance(WARM_UP)
-    found: dict[str, list[Stretch]] = {"": [], **{kind: [] for kind in settings.images}}
+    found: dict[str, list[RecordedStretch]] = {"": [], **{kind: [] for kind in settings.images}}
     for _ in range(settings.rounds):
         for kind in settings.images:
-            found[""].append(Stretch(loop.measure(settings.steps)))
+            found[""].append(RecordedStretch(loop.measure(settings.steps)))
             with _Recording(loop, kind):
                 found[kind].append(_recorded_stretch(loop, pids[kind], settings.steps))
-    found[""].append(Stretch(loop.measure(settings.steps)))
+    found[""].append(RecordedStretch(loop.measure(settings.steps)))
     return found
 
 
@@ -224,10 +224,10 @@ class _Recording:
         self._loop.advance(WARM_UP)
 
 
-def _recorded_stretch(loop: GraphLoop, pid: int, steps: int) -> Stretch:
+def _recorded_stretch(loop: GraphLoop, pid: int, steps: int) -> RecordedStretch:
     used = processor_time(pid)
     speed = loop.measure(steps)
-    return Stretch(speed, 1e3 * (processor_time(pid) - used) / steps)
+    return RecordedStretch(speed, 1e3 * (processor_time(pid) - used) / steps)
 
 
 def _memory(loop: GraphLoop, kind: str, pids: dict[str, int], seconds: float) -> Memory:
@@ -244,7 +244,9 @@ def _memory(loop: GraphLoop, kind: str, pids: dict[str, int], seconds: float) ->
     return Memory(seconds, tuple(round(value, 1) for value in tenths))
 
 
-def figures_of(kind: str, stretches: dict[str, list[Stretch]], bag: BagFigures, kinds: Sequence[str]) -> KindFigures:
+def figures_of(
+    kind: str, stretches: dict[str, list[RecordedStretch]], bag: BagFigures, kinds: Sequence[str]
+) -> KindFigures:
     """Of one kind of recording. stretches: of all ``kinds``, and at "" those without, as they alternated."""
     place, speeds = kinds.index(kind), [stretch.speed for stretch in stretches[""]]
 

@@ -149,7 +149,7 @@ def benchmark(settings: PaceSettings, folder: Path, command: str) -> PaceFigures
 
 
 @dataclass(frozen=True)
-class Stretch:
+class PaceStretch:
     """One task. commands: (stamp, arrival) in ns of each; idle: share of its time that the arm waited for a chunk."""
 
     commands: Sequence[tuple[int, int]]
@@ -165,7 +165,7 @@ class _Measurement:
         self._settings, self._graph = settings, graph
         self._watched = {name: psutil.Process(process.pid) for name, process in graph.processes.items()}
         self._sizes: dict[str, list[float]] = {name: [] for name in self._watched}
-        self.stretches: list[Stretch] = []
+        self.stretches: list[PaceStretch] = []
 
     def run(self) -> None:
         starts = EpisodeSettings(tasks_from=self._settings.tasks_from)
@@ -181,14 +181,14 @@ class _Measurement:
         self.lasted = time.monotonic() - self._begun
         self._used = {name: used - self._used[name] for name, used in self._processor_times().items()}
 
-    def _carry_out(self, until: float) -> Stretch:
+    def _carry_out(self, until: float) -> PaceStretch:
         operator = self._graph.operator
         operator.commands.clear()
         operator.statuses[:] = operator.statuses[-1:]
         begin = time.monotonic()
         result = self._graph.execute(until, self._look_again)
         name = "over" if result is None else "success" if result.success else str(result.error_code)
-        return Stretch(list(operator.commands), time.monotonic() - begin, idle_share(operator.statuses), name)
+        return PaceStretch(list(operator.commands), time.monotonic() - begin, idle_share(operator.statuses), name)
 
     def _look_again(self) -> None:
         if time.monotonic() - self._looked >= LOOK:
@@ -209,7 +209,7 @@ class _Measurement:
         }
 
 
-def idle_of(stretches: Sequence[Stretch]) -> float:
+def idle_of(stretches: Sequence[PaceStretch]) -> float:
     """Share of the time under all tasks."""
     idle, seconds = zip(*((stretch.idle, stretch.seconds) for stretch in stretches), strict=True)
     return float(np.average(idle, weights=seconds))

@@ -43,12 +43,12 @@ def bench_real(
 
     def player() -> EpisodePlayer:
         check_rules(selection, POLICIES.load(settings.policy, PolicySettings(device=settings.device)))
-        return GraphPlayer(settings, out / GRAPHS)
+        return StandInGraphPlayer(settings, out / GRAPHS)
 
     return play_missing(settings, names, out, command, player)
 
 
-class GraphPlayer:
+class StandInGraphPlayer:
     """Plays episodes; a graph is kept while the next one is of the same task, rule and latency.
 
     Args:

@@ -53,7 +53,7 @@ class LimitBroken(AssertionError):
 
 
 @dataclass(frozen=True)
-class Played:
+class PlayedChunks:
     """What became of many chunks."""
 
     chunks: int
@@ -61,19 +61,19 @@ class Played:
     commands: int
     faults: int
 
-    def __add__(self, other: Played) -> Played:
-        return Played(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+    def __add__(self, other: PlayedChunks) -> PlayedChunks:
+        return PlayedChunks(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
 
 @dataclass(frozen=True)
-class Stretch:
+class StretchOfChunks:
     """Of one chunk (HORIZON, A) the first ``played`` are played; the rest comes too late, or is replaced."""
 
     chunk: np.ndarray
     played: int
 
 
-def arbitrary_chunks(contract: RobotContract, rng: np.random.Generator, chunks: int) -> Iterator[Stretch]:
+def arbitrary_chunks(contract: RobotContract, rng: np.random.Generator, chunks: int) -> Iterator[StretchOfChunks]:
     """That many: smooth, jumping, huge, not finite, again, backwards, or zero."""
     low, high = action_limits(contract)
     last = np.zeros((HORIZON, contract.action_width))
@@ -84,7 +84,7 @@ def arbitrary_chunks(contract: RobotContract, rng: np.random.Generator, chunks: 
         values = rng.uniform(low, high, (count, HORIZON, len(low)))
         for kind, number, drawn in zip(kinds, played, values, strict=True):
             last = _chunk(kind, rng, drawn, last)
-            yield Stretch(last, number)
+            yield StretchOfChunks(last, number)
 
 
 def _chunk(kind: str, rng: np.random.Generator, drawn: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -296,7 +296,7 @@ def _limits(contract: RobotContract) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return tuple(np.array([getattr(motion, f"{part}_{name}") for part in ("linear", "angular")]) for name in ORDERS)
 
 
-def play(name: str, chunks: int, seed: int) -> Played:
+def play(name: str, chunks: int, seed: int) -> PlayedChunks:
     """Arbitrary chunks through one adapter.
 
     Raises:
@@ -313,7 +313,7 @@ def play(name: str, chunks: int, seed: int) -> Played:
                 _demand(not np.isfinite(action).all(), "a fault that has a cause", action)
                 faults += 1
                 _stop(rig, watch)
-    return Played(chunks, steps, watch.commands, faults)
+    return PlayedChunks(chunks, steps, watch.commands, faults)
 
 
 def _stop(rig: Rig, watch: Watch) -> None:

@@ -8,13 +8,13 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 
-from arm_bridge.bench import LimitBroken, Played, play
+from arm_bridge.bench import LimitBroken, PlayedChunks, play
 
 PART = 2000  # chunks
 
 
 @dataclass(frozen=True)
-class Part:
+class BenchPart:
     """Chunks of one adapter that are drawn with one seed."""
 
     adapter: str
@@ -22,15 +22,15 @@ class Part:
     seed: int
 
 
-def parts(adapters: Sequence[str], chunks: int, seed: int) -> list[Part]:
+def parts(adapters: Sequence[str], chunks: int, seed: int) -> list[BenchPart]:
     """Args: chunks: of all adapters together; seed: of the first part."""
     each = max(1, chunks // len(adapters))
     sizes = [min(PART, each - begin) for begin in range(0, each, PART)]
     names = [(name, size) for name in adapters for size in sizes]
-    return [Part(name, size, seed + number) for number, (name, size) in enumerate(names)]
+    return [BenchPart(name, size, seed + number) for number, (name, size) in enumerate(names)]
 
 
-def play_parts(todo: Sequence[Part], workers: int) -> Iterator[tuple[Part, Played]]:
+def play_parts(todo: Sequence[BenchPart], workers: int) -> Iterator[tuple[BenchPart, PlayedChunks]]:
     """Each as it is done. Raises: LimitBroken: a command beyond a limit has left; the message names the part."""
     if workers == 1:
         yield from zip(todo, map(_play, todo), strict=True)
@@ -39,12 +39,12 @@ def play_parts(todo: Sequence[Part], workers: int) -> Iterator[tuple[Part, Playe
         yield from zip(todo, pool.map(_play, todo), strict=True)
 
 
-def together(played: Sequence[Played]) -> Played:
+def together(played: Sequence[PlayedChunks]) -> PlayedChunks:
     """The sum of several."""
     return reduce(lambda one, other: one + other, played)
 
 
-def _play(part: Part) -> Played:
+def _play(part: BenchPart) -> PlayedChunks:
     try:
         return play(part.adapter, part.chunks, part.seed)
     except LimitBroken as error:

@@ -17,7 +17,7 @@ NO_PART = 1e-6  # of a direction of length 1, where rounding alone gives it a pa
 
 
 @dataclass(frozen=True)
-class Segment:
+class LinkSegment:
     """One joint of a URDF.
 
     Attributes:
@@ -37,7 +37,7 @@ class Segment:
 class Chain:
     """The joints between two links."""
 
-    def __init__(self, segments: tuple[Segment, ...]) -> None:
+    def __init__(self, segments: tuple[LinkSegment, ...]) -> None:
         self._segments = segments
         self.joints = tuple(segment.joint for segment in segments if segment.joint)
 
@@ -157,7 +157,7 @@ def _link(joint: ElementTree.Element, end: str) -> str:
     return name
 
 
-def _segment(joint: ElementTree.Element) -> Segment:
+def _segment(joint: ElementTree.Element) -> LinkSegment:
     name, kind = joint.get("name", ""), joint.get("type", "")
     if kind not in (*TURNING, *SLIDING, *FIXED):
         raise ValueError(f"joint {name!r} of the robot's description is of type {kind!r}, which is not known here")
@@ -168,14 +168,14 @@ def _segment(joint: ElementTree.Element) -> Segment:
     roll, pitch, yaw = _numbers(origin, "rpy", "0 0 0")
     rotation = rotation_of((0, 0, yaw)) @ rotation_of((0, pitch, 0)) @ rotation_of((roll, 0, 0))
     if kind in FIXED:
-        return Segment("", place, rotation, np.zeros(3), False)
+        return LinkSegment("", place, rotation, np.zeros(3), False)
     if not name:
         raise ValueError(f"a joint of type {kind!r} of the robot's description has no name")
     direction = _numbers(axis, "xyz", "1 0 0")
     length = np.linalg.norm(direction)
     if not length:
         raise ValueError(f"joint {name!r} of the robot's description moves, and its axis has no length")
-    return Segment(name, place, rotation, direction / length, kind in TURNING)
+    return LinkSegment(name, place, rotation, direction / length, kind in TURNING)
 
 
 def _numbers(element: ElementTree.Element | None, name: str, default: str) -> np.ndarray:

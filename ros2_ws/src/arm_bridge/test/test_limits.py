@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from arm_bridge.bench import ADAPTERS, JOINTS, LimitBroken, play
-from arm_bridge.bench_parts import PART, Part, parts, play_parts, together
+from arm_bridge.bench_parts import PART, BenchPart, parts, play_parts, together
 from arm_bridge.command import ArmCommand, CommandRefused
 from arm_bridge.gate import Gate
 from arm_bridge.places import CartesianPlaces
@@ -35,7 +35,7 @@ def test_a_limit_that_is_broken_is_told_with_what_plays_it_again(monkeypatch):
     monkeypatch.setattr(Gate, "check", lambda gate, command: command)
     monkeypatch.setattr(Shaper, "_limited", lambda shaper, wish: wish)
     with pytest.raises(LimitBroken, match="^joint_velocity, seed 5: (speed|acceleration|jerk)"):
-        list(play_parts([Part("joint_velocity", 50, 5)], workers=1))
+        list(play_parts([BenchPart("joint_velocity", 50, 5)], workers=1))
 
 
 def test_a_wish_within_the_limits_is_what_leaves():

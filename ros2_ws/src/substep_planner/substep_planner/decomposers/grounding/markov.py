@@ -16,7 +16,14 @@ from types import MappingProxyType
 import numpy as np
 
 from substep_core.json_files import read_object
-from substep_planner.decomposers.grounding.reading import Evidence, Numbers, Phrase, Reading, with_counts, words_of_text
+from substep_planner.decomposers.grounding.reading import (
+    Evidence,
+    NumberWords,
+    Phrase,
+    Reading,
+    with_counts,
+    words_of_text,
+)
 from substep_planner.decomposers.grounding.scene import Entity, entities_of
 from substep_planner.decomposers.grounding.score import probability
 from substep_planner.decomposers.grounding.segments import Segment, steps_of, whole
@@ -82,7 +89,7 @@ class MarkovReader:
         self._sides = _SIDES | {word for word, english in self._glossary.items() if english in _SIDES}
         self._heads = {name: frozenset(kinds) for name, kinds in tables["heads"].items()}
         self._determiners = frozenset(tables["determiners"])
-        self._numbers = Numbers.of(tables.get("numbers"))
+        self._numbers = NumberWords.of(tables.get("numbers"))
         self._weights = tuple(map(float, tables["score"]))
         self._moves: dict = {}
         self._of_labels = lru_cache(4096)(self._label_chances)

@@ -34,7 +34,7 @@ def number_of(word: str) -> int | None:
 
 
 @dataclass(frozen=True)
-class Numbers:
+class NumberWords:
     """How a language says numbers of things.
 
     Attributes:
@@ -50,7 +50,7 @@ class Numbers:
     counters: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, table: Mapping[str, Any] | None) -> Numbers:
+    def of(cls, table: Mapping[str, Any] | None) -> NumberWords:
         """As a model's file has it, None for English. Raises: KeyError, TypeError: it is none."""
         if table is None:
             return cls()
@@ -67,10 +67,10 @@ class Numbers:
         return after not in self.of_parts and (not self.counters or after in self.counters)
 
 
-ENGLISH = Numbers()
+ENGLISH = NumberWords()
 
 
-def with_counts(said: Sequence[str], numbers: Numbers = ENGLISH) -> tuple[list[str], list[str]]:
+def with_counts(said: Sequence[str], numbers: NumberWords = ENGLISH) -> tuple[list[str], list[str]]:
     """The words with numbers in digits, but for "1", which goes without saying, and the same with every other number as
     the one that the model knows. What says how a thing is made ("three drawer cabinet") is no number of things.
 
