@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from libero_bridge.plus.camera import move_camera, scene_camera
+from libero_bridge.plus.camera import move_camera
+from libero_bridge.plus.change import with_noise
 from libero_bridge.plus.looks import relight, retexture
 from libero_bridge.plus.names import CameraView
 
@@ -46,11 +47,7 @@ class VariedLook:
             retexture(model, self.name, scene="", walls=True)
 
     def image(self, camera: str, image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        if not self.noise or camera != scene_camera().name:
-            return image
-        from libero_bridge.plus.sensor_noise import noisy
-
-        return noisy(image, self.noise, generator)
+        return with_noise(camera, image, self.noise, generator)
 
 
 def drawn_values(model: mujoco.MjModel) -> Mapping[str, np.ndarray]:

@@ -11,6 +11,15 @@ from libero_bridge.plus.names import Look, PlusName
 from libero_bridge.plus.robot_start import start_joints
 
 
+def with_noise(camera: str, image: np.ndarray, noise: int, generator: np.random.Generator) -> np.ndarray:
+    """A camera's picture (H, W, 3) uint8 RGB, the scene camera's with one of the 50 noises; 0: none."""
+    if not noise or camera != scene_camera().name:
+        return image
+    from libero_bridge.plus.sensor_noise import noisy
+
+    return noisy(image, noise, generator)
+
+
 @dataclass(frozen=True)
 class PlusChange:
     """By the benchmark's own formulas, but for lights and textures, whose stand-ins are drawn.
@@ -36,11 +45,7 @@ class PlusChange:
             self._prepare_looks(env.sim.model._model, *self.embedded)
 
     def image(self, camera: str, image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        if not self.name.noise or camera != scene_camera().name:
-            return image
-        from libero_bridge.plus.sensor_noise import noisy
-
-        return noisy(image, self.name.noise, generator)
+        return with_noise(camera, image, self.name.noise, generator)
 
     def _prepare_looks(self, model, look: Look, scene: str) -> None:
         from libero_bridge.plus.looks import relight, retexture
