@@ -265,6 +265,16 @@ def test_a_convolution_told_words_sees_what_the_compact_policy_sees(pi05_run):
     assert inputs.tokenizer.decode(inputs.tokenizer.encode(TASK_DONE)).strip() == TASK_DONE
 
 
+def test_near_numbers_of_the_proprioception_begin_alike_where_each_is_a_token(pi05_run):
+    run = start(pi05_run(*TOLD, "data.paraphrase_probability=0"))
+    language_model, tokenizer = run.objective.model.backbone.language_model, run.data.inputs.tokenizer
+    numbers = torch.tensor([tokenizer.encode(str(number)) for number in range(256)])
+    embedded = language_model.embed(numbers).squeeze(1)
+    torch.testing.assert_close(embedded.square().mean(dim=1), torch.ones(256))  # of unit size, as words
+    alike = torch.cosine_similarity(embedded[:-1], embedded[1:])
+    assert alike.min() > 0.8 and torch.cosine_similarity(embedded[:1], embedded[128:]).max() < alike.min()
+
+
 def test_what_a_frozen_vision_sees_is_computed_once(pi05_run, monkeypatch):
     """Losses are those with images, the image network is left alone, and the next run looks at no frame again."""
     run = start(pi05_run(*FROZEN, "data.rules.words_every=3"))

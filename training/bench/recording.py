@@ -1,7 +1,8 @@
 """Times a graph with a recorder beside the same graph without one: ``./substep bench record``.
 
 The graph stays up; recordings of each kind and stretches without alternate, and each recording is compared with the
-stretches before and after it, so that what else the machine does falls on both.
+stretches before and after it, so that what else the machine does falls on both. A viewer takes every image all the
+while: the simulator renders those that somebody wants, and without it rendering would count as a cost of recording.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from substep_bags.recorder_parameters import JPEG, RAW
 from substep_core.contract import load_robot
 from substep_core.ros import topics
 from substep_core.ros.messages import stamp_of_serialized
+from training.bench import viewer
 from training.bench.graph_loop import GraphLoop, node_process, running_loop
 from training.evaluation.provenance import provenance
 from training.intervals import median_interval
@@ -129,10 +131,16 @@ class Memory:
 
 @dataclass(frozen=True)
 class RecordFigures:
-    """All of one run. without: control steps a second without a recorder."""
+    """All of one run.
+
+    Attributes:
+        unseen: control steps a second before anybody but the policy wants images.
+        without: … with the viewer, and without a recorder.
+    """
 
     settings: RecordSettings
     made: dict[str, Any]
+    unseen: float
     without: float
     kinds: dict[str, KindFigures]
     memory: Memory | None
@@ -147,7 +155,7 @@ class RecordFigures:
             f"{told.suite} {told.task}, two {width}x{height} cameras, {told.rounds} rounds of {told.steps} steps, "
             f"{told.clock}, assets: {told.assets}, chunks: {told.compression}; "
             f"{machine['processor']}, {machine['cores']} cores, commit {self.made['commit']}",
-            f"  without a recorder {self.without:7.1f} steps/s",
+            f"  without a recorder {self.without:7.1f} steps/s; where only the policy wants images {self.unseen:.1f}",
         ]
         for name, kind in self.kinds.items():
             each = ", ".join(f"{100 * share:.0f}" for share in kind.rounds)
@@ -188,12 +196,16 @@ def benchmark(settings: RecordSettings, command: str) -> RecordFigures:
         for kind in recorders:
             loop.change_state(f"recorder_{kind}", Transition.TRANSITION_CONFIGURE)
         pids = {kind: process.pid for kind, process in recorders.items()}
+        loop.advance(WARM_UP)
+        unseen = loop.measure(settings.steps).wall
+        stack.enter_context(node_process(viewer.__name__, {}))
+        loop.activate(viewer.NAME)
         stretches = _alternate(loop, pids, settings)
         memory = _memory(loop, settings.images[0], pids, settings.minutes * 60) if settings.minutes else None
         bags = {kind: _bag_figures(folder / kind) for kind in settings.images}
     without = median(stretch.speed.wall for stretch in stretches[""])
     kinds = {kind: figures_of(kind, stretches, bags[kind], settings.images) for kind in settings.images}
-    return RecordFigures(settings, provenance(command), without, kinds, memory)
+    return RecordFigures(settings, provenance(command), unseen, without, kinds, memory)
 
 
 def _alternate(loop: GraphLoop, pids: dict[str, int], settings: RecordSettings) -> dict[str, list[RecordedStretch]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ CPU = torch.device("cpu")
 EXPORTED_DTYPE = torch.bfloat16
 PROMPT_WORDS = (TASK_DONE, "state subtask action")
 NUMBERS = tuple(str(number) for number in range(-1, 256))  # that a state is written in
+NUMBER_PERIODS = 8.0, 1024.0  # of the sines that new embeddings of numbers begin as, the shortest and the longest
 
 log = logging.getLogger("training.train.models")
 
@@ -127,9 +129,8 @@ class Pi05Training:
             tokenizer = find_tokenizer(checkpoint)
         elif self.tokenizer is not None:
             tokenizer = find_tokenizer(self.tokenizer.parent)
-        elif self.initial_vision is not None and self.config.backbone.told is not None:
-            known = read_tokenizer(POLICIES.folder(self.initial_vision) / TOKENIZER_FILE)
-            tokenizer = HuggingFaceTokenizer(extended_tokenizer(known, (*NUMBERS, *PROMPT_WORDS)))
+        elif (extended := self._extended_tokenizer()) is not None:
+            tokenizer = extended
         else:
             said = {*plan_texts(), *texts, *NUMBERS, *PROMPT_WORDS}
             tokenizer = HuggingFaceTokenizer(train_tokenizer(said, rows - self.reserved))
@@ -146,6 +147,8 @@ class Pi05Training:
                 log.warning("there is no initial_checkpoint: the whole model starts from random weights")
             else:
                 start_vision(model, self.initial_vision)
+            if (tokenizer := self._extended_tokenizer()) is not None:
+                start_numbers(model, tokenizer)
             return model
         with torch.device("meta"):
             model = build_pi05(self.config)
@@ -156,6 +159,13 @@ class Pi05Training:
             make(model.eos_head)
             log.warning("%s has no eos_head: it starts from random weights", checkpoint)
         return model
+
+    def _extended_tokenizer(self) -> HuggingFaceTokenizer | None:
+        """Of the policy whose image network is told words, with numbers; None: it is told none."""
+        if self.tokenizer is not None or self.initial_vision is None or self.config.backbone.told is None:
+            return None
+        known = read_tokenizer(POLICIES.folder(self.initial_vision) / TOKENIZER_FILE)
+        return HuggingFaceTokenizer(extended_tokenizer(known, (*NUMBERS, *PROMPT_WORDS)))
 
     def save(self, folder: Path, state: Mapping[str, Tensor], step: int) -> None:
         save_model(folder, self.config, state, step)
@@ -220,6 +230,24 @@ def start_vision(model: Pi05Model, policy: str) -> None:
         )
     model.backbone.vision_tower.load_state_dict(own | weights)
     log.info("vision starts from %s, the rest of the model from random weights", policy)
+
+
+@torch.no_grad()
+def start_numbers(model: Pi05Model, tokenizer: HuggingFaceTokenizer) -> None:
+    """Fill the embeddings of ``NUMBERS`` with sines of the number: near numbers begin alike, as proprioception needs.
+
+    With random ones every number's meaning would be learned for itself. They are of unit size after the factor of
+    ``LanguageModel.embed``, as all others. A number of several tokens (−1) is left as it is.
+    """
+    embedding = model.backbone.language_model.embed_tokens.weight
+    width = embedding.shape[1]
+    shortest, longest = NUMBER_PERIODS
+    angles = 2 * math.pi / torch.logspace(math.log10(shortest), math.log10(longest), width // 2)
+    for number in NUMBERS:
+        ids = tokenizer.encode(number)
+        if len(ids) == 1:
+            phases = int(number) * angles
+            embedding[ids[0]] = torch.cat([phases.sin(), phases.cos()]) * math.sqrt(2 / width)
 
 
 def _arrays(prompts: Pi05Prompts, level: str) -> dict[str, np.ndarray]:
