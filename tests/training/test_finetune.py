@@ -35,13 +35,13 @@ from training.train.finetune_substep import (
     finetune,
     keep_meaning,
     learning_rate,
+    make_optimizer,
     start,
     train,
     train_step,
     update,
 )
 from training.train.models import model_training
-from training.train.optimizer import hidden_matrices, make_optimizer
 
 COMPACT_CONFIG = Path(finetune_substep.__file__).parents[1] / "configs/compact.yaml"
 
@@ -153,32 +153,12 @@ def test_a_step_that_overflows_in_fp16_is_known_to_be_skipped(toy_run):
         scaled.zero_grad()
 
 
-def test_muon_moves_a_matrix_as_far_in_every_direction_and_adamw_all_other_weights(toy_run):
-    objective = start(toy_run()).objective
-    matrices = {id(matrix) for matrix in hidden_matrices(objective)}
-    before = [parameter.detach().clone() for parameter in objective.parameters()]
-    config = OptimizerConfig(matrices="muon", weight_decay=0, learning_rate=0.01)
-    optimizer, plain = (make_optimizer(objective, each, "no") for each in (config, OptimizerConfig(weight_decay=0)))
-    for parameter in objective.parameters():
-        parameter.grad = torch.randn_like(parameter) + 10  # most of it in one direction
-    optimizer.step()
-    moved = [parameter.detach() - old for parameter, old in zip(objective.parameters(), before, strict=True)]
-    for parameter, way in zip(objective.parameters(), moved, strict=True):
-        if id(parameter) in matrices:
-            sizes = torch.linalg.svdvals(way) / (0.01 * 0.2 * max(way.shape) ** 0.5)
-            assert sizes.max() < 1.5 and sizes.median() > 0.5
-        else:
-            torch.testing.assert_close(way.abs(), torch.full_like(way, 0.01), atol=1e-4, rtol=1e-3)
-    assert matrices and type(plain) is torch.optim.AdamW
-
-
 def read_config_of(toy_run, mode: str, *more: str):
     return toy_run("data.held_out_every=0", *MODES[mode], *more)
 
 
-@pytest.mark.parametrize("matrices", ["adamw", "muon"])
-def test_resuming_from_an_earlier_checkpoint_gives_the_same_end(toy_run, matrices: str):
-    config = toy_run("data.held_out_every=0", "save_every=1", "keep=10", f"optimizer.matrices={matrices}")
+def test_resuming_from_an_earlier_checkpoint_gives_the_same_end(toy_run):
+    config = toy_run("data.held_out_every=0", "save_every=1", "keep=10")
     whole = weights(finetune(config))
     for step, folder in run_state.checkpoints(config.out):
         if step > 1:

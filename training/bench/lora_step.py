@@ -30,10 +30,9 @@ from substep_policy.models.openvla.prompt import OpenVLAPromptBuilder
 from substep_policy.models.openvla.vision import CHANNELS
 from training.data.transform import Batch
 from training.train.config import DirectEos, LoraSettings, OptimizerConfig
-from training.train.finetune_substep import update
+from training.train.finetune_substep import make_optimizer, update
 from training.train.lora import add_adapters, lora_config
 from training.train.objective import Objective
-from training.train.optimizer import make_optimizer
 
 SIZES = {"random-openvla": published_model, "random-toy": toy_model}
 PRECISION = "bf16"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -124,25 +123,16 @@ class DataConfig:
             )
 
 
-class MatrixRule(enum.StrEnum):
-    """What moves the matrices of linear layers between hidden states."""
-
-    ADAMW = "adamw"  # as all other weights
-    MUON = "muon"  # ``training.train.optimizer.MuonWithAdamW``
-
-
 @configuration
 class OptimizerConfig:
     """AdamW with linear warm-up and cosine decay of the learning rate.
 
     Attributes:
-        matrices: what moves the matrices of linear layers between hidden states, if not AdamW.
         final_rate: share of the learning rate that is left at the last step.
         gradient_accumulation: batches whose gradients make one step.
         max_grad_norm: gradients are clipped to it.
     """
 
-    matrices: MatrixRule = MatrixRule.ADAMW
     learning_rate: float = Field(default=3e-4, gt=0)
     final_rate: float = Field(default=0.1, ge=0, le=1)
     weight_decay: float = Field(default=0.05, ge=0)

@@ -37,7 +37,6 @@ from training.train.config import CONFIG_FILE, FinetuneConfig, OptimizerConfig, 
 from training.train.models import model_training
 from training.train.models.heads import begin_anew
 from training.train.objective import Losses, Objective, eos_distribution, gradient_norm, mean_losses
-from training.train.optimizer import make_optimizer
 
 log = logging.getLogger("training")
 step_log = logging.getLogger("training.steps")
@@ -277,6 +276,23 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 def step_seed(seed: int, step: int, process: int) -> int:
     """Seed of a step's dropout and noise: different for every step and process, the same when it is run again."""
     return (seed * 1_000_003 + step) * 1009 + process
+
+
+def make_optimizer(objective: Objective, config: OptimizerConfig, mixed_precision: str) -> torch.optim.Optimizer:
+    """AdamW; biases, norms and embeddings of one dimension are not decayed.
+
+    Args:
+        mixed_precision: as ``FinetuneConfig.mixed_precision``.
+    """
+    parameters = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    # A fused optimizer leaves out overflowed steps by itself, and accelerate, which looks whether step() was called,
+    # would count them as done; fp16 is the one precision that has them.
+    is_fused = mixed_precision != "fp16"
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95), fused=is_fused)
 
 
 def make_stream(config: FinetuneConfig, data: TrainingData, accelerator: Accelerator) -> BatchStream:
