@@ -1,7 +1,8 @@
 """Every test process gets a ROS domain of its own on this machine, so that parallel runs never hear each other.
 
 Hypothesis sets no deadlines: how long an example takes says more about what else the machine is doing. SIGINT and
-SIGTERM are heeded in every test, since what it starts inherits whether they are ignored.
+SIGTERM are heeded in every test, since what it starts inherits whether they are ignored. Tests that share what their
+module has built run in one worker, so that it is built once.
 """
 
 from __future__ import annotations
@@ -26,6 +27,30 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ.setdefault("MUJOCO_GL", "egl")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(OwnNames())
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in its own
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None and shares_a_fixture(item):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+def shares_a_fixture(item: pytest.Item) -> bool:
+    """Whether the test takes something that is built once for its module."""
+    definitions = item._fixtureinfo.name2fixturedefs.values()
+    return any(found[-1].scope == "module" for found in definitions)
+
+
+class OwnNames:
+    """Reports name a test as without workers, for --last-failed; xdist adds ``@`` and the group."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.nodeid.rfind("@") > report.nodeid.rfind("]"):
+            report.nodeid = report.nodeid.rpartition("@")[0]
 
 
 @pytest.fixture(autouse=True)
