@@ -16,6 +16,7 @@ import pytest
 
 from substep_bringup.domain import free_domain
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # here: conftests import torch before anything is configured
 DOMAIN_KEY = pytest.StashKey[contextlib.ExitStack]()
 
 
@@ -26,7 +27,6 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["ROS_DOMAIN_ID"] = str(held.enter_context(free_domain()))
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ.setdefault("MUJOCO_GL", "egl")
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(OwnNames())
 
