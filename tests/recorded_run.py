@@ -49,6 +49,7 @@ class RunWriter:
         parameters: of its nodes, as the bag says them.
         left_out: names of topics that are not recorded.
         period: ns of wall time from one message to the next.
+        repeats: how often a request, with what is seen, is said again before it is answered.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class RunWriter:
     parameters: dict = field(default_factory=dict)
     left_out: Sequence[str] = ()
     period: int = 10 * MILLISECOND
+    repeats: int = 0
     stamp: int = 0
     step: int = 0
 
@@ -117,6 +119,8 @@ class RunWriter:
         )
         request.header.stamp = to_time(self.stamp)
         self.say(topics.CHUNK_REQUEST, request)
+        for _ in range(self.repeats):
+            self.instant(), self.say(topics.CHUNK_REQUEST, request)
         wanted = {topic: messages[topic] for topic in answering.topics}
         chunk = answering.chunk(Work(RequestKey(self.stamp, episode, key), request, wanted, substep))
         self.say(topics.ACTION_CHUNK, chunk_to_message(chunk, request, name, 0.01))

@@ -70,6 +70,16 @@ def test_the_same_checkpoint_gives_its_recorded_chunks_again_bit_for_bit(bag):
     assert result.furthest == 0.0
 
 
+def test_a_request_that_was_said_again_and_again_is_one_decision(checkpoints, tmp_path):
+    """As a robot does that waits for a slow policy; the policy heeded it once, and counts what it is asked."""
+    policy = load_policy(str(checkpoints["own"]), PolicySettings(eos_threshold=1.0), "", POLICIES)
+    parameters = {"policy": {"policy": str(checkpoints["own"]), **NOISY}}
+    write_run(tmp_path / "bag", policy, parameters=parameters, repeats=2)
+    result = rerun_bag(tmp_path / "bag", RerunSettings())
+    assert [row.rerun.decision.number for row in result.rows] == [0, 1, 2, 3]
+    assert result.same == len(result.run.answers) == 4
+
+
 def test_another_checkpoint_is_compared_action_by_action(bag, checkpoints):
     result = rerun_bag(bag, RerunSettings(policy=str(checkpoints["other"])))
     assert result.same == 0

@@ -120,7 +120,9 @@ class RecordedRun:
         return self._steps.get(key, 0)
 
     def decisions(self, observed: Iterable[Topic]) -> Iterator[RecordedDecision]:
-        """Those that were answered, each once its observation is complete; those without are left out.
+        """Those that were answered, each once, as soon as its observation is complete; those without are left out.
+
+        A robot that waits says its request and what it sees again and again; the policy heeded them once.
 
         Args:
             observed: what an observation consists of; all of it was recorded.
@@ -129,12 +131,13 @@ class RecordedRun:
             BagError: there is not one of which the observation was recorded.
         """
         by_name = {topic.name: topic for topic in observed}
-        sync, waiting, number, first_seen = ObservationSync(by_name, HELD), {}, 0, {}
+        sync, waiting, first_seen = ObservationSync(by_name, HELD), {}, {}
+        found: set[RequestKey] = set()
         for heard in self.bag.read([topics.CHUNK_REQUEST, *by_name.values()]):
             if heard.topic is topics.CHUNK_REQUEST:
                 request = heard.message
                 key = request_key(request)
-                if key in self.answers and key.substep in self.substeps:
+                if key in self.answers and key.substep in self.substeps and key not in found:
                     waiting[key.stamp] = key, request
                 stamp = key.stamp
             else:
@@ -144,9 +147,9 @@ class RecordedRun:
             if stamp in waiting and (messages := sync.messages(stamp)) is not None:
                 key, request = waiting.pop(stamp)
                 work = Work(key, request, messages, self.substeps[key.substep])
-                yield RecordedDecision(number, work, self.answers[key], self.step_of(key), self.played(key))
-                number += 1
-        if number == 0:
+                yield RecordedDecision(len(found), work, self.answers[key], self.step_of(key), self.played(key))
+                found.add(key)
+        if not found:
             raise BagError(self._why_nothing(first_seen))
 
     def _why_nothing(self, first_seen: Mapping[str, int]) -> str:

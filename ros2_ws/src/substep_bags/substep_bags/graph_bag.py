@@ -11,6 +11,7 @@ from rclpy.serialization import deserialize_message
 
 from substep_bags.definitions import message_type
 from substep_bags.images import COMPRESSED, SUFFIX, decode_jpeg
+from substep_bags.installed_types import check_definition
 from substep_bags.reader import Bag, BagError, RecordedMessage
 from substep_bags.recorded_topics import type_name
 from substep_core.contract import RobotContract, contract_from_text
@@ -111,14 +112,7 @@ class GraphBag:
         found = self.bag.topics[name]
         if found.type != kind:
             raise BagError(f"{self.path}: {name} is of type {found.type}, expected {kind}: is this a bag of substep?")
-        expected = message_type(kind).hash
-        if found.hash not in ("", expected):
-            commit = self.bag.about.get("commit")
-            made = f"commit {commit}, which made it" if commit else "the version of substep that made it"
-            raise BagError(
-                f"{self.path}: {name} has another definition of {kind} than the installed one ({found.hash[:15]}…, "
-                f"expected {expected[:15]}…): check out {made}"
-            )
+        check_definition(self.bag, name, message_type(kind).hash)
 
     def _read_contract(self) -> RobotContract:
         self.require([topics.ROBOT_CONTRACT], "every use of a bag")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 import threading
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.interfaces import Qos, QosDurability, QosReliability
 from rosgraph_msgs.msg import Clock
 
+from substep_bags.installed_types import installed_class
 from substep_bags.playback import Playback, PlaySettings, chosen_topics
 from substep_bags.reader import Bag, BagError, RecordedMessage, TopicInBag
 from substep_bags.recorded_topics import type_name
@@ -27,7 +27,6 @@ from substep_core.ros.parameters import BadParameter, NodeParameters
 from substep_core.units import NANOSECONDS
 
 CLOCK = type_name(Clock)
-FEEDBACK_MESSAGE = "_FeedbackMessage"
 USUAL_DEPTH = 10  # where a bag says none
 UNSET = -1.0
 
@@ -88,7 +87,7 @@ class PlayerNode(Node):
         return f"{place}: {length:.1f} s{start}, {speed}{again}; {len(self._outlets)} topics: {names}"
 
     def _publisher(self, topic: TopicInBag) -> Publisher:
-        return self.create_publisher(message_class(topic.type), topic.name, qos_profile(topic))
+        return self.create_publisher(installed_class(self._bag, topic.name), topic.name, qos_profile(topic))
 
     def _say(self, message: RecordedMessage) -> None:
         if self.context.ok():
@@ -135,22 +134,6 @@ def declare(parameters: NodeParameters) -> None:
     parameters.declare("loop", False, "begin again when the end is reached")
     parameters.declare("topics", [""], "patterns of what is played, e.g. /camera/*; ['']: everything")
     parameters.declare("exclude", [""], "patterns of what is not played")
-
-
-def message_class(name: str) -> type:
-    """The class of a message type such as "sensor_msgs/msg/Image", or of an action's feedback.
-
-    Raises:
-        BagError: its package is not installed.
-    """
-    package, kind, short = name.split("/")
-    try:
-        module = importlib.import_module(f"{package}.{kind}")
-        if short.endswith(FEEDBACK_MESSAGE):
-            return getattr(module, short.removesuffix(FEEDBACK_MESSAGE)).Impl.FeedbackMessage
-        return getattr(module, short)
-    except (ImportError, AttributeError) as error:
-        raise BagError(f"messages of type {name} cannot be played: the type is not installed ({error})") from error
 
 
 def qos_profile(topic: TopicInBag) -> QoSProfile:

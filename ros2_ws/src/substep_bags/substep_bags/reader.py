@@ -108,8 +108,8 @@ def _check_layout(path: Path) -> None:
         with path.open("rb") as stream:
             if stream.read(len(ROS1_MAGIC)) == ROS1_MAGIC:
                 raise BagError(
-                    f"{path} is a bag of ROS 1: convert it with 'rosbags-convert --src {path} --dst FOLDER', and its "
-                    "message types must be those of ROS 2"
+                    f"{path} is a bag of ROS 1: convert it with './substep exec rosbags-convert --src {path} --dst "
+                    "FOLDER', and its message types must be those of ROS 2"
                 )
         raise BagError(f"{path} is a file, expected the folder of a bag, with {metadata.FILE} in it")
     if not path.is_dir():

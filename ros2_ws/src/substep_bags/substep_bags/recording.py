@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from substep_bags.writer import BagWriter
 
-FLUSH_PERIOD = 0.5  # s; with what waits in the queue, less than a second is lost where the process is killed
+FLUSH_PERIOD = 0.5  # s; where the process is killed, less than a second is lost, and what waits in the queue
 YIELDS = 5  # nice levels by which writing stands behind the process that it belongs to
 MIB = 1 << 20
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from substep_bags.definitions import MessageType
 from substep_bags.writer import ABOUT_RECORD, BagWriter
 
 WORK = ".repaired"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+MIB = 1 << 20
 
 
 class NotRepairable(ValueError):
@@ -34,8 +37,8 @@ def repair(folder: Path) -> Repaired:
     """Write the files of a bag anew, with all that can be read of them; they are replaced once that is done.
 
     Raises:
-        NotRepairable: there is no MCAP file, or none with a message.
-        OSError: there is no room for the copy, or the like; the bag is as it was.
+        NotRepairable: there is no MCAP file, none with a message, or no room for the copy; the bag is as it was.
+        OSError: the disk has another fault; the bag is as it was.
     """
     files = sorted(folder.glob("*.mcap"), key=_number)
     if not files:
@@ -51,6 +54,14 @@ def repair(folder: Path) -> Repaired:
         if not writer.message_count:
             raise NotRepairable(f"{folder}: no message can be read from {', '.join(file.name for file in files)}")
         _put_in_place(copy, folder, files)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        size = sum(file.stat().st_size for file in files) / MIB
+        raise NotRepairable(
+            f"there is no room for a copy of {folder} ({size:.1f} MiB) beside it ({error.strerror}): make room, or "
+            "move it to another disk and repair it there; it is as it was"
+        ) from error
     finally:
         _remove(copy)
     return Repaired(writer.message_count, tuple(damaged))

@@ -186,6 +186,34 @@ def test_bags_of_other_programs_are_played_too(tmp_path, plugin):
         assert opened.topics["/said"].hash == message_type("std_msgs/msg/String").hash
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            (message_type("std_msgs/msg/String").hash, "RIHS01_" + "0" * 64),
+            "/robot_contract has another definition of std_msgs/msg/String .* check out the version of substep",
+        ),
+        (
+            ("type: std_msgs/msg/String", "type: old_msgs/msg/Words"),
+            "/robot_contract is of type old_msgs/msg/Words, which is not installed .* with --exclude /robot_contract",
+        ),
+    ],
+)
+def test_a_type_that_is_not_the_installed_one_is_refused_with_its_topic_before_anything_is_said(
+    tmp_path, bag, change, message
+):
+    path = bag.path / "metadata.yaml"
+    assert change[0] in path.read_text()
+    path.write_text(path.read_text().replace(*change))
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    try:
+        with pytest.raises(BagError, match=f"{bag.path}: {message}"):
+            PlayerNode(context=context, parameter_overrides=[Parameter("bag", value=str(bag.path))])
+    finally:
+        rclpy.shutdown(context=context)
+
+
 # --- what is no bag ---
 
 
@@ -254,7 +282,7 @@ def test_damage_anywhere_in_a_bag_is_named(bag):
 
 def test_a_bag_of_ros_1_and_a_file_that_is_cut_off_are_named(tmp_path, bag):
     (tmp_path / "old.bag").write_bytes(b"#ROSBAG V2.0\n")
-    with pytest.raises(BagError, match="old.bag is a bag of ROS 1: convert it with 'rosbags-convert"):
+    with pytest.raises(BagError, match="old.bag is a bag of ROS 1: convert it with './substep exec rosbags-convert"):
         Bag(tmp_path / "old.bag")
     file = bag.path / "bag_0.mcap"
     file.write_bytes(file.read_bytes()[:-50])

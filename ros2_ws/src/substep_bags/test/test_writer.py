@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -199,6 +200,27 @@ def test_the_files_of_a_split_bag_become_one_in_their_order(tmp_path):
     (tmp_path / "bag" / "metadata.yaml").unlink()
     assert repair(tmp_path / "bag").messages == 12
     assert words(tmp_path / "bag") == [str(number) for number in range(12)]
+
+
+@pytest.mark.parametrize("call", ["write", "close"])
+def test_a_repair_for_whose_copy_there_is_no_room_says_what_to_do_and_leaves_the_bag_alone(tmp_path, monkeypatch, call):
+    """As on the disk that was full when it was recorded."""
+    record(tmp_path / "bag", 3).close()
+    (tmp_path / "bag" / "metadata.yaml").unlink()
+    content = (tmp_path / "bag" / "bag_0.mcap").read_bytes()
+
+    def full(*given) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BagWriter, call, full)
+        with pytest.raises(
+            NotRepairable, match=r"bag \(0.0 MiB\) beside it \(No space left on device\): make room, or"
+        ):
+            repair(tmp_path / "bag")
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")] == ["bag/bag_0.mcap"]
+    assert (tmp_path / "bag" / "bag_0.mcap").read_bytes() == content
+    assert repair(tmp_path / "bag").messages == 3
 
 
 def test_what_is_no_bag_is_refused_and_left_alone(tmp_path):
