@@ -5,11 +5,15 @@ from __future__ import annotations
 import copy
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from mcap.reader import make_reader
+from mcap.writer import CompressionType, Writer
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
@@ -17,7 +21,7 @@ from std_msgs.msg import String
 from substep_bags.definitions import message_type
 from substep_bags.graph_bag import GraphBag
 from substep_bags.images import JpegEncoder
-from substep_bags.reader import Bag
+from substep_bags.reader import Bag, BagError
 from substep_cli.grammar import main
 from substep_core.chunk import Chunk
 from substep_core.configuration import parse
@@ -143,6 +147,39 @@ def test_images_recorded_as_jpeg_are_asked_about_too(checkpoints, tmp_path, monk
     write_run(tmp_path / "bag", policy, chunks=1, parameters=parameters)
     result = rerun_bag(tmp_path / "bag", RerunSettings())
     assert len(result.rows) == 2 and 0 < result.furthest < 0.2, "what JPEG loses is small, and seen"
+
+
+def converted(bag: Path, folder: Path) -> None:
+    """By rosbags, into SQLite; what the bag says of itself is lost. Feedback has a name that rosbags cannot write."""
+    options = ["--dst-storage", "sqlite3", "--exclude-topic", "/execute_task/_action/feedback"]
+    subprocess.run([sys.executable, "-m", "rosbags.convert", "--src", bag, "--dst", folder, *options], check=True)
+
+
+def filtered(bag: Path, folder: Path) -> None:
+    """A file alone, as programs leave it that know MCAP and not ROS: other chunks, no metadata."""
+    folder.mkdir()
+    (file,) = bag.glob("*.mcap")
+    with file.open("rb") as source, (folder / "filtered.mcap").open("wb") as target:
+        writer, channels = Writer(target, chunk_size=20_000, compression=CompressionType.LZ4), {}
+        writer.start("ros2", "filter")
+        for schema, channel, message in make_reader(source).iter_messages():
+            if channel.id not in channels:
+                kind = writer.register_schema(schema.name, schema.encoding, schema.data)
+                channels[channel.id] = writer.register_channel(channel.topic, channel.message_encoding, kind)
+            writer.add_message(channels[channel.id], message.log_time, message.data, message.publish_time)
+        writer.finish()
+    with pytest.raises(BagError, match="has no metadata.yaml: ./substep bag repair"):
+        Bag(folder)
+    assert main(["bag", "repair", str(folder)]) in (0, None)
+
+
+@pytest.mark.parametrize("by", [converted, filtered])
+def test_a_bag_that_another_program_has_written_is_rerun_too(bag, checkpoints, tmp_path, by):
+    by(bag, tmp_path / "bag")
+    with pytest.raises(ValueError, match="does not say which policy was run: name one with --policy"):
+        rerun_bag(tmp_path / "bag", RerunSettings())
+    result = rerun_bag(tmp_path / "bag", RerunSettings(policy=str(checkpoints["own"]), **NOISY))
+    assert result.same == len(result.rows) == 4
 
 
 # --- switch rules ---
