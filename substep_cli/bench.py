@@ -338,8 +338,8 @@ def understanding(
 ) -> None:
     """Count which sentences are planned right, planned wrong or refused, by source and suite, the scenes known.
 
-    The project's own wordings, all instructions, forty of them in German, Spanish and Chinese, and 200 sentences that
-    must be refused are always among them.
+    The project's own wordings, all instructions, forty of them in German, Spanish and Chinese, 160 sentences of
+    everyday speech, and 200 that must be refused are always among them.
 
     Args:
         decomposers: who is asked, in this order, as for ./substep plan.
@@ -362,7 +362,7 @@ def understanding(
         for row in bench.leave_one_out(others, load_decomposers(("library", "rules"), DecomposerSettings())):
             print(row, flush=True)
         return
-    sayings = list(chain(bench.own_sayings(), bench.translated_sayings(), others))
+    sayings = list(chain(bench.own_sayings(), bench.translated_sayings(), bench.everyday_sayings(), others))
     figures = bench.understanding(sayings, asked)
     print(figures)
     if reliability:

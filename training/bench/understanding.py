@@ -106,6 +106,21 @@ def translated_sayings() -> Iterator[Saying]:
                 yield Saying(f"in {language}", suite, sentence, source.task(suite, number))
 
 
+def everyday_sayings() -> Iterator[Saying]:
+    """What people say of LIBERO's scenes, indirectly, politely, dictated, with what does not matter; some of it asks for what
+    cannot be done. Raises: ValueError: an instruction is not its task's."""
+    source = LiberoSource()
+    text = (files("substep_planner") / "data" / "everyday.json").read_text(encoding="utf-8")
+    for entry in json.loads(text):
+        task, instruction = source.task(entry["suite"], entry["task"]), entry["instruction"]
+        if instruction not in (None, task.instruction):
+            raise ValueError(
+                f"everyday.json: the task {entry['suite']} {entry['task']} is {task.instruction!r}, not {instruction!r}"
+            )
+        kind = entry["language"] if instruction else "refuse"
+        yield Saying(f"everyday, {kind}", entry["suite"], entry["text"], task, refused=instruction is None)
+
+
 def pro_sayings(file: Path) -> Iterator[Saying]:
     """LIBERO-PRO's ``ood_language.yaml``: suite -> task -> wordings. Raises: ValueError: it is none."""
     for suite, tasks in read_mapping(file, "suites, each with its tasks").items():
