@@ -17,6 +17,7 @@ from substep_planner.decomposers.registry import DecomposerSettings
 from substep_planner.decomposers.rules import RulesDecomposer, plan_by_rules
 from training.bench.understanding import (
     categories,
+    everyday_sayings,
     judge,
     own_sayings,
     plus_sayings,
@@ -91,6 +92,14 @@ def test_the_shipped_model_is_made_by_its_command_and_understands_what_it_should
     verdicts = Counter((saying.source, judge(saying, (*RULES[:1], grounding)).verdict) for saying in sayings)
     assert verdicts["must be refused", "wrong"] == verdicts["own wordings", "wrong"] == 0
     assert verdicts["own wordings", "right"] >= 120
+
+
+def test_everyday_speech_is_planned_as_meant_or_asked_about():
+    said = list(everyday_sayings())
+    assert len({saying.text for saying in said}) == 160 and sum(saying.refused for saying in said) == 30
+    decomposers = (RULES[0], create(DecomposerSettings()), RULES[1])
+    verdicts = Counter((saying.refused, judge(saying, decomposers).verdict) for saying in said)
+    assert verdicts[True, "right"] == 30 and verdicts[False, "wrong"] == 0 and verdicts[False, "right"] >= 115
 
 
 @pytest.mark.parametrize("language", ["de", "es", "zh"])

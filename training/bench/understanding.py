@@ -1,7 +1,8 @@
 """How much of what people say is planned right, planned wrong or refused: ``./substep bench understanding``.
 
-Sentences are the project's own wordings, all instructions, and 200 that must be refused; besides, where they are given,
-LIBERO-PRO's and LIBERO-plus's. A plan is right when it asks for the same motions as the task's plan in the library.
+Sentences are the project's own wordings, all instructions, everyday speech, and 200 that must be refused; besides,
+where they are given, LIBERO-PRO's and LIBERO-plus's. A plan is right when it asks for the same motions as the task's
+plan in the library.
 """
 
 from __future__ import annotations
@@ -107,8 +108,8 @@ def translated_sayings() -> Iterator[Saying]:
 
 
 def everyday_sayings() -> Iterator[Saying]:
-    """What people say of LIBERO's scenes, indirectly, politely, dictated, with what does not matter; some of it asks for what
-    cannot be done. Raises: ValueError: an instruction is not its task's."""
+    """What people say in LIBERO's scenes: indirectly, politely, as dictated, with what does not matter around it; some
+    of it asks for what cannot be done. Raises: ValueError: an instruction is not its task's."""
     source = LiberoSource()
     text = (files("substep_planner") / "data" / "everyday.json").read_text(encoding="utf-8")
     for entry in json.loads(text):

@@ -15,7 +15,7 @@ from substep_planner.decomposers.grounding.request import CANNOT
 from substep_planner.decomposers.grounding.scene import PART_SIDES, Entity
 from training.planner.example import SIGN_OR_WORD, Example
 from training.planner.left_out import is_a_task
-from training.planner.lexicon import Lexicon, load
+from training.planner.lexicon import Lexicon, Words, load
 from training.planner.phrases import Phrases
 from training.planner.sentences import Sentences
 from training.planner.slips import with_slips
@@ -80,6 +80,7 @@ def count(seed: int, sentences: int, lexicon: Lexicon | None = None) -> dict:
     return {
         "names": _called({kind: words.names for kind, words in lexicon.things.items()}),
         "heads": _called({kind: words.heads for kind, words in lexicon.things.items()}),
+        "called": {kind: _naming(words) for kind, words in lexicon.things.items()},
         "determiners": sorted({word for text in lexicon.DETERMINERS for word in text.split()}),
         "unable": sorted(word for word in first - known if "{" not in word),
         "polite": sorted({word for text in lexicon.POLITE for word in words_of_text(text)}),
@@ -141,6 +142,12 @@ def _called(rows: Mapping[str, tuple[str, ...]]) -> dict[str, list[str]]:
         for name in names:
             found[" ".join(words_of_text(name))].append(kind)
     return dict(found)
+
+
+def _naming(words: Words) -> list[str]:
+    """Every word that a thing of the kind is called or described by, but for those of what it is used for."""
+    rows = (words.names, words.heads, words.looks, words.holds, words.many)
+    return sorted({word for row in rows for text in row for word in words_of_text(text)})
 
 
 def _often(counts: Counter) -> dict[str, int]:

@@ -42,7 +42,7 @@ class NoRequests:
         pick = self._random
         kinds = pick.sample(sorted(self._w.things), 3)
         words = [word for kind in kinds for word in self._w.things[kind].names[0].split()]
-        words += pick.sample(self._w.GIBBERISH, 3)
+        words += pick.sample(self._w.GIBBERISH, min(3, len(self._w.GIBBERISH)))
         pick.shuffle(words)
         example.say(" ".join(words[: pick.randint(1, 6)]), ("verb", 0))
 

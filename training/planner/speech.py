@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from substep_planner.decomposers.grounding.request import Step
 from substep_planner.decomposers.grounding.scene import ALL_CATEGORIES, Entity
@@ -137,6 +138,8 @@ class Speech:
                 example.say(piece, mark)
 
     def put(self, example: Example, step: Step, number: int) -> None:
+        if step.relation in ("next to", "on", "in") and "found" in self._w.templates and self._random.random() < 0.12:
+            return self._found_and_put(example, step, number)
         plain = step.preposition in ("on", "in", "on top of") and not step.place_side
         templates = self._w.PUT if plain or self._random.random() < 0.8 else self._w.PUT[:4]
         if self._random.random() < 0.45:
@@ -144,6 +147,14 @@ class Speech:
         if step.preposition == "in" and self._random.random() < 0.08:
             templates = self._w.PUT_IN
         self.fill(example, self._random.choice(templates), step, number)
+
+    def _found_and_put(self, example: Example, step: Step, number: int) -> None:
+        """ "In the drawer there is a bowl, put it on the plate"."""
+        pick = self._random
+        example.say(pick.choice(self._w.RELATION_WORDS[step.relation]), ("relation", number))
+        example.say(self.phrase(step.anchors[0], example), ("anchor", number))
+        example.say(pick.choice(self._w.FOUND), ("relation", number))
+        self.fill(example, pick.choice(self._w.AND_PUT), replace(step, relation="", anchors=()), number)
 
     def operation(self, example: Example, step: Step, number: int, templates=None) -> None:
         self.fill(example, self._random.choice(templates or self._w.OPERATE[step.action]), step, number)

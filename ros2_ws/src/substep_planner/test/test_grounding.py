@@ -61,6 +61,77 @@ def test_other_words_descriptions_and_slips_are_understood(grounding, text, mean
     assert steps(grounding, text, GOAL) == [step.instruction for step in plan_by_rules(meant).substeps]
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        (
+            "please put two things on the plate: the bowl and the wine bottle",
+            "put both the bowl and the wine bottle on the plate",
+        ),
+        ("open just the top drawer and put the bowl inside", "open the top drawer and put the bowl inside"),
+        (
+            "shut the bottom drawer of the cabinet, then pull open the top one",
+            "close the bottom drawer of the cabinet and open the top drawer",
+        ),
+        ("switch the stove on", "turn on the stove"),
+        ("switch off the stove", "turn off the stove"),
+        ("I'm going to fry some eggs so put the bowl on the stove", "put the bowl on the stove"),
+        (
+            "First the bowl onto the plate. After that the wine bottle, same place.",
+            "put both the bowl and the wine bottle on the plate",
+        ),
+        ("I want to see what's in the middle drawer, open it up", "open the middle drawer of the cabinet"),
+        ("open the top drawer of the cabinet with three drawers", "open the top drawer of the cabinet"),
+        ("öffne die obere Schublade des Schranks mit drei Schubladen", "open the top drawer of the cabinet"),
+        ("abre el cajón superior del armario de tres cajones", "open the top drawer of the cabinet"),
+        ("put teh botle on the palte", "put the wine bottle on the plate"),
+        ("wine bottle -> rack", "put the wine bottle on the rack"),
+        ("hide the bowl in the top drawer, you have to open it first", "open the top drawer and put the bowl inside"),
+        ("the wine bottle belongs in its rack", "put the wine bottle on the rack"),
+    ],
+)
+def test_everyday_speech_is_planned_as_it_is_meant(grounding, text, meant):
+    assert steps(grounding, text, GOAL) == [step.instruction for step in plan_by_rules(meant).substeps]
+
+
+def test_of_several_one_is_moved_and_a_side_is_of_the_place_it_is_said_of(grounding):
+    bowls = frozenset({"akita_black_bowl", "plate", "wooden_cabinet"})
+    assert len(steps(grounding, "of the three bowls, the one in the middle should go on the plate", bowls)) == 2
+    assert len(steps(grounding, "one of the three bowls goes on the plate", bowls)) == 2
+    assert steps(grounding, "stack the front bowl onto the middle one", bowls)[0] == "pick up the bowl at the front"
+    assert steps(grounding, "put the yellow and white mug in front of the white one", BREAKFAST)[1] == (
+        "place the yellow and white mug to the front of the white mug"
+    )
+    assert steps(grounding, "place the white cup on the plate, and the pudding to its right", BREAKFAST)[3] == (
+        "place the chocolate pudding to the right of the plate"
+    )
+    assert steps(grounding, "白色的杯子放盘子上，巧克力布丁放在盘子右边", BREAKFAST) == [
+        "pick up the white mug",
+        "place the white mug on the plate",
+        "pick up the chocolate pudding",
+        "place the chocolate pudding to the right of the plate",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "put the coffee in the basket",  # milk is for adding to coffee, and is no coffee
+        "the butter is old, it goes in the fridge",
+        "left basket: milk. right basket: butter.",
+        "put it in the basket",
+    ],
+)
+def test_what_was_named_otherwise_or_not_at_all_is_asked_not_guessed(grounding, text):
+    refusal(grounding, text, frozenset({"milk", "basket", "butter"}))
+
+
+def test_a_place_that_nothing_was_asked_to_go_to_is_asked_about(grounding):
+    scene = frozenset({"butter", "akita_black_bowl", "wooden_cabinet"})
+    with pytest.raises(PlanningError):
+        grounding.decompose(PlanRequest("goes in the top drawer, and close it when you're done", objects=scene))
+
+
 def test_a_thing_is_described_by_colour_use_and_side(grounding):
     assert steps(grounding, "place the crimson cup used for drinking coffee on the left plate", BREAKFAST) == [
         "pick up the red mug",
@@ -249,9 +320,9 @@ def test_a_noun_is_the_one_that_was_said_if_it_is_clear():
 
 
 def test_slips_are_mended_and_words_split_as_dictation_has_them():
-    speller = Speller(["yellow", "mug", "the"])
-    assert [speller.mended(word) for word in ("yelow", "yellwo", "teh", "mug", "zebra")] == [
-        "yellow", "yellow", "the", "mug", "zebra"
+    speller = Speller(["yellow", "mug", "the", "plate", "pale", "basket", "baskets"])
+    assert [speller.mended(word) for word in ("yelow", "yellwo", "teh", "mug", "zebra", "palte", "baskett")] == [
+        "yellow", "yellow", "the", "mug", "zebra", "plate", "basket"
     ]  # fmt: skip
     assert words_of_text("The cabinet’s top-drawer!") == ["the", "cabinets", "top", "drawer"]
 

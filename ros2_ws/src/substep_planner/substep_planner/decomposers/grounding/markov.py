@@ -16,6 +16,7 @@ from types import MappingProxyType
 import numpy as np
 
 from substep_core.json_files import read_object
+from substep_planner.decomposers.grounding.naming import MENTIONS, SIDES, SMALL_WORDS, Naming
 from substep_planner.decomposers.grounding.reading import (
     Evidence,
     NumberWords,
@@ -31,16 +32,14 @@ from substep_planner.decomposers.grounding.spelling import Speller
 
 NOT_COUNTED: Mapping[str, int] = MappingProxyType({})
 BEGINNING = "^"
-MENTIONS = ("thing", "anchor", "place", "other")
-_SIDES = frozenset(("left", "right", "front", "back", "middle", "leftmost", "rightmost", "rear"))
 _NOT_THERE = 0.12  # prior probability that a thing named is not there
 _UNKNOWN = {"noise": 3e-5, "missing": 1e-5, "verb:cannot": 3e-5}  # probability of a word that was never drawn
 _UNKNOWN_ELSEWHERE = 2e-6
 _NEVER = frozenset(("not", "never", "dont"))
 _ASKING = ("verb:put", "verb:open", "verb:close", "verb:turn on", "verb:turn off")
 _LIKELY = 0.25  # mean probability from which another thing may have been meant
-_SMALL = frozenset("the to a it is be and in on you i that of yet now just only so here there really too very".split())
 _CANNOT = -2.0  # log; most of what people say to a robot is a request
+_GUESSED = 0.3  # of what is put together from what was not asked for in so many words
 _MOST_SUGGESTED = 3  # things that may have been meant by what is not there
 _SWITCHING = {"verb:open": "verb:turn on", "verb:close": "verb:turn off"}
 _NEXT, _FIRST = 0.7, 0.95  # how far the word before decides; the first word of a phrase is seldom another
@@ -84,11 +83,7 @@ class MarkovReader:
         self._kinds = {name: Table(words, kind_pairs.get(name, {})) for name, words in tables["kinds"].items()}
         self._unable = frozenset(tables["unable"])
         self._polite = frozenset(tables["polite"])
-        self._names = {name: frozenset(kinds) for name, kinds in tables["names"].items()}
         self._glossary, self._open_is_on = tables["glossary"], tables["open_is_on"]
-        self._sides = _SIDES | {word for word, english in self._glossary.items() if english in _SIDES}
-        self._heads = {name: frozenset(kinds) for name, kinds in tables["heads"].items()}
-        self._determiners = frozenset(tables["determiners"])
         self._numbers = NumberWords.of(tables.get("numbers"))
         self._weights = tuple(map(float, tables["score"]))
         self._moves: dict = {}
@@ -97,6 +92,7 @@ class MarkovReader:
         self.speller = Speller(
             {word for table in (*self._tables.values(), *self._kinds.values()) for word in table.words}
         )
+        self._naming = Naming(tables, tables["kinds"], self.speller)
 
     @classmethod
     def load(cls, path: Path) -> MarkovReader:
@@ -120,7 +116,8 @@ class MarkovReader:
         if not said:
             raise ValueError("it has no words")
         entities = (*entities_of(categories), None)
-        words = [self.speller.mended(word) for word in known]
+        here = {word for entity in entities if entity for word in entity.label.split()}
+        words = [word if word in here else self.speller.mended(word) for word in known]
         if self._is_refusal(words):
             return Reading((), 0.0)
         states = [(label, None) for label in self._labels]
@@ -128,18 +125,21 @@ class MarkovReader:
         emission = self._emissions(words, entities)
         if categories not in self._moves:
             self._moves[categories] = self._transitions(states, len(entities))
-        path, sure, total = _decode(*self._moves[categories], emission)
-        segments = _segments(path, sure, states, words, said, self._things)
+        path, chances, total = _decode(*self._moves[categories], emission)
+        segments = _segments(path, chances, states, words, said, self._things)
         segments = [self._whole(segment) for segment in segments]
-        segments = [self._by_name(self._with_antecedent(segment, entities), categories) for segment in segments]
+        segments = self._naming.settle(_without_asides(segments), entities)
         segments = _without_mentioned(segments)
         if self._open_is_on:
             segments = _switched_not_opened(segments)
-        steps, certainty = steps_of([self._in_english(segment) for segment in segments], counts)
+        steps, certainty, guessed = steps_of([self._in_english(segment) for segment in segments], counts)
         phrases = tuple(self._phrase(segment, entities) for segment in segments if segment.label in MENTIONS[:3])
         unknown = sum(not self.speller.knows(word) for word in words) / len(words)
         evidence = Evidence(certainty, total / len(words), unknown, len(steps))
-        return Reading(steps, probability(evidence, self._weights) if steps else 0.0, phrases, evidence)
+        sure = probability(evidence, self._weights) if steps else 0.0
+        if guessed or self._naming.is_something_lost(segments, entities):
+            sure *= _GUESSED
+        return Reading(steps, sure, phrases, evidence)
 
     def knows(self, text: str) -> float:
         """Share of a sentence's words that were met in training."""
@@ -158,29 +158,6 @@ class MarkovReader:
         words = tuple(word for one in segment.words for word in self._glossary.get(one, one).split())
         return replace(segment, words=words or segment.words)
 
-    def _by_name(self, segment: Segment, there: frozenset[str]) -> Segment:
-        """Where the words are the very name of some kinds, they mean one of those: "the bread" is no butter."""
-        entity = segment.entity
-        if segment.label not in MENTIONS[:3] or entity is None or entity.part or f"{entity.kind}/" not in self._kinds:
-            return segment
-        name = " ".join(word for word in segment.words if word not in self._determiners)
-        kinds = self._names.get(name) or self._names.get(name.removesuffix("s"))
-        if not kinds:
-            return segment
-        if entity.kind not in kinds:
-            is_called_so = entity.kind in self._heads.get(name, ())
-            return segment if is_called_so else replace(segment, entity=None, others=())
-        return replace(segment, others=tuple(map(Entity, sorted(kinds & there - {entity.kind}))))
-
-    @staticmethod
-    def _with_antecedent(segment: Segment, entities) -> Segment:
-        """What is said around the request, with the one thing that it names: "it" may mean that."""
-        if segment.label != "noise":
-            return segment
-        text = f" {' '.join(segment.words)} "
-        named = [one for one in entities if one and not one.part and any(f" {name} " in text for name in one.names)]
-        return replace(segment, entity=named[0]) if len(named) == 1 else segment
-
     def _phrase(self, segment: Segment, entities) -> Phrase:
         if segment.entity is not None:
             return Phrase(segment.said, segment.entity, segment.others)
@@ -188,7 +165,7 @@ class MarkovReader:
 
     def _nearest(self, words, entities) -> tuple[Entity, ...]:
         """What the words say something of, the most words first; a word counts more that few things are called by."""
-        heard = set(words) - _SMALL
+        heard = set(words) - SMALL_WORDS
         tables = {entity: self._kinds.get(f"{entity.kind}/") for entity in entities if entity and not entity.part}
         known = {word: sum(table is not None and word in table.words for table in tables.values()) for word in heard}
         shares = {
@@ -212,13 +189,14 @@ class MarkovReader:
     def _verbs(self) -> frozenset[str]:
         """First words of what can be asked for."""
         return (
-            frozenset(word for name, table in self._tables.items() if name in _ASKING for word in table.words) - _SMALL
+            frozenset(word for name, table in self._tables.items() if name in _ASKING for word in table.words)
+            - SMALL_WORDS
         )
 
     @cached_property
     def _things(self) -> frozenset[str]:
         """Every word that is said of things, but small ones."""
-        return frozenset(word for table in self._kinds.values() for word in table.words) - _SMALL
+        return frozenset(word for table in self._kinds.values() for word in table.words) - SMALL_WORDS
 
     def _emissions(self, words, entities) -> np.ndarray:
         """(2, words, states): log probability of each word in each state, as it is entered and as it goes on."""
@@ -240,12 +218,12 @@ class MarkovReader:
 
     def _elsewhere(self, word: str, foreign) -> float:
         """Of a word of what is not there."""
-        side = 0.05 / len(_SIDES) if word in self._sides else 0.0
+        side = 0.05 / len(SIDES) if word in self._naming.sides else 0.0
         chances = sum(table.words.get(word, 0) / table.total for table in foreign)
         return (chances / max(1, len(foreign)) + _UNKNOWN["missing"]) * 0.95 + side
 
     def _mention_chance(self, entity: Entity, word: str, before: str) -> float:
-        side = 0.05 / len(_SIDES) if word in self._sides and not entity.part else 0.0
+        side = 0.05 / len(SIDES) if word in self._naming.sides and not entity.part else 0.0
         table = self._kinds.get(f"{entity.kind}/{entity.part}")
         if table is None:  # a thing of one's own: by its name
             names = entity.label.split()
@@ -331,6 +309,19 @@ def _segments(path, sure, states, words, said, kinds: frozenset[str]) -> list[Se
         )  # fmt: skip
         segments.append(Segment(label, entity, text, " ".join(said[n] for n in numbers), max(chances), others))
     return segments
+
+
+def _without_asides(segments: list[Segment]) -> list[Segment]:
+    """What is not there and is spoken of before anything is asked for is no part of it: "I am tidying my room, could
+    you …"."""
+    kept, asked = [], False
+    for number, segment in enumerate(segments):
+        asked = asked or segment.label not in ("noise", "thing") or segment.entity is not None
+        around = {one.label for one in (*segments[max(0, number - 1) : number], *segments[number + 1 : number + 2])}
+        if segment.label == "thing" and not asked and number and around == {"noise"}:
+            segment = replace(segment, label="noise")
+        kept.append(segment)
+    return kept
 
 
 def _without_mentioned(segments: list[Segment]) -> list[Segment]:

@@ -14,16 +14,20 @@ _NUMBERS = {
     word: number
     for number, word in enumerate("one two three four five six seven eight nine ten eleven twelve".split(), start=1)
 } | {"dozen": 12}
-OF_PARTS = frozenset("drawer layer layered level shelf tier tiered compartment section tone toned".split())
+OF_PARTS = frozenset(
+    "drawer drawers layer layers layered level levels shelf shelves tier tiers tiered compartment compartments section "
+    "sections door doors tone toned".split()
+)
 _MOST_DIGITS = 2
 _WORD = re.compile(r"[\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+")  # Chinese is read sign by sign
 _GLUED = re.compile(r"['’`´]")
+_ARROW = re.compile(r"[-=]+>|→")
 
 
 def words_of_text(text: str) -> list[str]:
     """Lower-case words without marks, as dictation writes them: "the cabinet's" -> "the", "cabinets"; of Chinese each
-    sign."""
-    return _WORD.findall(_GLUED.sub("", text.lower()))
+    sign. An arrow is read as "to"."""
+    return _WORD.findall(_GLUED.sub("", _ARROW.sub(" to ", text.lower())))
 
 
 def number_of(word: str) -> int | None:

@@ -12,6 +12,9 @@ from substep_planner.decomposers.grounding.scene import TABLE, Entity
 _OPERATIONS = ("open", "close", "turn on", "turn off")
 _BESIDE = ("left", "right", "front", "back")
 _TWO = frozenset(("both", "two", "pair", "each"))
+_EVERY = frozenset(("both", "pair", "each", "all"))
+_ITEMS = frozenset("things thing items item objects object pieces ingredients groceries products".split())
+_ONE = frozenset(("one", "ones"))
 _SINGULAR = frozenset(("it", "this", "that"))
 _FAMILIES = (("open", "close"), ("turn on", "turn off"))
 _AGAIN = frozenset(("and", "then", "it"))
@@ -26,9 +29,22 @@ _DOOR = frozenset("the its door drawer".split())
 _CLOSING = frozenset("close closed closing shut shutting seal secure lock left stay".split())
 _OPENING = frozenset("open opened opening".split())
 _NO = frozenset("not dont never without leave ignore".split())
-_ANYTHING = frozenset("the one ones this that its thing".split())
+_ANYTHING = frozenset("the one ones this that its thing sitting standing located placed".split())
 _JOINTS = frozenset("and also both with plus well as the".split())
 _INTO = frozenset("in into inside within".split())
+_ONTO = frozenset("on onto upon atop".split())
+_OWNING = frozenset("its his her their my our your the".split())
+_SWITCHED = {
+    "going": "turn on",
+    "on": "turn on",
+    "heating": "turn on",
+    "ein": "turn on",
+    "an": "turn on",
+    "off": "turn off",
+    "aus": "turn off",
+}
+_TURNING = frozenset("turn turning turned switch switching switched power powering".split())
+_FILLERS = frozenset("just now only please also so then first next".split())
 _HOLDING = frozenset("contain contains contained has have hold holds needs need with".split())
 _MOVING = frozenset("move shift slide propel thrust".split())
 # Words before a thing that say where another one stands.
@@ -69,8 +85,8 @@ class _Unclear(Exception):
     """The segments do not add up to a request."""
 
 
-def steps_of(segments: Sequence[Segment], counts: Mapping[str, int]) -> tuple[tuple[Step, ...], float]:
-    """The steps, and how sure they are; none: nothing that can be done is asked for.
+def steps_of(segments: Sequence[Segment], counts: Mapping[str, int]) -> tuple[tuple[Step, ...], float, bool]:
+    """The steps, how sure they are, and whether one of them is a guess; none: nothing that can be done is asked for.
 
     Args:
         counts: how many there are of each kind, where that is known.
@@ -84,7 +100,7 @@ def steps_of(segments: Sequence[Segment], counts: Mapping[str, int]) -> tuple[tu
             builder.take(segment, segments[number + 1 :])
         steps = builder.finish()
     except _Unclear:
-        return (), 0.0
+        return (), 0.0, False
     for segment in segments:
         for word in segment.said.split():
             if (number_of(word) or 0) > 2 and number_of(word) not in builder.counted and not _is_made_of(segment):
@@ -93,7 +109,7 @@ def steps_of(segments: Sequence[Segment], counts: Mapping[str, int]) -> tuple[tu
     for segment in segments:
         if segment.label != "noise":
             certainty *= segment.probability
-    return tuple(steps), certainty
+    return tuple(steps), certainty, builder.guessed
 
 
 def whole(segment: Segment) -> Segment:
@@ -124,6 +140,7 @@ class _Builder:
     relation: str = ""
     verbs: set[str] = field(default_factory=set)  # words of them since the last step
     before: str = ""  # the word before
+    words_before: tuple[str, ...] = ()  # those of the segment before
     after_thing: bool = False
     early: tuple[str, tuple[Entity | None, ...]] = ("", ())  # where a thing stands, said before it
     refused: bool = False  # what follows is what is not to be done
@@ -134,7 +151,15 @@ class _Builder:
     heated: bool = False
     beside: str = ""  # a side that was read as part of a preposition
     said: set[str] = field(default_factory=set)  # every word that is no mention
-    place_first: Step | None = None
+    place_first: Step | None = None  # where what is named next goes
+    place_is_used: bool = True
+    place_is_bare: bool = False  # it has no preposition: it may be what is moved
+    among: bool = False  # "of the three bowls": the number is not of what is moved
+    put_since: bool = False  # a verb that puts was said since the last thing
+    stands_after_verb: bool = False  # where the thing stands was said after such a verb
+    named_after_verb: Entity | None = None  # where something stands, or perhaps goes
+    unmet: bool = False  # a verb asked for something that cannot be done with what was named after it
+    guessed: bool = False
     place: Entity | None = None
     openable: Entity | None = None
     spoken_of: Entity | None = None  # before it was asked for
@@ -150,20 +175,34 @@ class _Builder:
         if kind not in ("thing", "place", "anchor"):
             self.said |= words
         mentioned = kind in ("thing", "place", "anchor")
-        if mentioned and (self.refused or words <= _ANYTHING or kind != "place" and words <= _ON_IT):
+        is_part = segment.entity is not None and bool(segment.entity.part) and bool(self.waiting)  # "open the top one"
+        is_there = kind != "place" and words <= _ON_IT and not is_part
+        if mentioned and (self.refused or words <= _ANYTHING or is_there):
             self.preposition = ""
             return
         if kind in ("verb", "it", "noise") and words & _ALL and self.steps and not self.pending:
             if self.steps[-1].action == "put":
                 raise _Unclear  # a stack cannot be lifted as one
         if (kind in ("verb", "heat", "to") or kind == "thing" and words.isdisjoint(OF_PARTS)) and words & _TWO:
-            said = next((n for word in segment.said.split() if (n := number_of(word) or 0) > 1), 2)
-            self.number = max(said, self.number)  # "both", or what other languages have for it, may come after a number
-            self.counted.add(said)
+            self._count(segment)
         try:
             self._take(kind, detail, segment, rest)
         finally:
             self.before, self.after_thing = segment.words[-1], kind == "thing"
+            self.words_before = segment.words
+
+    def _count(self, segment: Segment) -> None:
+        words = segment.words
+        said = next((n for word in segment.said.split() if (n := number_of(word) or 0) > 1), 2)
+        if "times" in segment.said.split():
+            return  # "put it there 5 times" says of nothing how many there are to be
+        self.counted.add(said)
+        if not _ITEMS.isdisjoint(words):
+            return  # "put two things in the basket: the soup and the sauce"
+        if "two" in words and "of" in words[: words.index("two")] and _EVERY.isdisjoint(words):
+            self.among = True
+            return
+        self.number = max(said, self.number)  # "both", or what other languages have for it, may come after a number
 
     def _negation(self, kind: str, words: set[str]) -> None:
         self.refused = not words.isdisjoint(_NO) and "forget" not in words
@@ -175,8 +214,9 @@ class _Builder:
         match kind:
             case "verb":
                 self.verbs |= set(segment.words)
+                self.put_since = detail == "put" and bool(self.pending)
                 if not self._is_rest_of_a_verb(detail, segment.words):
-                    self._verb(detail, rest)
+                    self._verb(detail, segment.words, rest)
                 if not _IT.isdisjoint(segment.words):
                     self._first_it()
             case "heat":
@@ -196,9 +236,18 @@ class _Builder:
                 self.again = False
                 self._thing_or_anchor(segment)
             case "by":
-                self._related(detail)
+                if self.waiting == "turn on" and "off" in words:
+                    self.waiting = "turn off"
+                elif segment.words == ("close",) and not (self.pending or self.steps):
+                    self.waiting = "close"
+                elif self.named_after_verb is not None and detail in ("on", "in") and "的" not in segment.said:
+                    self.preposition = detail  # "杯子放盘子上": the place, and then what says so
+                    self._placed(self.named_after_verb, "", rest)
+                else:
+                    self._related(detail)
+                self.named_after_verb = None
             case "anchor":
-                self._anchor(segment.entity)
+                self._anchor(segment)
             case "to":
                 self._to(detail, segment.words)
             case "place":
@@ -206,7 +255,7 @@ class _Builder:
             case "there":
                 self._said_there(segment)
             case "aside":
-                self.preposition = detail
+                self.preposition = _with_the_side_said(detail, segment.words)
                 self._there("")
             case "other":
                 raise _Unclear
@@ -230,40 +279,63 @@ class _Builder:
             return True
         return False
 
-    def _verb(self, action: str, rest: Sequence[Segment]) -> None:
+    def _verb(self, action: str, words: tuple[str, ...], rest: Sequence[Segment]) -> None:
         if action == "cannot":
             raise _Unclear
         if action not in _OPERATIONS:
-            self.mode, self.waiting = action, ""
+            if not self.waiting or not _FILLERS.issuperset(words):  # "open just the top drawer"
+                self.mode, self.waiting = action, ""
             return
         if action == "close" and not self.verbs.isdisjoint(_OPENING) and self.verbs.isdisjoint(_CLOSING):
             action = "open"
         if self.pending and _can(self.pending[-1].thing, action):
             return self._operate(action, self.pending.pop().thing)
-        following = next((s for s in rest if s.label in ("thing", "it") or s.label.startswith(("verb", "to"))), None)
+        after = (s for s in rest if not (s.label.startswith("verb") and _FILLERS.issuperset(s.words)))
+        following = next((s for s in after if s.label in ("thing", "it") or s.label.startswith(("verb", "to"))), None)
         is_named = following is not None and following.label == "thing"
+        if is_named and _can(following.entity, "open") and not _CLOSING.isdisjoint(words):
+            action = "close"  # "shut" is said of stoves as well
         if action == "turn on" and is_named and following.entity and not following.entity.affordances.fixed:
             self.heated, self.mode = True, "put"  # "heat up the pot on the stove"
             return
         if is_named and (following.entity is None or _can(following.entity, action)):
             self.waiting = action
             return
+        if self._is_named_otherwise(action, rest):
+            self.waiting = action
+            return
         last = self.openable if action in ("open", "close") else self.switched
         if last is None and is_named:
-            self.waiting = ""  # "I need the stove turned on": what is to be done with it comes after it
+            self.waiting, self.unmet = (
+                "",
+                True,
+            )  # "I need the stove turned on": what is to be done with it comes after it
         else:
             self._operate(action, last)
+
+    def _is_named_otherwise(self, action: str, rest: Sequence[Segment]) -> bool:
+        """Whether the first thing named before the next verb was read as a place, and can be operated: "cierra la
+        puerta del microondas"."""
+        for segment in rest:
+            if segment.label in ("thing", "it", "there") or segment.label.startswith("verb"):
+                return False
+            if segment.label in ("place", "anchor"):
+                return not self.pending and _can(segment.entity, action)
+        return False
 
     def _operate(self, action: str, thing: Entity | None) -> None:
         if thing is None and self.waiting != action:
             raise _Unclear
-        self.waiting, self.verbs = "", set()
+        self.waiting, self.verbs, self.unmet = "", set(), False
         if not any(step.action == action and step.thing == thing for step in self.steps):
             self.steps.append(Step(action, thing))
         self._remember(thing)
 
     def _first_it(self) -> None:
         """ "After you finish with the bowl please put it on the plate"."""
+        if self.place_is_bare and self.place_first and not (self.steps or self.pending or self.waiting):
+            self.spoken_of, self.place_first, self.place_is_bare = self.place_first.place, None, False
+            self.place, self.place_is_used = None, True
         if self.spoken_of is not None and not (self.steps or self.pending or self.waiting or self.place_first):
             self.pending.append(Step(self.mode, self.spoken_of))
 
@@ -286,21 +358,33 @@ class _Builder:
     def _thing_or_anchor(self, segment: Segment) -> None:
         last = self._last()
         if last is not None and last.relation == "between" and len(last.anchors) == 1 and self.before == "and":
-            self._anchor(segment.entity)
-        elif self.pending and self.before in _INTO and segment.entity and segment.entity.affordances.container:
-            self.preposition = "in"
+            self._anchor(segment)
+        elif self.pending and (preposition := self._said_before(segment.entity)):
+            self.preposition = preposition
             self._placed(segment.entity, "", ())
         elif self.pending and self.before in _STANDS:
             self.relation = _STANDS[self.before]
-            self._anchor(segment.entity)
+            self._anchor(segment)
         else:
             self._thing(segment)
 
+    def _said_before(self, entity: Entity | None) -> str:
+        """The preposition at the end of the words before, where something can be put there: "… belongs in its rack"."""
+        word = next((one for one in reversed(self.words_before) if one not in _OWNING), "")
+        if entity is None or not (entity.part or entity.affordances.container or entity.affordances.fixed):
+            return ""
+        return "in" if word in _INTO else "on" if word in _ONTO and not entity.affordances.container else ""
+
     def _thing(self, segment: Segment) -> None:
+        if self._is_switched_by_its_last_word(segment):
+            return
         if self.waiting and (segment.entity is None or _can(segment.entity, self.waiting)):
             return self._operate(self.waiting, segment.entity)
         self.waiting = ""
-        if _is_plural(segment) and self.number == 1:
+        if self.stands_after_verb and len(self.pending) == 1 and self.pending[0].relation in ("on", "in"):
+            self._stands_where_it_should()  # "the mug, put on the plate, the pudding …"
+        self.put_since = self.stands_after_verb = False
+        if _is_plural(segment) and self.number == 1 and not self.among:
             self.number = max(2, self.counts.get(segment.entity.kind, 2))
         if self.pending and self.pending[-1].thing == segment.entity and not _side(segment):
             return
@@ -312,7 +396,16 @@ class _Builder:
         self.verb_between = bool(self.pending) and self.before not in _JOINTS
         self.pending.append(Step(self.mode, segment.entity, side=_side(segment)))
         if self.place_first is not None:
+            self.place_is_used = True
             self._put(self.place_first.preposition, self.place_first.place, self.place_first.place_side)
+
+    def _is_switched_by_its_last_word(self, segment: Segment) -> bool:
+        """ "Get the burner going", "schalte den Herd ein"."""
+        action = _SWITCHED.get(segment.words[-1], "")
+        if len(segment.words) == 1 or not action or not _can(segment.entity, action):
+            return False
+        self._operate(action, segment.entity)
+        return True
 
     def _related(self, relation: str) -> None:
         if self.early[1] or relation == "table center" and not self.pending and not self.steps:
@@ -322,7 +415,16 @@ class _Builder:
         if relation == "table center":
             self._update(relation=relation)
 
-    def _anchor(self, entity: Entity | None) -> None:
+    def _anchor(self, segment: Segment) -> None:
+        entity = segment.entity
+        if self.waiting and _can(entity, self.waiting) and not self.pending:
+            return self._operate(self.waiting, entity)
+        if self.pending and entity is not None and entity.part and (side := _side_alone(segment)):
+            self.relation = ""  # "the one in the middle" is no drawer
+            return self._update(side=side)
+        if self.put_since and self.pending and not self.relation:
+            self.named_after_verb = entity
+        self.stands_after_verb = self.stands_after_verb or self.put_since
         last = self._last()
         if last is None or self.early[1] or not self.pending and not self.relation:
             self.early = (self.early[0], (*self.early[1], entity))
@@ -346,6 +448,9 @@ class _Builder:
 
     def _to(self, preposition: str, words: tuple[str, ...]) -> None:
         self.beside = ""
+        if words == ("at",):
+            raise _Unclear  # "throw the bowl at the plate"
+        preposition = _with_the_side_said(preposition, words)
         if preposition == "on" and words == ("in",):  # "en el cuenco": what the place is decides
             preposition = ""
         if preposition == "on" and not {"top", "atop", "above"}.isdisjoint(words):
@@ -358,24 +463,52 @@ class _Builder:
         self.preposition = preposition
 
     def _place(self, segment: Segment, rest: Sequence[Segment]) -> None:
+        if self.waiting and not self.pending and _can(segment.entity, self.waiting):
+            self.preposition = ""
+            return self._operate(self.waiting, segment.entity)
+        if self.preposition == "on" and not self.pending and not self.verbs.isdisjoint(_TURNING):
+            if _can(segment.entity, "turn on"):
+                self.preposition = ""  # "start by turning on the stove"
+                return self._operate("turn on", segment.entity)
         if segment.words[-1] in ("inside", "atop") and len(segment.words) > 1:  # said after the place
             self.preposition = "in" if segment.words[-1] == "inside" else "on"
+        if segment.entity is not None and not segment.entity.part and _ONE.isdisjoint(segment.words):
+            if side := _side_alone(segment):
+                return self._on_a_side(side)
         entity, words, side = self._meant_place(segment), segment.words, _side(segment) or self.beside
         self.beside = ""
         if _ON_IT.issuperset(words) and (self.steps or self.place):
             return self._there(side)
         if _ON_IT.issuperset(words) and len(self.pending) == 1 and self.pending[0].relation in ("on", "in"):
             return self._stands_where_it_should()
+        if self.pending and not _ONE.isdisjoint(words) and (one := _side_alone(segment)):
+            entity, side = self.pending[-1].thing, one  # "the front bowl on the middle one"
         if entity is not None and not entity.part and (of := _side_of(words)):
             self.preposition, side = f"to the {of} of", ""
         self._placed(entity, side, rest)
+
+    def _on_a_side(self, side: str) -> None:
+        """ "… one on the plate on the right": the side of the place named before.
+
+        Raises: _Unclear: none was.
+        """
+        self.beside = ""
+        if len(self.pending) == 1 and self.pending[0].relation in ("on", "in", "next to") and self.pending[0].anchors:
+            return self._stands_where_it_should(side)
+        if self.pending or self.steps and self.steps[-1].action in ("put", "push"):
+            self.preposition = ""
+            return self._update(side=side) if self.pending else self._update(place_side=side)
+        if self.place is None:
+            raise _Unclear
+        self._there(side)
 
     def _meant_place(self, segment: Segment) -> Entity | None:
         """Of several that a place may be, one that is not moved itself, and that holds things which are to go in it."""
         entity = segment.entity
         if entity is None or entity.part:
             return entity
-        moved = {step.thing for step in self.pending if not step.side and not _side(segment)}
+        moving = self.pending or self.steps[-1:]
+        moved = {step.thing for step in moving if not step.side and not _side(segment)}
         fitting = [
             one
             for one in (entity, *segment.others)
@@ -384,6 +517,7 @@ class _Builder:
         return fitting[0] if fitting else entity
 
     def _placed(self, place: Entity | None, side: str, rest: Sequence[Segment]) -> None:
+        bare = not self.preposition
         preposition = self.preposition or ("in" if place is not None and place.affordances.container else "on")
         if place is not None and place.kind.endswith("cabinet") and not place.part and preposition in ("on", "in"):
             preposition = "on top of"
@@ -401,17 +535,18 @@ class _Builder:
             self._moved_on(preposition, place, side)
         elif not self.pending:
             self.place_first = Step("put", preposition=preposition, place=place, place_side=side)
+            self.place_is_used, self.place_is_bare = False, bare
         else:
             self._put(preposition, place, side)
         self.place = place
         self._remember(place)
 
-    def _stands_where_it_should(self) -> None:
+    def _stands_where_it_should(self, side: str = "") -> None:
         """ "Make sure the bottle is resting on the rack": what was read as where it stands is where it goes."""
         (thing,) = self.pending
         self.pending = [replace(thing, relation="", anchors=())]
         self.preposition = "" if thing.relation == "next to" else thing.relation
-        self._placed(thing.anchors[0], "", ())
+        self._placed(thing.anchors[0], side, ())
 
     def _put(self, preposition: str, place: Entity | None, side: str) -> None:
         pushed = self.mode == "push" or preposition == "to the front of" and not self.verbs.isdisjoint(_MOVING)
@@ -432,7 +567,23 @@ class _Builder:
         where = {} if before.relation else {"relation": relation, "anchors": (before.place,)}
         self.steps[-1] = replace(before, **where, preposition=preposition, place=place, place_side=side)
 
+    def _is_switched_on_there(self, words: tuple[str, ...]) -> bool:
+        """ "Switch the stove on": what was read as a place says which way."""
+        action = _SWITCHED.get(words[-1], "") if len(words) == 1 else ""
+        if not action or not self.after_thing:
+            return False
+        if self.pending and _can(self.pending[-1].thing, action):
+            self._operate(action, self.pending.pop().thing)
+            return True
+        last = self.steps[-1] if self.steps and not self.pending else None
+        if last is None or last.action not in ("turn on", "turn off"):
+            return False
+        self.steps[-1] = replace(last, action=action)
+        return True
+
     def _said_there(self, segment: Segment) -> None:
+        if self._is_switched_on_there(segment.words):
+            return
         if not {"top", "atop", "onto", "on", "upon"}.isdisjoint(segment.words):
             self.preposition = "on top of"
         elif not {"in", "inside", "into", "within"}.isdisjoint(segment.words):
@@ -454,11 +605,15 @@ class _Builder:
     def finish(self) -> list[Step]:
         if self.pending and self.steps and self.steps[-1].action in ("open", "turn on"):
             self._there("")
+        if self.pending and self.place is not None and "same" in self.said:
+            self._there("")
         if not self.steps and self.pending:
             self._without_a_place()
         if len(self.pending) == 1 and self.mode == "pick up":
             self.steps.append(replace(self.pending.pop(), action="pick up"))
-        if self.pending or self.waiting or not self.steps:
+        if not self.place_is_used and not self.pending:
+            self._put_what_was_spoken_of()
+        if self.pending or self.waiting or self.unmet or not self.steps:
             raise _Unclear
         if any(len(step.anchors) != RELATED_TO.get(step.relation, 0) for step in self.steps):
             raise _Unclear
@@ -467,6 +622,19 @@ class _Builder:
         if len(set(moved)) < len(moved):
             raise _Unclear  # the same thing to two places
         return self.steps
+
+    def _put_what_was_spoken_of(self) -> None:
+        """A place was named and nothing to put there: perhaps what was spoken of, but that is a guess.
+
+        Raises: _Unclear: nothing was.
+        """
+        at, thing = self.place_first, self.spoken_of
+        if thing is None and any(step.action == "open" and step.thing == at.place for step in self.steps):
+            return  # "I want to see what is in the drawer, open it"
+        if thing is None or thing == at.place:
+            raise _Unclear
+        self.guessed = True
+        self.steps.insert(0, replace(at, thing=thing))
 
     def _without_a_place(self) -> None:
         """What was named, and nowhere to put it, may be asked for in other ways."""
@@ -489,6 +657,12 @@ class _Builder:
         return first is not None and first.affordances.container and not self.said.isdisjoint(_HOLDING)
 
 
+def _with_the_side_said(preposition: str, words: Sequence[str]) -> str:
+    """ "to the left of" and the like, with the side that is among its words, if one is."""
+    said = {_SIDE_OF[word] for word in words if word in _SIDE_OF}.intersection(_BESIDE)
+    return f"to the {said.pop()} of" if preposition.startswith("to the ") and len(said) == 1 else preposition
+
+
 def _can(entity: Entity | None, action: str) -> bool:
     if entity is None:
         return False
@@ -508,6 +682,12 @@ def _is_plural(segment: Segment) -> bool:
     """Whether two of a kind are named: "moka pots"."""
     word, entity = segment.words[-1], segment.entity
     return entity is not None and word.endswith("s") and word[:-1] in entity.label.split()
+
+
+def _side_alone(segment: Segment) -> str:
+    """The side, where a phrase has words for a side and for nothing else: "the middle one"."""
+    rest = [word for word in segment.words if word not in _ANYTHING and word not in ("side", "hand")]
+    return _SIDE_OF.get(rest[0], "") if len(rest) == 1 else ""
 
 
 def _side(segment: Segment) -> str:

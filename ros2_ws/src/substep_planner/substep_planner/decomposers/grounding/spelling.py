@@ -20,19 +20,25 @@ class Speller:
         return word in self._words
 
     def _mended(self, word: str) -> str:
-        """The word, or the only known one that is a slip away: letters swapped, left out, doubled or mistyped."""
+        """The word, or the known one that is a slip away: letters swapped, or one left out, doubled or mistyped.
+
+        Swapped letters come first, as no letter is wrong there; of several that are as near, one that all others begin
+        with ("baskett": basket, baskets).
+        """
         if word in self._words or len(word) < 3:
             return word
-        if len(word) < _SHORTEST:
-            near = _swapped(word)
-        else:
+        nearest = [_swapped(word)]
+        if len(word) >= _SHORTEST:
             halves = [(word[:at], word[at:]) for at in range(len(word) + 1)]
-            near = _swapped(word)
-            near |= {one + other[1:] for one, other in halves if other}
+            near = {one + other[1:] for one, other in halves if other}
             near |= {one + letter + other for one, other in halves for letter in _LETTERS}
             near |= {one + letter + other[1:] for one, other in halves if other for letter in _LETTERS}
-        found = {other for other in near if other in self._words and other[0] in word[:2]}
-        return found.pop() if len(found) == 1 else word
+            nearest.append(near)
+        for near in nearest:
+            found = sorted((one for one in near if one in self._words and one[0] in word[:2]), key=len)
+            if found:
+                return found[0] if all(one.startswith(found[0]) for one in found) else word
+        return word
 
 
 def _swapped(word: str) -> set[str]:
