@@ -83,6 +83,8 @@ def with_counts(said: Sequence[str], numbers: NumberWords = ENGLISH) -> tuple[li
     """
     kept, known, words = [], [], numbers.in_digits(said)
     for word, after in zip(words, [*words[1:], ""], strict=True):
+        if word == "a" and after == "dozen":
+            continue
         number = number_of(word)
         if number == 0 and after not in numbers.of_parts:
             raise ValueError(f"the number {word!r} is in it, expected at least 1")
