@@ -6,9 +6,8 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-
-import pytest
 
 from tests.launch_stand_in import WORKSPACE
 
@@ -21,36 +20,44 @@ PROGRAMS = sorted(
     }
 )
 START = """
-import sys
+import os, sys
 from importlib import import_module
 from tests.launch_stand_in import only_what_ros_brings
 
 only_what_ros_brings()
-module, _, function = sys.argv[1].partition(":")
-sys.argv[:] = [sys.argv[2], "--ros-args"]
+for target, program in zip(sys.argv[1::2], sys.argv[2::2]):
+    if not os.fork():
+        break
+    code = os.waitstatus_to_exitcode(os.wait()[1])
+    if code:
+        sys.exit(code)
+else:
+    sys.exit()
+module, _, function = target.partition(":")
+sys.argv[:] = [program, "--ros-args"]
 getattr(import_module(module), function)()
 """
 
 
-def run(program: tuple[str, str], **environment: str) -> subprocess.CompletedProcess:
-    """A program in an interpreter that has what ROS brings and the workspace."""
-    name, target = program
-    command = [sys.executable, "-c", START, target, f"/somewhere/{name}"]
+def run(programs: Sequence[tuple[str, str]], **environment: str) -> subprocess.CompletedProcess:
+    """Programs, one after the other, each in a process that has what ROS brings and the workspace."""
+    words = [word for name, target in programs for word in (target, f"/somewhere/{name}")]
+    command = [sys.executable, "-c", START, *words]
     return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program[0])
-def test_a_program_starts_over_in_the_environment(program, tmp_path: Path):
+def test_every_program_starts_over_in_the_environment(tmp_path: Path):
     python = tmp_path / "bin" / "python"
     python.parent.mkdir()
     python.write_text("#!/bin/sh\necho started again: $*\n")
     python.chmod(0o755)
-    done = run(program, VIRTUAL_ENV=str(tmp_path))
-    assert done.stdout == f"started again: /somewhere/{program[0]} --ros-args\n", done.stderr
+    done = run(PROGRAMS, VIRTUAL_ENV=str(tmp_path))
+    expected = [f"started again: /somewhere/{name} --ros-args" for name, _ in PROGRAMS]
+    assert len(expected) > 5 and done.stdout.splitlines() == expected, done.stderr
 
 
 def test_where_there_is_no_environment_a_program_says_what_to_do(tmp_path: Path):
-    code = START.rsplit("module, _", 1)[0] + (
+    code = START.rsplit("for target", 1)[0] + (
         "from pathlib import Path; from substep_core.environment import enter_environment\n"
         f"enter_environment(Path({str(tmp_path)!r}))"
     )
@@ -61,7 +68,7 @@ def test_where_there_is_no_environment_a_program_says_what_to_do(tmp_path: Path)
 
 
 def test_an_environment_without_the_packages_is_not_entered_for_ever(tmp_path: Path):
-    done = run(PROGRAMS[0], VIRTUAL_ENV=sys.prefix, SUBSTEP_ENVIRONMENT_ENTERED="1")
+    done = run(PROGRAMS[:1], VIRTUAL_ENV=sys.prefix, SUBSTEP_ENVIRONMENT_ENTERED="1")
     assert done.returncode == 1 and "run './substep setup'" in done.stderr
 
 

@@ -168,20 +168,9 @@ def test_a_parameter_out_of_range_ends_the_run_and_names_it(sim, tmp_path):
     assert "safety.max_step.translation" in run.summary()["error"]["message"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (("--suite", "libero_kitchen"), ("libero_kitchen", "libero_90")),
-        (("--task", "10"), ("task 10 is not one of libero_object", "pick up the orange juice")),
-        (("--policy", "telepathy"), ("unknown policy 'telepathy'", "demonstrator")),
-        (("--image-size", "4", "4"), ("image_size is 4, expected 16 to 2048",)),
-    ],
-)
-def test_bad_arguments_are_named_before_anything_starts(sim, arguments, expected):
-    given = SHORT.index(arguments[0]) if arguments[0] in SHORT else len(SHORT)
-    others = SHORT[:given] + SHORT[given + len(arguments) :]  # an option is given once
-    run = sim(*arguments, defaults=others)
+def test_a_bad_argument_is_named_before_anything_starts(sim):
+    run = sim("--task", "10")
     assert run.end() == ExitCode.BAD_ARGUMENTS
-    for words in expected:
+    for words in ("task 10 is not one of libero_object", "pick up the orange juice"):
         assert words in run.process.text()
     assert not run.runs.exists()

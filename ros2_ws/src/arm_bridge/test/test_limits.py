@@ -14,7 +14,7 @@ from arm_bridge.gate import Gate
 from arm_bridge.places import CartesianPlaces
 from arm_bridge.shaping import Shaper, VectorLimits
 
-CHUNKS = 500  # of each adapter; `./substep bench arm` plays as many as are wanted
+CHUNKS = 250  # of each adapter; `./substep bench arm` plays as many as are wanted
 
 
 @pytest.mark.parametrize("name", ADAPTERS)

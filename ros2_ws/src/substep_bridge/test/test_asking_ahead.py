@@ -113,9 +113,9 @@ class World:
 @pytest.mark.parametrize(("horizon", "delay"), [(8, 1), (8, 2), (8, 3), (8, 4), (16, 6), (16, 8), (32, 16)])
 def test_a_chunk_of_twice_the_delay_leaves_no_gap(rule, horizon, delay):
     world = World(rule, [delay], horizon)
-    world.advance(200)
+    world.advance(100)
     assert world.gaps == 0 and world.player.shortfall == ""
-    assert world.played[delay:] == list(range(200 - delay)), "each action in its own step, none twice"
+    assert world.played[delay:] == list(range(100 - delay)), "each action in its own step, none twice"
     assert set(world.outcomes) == {ChunkOutcome.PLAYED}
 
 
@@ -176,7 +176,7 @@ def test_actions_beyond_the_first_ones_bridge_a_late_answer():
 @pytest.mark.parametrize("end", [END, END + 1, END + 5])
 def test_a_substep_ends_once_and_at_its_own_step(rule, delay, end):
     world = World(rule, [delay], end=end)
-    world.advance(150)
+    world.advance(100)
     assert world.outcomes.count(ChunkOutcome.PLAYED_EOS) == 1 and world.outcomes[-1] is ChunkOutcome.PLAYED_EOS
     moved = [place for place in world.played if place is not None]
     assert moved == list(range(end + 1))
