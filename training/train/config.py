@@ -191,7 +191,8 @@ class FinetuneConfig:
         initial_vision: a compact policy, by name, folder or hub id, from whose image network that of a π0.5 with a
             convolution starts; only where there is no initial_checkpoint.
         freeze_vision: the image network stays as it starts, and what it sees of the frames that are trained on is
-            computed once and kept beside them; of a π0.5 with a convolution, without augmentation and paraphrases.
+            computed once and kept beside them; of the compact model, whose instructions are read as they were then
+            too, and of a π0.5 with a convolution. Without augmentation, and told words without paraphrases.
         resume_from: a checkpoint of another run, any that is there, which this one goes on from with everything that
             resuming needs; ``out`` is a new folder, and the other run stays as it is. None starts at step 0. Once
             ``out`` has checkpoints of its own, the run goes on from the last of them.

@@ -35,6 +35,7 @@ from training.folder_lock import alone_in
 from training.train import run_state
 from training.train.config import CONFIG_FILE, FinetuneConfig, OptimizerConfig, changes, read_config
 from training.train.models import model_training
+from training.train.models.frozen_vision import frozen_vision
 from training.train.models.heads import begin_anew
 from training.train.objective import Losses, Objective, eos_distribution, gradient_norm, mean_losses
 
@@ -96,16 +97,16 @@ def start(config: FinetuneConfig) -> Run:
     accelerator = make_accelerator(config)
     set_seed(config.seed)
     resumed = run_state.checkpoint_to_resume(config)
-    model = model_training(config).build(resumed or config.initial_folder)  # what does not fit is known at once
+    kind = model_training(config)
+    model = kind.build(resumed or config.initial_folder)  # what does not fit is known at once
     if resumed is None and config.new_heads:
         begin_anew(model)
     run_state.check_room_for_checkpoints(config, model)
     with accelerator.main_process_first():
         data = prepare_data(config, resumed)
         if config.freeze_vision:
-            from training.train.models.frozen_vision import frozen_vision  # of a π0.5, whose imports take seconds
-
-            data = frozen_vision(config, model, data, accelerator.device)
+            network = kind.image_network(model, data.inputs)
+            data = frozen_vision(config, network, data, accelerator.device)
     keeps_head = resumed is None and config.initial_folder is not None and not config.new_heads
     if keeps_head and config.data.action_bounds == "limits":
         before = load_statistics(config.initial_folder, initial_dataset(config.initial_folder, config.data.name))

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from training.data.dataset import Sample
     from training.data.frame_cache import StoreFormat
     from training.train.config import FinetuneConfig
+    from training.train.models.frozen_vision import ImageNetwork
 
 
 class ModelInputs(Protocol):
@@ -86,6 +87,14 @@ class ModelTraining(Protocol):
         """Write what ships of a run's checkpoint: configuration and weights, adapters merged."""
 
 
+@runtime_checkable
+class FreezesVision(Protocol):
+    """Training of a kind of model whose image network can stay as it is."""
+
+    def image_network(self, model: SubstepModel, inputs: ModelInputs) -> ImageNetwork:
+        """That of a model that ``build`` made."""
+
+
 def store_threshold(kind: ModelTraining, folder: Path, threshold: float) -> None:
     """Write a calibrated EOS threshold into a checkpoint."""
     config = kind_of(folder).read_config(folder)
@@ -105,10 +114,8 @@ def check_actions_only(config: FinetuneConfig) -> None:
         raise ValueError(f"objective mode is {mode!r}, and {config.model.model_type} says no words: 'actions'")
 
 
-def check_own_vision(config: FinetuneConfig) -> None:
-    """Raises: ValueError: a model that cannot is to take over the image network of another policy, or to freeze it."""
-    if config.freeze_vision:
-        raise ValueError(f"freeze_vision is for the convolution of a π0.5, and model is {config.model.model_type}")
+def check_begins_with_own_vision(config: FinetuneConfig) -> None:
+    """Raises: ValueError: a model that cannot is to take over the image network of another policy."""
     if config.initial_vision is not None:
         raise ValueError(
             f"initial_vision is {config.initial_vision}: it is for the convolution of a π0.5, and model is "
@@ -126,4 +133,7 @@ def model_training(config: FinetuneConfig) -> ModelTraining:
     module, _, function = MODEL_KINDS.load(name).training.partition(":")
     if not module:
         raise ValueError(f"model kind {name!r} cannot be trained: its entry names no training")
-    return getattr(importlib.import_module(module), function)(config)
+    training = getattr(importlib.import_module(module), function)(config)
+    if config.freeze_vision and not isinstance(training, FreezesVision):
+        raise ValueError(f"freeze_vision is true, and that of model kind {name!r} cannot be frozen: set it to false")
+    return training

@@ -7,19 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from substep_planner.decomposers.library import shipped_library
 from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
+from substep_policy.models.compact.backbone import CompactBackbone
 from substep_policy.models.compact.checkpoints import CHECKPOINTS
 from substep_policy.models.compact.instruction_tokens import InstructionTokenizer, train_tokenizer
 from substep_policy.models.compact.model import CompactModelConfig
 from substep_policy.models.compact.preprocessing import Preprocessor
+from substep_policy.models.model import SubstepModel
 from substep_policy.models.normalization import Statistics
 from training.data.dataset import Sample
 from training.data.frame_cache import StoreFormat
 from training.data.paraphrases import training_wordings
 from training.train.config import FinetuneConfig
+from training.train.models.frozen_vision import check_can_freeze
 from training.train.models.plain import PlainTraining
 
 
@@ -49,11 +53,38 @@ class CompactInputs:
         self.preprocessor.tokenizer.save(folder / TOKENIZER_FILE)
 
 
+@dataclass(frozen=True)
+class CompactImageNetwork:
+    """Implements ``training.train.models.frozen_vision.ImageNetwork``: its network is told the substep."""
+
+    network: CompactBackbone
+    inputs: CompactInputs
+
+    level_of_task = None
+
+    @property
+    def features_shape(self) -> tuple[int, int]:
+        return self.network.features_shape
+
+    @property
+    def tokenizer(self) -> str:
+        return self.inputs.preprocessor.tokenizer.tokenizer.to_str()
+
+    def freeze(self) -> None:
+        self.network.freeze_features()
+
+    def see(self, frames: Tensor, told: Sequence[str]) -> Tensor:
+        ids, mask = (torch.from_numpy(array).to(frames.device) for array in self.inputs.preprocessor.text(told))
+        return self.network.look(frames, self.network.encode_text(ids, mask).summary)
+
+
 class CompactTraining(PlainTraining[CompactModelConfig]):
     """Implements ``training.train.models.ModelTraining``. Where there is no tokenizer's file, one is made."""
 
     def __init__(self, run: FinetuneConfig) -> None:
         super().__init__(CHECKPOINTS, run)
+        if run.freeze_vision:
+            check_can_freeze(run, is_told_words=True)
         self._tokenizer = run.data.tokenizer
 
     @property
@@ -77,6 +108,9 @@ class CompactTraining(PlainTraining[CompactModelConfig]):
                 f"the tokenizer has {tokenizer.vocabulary_size} tokens, backbone.vocabulary_size is {size}"
             )
         return CompactInputs(Preprocessor(self.config, proprio, tokenizer))
+
+    def image_network(self, model: SubstepModel, inputs: CompactInputs) -> CompactImageNetwork:
+        return CompactImageNetwork(model.backbone, inputs)
 
 
 def training(config: FinetuneConfig) -> CompactTraining:

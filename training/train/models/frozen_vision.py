@@ -1,20 +1,15 @@
-"""Training of a π0.5 whose image network stays as it is: what it sees of every frame is computed once.
-
-The low level is told the substep, the high level the task; a network that is told no words looks once for both.
-"""
+"""Training of a model whose image network stays as it is: what it sees of every frame is computed once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from substep_policy.models.pi05.images import pixels
-from substep_policy.models.pi05.model import TASK, Pi05Model
-from substep_policy.models.pi05.vision import Convolution, ToldTokens
 from training.data.augmentation import ImageAugmentation
 from training.data.build import TrainingData
 from training.data.dataset import Sample, SubstepDataset
@@ -22,82 +17,124 @@ from training.data.feature_cache import FeatureCache, Look, digest, frames_diges
 from training.data.frame_file import FrameFile
 from training.data.transform import SubstepTransform
 from training.train.config import FinetuneConfig
-from training.train.models.pi05 import Pi05Inputs
 
 FOLDER = "image_features"  # in that of the frames
 
 
+class ImageNetwork(Protocol):
+    """The image network of one kind of model."""
+
+    @property
+    def network(self) -> nn.Module:
+        """It is the part of this that does not learn once it is frozen."""
+
+    @property
+    def features_shape(self) -> tuple[int, int]:
+        """(cameras, F) of what it sees of a frame."""
+
+    @property
+    def tokenizer(self) -> str:
+        """As JSON, what makes tokens of the words that it is told; empty: it is told none."""
+
+    @property
+    def level_of_task(self) -> str | None:
+        """What stands before the names of inputs that are told the task, where the model looks for it too."""
+
+    def freeze(self) -> None:
+        """It learns no more."""
+
+    def see(self, frames: Tensor, told: Sequence[str]) -> Tensor:
+        """Stored frames (N, cameras, S, S, 3) uint8, and what it is told at each -> features (N, cameras, F)."""
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """Which looks are taken for a sample. A network that is told no words looks once for the substep and the task."""
+
+    is_told_words: bool
+    level_of_task: str | None
+
+    @classmethod
+    def of(cls, network: ImageNetwork) -> _Looks:
+        return cls(bool(network.tokenizer), network.level_of_task)
+
+    def at_substep(self, sample: Sample) -> Look:
+        return Look(sample.row, sample.instruction if self.is_told_words else "")
+
+    def at_task(self, sample: Sample) -> list[Look]:
+        """One, where words are taught that it is looked for."""
+        if self.is_told_words and self.level_of_task is not None and sample.next_substep:
+            return [Look(sample.row, sample.task)]
+        return []
+
+    def all(self, dataset: SubstepDataset) -> list[Look]:
+        """Every look that training takes at a frame, once, in the order of the frames."""
+        samples = map(dataset.without_frames().__getitem__, range(len(dataset)))
+        return sorted({look for sample in samples for look in (self.at_substep(sample), *self.at_task(sample))})
+
+
 @dataclass(frozen=True)
 class SeenTransform(SubstepTransform):
-    """As ``SubstepTransform``, with what was seen (``Pi05Backbone.look``) in place of images."""
+    """As ``SubstepTransform``, with ``image_features``, what was seen, in place of images."""
 
     cache: FeatureCache
-    is_told_words: bool
+    looks: _Looks
 
     def _images(
         self, samples: Sequence[Sample], augmentation: ImageAugmentation | None, generator: torch.Generator | None
     ) -> dict[str, Tensor]:
-        low = self.cache.features([_low(sample, self.is_told_words) for sample in samples])
-        asked = [_high(sample) for sample in samples if sample.next_substep] if self.is_told_words else []
-        return {"image_features": low} | ({f"{TASK}image_features": self.cache.features(asked)} if asked else {})
+        found = {"image_features": self.cache.features([self.looks.at_substep(sample) for sample in samples])}
+        if asked := [look for sample in samples for look in self.looks.at_task(sample)]:
+            found[f"{self.looks.level_of_task}image_features"] = self.cache.features(asked)
+        return found
 
 
 @dataclass(frozen=True)
 class _Looking:
     """Computes features of looks."""
 
-    tower: Convolution
+    network: ImageNetwork
     frames: FrameFile
-    inputs: Pi05Inputs
     device: torch.device
     uses_bfloat16: bool
 
     @torch.no_grad()
     def __call__(self, looks: Sequence[Look]) -> Tensor:
         frames = torch.from_numpy(np.stack([self.frames[look.row] for look in looks])).to(self.device)
-        shown = pixels(frames.flatten(0, 1), self.inputs.config.backbone.image_size).unflatten(0, frames.shape[:2])
-        arrays = self.inputs.builder.told([look.told for look in looks])
-        told = ToldTokens(*(torch.from_numpy(array).to(self.device) for array in arrays.values())) if arrays else None
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.uses_bfloat16):
-            return self.tower.features(shown, told)
+            return self.network.see(frames, [look.told for look in looks])
 
 
-def frozen_vision(config: FinetuneConfig, model: Pi05Model, data: TrainingData, device: torch.device) -> TrainingData:
-    """Freeze the model's image network; -> the data, with what it sees in place of the frames that are trained on.
+def frozen_vision(
+    config: FinetuneConfig, network: ImageNetwork, data: TrainingData, device: torch.device
+) -> TrainingData:
+    """Freeze a model's image network; -> the data, with what it sees in place of the frames that are trained on.
 
     Raises:
         StoreError: features of another network, precision, tokenizer or other demonstrations lie beside the frames.
         OSError: the disk has no room for them.
     """
-    tower, dataset = model.backbone.vision_tower, data.training
-    tower.to(device).freeze()
-    see = _Looking(tower, dataset.frames, data.inputs, device, config.mixed_precision == "bf16")
-    looks = looks_of(dataset, tower.is_told_words)
+    network.network.to(device).eval()  # what is kept is seen without dropout
+    network.freeze()
+    dataset, looks = data.training, _Looks.of(network)
     origin = {
-        "image network": frozen_digest(tower),
+        "image network": frozen_digest(network.network),
         "demonstrations": frames_digest(dataset),
         "precision": config.mixed_precision,
-        "tokenizer": digest(data.inputs.tokenizer.tokenizer.to_str().encode()) if tower.is_told_words else "none",
+        "tokenizer": digest(network.tokenizer.encode()) if network.tokenizer else "none",
     }
-    cache = FeatureCache(config.data.cache / FOLDER, origin, looks, tower.features_shape, see)
-    transform = SeenTransform(data.inputs, data.transform.normalizer, cache, tower.is_told_words)
+    see = _Looking(network, dataset.frames, device, config.mixed_precision == "bf16")
+    cache = FeatureCache(config.data.cache / FOLDER, origin, looks.all(dataset), network.features_shape, see)
+    transform = SeenTransform(data.inputs, data.transform.normalizer, cache, looks)
     return replace(data, training=dataset.without_frames(), training_transform=transform)
 
 
-def looks_of(dataset: SubstepDataset, is_told_words: bool) -> list[Look]:
-    """Every look that training takes at a frame, once, in the order of the frames."""
-    samples = map(dataset.without_frames().__getitem__, range(len(dataset)))
-    found = {}
-    for sample in samples:
-        found[_low(sample, is_told_words)] = None
-        if is_told_words and sample.next_substep:
-            found[_high(sample)] = None
-    return sorted(found)
-
-
-def _low(sample: Sample, is_told_words: bool) -> Look:
-    return Look(sample.row, sample.instruction if is_told_words else "")
-
-
-def _high(sample: Sample) -> Look:
-    return Look(sample.row, sample.task)
+def check_can_freeze(config: FinetuneConfig, is_told_words: bool) -> None:
+    """Raises: ValueError: an image network that is frozen would see other images or be told other words every time."""
+    if config.data.augmentation is not None:
+        raise ValueError("freeze_vision keeps what is seen of images as they are: set data.augmentation to null")
+    if is_told_words and config.data.paraphrase_probability:
+        raise ValueError(
+            "freeze_vision keeps what is seen by a network that is told the plan's own words: set "
+            f"data.paraphrase_probability to 0, it is {config.data.paraphrase_probability}"
+        )

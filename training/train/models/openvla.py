@@ -53,7 +53,7 @@ from training.data.dataset import Sample
 from training.data.frame_cache import Resizing, StoreFormat
 from training.train.config import FinetuneConfig, LoraSettings
 from training.train.lora import add_adapters, load_adapters, lora_config, save_adapters
-from training.train.models import check_actions_only, check_own_vision
+from training.train.models import check_actions_only, check_begins_with_own_vision
 from training.train.models.heads import begin_heads, make
 
 CPU = torch.device("cpu")
@@ -212,7 +212,7 @@ class OpenVLATraining:
 def training(config: FinetuneConfig) -> OpenVLATraining:
     """Raises: ValueError: there is nothing to start from, or precisions do not go with each other."""
     check_actions_only(config)
-    check_own_vision(config)
+    check_begins_with_own_vision(config)
     if config.initial_checkpoint is None and config.lora is not None:
         raise ValueError("lora adapts weights that are there, and there is no initial_checkpoint")
     if config.initial_checkpoint is None and config.data.tokenizer is None:

@@ -32,7 +32,9 @@ from training.data.dataset import Sample
 from training.data.frame_cache import Resizing, StoreFormat
 from training.train.config import FinetuneConfig
 from training.train.models.compact import plan_texts
+from training.train.models.frozen_vision import check_can_freeze
 from training.train.models.heads import make
+from training.train.models.pi05_vision import Pi05ImageNetwork
 from training.train.modes import WordsAndActionTokens
 
 CPU = torch.device("cpu")
@@ -167,6 +169,9 @@ class Pi05Training:
         known = read_tokenizer(POLICIES.folder(self.initial_vision) / TOKENIZER_FILE)
         return HuggingFaceTokenizer(extended_tokenizer(known, (*NUMBERS, *PROMPT_WORDS)))
 
+    def image_network(self, model: Pi05Model, inputs: Pi05Inputs) -> Pi05ImageNetwork:
+        return Pi05ImageNetwork(model.backbone.vision_tower, inputs)
+
     def save(self, folder: Path, state: Mapping[str, Tensor], step: int) -> None:
         save_model(folder, self.config, state, step)
 
@@ -190,7 +195,9 @@ def training(config: FinetuneConfig) -> Pi05Training:
             f"{config.model.backbone.vision.type}: expected a convolution"
         )
     if config.freeze_vision:
-        check_can_freeze(config)
+        if not is_convolution:
+            raise ValueError("freeze_vision is for model.backbone.vision of type convolution, and it is a siglip")
+        check_can_freeze(config, config.model.backbone.told is not None)
     tokenizer = config.data.tokenizer
     if tokenizer is not None and tokenizer.name != TOKENIZER_FILE:
         raise ValueError(f"data.tokenizer is {tokenizer}, expected a file {TOKENIZER_FILE}")
@@ -202,19 +209,6 @@ def training(config: FinetuneConfig) -> Pi05Training:
     return Pi05Training(
         config.checkpoint_model(), tokenizer, spoken.reserved if is_spoken else 0, config.initial_vision
     )
-
-
-def check_can_freeze(config: FinetuneConfig) -> None:
-    """Raises: ValueError: an image network that is frozen would see other images or be told other words every time."""
-    if not isinstance(config.model.backbone.vision, ConvolutionSize):
-        raise ValueError("freeze_vision is for model.backbone.vision of type convolution, and it is a siglip")
-    if config.data.augmentation is not None:
-        raise ValueError("freeze_vision keeps what is seen of images as they are: set data.augmentation to null")
-    if config.model.backbone.told is not None and config.data.paraphrase_probability:
-        raise ValueError(
-            "freeze_vision keeps what is seen by a network that is told the plan's own words: set "
-            f"data.paraphrase_probability to 0, it is {config.data.paraphrase_probability}"
-        )
 
 
 def start_vision(model: Pi05Model, policy: str) -> None:

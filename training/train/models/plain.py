@@ -14,7 +14,7 @@ from substep_policy.checkpoints.plain import PlainCheckpoints, config_text, expo
 from substep_policy.models.kind import ModelConfiguration
 from substep_policy.models.model import SubstepModel
 from training.train.config import FinetuneConfig
-from training.train.models import check_actions_only, check_own_vision
+from training.train.models import check_actions_only, check_begins_with_own_vision
 from training.train.models.heads import begin_heads
 from training.whole_file import write_whole
 
@@ -35,7 +35,7 @@ class PlainTraining(Generic[C]):
 
     def __init__(self, checkpoints: PlainCheckpoints[C], run: FinetuneConfig) -> None:
         check_actions_only(run)
-        check_own_vision(run)
+        check_begins_with_own_vision(run)
         if run.lora is not None or run.gradient_checkpointing:
             kind = run.model.model_type
             raise ValueError(f"lora and gradient_checkpointing are for the openvla backbone, and model is {kind}")

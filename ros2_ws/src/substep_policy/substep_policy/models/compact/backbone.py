@@ -123,15 +123,31 @@ class CompactBackbone(ImageTokens):
         return self.text_encoder(ids, mask)
 
     def encode(self, batch: Mapping[str, Tensor], proprio_token: Tensor) -> CompactPrefix:
-        """Model inputs (``images``, ``input_ids``, ``attention_mask``) and proprio_token (B, width)."""
+        """Model inputs (``images``, ``input_ids``, ``attention_mask``) and proprio_token (B, width).
+
+        In the place of images, ``image_features`` (B, cameras, F): what ``look`` gave of them before.
+        """
         text = self.encode_text(batch["input_ids"], batch["attention_mask"])
-        return self.encode_with_text(batch["images"], proprio_token, text)
+        if (features := batch.get("image_features")) is None:
+            return self.encode_with_text(batch["images"], proprio_token, text)
+        return self._prefix(_in_order(*self.placed_features(features)), proprio_token, text)
 
     def encode_with_text(self, images: Tensor, proprio_token: Tensor, text: TextFeatures) -> CompactPrefix:
         """Images (B, cameras, S, S, 3) uint8, proprio_token (B, width), encoded instruction."""
-        vision = self._vision_tokens(images, text.summary)
+        return self._prefix(self._vision_tokens(images, text.summary), proprio_token, text)
+
+    def look(self, images: Tensor, text: Tensor) -> Tensor:
+        """Images (B, cameras, S, S, 3) uint8, an instruction's summary (B, width) -> features (B, cameras, F)."""
+        return self.features(_pixels(images, text), text)
+
+    def freeze_features(self) -> None:
+        """What ``look`` comes from learns no more, the reading of instructions included."""
+        super().freeze_features()
+        self.text_encoder.requires_grad_(False)
+
+    def _prefix(self, vision: Tensor, proprio_token: Tensor, text: TextFeatures) -> CompactPrefix:
         memory = torch.cat([vision, proprio_token.unsqueeze(1), text.tokens], dim=1)
-        visible = text.mask.new_ones(len(images), vision.shape[1] + 1)  # proprioception too
+        visible = text.mask.new_ones(len(vision), vision.shape[1] + 1)  # proprioception too
         mask = torch.cat([visible, text.mask], dim=1)
         return CompactPrefix(memory.to(_arithmetic(memory)), mask)  # once, not in every layer
 
@@ -147,9 +163,17 @@ class CompactBackbone(ImageTokens):
 
         The first tokens, one a camera, say where its keypoints are.
         """
-        pixels = images.movedim(-1, 2).to(_arithmetic(text)).div_(127.5).sub_(1.0)
-        points, patches = self.image_tokens(pixels, text)
-        return torch.cat([points, patches.flatten(1, 2)], dim=1)
+        return _in_order(*self.image_tokens(_pixels(images, text), text))
+
+
+def _pixels(images: Tensor, text: Tensor) -> Tensor:
+    """Images (B, cameras, S, S, 3) uint8 -> (B, cameras, 3, S, S) in [−1, 1], of the numbers that text is read in."""
+    return images.movedim(-1, 2).to(_arithmetic(text)).div_(127.5).sub_(1.0)
+
+
+def _in_order(points: Tensor, patches: Tensor) -> Tensor:
+    """Tokens of cameras (B, cameras, width), of their patches (B, cameras, patches, width) -> (B, tokens, width)."""
+    return torch.cat([points, patches.flatten(1, 2)], dim=1)
 
 
 def _arithmetic(tensor: Tensor) -> torch.dtype:

@@ -13,6 +13,7 @@ class ImageTokens(nn.Module):
     """One token of each camera says where its keypoints are, the others are the patches of its image.
 
     A backbone is one of these, and not has one, so that weights keep their names (``vision_encoder.…``).
+    What it sees (``features``) may be kept of a network that no longer learns; what makes tokens of that still learns.
 
     Args:
         widths, blocks, keypoints, width: as ``CompactConfig``.
@@ -38,6 +39,7 @@ class ImageTokens(nn.Module):
         self.vision_projection = nn.Linear(widths[-1], width)
         self.vision_position = nn.Parameter(torch.empty(cameras, patches, width).normal_(std=0.02))
         self._last_stage = blocks[-1]
+        self._positions, self._channels = 2 * keypoints, widths[-1]
 
     def image_tokens(self, pixels: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """-> keypoints (B, cameras, width), patches (B, cameras, patches, width), row by row. Args: as ``seen``."""
@@ -57,6 +59,28 @@ class ImageTokens(nn.Module):
         maps = self.vision_encoder.maps(pixels.flatten(0, 1), told.flatten(0, 1))
         positions = self.keypoints(maps[-1 - self._last_stage])  # before the last stage
         return positions.unflatten(0, count), as_tokens(maps[-1]).unflatten(0, count)
+
+    def features(self, pixels: Tensor, condition: Tensor) -> Tensor:
+        """What ``seen`` gives, as (B, cameras, F). Args: as ``seen``."""
+        positions, patches = self.seen(pixels, condition)
+        return torch.cat([positions, patches.flatten(2).to(positions)], dim=2)
+
+    @property
+    def features_shape(self) -> tuple[int, int]:
+        """(cameras, F) of ``features``."""
+        cameras, patches, _ = self.vision_position.shape
+        return cameras, self._positions + patches * self._channels
+
+    def placed_features(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """What ``features`` gave -> tokens as of ``image_tokens``."""
+        positions, patches = features.split([self._positions, features.shape[2] - self._positions], dim=2)
+        patches = patches.unflatten(2, (-1, self._channels)).to(self.vision_projection.weight)
+        return self.placed(positions, patches)
+
+    def freeze_features(self) -> None:
+        """What ``features`` comes from learns no more."""
+        for part in (self.vision_encoder, self.keypoints, self.camera_embedding):
+            part.requires_grad_(False)
 
     def placed(self, positions: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
         """What ``seen`` gave -> tokens as of ``image_tokens``, each told where it is."""

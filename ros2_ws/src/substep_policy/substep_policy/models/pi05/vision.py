@@ -53,10 +53,7 @@ class Siglip(SiglipVisionModel):
 
 
 class Convolution(ImageTokens):
-    """The compact policy's network, told which camera it looks at and perhaps what to look for, with fewer tokens.
-
-    What it sees (``features``) may be kept of a network that no longer learns; what makes tokens of that still learns.
-    """
+    """The compact policy's network, told which camera it looks at and perhaps what to look for, with fewer tokens."""
 
     def __init__(self, config: Pi05Config, cameras: int) -> None:
         size = config.vision
@@ -74,39 +71,25 @@ class Convolution(ImageTokens):
 
     def tokens(self, pixels: Tensor, told: ToldTokens | None) -> Tensor:
         """(B, cameras, 3, S, S) in [−1, 1] -> (B, cameras · (1 + patches), width), the keypoints first."""
-        return self.tokens_of(self.features(pixels, told))
+        return self.tokens_of(self.features(pixels, self.condition(told)))
 
-    def features(self, pixels: Tensor, told: ToldTokens | None) -> Tensor:
-        """(B, cameras, 3, S, S) in [−1, 1] -> (B, cameras, 2·keypoints + patches·channels), what there is to see."""
-        condition = self.told if told is None else self.text_encoder(told.ids, told.present).summary
-        positions, patches = self.seen(pixels, condition)
-        return torch.cat([positions, patches.flatten(2).to(positions)], dim=2)
-
-    @property
-    def features_shape(self) -> tuple[int, int]:
-        """Of ``features``, without the batch."""
-        cameras, patches, _ = self.vision_position.shape
-        return cameras, 2 * self.size.keypoints + patches * self.size.widths[-1]
+    def condition(self, told: ToldTokens | None) -> Tensor:
+        """(B or 1, width), what the layers are told beside the camera."""
+        return self.told if told is None else self.text_encoder(told.ids, told.present).summary
 
     def tokens_of(self, features: Tensor) -> Tensor:
         """What ``features`` gave -> as ``tokens``."""
-        positions, patches = features.split([2 * self.size.keypoints, features.shape[2] - 2 * self.size.keypoints], 2)
-        patches = patches.unflatten(2, (-1, self.size.widths[-1])).to(self.vision_projection.weight)
-        points, patches = self.placed(positions, patches)
+        points, patches = self.placed_features(features)
         side, pooling = round(patches.shape[2] ** 0.5), self.size.pooling
         squares = patches.unflatten(2, (side // pooling, pooling, side // pooling, pooling)).transpose(3, 4)
         squares = squares.flatten(1, 3).flatten(2, 3)  # (B, cameras · squares, pooling², width)
         folded = self.fold(squares.flatten(2)) if self.size.folding is Folding.STACK else squares.mean(dim=2)
         return torch.cat([points.to(folded), folded], dim=1)
 
-    def freeze(self) -> None:
-        """What ``features`` comes from learns no more."""
-        looking = [self.vision_encoder, self.keypoints, self.text_encoder if self.is_told_words else None]
-        for part in filter(None, looking):
-            part.requires_grad_(False)
-        self.camera_embedding.requires_grad_(False)
-        if not self.is_told_words:
-            self.told.requires_grad_(False)
+    def freeze_features(self) -> None:
+        """What ``features`` comes from learns no more, what it is told included."""
+        super().freeze_features()
+        (self.text_encoder if self.is_told_words else self.told).requires_grad_(False)
 
     def checkpoint_gradients(self) -> None:
         """It is small, so its activations are kept."""
