@@ -28,7 +28,7 @@ from substep_core.yaml_mapping import read_mapping
 from substep_planner.decomposers.base import Decomposer, PlanRequest
 from substep_planner.decomposers.fallback import decompose
 from substep_planner.decomposers.grounding.decomposer import GroundingDecomposer
-from substep_planner.decomposers.grounding.markov import MarkovReader
+from substep_planner.decomposers.grounding.reader import MarkovReader
 from substep_planner.decomposers.grounding.request import motions_of
 from substep_planner.decomposers.library import find_plan, shipped_library
 from substep_planner.paraphrases import shipped_paraphrases

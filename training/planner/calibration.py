@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from substep_planner.decomposers.grounding.markov import MarkovReader
+from substep_planner.decomposers.grounding.reader import MarkovReader
 from substep_planner.decomposers.grounding.reading import Evidence, Reading
 from substep_planner.decomposers.grounding.request import CANNOT, is_possible
 from substep_planner.decomposers.grounding.score import features

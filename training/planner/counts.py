@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from substep_planner.decomposers.grounding.markov import BEGINNING
-from substep_planner.decomposers.grounding.reading import words_of_text
 from substep_planner.decomposers.grounding.request import CANNOT
 from substep_planner.decomposers.grounding.scene import PART_SIDES, Entity
+from substep_planner.decomposers.grounding.words import words_of_text
 from training.planner.example import SIGN_OR_WORD, Example
 from training.planner.left_out import is_a_task
 from training.planner.lexicon import Lexicon, Words, load

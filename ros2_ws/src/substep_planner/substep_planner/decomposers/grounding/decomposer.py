@@ -11,7 +11,7 @@ from substep_core.errors import ErrorCode, PlanningError
 from substep_core.language.effects import substep
 from substep_core.plan import MAX_SUBSTEPS, Plan, normalise_instruction
 from substep_planner.decomposers.base import PlanRequest, SourcedPlan, UnsureError
-from substep_planner.decomposers.grounding.markov import MarkovReader
+from substep_planner.decomposers.grounding.reader import MarkovReader
 from substep_planner.decomposers.grounding.reading import Reading
 from substep_planner.decomposers.grounding.scene import ALL_CATEGORIES
 from substep_planner.decomposers.grounding.understood import Understood

@@ -8,17 +8,16 @@ from substep_core.language.motions import CLOSE, OPEN, PICK_UP, PLACE, PUSH, TUR
 from substep_core.language.phrases import Relation, Thing, make_place
 from substep_planner.decomposers.grounding.scene import Entity, noun_for
 
-END, CANNOT = "end", "cannot"  # no more is asked; what is asked is no motion of the table, or no request at all
+CANNOT = "cannot"  # the action of what is no motion of the table, or no request at all
 _OPERATE = {"open": OPEN, "close": CLOSE, "turn on": TURN_ON, "turn off": TURN_OFF}
-ACTIONS = (END, CANNOT, "put", "push", "pick up", *_OPERATE)
-MOVES = ("put", "push", "pick up")
+OPERATIONS = tuple(_OPERATE)
+_MOVES = ("put", "push", "pick up")
 GOES_SOMEWHERE = ("put", "push")
-RELATIONS = ("", "next to", "on", "in", "between", "table center", "outside")
 RELATED_TO = {"next to": 1, "on": 1, "in": 1, "between": 2, "outside": 1}  # how many things
-SIDES = ("", "left", "right", "front", "back", "middle")
-PREPOSITIONS = (
-    "on", "in", "under", "on top of", "to the left of", "to the right of", "to the front of", "to the back of",
-)  # fmt: skip
+
+
+class UnclearError(Exception):
+    """What was said does not add up to a request."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +25,12 @@ class Step:
     """One thing that is asked for. ``None`` for an entity: something that the scene does not have.
 
     Attributes:
-        action: one of ``ACTIONS``.
+        action: "put", "push", "pick up", one of ``OPERATIONS``, or ``CANNOT``.
         thing: what is moved or operated.
-        side: which of several, one of ``SIDES``.
-        relation: where it stands, one of ``RELATIONS``, to ``anchors``.
-        preposition, place, place_side: where it goes.
+        side: which of several: "left", "right", "front", "back" or "middle"; empty: there is one.
+        relation: where it stands to ``anchors``, one of ``RELATED_TO``, or "table center"; empty: it is not said.
+        preposition: where it goes: "on", "in", "under", "on top of", "to the left of" and its like.
+        place, place_side: what it goes to, and which of several that is.
     """
 
     action: str
@@ -49,16 +49,20 @@ class Step:
         return (self.thing, *self.anchors, *places)
 
 
+def can(entity: Entity | None, operation: str) -> bool:
+    """Whether a thing is there and can be operated so. Args: operation: one of ``OPERATIONS``."""
+    if entity is None:
+        return False
+    return entity.affordances.opens if operation in ("open", "close") else entity.affordances.switches
+
+
 def is_possible(step: Step) -> bool:
     """Whether the things named, where they are there, are good for that."""
     thing, place = step.thing, step.place
     if thing is not None:
-        can = thing.affordances
-        if step.action in MOVES and (can.fixed or thing.part):
+        if step.action in _MOVES and (thing.affordances.fixed or thing.part):
             return False
-        if step.action in ("open", "close") and not can.opens:
-            return False
-        if step.action in ("turn on", "turn off") and not can.switches:
+        if step.action in OPERATIONS and not can(thing, step.action):
             return False
         if step.action in GOES_SOMEWHERE and thing == place:
             return step.side != step.place_side  # "the left bowl on the right bowl"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from substep_core.language.motions import Motion, in_liberos_manner
-from substep_planner.decomposers.grounding.reading import Phrase, Reading, words_of_text
+from substep_planner.decomposers.grounding.reading import Phrase, Reading
 from substep_planner.decomposers.grounding.request import GOES_SOMEWHERE, Step, is_likely, is_possible, motions_of
 from substep_planner.decomposers.grounding.scene import TABLE, Entity, entities_of, noun_for
+from substep_planner.decomposers.grounding.words import words_of_text
 
 _MOST_NAMED = 8  # things that a question offers
 

@@ -1,0 +1,144 @@
+"""Reads a sentence: which words are for what, what they mean here, and the steps that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+
+from substep_core.json_files import read_object
+from substep_planner.decomposers.grounding.cutting import (
+    segments_of,
+    switched_not_opened,
+    without_asides,
+    without_mentioned,
+)
+from substep_planner.decomposers.grounding.markov import MarkovModel
+from substep_planner.decomposers.grounding.naming import Naming
+from substep_planner.decomposers.grounding.numbers import NumberWords, with_counts
+from substep_planner.decomposers.grounding.oversights import Oversights
+from substep_planner.decomposers.grounding.reading import Evidence, Phrase, Reading
+from substep_planner.decomposers.grounding.scene import Entity, entities_of
+from substep_planner.decomposers.grounding.score import probability
+from substep_planner.decomposers.grounding.segment import MENTIONS, NAMED, Segment, whole
+from substep_planner.decomposers.grounding.spelling import Speller
+from substep_planner.decomposers.grounding.steps import steps_of
+from substep_planner.decomposers.grounding.words import NEVER, SMALL_WORDS, words_of_text
+
+NOT_COUNTED: Mapping[str, int] = MappingProxyType({})
+_ASKING = ("verb:put", "verb:open", "verb:close", "verb:turn on", "verb:turn off")
+_GUESSED = 0.3  # of what is put together from what was not asked for in so many words
+_MOST_SUGGESTED = 3  # things that may have been meant by what is not there
+
+
+class MarkovReader:
+    """Args: tables: as ``training.planner.counts.count`` makes them, with the weights of the score."""
+
+    def __init__(self, tables: Mapping) -> None:
+        self._model = MarkovModel(tables)
+        self._labels, self._kinds = tables["words"], tables["kinds"]
+        self._unable, self._polite = frozenset(tables["unable"]), frozenset(tables["polite"])
+        self._glossary, self._open_is_on = tables["glossary"], tables["open_is_on"]
+        self._numbers = NumberWords.of(tables.get("numbers"))
+        self._weights = tuple(map(float, tables["score"]))
+        self.speller = Speller(word for words in (*self._labels.values(), *self._kinds.values()) for word in words)
+        self._naming = Naming(tables)
+        self._oversights = Oversights(tables, self._naming, self.speller)
+
+    @classmethod
+    def load(cls, path: Path) -> MarkovReader:
+        """Raises: ValueError: it cannot be read, or is no such file."""
+        try:
+            return cls(read_object(path))
+        except (OSError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is no model of the decomposer 'grounding': {error!r}") from error
+
+    def read(self, text: str, categories: frozenset[str], counts: Mapping[str, int] = NOT_COUNTED) -> Reading:
+        """What a sentence asks for.
+
+        Args:
+            categories: of what is in the scene.
+            counts: how many of each, where that is known.
+
+        Raises:
+            ValueError: it has no words, or a number that makes no sense.
+        """
+        said, known = with_counts(words_of_text(text), self._numbers)
+        if not said:
+            raise ValueError("it has no words")
+        entities = (*entities_of(categories), None)
+        here = {word for entity in entities if entity for word in entity.label.split()}
+        words = [word if word in here else self.speller.mended(word) for word in known]
+        if self._is_refusal(words):
+            return Reading((), 0.0)
+        found = self._model.decode(words, entities)
+        segments = self._settled(segments_of(found, words, said, self._things), entities)
+        steps, certainty, guessed = steps_of([self._in_english(segment) for segment in segments], counts)
+        phrases = tuple(self._phrase(segment, entities) for segment in segments if segment.label in NAMED)
+        unknown = sum(not self.speller.knows(word) for word in words) / len(words)
+        evidence = Evidence(certainty, found.likelihood / len(words), unknown, len(steps))
+        sure = probability(evidence, self._weights) if steps else 0.0
+        if guessed or self._oversights.is_any(segments, entities):
+            sure *= _GUESSED
+        return Reading(steps, sure, phrases, evidence)
+
+    def _settled(self, segments: Sequence[Segment], entities: Sequence[Entity | None]) -> list[Segment]:
+        """Each mention with what it means here."""
+        whole = [self._whole(segment) for segment in segments]
+        named = without_mentioned(self._naming.settle(without_asides(whole), entities))
+        return switched_not_opened(named) if self._open_is_on else named
+
+    def knows(self, text: str) -> float:
+        """Share of a sentence's words that were met in training."""
+        words = words_of_text(text)
+        return sum(word in self._numbers.words or self.speller.knows(word) for word in words) / max(1, len(words))
+
+    def _whole(self, segment: Segment) -> Segment:
+        """Without a part that its words do not name; "on top" alone names no drawer."""
+        english = self._in_english(segment)
+        if segment.label in MENTIONS and english.words in (("atop",), ("inside",)):
+            return replace(segment, label="there", entity=None, others=())
+        return replace(segment, entity=whole(english).entity)
+
+    def _in_english(self, segment: Segment) -> Segment:
+        """With the small words as the steps are put together from them."""
+        words = tuple(word for one in segment.words for word in self._glossary.get(one, one).split())
+        return replace(segment, words=words or segment.words)
+
+    def _phrase(self, segment: Segment, entities) -> Phrase:
+        if segment.entity is not None:
+            return Phrase(segment.said, segment.entity, segment.others)
+        return Phrase(segment.said, None, self._nearest(segment.words, entities))
+
+    def _nearest(self, words, entities) -> tuple[Entity, ...]:
+        """What the words say something of, the most words first; a word counts more that few things are called by."""
+        heard = set(words) - SMALL_WORDS
+        tables = {entity: self._kinds.get(f"{entity.kind}/", {}) for entity in entities if entity and not entity.part}
+        known = {word: sum(word in table for table in tables.values()) for word in heard}
+        shares = {
+            entity: sum(1 / known[word] for word in heard if table.get(word, 0) > 2) for entity, table in tables.items()
+        }
+        likely = sorted((entity for entity, share in shares.items() if share > 0), key=lambda one: -shares[one])
+        return tuple(likely[:_MOST_SUGGESTED])
+
+    def _is_refusal(self, words: list[str]) -> bool:
+        """Whether it begins with what a robot cannot do, or says that something is not to be done."""
+        begun = next((number for number, word in enumerate(words) if word not in self._polite), 0)
+        if words[begun] in self._unable or any(self._glossary.get(word) == "not" for word in words):
+            return True
+        return any(
+            word in NEVER and other in self._verbs and other not in ("leave", "forget", "drop")
+            for word, other in zip(words, words[1:], strict=False)
+        )
+
+    @cached_property
+    def _verbs(self) -> frozenset[str]:
+        """First words of what can be asked for."""
+        return frozenset().union(*(self._labels.get(label, ()) for label in _ASKING)) - SMALL_WORDS
+
+    @cached_property
+    def _things(self) -> frozenset[str]:
+        """Every word that is said of things, but small ones."""
+        return frozenset().union(*self._kinds.values()) - SMALL_WORDS

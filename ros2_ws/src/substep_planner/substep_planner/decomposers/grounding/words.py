@@ -1,0 +1,26 @@
+"""The words of a text, and small ones of English that say nothing of which thing is meant.
+
+Other languages' small words are brought into English by the glossary of their model before they are looked up here.
+"""
+
+from __future__ import annotations
+
+import re
+
+SMALL_WORDS = frozenset(
+    "the to a it is be and in on you i that of yet now just only so here there really too very".split()
+)
+NEVER = frozenset(("not", "never", "dont"))
+INTO = frozenset("in into inside within".split())
+ONTO = frozenset("on onto upon atop".split())
+ON_IT = frozenset("top surface it there the its on of".split())  # what names the place before, and nothing else
+ANYTHING = frozenset("the one ones this that its thing sitting standing located placed".split())
+_WORD = re.compile(r"[\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+")  # Chinese is read sign by sign
+_GLUED = re.compile(r"['’`´]")
+_ARROW = re.compile(r"[-=]+>|→")
+
+
+def words_of_text(text: str) -> list[str]:
+    """Lower-case words without marks, as dictation writes them: "the cabinet's" -> "the", "cabinets"; of Chinese each
+    sign. An arrow is read as "to"."""
+    return _WORD.findall(_GLUED.sub("", _ARROW.sub(" to ", text.lower())))
