@@ -52,6 +52,9 @@ class Outgoing:
 class Arm:
     """One arm.
 
+    Attributes:
+        times_armed: by an operator; a robot that goes on after a hold is none.
+
     Args:
         send: hands a message to a driver, or shows it.
         tell: told of every change of the safety state, and of what holds commands back in it.
@@ -85,6 +88,7 @@ class Arm:
         self.safety = SafetyStates(self._changed, settings.settle)
         self._told = self.safety.hindrance.kind
         self._chain: Chain | None = None
+        self._no_chain = f"{settings.description.topic}: no description has come" if settings.description else ""
         self._looked_at: tuple[float, ...] = ()  # positions of its joints
         self._effort = ""  # that they were beyond
         self._commander = _commander(contract, settings)
@@ -97,6 +101,7 @@ class Arm:
         self._stepped = self._commanded_at = steady()
         self._is_stopping = False
         self._is_paused = True
+        self.times_armed = 0
 
     # --- the drivers' thread ---
 
@@ -149,6 +154,7 @@ class Arm:
             try:
                 self._chain = Chain.from_urdf(text, told.base, told.tip)
             except ValueError as error:
+                self._no_chain = f"{told.topic}: {error}"
                 self.safety.fail(str(error))
 
     # --- the operator ---
@@ -239,7 +245,7 @@ class Arm:
             # last: where anything is refused the stop leaves, and must be all that the arm is told in this step
             self._command(self._commander.play(action, self._measured(), self._time()), ahead)
             for index, position in enumerate(positions):
-                if position is not None:
+                if position is not None and self.safety.state is not SafetyState.FAULT:  # a driver's that is not there
                     self._emit(index, self._settings.grippers[index].message(position))
         except CommandRefused as error:
             self.safety.fail(str(error))
@@ -336,7 +342,7 @@ class Arm:
         if limits is None:
             return READY
         if self._chain is None:
-            return Reason(HoldKind.ROBOT_HALTED, f"{self._settings.description.topic}: no description has come")
+            return Reason(HoldKind.ROBOT_HALTED, self._no_chain)
         joints = self._measured().joints
         if missing := [name for name in self._chain.joints if name not in joints]:
             return Reason(HoldKind.OBSERVATION_LOST, f"joint {missing[0]} of the robot's description is not measured")
@@ -363,16 +369,15 @@ class Arm:
         poses = self.intake.inputs.get(self._pose_topic) if self._pose_topic else None
         pose = poses.newest if poses is not None else None
         joints: dict[str, float] = {}
-        stamps = [pose.stamp] if pose else []
         for topic in self._settings.joints:
             if sample := self.intake.inputs[topic].newest:
                 joints |= sample.value.position
-                stamps.append(sample.stamp)
-        return MeasuredArm(min(stamps, default=0), pose.value if pose else None, joints)
+        return MeasuredArm(pose.stamp if pose else 0, pose.value if pose else None, joints)
 
     def _changed(self, transition: Transition) -> None:
         if transition.before is SafetyState.ARMED or transition.before is SafetyState.HOLDING:
             self._is_stopping = not self._is_at_rest
+        self.times_armed += transition.before is SafetyState.SHADOW and transition.after is SafetyState.ARMED
         if transition.after in (SafetyState.SHADOW, SafetyState.ARMED) and transition.before is not SafetyState.HOLDING:
             self._rest()
         self._tell(transition)
@@ -415,4 +420,6 @@ def _commander(contract: RobotContract, settings: ArmSettings) -> Commander:
         return JointCommander(contract, settings.arm.leash)
     if settings.arm.ahead:
         raise ValueError(f"arm type {settings.arm.type!r}: only commands to joints can be told ahead")
-    return CartesianCommander(contract, np.array(settings.workspace_origin), settings.arm.leash)
+    return CartesianCommander(
+        contract, np.array(settings.workspace_origin), settings.arm.leash, settings.arm.leash_angle
+    )

@@ -46,6 +46,7 @@ WATCHES = 4  # of the watchdog, in a control period
 CALL_TIMEOUT = 3.0  # s for a driver's service
 PASSING = 3.0  # s in which what keeps a robot from being armed may pass, such as one image that is late
 NEWS = 0.5  # s for drivers to say again what is still amiss
+LONGEST_STOP = 10.0  # s; of a slow contract it takes seconds, and a velocity that is left to a driver may never end
 SENSOR_DEPTH = 5
 GOAL_ENDS = {GoalStatus.STATUS_ABORTED: "aborted", GoalStatus.STATUS_CANCELED: "cancelled by another client"}
 CHANGED = "the robot's state has changed meanwhile: ask again"
@@ -92,7 +93,7 @@ class ArmNode:
             self._node.destroy_node()
             return
         self.arm.disarm()
-        deadline = time.monotonic() + 1.0
+        deadline = time.monotonic() + LONGEST_STOP
         while not self.arm.is_at_rest and time.monotonic() < deadline:
             self.arm.stop()
             time.sleep(1 / self._contract.rate)

@@ -163,7 +163,8 @@ class Rig:
         self.now = 1_000_000_000_000
         self.sent: list[Outgoing] = []
         self.transitions: list[Any] = []
-        self.position, self.joints = np.array([0.0, 0.0, 0.4]), np.zeros(len(JOINTS))
+        self.position, self.rotation = np.array([0.0, 0.0, 0.4]), np.array(UPRIGHT)
+        self.joints = np.zeros(len(JOINTS))
         self.arm = Arm(
             contract, settings, self.sent.append, self.transitions.append, lambda: self.now, lambda: self.now / 1e9
         )
@@ -171,7 +172,7 @@ class Rig:
     def speak(self) -> None:
         """Every sensor says where the arm is."""
         for topic in self.settings.poses:
-            pose = Pose(self.position.copy(), np.array(UPRIGHT))
+            pose = Pose(self.position.copy(), self.rotation.copy())
             self.arm.hear(topic, SensorSample(self.now, self.now, pose))
         sources = [group.source for group in self.contract.state if isinstance(group.source, JointSource)]
         for topic in self.settings.joints:

@@ -21,7 +21,7 @@ from substep_core.contract import (
     RobotContract,
     commanded_velocity,
 )
-from substep_core.rotation import axis_angle_to_quaternion, quaternion_product
+from substep_core.rotation import axis_angle_to_quaternion, conjugate, quaternion_product
 
 REMEMBERED = 2.0  # s of what was sent, to tell where the arm is by now
 ROUNDING = 1e-6  # m or rad beyond the leash that say nothing
@@ -33,7 +33,7 @@ class MeasuredArm:
     """The arm as measured last.
 
     Attributes:
-        stamp: ns of ROS time.
+        stamp: ns of ROS time, of the pose.
         pose: of the end effector in the base frame; None where none is measured.
         joints: name -> position.
     """
@@ -50,13 +50,20 @@ class CartesianCommander:
         origin: (3,) m in the base frame: what the workspace's corners are measured from.
         leash: m that a pose target may be ahead of the measured one; None: what is commanded are velocities, which
             start from where the arm is.
+        leash_angle: rad that it may be turned ahead of it, where there is a leash.
 
     Raises:
         ValueError: the contract does not say what is needed.
     """
 
-    def __init__(self, contract: RobotContract, origin: np.ndarray, leash: float | None = None) -> None:
-        self._contract, self._leash = contract, leash
+    def __init__(
+        self,
+        contract: RobotContract,
+        origin: np.ndarray,
+        leash: float | None = None,
+        leash_angle: float | None = None,
+    ) -> None:
+        self._contract, self._leash, self._leash_angle = contract, leash, leash_angle
         self._groups = [
             (group, place)
             for quantity, place in ((ActionQuantity.DELTA_POSITION, LINEAR), (ActionQuantity.DELTA_ROTATION, ANGULAR))
@@ -92,7 +99,7 @@ class CartesianCommander:
         for group, place in self._groups:
             wish[place] = commanded_velocity(self._contract, group, action)
         _check_finite(wish)
-        start, here = self._start(measured, now), measured.pose.position
+        start, here = self._start(measured, now), measured.pose
         return self._command(self._shaper.next(wish, start, lambda path: self._blocked(path, here)), start, now)
 
     def brake(self, measured: MeasuredArm, now: int) -> ArmCommand:
@@ -105,11 +112,14 @@ class CartesianCommander:
         """The command that was made last has not left."""
         self._shaper, self._target = self._before
 
-    def _blocked(self, path: np.ndarray, here: np.ndarray) -> np.ndarray:
+    def _blocked(self, path: np.ndarray, here: Pose) -> np.ndarray:
         out = self._places.blocked(path)
         if self._leash is not None:
-            ahead = np.linalg.norm(path[:, LINEAR] - here, axis=1)
+            ahead = np.linalg.norm(path[:, LINEAR] - here.position, axis=1)
             out[LINEAR] |= ahead.max() > max(self._leash, ahead[0])
+            turns = [axis_angle_to_quaternion(turned) for turned in path[:, ANGULAR]]
+            angles = [_angle(quaternion_product(turn, self._target.quaternion), here.quaternion) for turn in turns]
+            out[ANGULAR] |= max(angles) > max(self._leash_angle, angles[0])
         return out
 
     def _start(self, measured: MeasuredArm, now: int) -> np.ndarray:
@@ -127,6 +137,7 @@ class CartesianCommander:
         """The target; where the arm was moved away from it while nothing was commanded, where the arm is."""
         target = self._target or here
         is_away = float(np.linalg.norm(target.position - here.position)) > self._leash + ROUNDING
+        is_away |= _angle(target.quaternion, here.quaternion) > self._leash_angle + ROUNDING
         return here if is_away and self.is_at_rest else target
 
     def _since(self, stamp: int, now: int) -> np.ndarray:
@@ -321,6 +332,12 @@ def _limit_of(contract: RobotContract, name: str) -> JointLimit:
         f"robot {contract.name}: joint {name} is commanded, and joint_limits has no low, high, velocity and "
         "acceleration of it"
     )
+
+
+def _angle(one: np.ndarray, other: np.ndarray) -> float:
+    """rad between two rotations (4,) xyzw, whichever their signs."""
+    x, y, z, w = quaternion_product(one, conjugate(other))
+    return 2 * float(np.arctan2(np.linalg.norm((x, y, z)), abs(w)))
 
 
 def _check_finite(values: np.ndarray) -> None:

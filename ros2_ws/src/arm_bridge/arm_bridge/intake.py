@@ -15,7 +15,6 @@ from typing import Any
 
 from substep_core.protocol import HoldKind, Reason
 
-MEMORY = 64  # samples of each input
 REPEATS = 3  # samples that say the same, at least, before an input counts as frozen
 FUTURE = 0.05  # s by which clocks may differ
 NOTHING_AMISS = Reason(HoldKind.NONE)
@@ -48,13 +47,16 @@ class SensorSample:
 class Input:
     """One stream of samples.
 
+    Args:
+        memory: s of samples that are kept: as old as another input may be.
+
     Attributes:
         dropped: samples that were not taken, by why.
     """
 
-    def __init__(self, name: str, limits: InputLimits) -> None:
-        self.name, self.limits = name, limits
-        self.samples: deque[SensorSample] = deque(maxlen=MEMORY)
+    def __init__(self, name: str, limits: InputLimits, memory: float) -> None:
+        self.name, self.limits, self._memory = name, limits, round(memory * 1e9)
+        self.samples: deque[SensorSample] = deque()
         self.dropped = {"old": 0, "future": 0, "malformed": 0}
         self._changed_at = 0.0  # way of the arm when the content changed last
         self._repeated, self._repeated_at = 0, 0.0  # samples that said the same since, and way of the arm at the last
@@ -76,6 +78,8 @@ class Input:
         else:
             self._changed_at, self._repeated = way, 0
         self.samples.append(sample)
+        while len(self.samples) > 1 and self.samples[1].stamp <= sample.stamp - self._memory:
+            self.samples.popleft()
         self._last_drop = ""
 
     def trouble(self, now: int) -> str:
@@ -136,7 +140,8 @@ class Intake:
     """All inputs of one robot."""
 
     def __init__(self, limits: Mapping[str, InputLimits]) -> None:
-        self.inputs = {name: Input(name, each) for name, each in limits.items()}
+        memory = FUTURE + max((each.max_age for each in limits.values()), default=0.0)
+        self.inputs = {name: Input(name, each, memory) for name, each in limits.items()}
 
     def add(self, name: str, sample: SensorSample, now: int, way: float) -> None:
         self.inputs[name].add(sample, now, way)

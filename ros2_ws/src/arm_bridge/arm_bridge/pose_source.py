@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.time import Time
 
-from arm_bridge.intake import SensorSample
+from arm_bridge.intake import FUTURE, SensorSample
 from arm_bridge.sensors import PoseReader
 from arm_bridge.settings import PoseInput
+from substep_core.ros.messages import to_nanoseconds
 
 LOOKS = 2  # at tf2, in a control period
 
@@ -47,9 +50,13 @@ def listen_to_pose(node: Node, settings: PoseInput, base_frame: str, rate: float
             found = buffer.lookup_transform(frame, settings.child, Time())
         except tf2_ros.TransformException:
             return  # nothing has come yet, or no more: the intake says so
-        hear(reader.sample, _pose(found))
+        pose = _pose(found)
+        hear(reader.sample, pose)
+        if to_nanoseconds(pose.header.stamp) > time.time_ns() + FUTURE * 1e9:
+            buffer.clear()  # the clock was set back: what comes by the new time would count as old
 
-    node.create_timer(1 / (LOOKS * rate), look)
+    # a timer of the node's own clock would stand still until that is where it was before it was set back
+    node.create_timer(1 / (LOOKS * rate), look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
 
 def _pose(found: Any) -> PoseStamped:

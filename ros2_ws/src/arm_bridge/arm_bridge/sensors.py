@@ -32,8 +32,9 @@ def joint_sample(message: JointState) -> SensorSample:
     if bad:
         raise ValueError(f"joint {bad[0]} is at {position[bad[0]]}")
     has_velocity = len(message.velocity) == len(message.name)
-    velocity = dict(zip(message.name, message.velocity, strict=True)) if has_velocity else {}
-    content = hash((*message.position, *message.velocity))
+    said = dict(zip(message.name, message.velocity, strict=True)) if has_velocity else {}
+    velocity = {name: value for name, value in said.items() if np.isfinite(value)}  # NaN: ros2_control measures none
+    content = hash((*position.values(), *velocity.values()))
     return SensorSample(to_nanoseconds(message.header.stamp), content, Joints(position, velocity))
 
 

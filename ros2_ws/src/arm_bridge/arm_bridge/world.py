@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from arm_bridge.arm_node import ArmNode
+from arm_bridge.safety import READY
 from arm_bridge.sensors import Pictures, intrinsics
 from arm_bridge.settings import ArmSettings, camera_input, load_arm
 from substep_bridge.parameters import declare_task, read_start
@@ -16,6 +17,8 @@ from substep_core.episode import EpisodeStart, EpisodeState
 from substep_core.protocol import HoldKind, Reason
 from substep_core.ros.parameters import BadParameter, NodeParameters
 from substep_core.tasks import task_source
+
+JUST_ARMED = Reason(HoldKind.ROBOT_HALTED, "armed just now")
 
 
 class ArmWorld:
@@ -32,6 +35,7 @@ class ArmWorld:
         self._pictures = Pictures()
         self._sensed: Sensed | None = None
         self._ahead = np.zeros((0, contract.action_width))
+        self._times_armed = 0
         node.start()
 
     @property
@@ -41,7 +45,11 @@ class ArmWorld:
 
     @property
     def hindrance(self) -> Reason[HoldKind]:
-        return self._node.arm.hindrance
+        """Once also where somebody has armed it: what was begun in shadow, and the place that the arm was to stay at
+        then, are of an arm that may have been moved by hand since."""
+        arm = self._node.arm
+        begins, self._times_armed = arm.times_armed != self._times_armed, arm.times_armed
+        return arm.hindrance or (JUST_ARMED if begins else READY)
 
     def reset(self, start: EpisodeStart) -> None:
         task = (
@@ -55,7 +63,7 @@ class ArmWorld:
         values = {"suite": task[0], "task_index": task[1], "init_state": start.init_state, "seed": start.seed}
         self._node.put_back({**values, "placement": start.placement.value})
         self._node.arm.pause()  # what was seen while it was put back does not count
-        self._steps, self._success, self._sensed = 0, False, None
+        self._steps, self._success = 0, False
         self._look_until_everything_speaks()
 
     def foresee(self, actions: np.ndarray) -> None:
@@ -107,7 +115,7 @@ class ArmWorld:
         deadline = time.monotonic() + self._settings.start_timeout
         while True:
             trouble = self._node.arm.trouble()
-            if trouble.kind is not HoldKind.OBSERVATION_LOST and self.sense() is not None:
+            if trouble.kind is not HoldKind.OBSERVATION_LOST and self._node.arm.observation() and self.sense():
                 return
             if time.monotonic() > deadline:
                 raise ValueError(f"after {self._settings.start_timeout:g} s the robot is not observed: {trouble.text}")

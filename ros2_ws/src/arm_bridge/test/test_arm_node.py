@@ -6,6 +6,7 @@ import asyncio
 import gc
 import time
 from contextlib import closing
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -99,6 +100,21 @@ def test_an_exception_of_a_driver_is_a_fault_and_the_thread_goes_on():
     )
     ArmNode._spin(node)
     assert len(turns) == 2 and rig.state == "fault" and "a status of inf" in said[0]
+
+
+def test_an_arm_that_takes_seconds_to_stop_is_stopped_before_the_bridge_ends(monkeypatch):
+    now = [0.0]
+    passes = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + seconds))
+    monkeypatch.setattr(arm_node, "time", passes)
+    contract, settings = ADAPTERS["cartesian_rate"]()
+    contract = replace(contract, motion=replace(contract.motion, linear_acceleration=0.05))
+    rig = Rig(contract, settings).ready()
+    for _ in range(60):
+        rig.step([0.5, 0, 0, 0, 0, 0, -1.0])
+    ros = SimpleNamespace(context=SimpleNamespace(ok=lambda: True), destroy_node=lambda: None)
+    executor, thread = SimpleNamespace(shutdown=lambda: None), SimpleNamespace(ident=None)
+    ArmNode.close(SimpleNamespace(arm=rig.arm, _contract=contract, _node=ros, _executor=executor, _thread=thread))
+    assert now[0] > 2.0 and rig.arm.is_at_rest and rig.sent[-1].message.twist.linear.x == 0.0
 
 
 # --- grippers that an action moves ---

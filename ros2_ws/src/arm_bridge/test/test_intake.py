@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import PoseStamped, TransformStamped
+from rclpy.clock import ClockType
 from sensor_msgs.msg import CameraInfo, JointState
 from std_msgs.msg import Header
 
 from arm_bridge.bench import ADAPTERS, Rig
 from arm_bridge.intake import InputLimits, Intake, SensorSample
 from arm_bridge.joint_parts import JointParts
+from arm_bridge.pose_source import listen_to_pose
 from arm_bridge.sensors import PoseReader, intrinsics, joint_sample
 from arm_bridge.settings import CameraInput, PoseInput
-from substep_core.contract import Camera, CameraRole, JointSource, StateGroup, StateQuantity
-from substep_core.ros.messages import to_time
+from substep_core.contract import Camera, CameraRole, Joints, JointSource, StateGroup, StateQuantity
+from substep_core.ros.messages import joint_state_to_message, to_time
 
 MS = 1_000_000
 LIMITS = {"front": InputLimits(0.2, 0.05, 0.02), "joints": InputLimits(0.1, 0.02)}
@@ -187,3 +192,66 @@ def test_an_arm_that_moves_far_between_two_pictures_is_no_sign_of_a_frozen_camer
     say(intake, "front", 1000, content=7)
     say(intake, "front", 1050, content=7, way=0.5)
     assert intake.inputs["front"].trouble(1050 * MS) == ""
+
+
+def test_joints_that_speak_a_thousand_times_a_second_are_remembered_as_long_as_a_camera_may_be_late(intake):
+    say(intake, "front", 1000)
+    for stamp in range(900, 1196):
+        say(intake, "joints", stamp)
+    stamp, samples = intake.observation()
+    assert stamp == 1000 * MS and samples["joints"].stamp == stamp and not intake.apart()
+
+
+def test_what_is_older_than_any_input_may_be_is_forgotten(intake):
+    for stamp in range(1000, 3000, 2):
+        say(intake, "joints", stamp)
+    assert len(intake.inputs["joints"].samples) < 200
+
+
+def test_joints_whose_velocity_is_not_measured_are_found_frozen_and_their_velocity_is_none():
+    samples = [joint_sample(JointState(name=["a", "b"], position=[0.1, 0.2], velocity=[np.nan, 1.0])) for _ in "12"]
+    assert samples[0].content == samples[1].content and samples[0].value.velocity == {"b": 1.0}
+
+
+def test_joints_of_which_some_have_a_velocity_are_said_on():
+    message = joint_state_to_message(Joints({"a": 0.1, "b": 0.2}, {"b": 1.0}), to_time(1))
+    assert np.isnan(message.velocity[0]) and message.velocity[1] == 1.0
+
+
+class Transforms:
+    """In place of tf2_ros: what a buffer says, as real ones do the newest until it is cleared."""
+
+    class TransformException(Exception):
+        pass
+
+    def __init__(self) -> None:
+        self.newest: TransformStamped | None = None
+
+    def Buffer(self) -> Transforms:  # noqa: N802
+        return self
+
+    def TransformListener(self, buffer: Transforms, node: object) -> object:  # noqa: N802
+        return self
+
+    def lookup_transform(self, frame: str, child: str, when: object) -> TransformStamped:
+        if self.newest is None:
+            raise self.TransformException
+        return self.newest
+
+    def clear(self) -> None:
+        self.newest = None
+
+
+def test_a_pose_of_tf2_is_looked_up_whatever_the_clock_does_and_the_buffer_forgets_what_is_yet_to_come(monkeypatch):
+    transforms, timers, heard = Transforms(), [], []
+    monkeypatch.setitem(sys.modules, "tf2_ros", transforms)
+    node = SimpleNamespace(create_timer=lambda period, look, clock: timers.append((look, clock)))
+    listen_to_pose(node, PoseInput(child="tool0"), "base", 20.0, lambda read, message: heard.append(message))
+    ((look, clock),) = timers
+    assert clock.clock_type is ClockType.STEADY_TIME
+    look()
+    for ahead, stays in ((0.0, True), (60.0, False)):
+        header = Header(stamp=to_time(time.time_ns() + round(ahead * 1e9)))
+        transforms.newest = TransformStamped(header=header)
+        look()
+        assert heard[-1].header == header and (transforms.newest is not None) is stays

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from substep_interfaces.msg import RobotState
 
 from arm_bridge.arm import ARM
-from arm_bridge.bench import ADAPTERS, STATUS, Rig, Watch
+from arm_bridge.bench import ADAPTERS, STATUS, UPRIGHT, Rig, Watch
 from arm_bridge.intake import SensorSample
 from arm_bridge.report import robot_state
+from arm_bridge.settings import DescriptionInput
 from arm_bridge.status import StatusWatch
-from substep_core.contract import Joints
+from arm_bridge.world import ArmWorld
+from substep_core.contract import Joints, Pose, SingularityLimits
+from substep_core.episode import EpisodeStart, EpisodeState
 from substep_core.errors import ErrorCode
 from substep_core.protocol import HoldKind
 from substep_core.ros.messages import to_time
+from substep_core.rotation import axis_angle_to_quaternion, conjugate, quaternion_product
 
 FORWARD = np.array([0.5, 0, 0, 0, 0, 0, -1.0])
 CLOSE = np.array([0, 0, 0, 0, 0, 0, 1.0])
@@ -309,3 +314,97 @@ def target(rig: Rig, action: np.ndarray) -> float:
     """The first value of the position that leaves in one control step."""
     (message,) = (each.message for each in rig.step(action) if each.channel == ARM)
     return message.pose.position.x if rig.contract.motion else message.points[0].positions[0]
+
+
+TURN = np.array([0, 0, 0, 0, 0, 0.5, -1.0])
+
+
+def turned(rig: Rig, action: np.ndarray) -> float:
+    """rad between the rotation that leaves in one control step and the measured one."""
+    (message,) = (each.message for each in rig.step(action) if each.channel == ARM)
+    sent = message.pose.orientation
+    away = quaternion_product(np.array([sent.x, sent.y, sent.z, sent.w]), conjugate(rig.rotation))
+    return 2 * float(np.arctan2(np.linalg.norm(away[:3]), abs(away[3])))
+
+
+def test_a_pose_target_does_not_turn_away_from_an_arm_that_is_held():
+    rig = Rig(*ADAPTERS["cartesian_pose"]()).ready()
+    angles = [turned(rig, TURN) for _ in range(60)]
+    assert 0.1 < max(angles) <= rig.settings.arm.leash_angle + 1e-6, "the arm has not turned"
+
+
+def test_a_pose_target_follows_an_arm_that_turns_as_far_as_it_is_told():
+    rig = Rig(*ADAPTERS["cartesian_pose"]()).ready()
+    for _ in range(60):
+        (message,) = (each.message for each in rig.step(TURN) if each.channel == ARM)
+        place = message.pose.orientation
+        rig.rotation = np.array([place.x, place.y, place.z, place.w])
+    away = quaternion_product(rig.rotation, conjugate(np.array(UPRIGHT)))
+    assert 2 * np.arctan2(np.linalg.norm(away[:3]), abs(away[3])) > 1.5
+
+
+def test_an_arm_whose_hand_was_turned_while_it_was_held_does_not_turn_back():
+    rig = Rig(*ADAPTERS["cartesian_pose"]()).ready()
+    still = np.zeros(rig.contract.action_width)
+    rig.step(still)
+    rig.arm.hear_status(0, 1)
+    rig.step(still)
+    rig.rotation = quaternion_product(axis_angle_to_quaternion(np.array([0, 0, 1.0])), rig.rotation)
+    assert turned(rig, still) == pytest.approx(0.0, abs=1e-6)
+    rig.arm.hear_status(0, 0)
+    while rig.state == "holding":
+        assert turned(rig, still) == pytest.approx(0.0, abs=1e-6)
+    assert rig.state == "armed" and turned(rig, still) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_nothing_more_leaves_in_a_step_whose_command_the_driver_does_not_take(rig):
+    rig.ready()
+    rig.arm._send = lambda outgoing: (rig.sent.append(outgoing), rig.arm.fail("arm: no action server"))
+    sent = rig.step(CLOSE)
+    assert rig.state == "fault" and [each.channel for each in sent] == [ARM]
+
+
+def test_a_robot_that_is_armed_takes_nothing_that_was_begun_before():
+    rig = Rig(*ADAPTERS["cartesian_rate"]())
+    world = ArmWorld(SimpleNamespace(arm=rig.arm, start=lambda: None), rig.contract, rig.settings, None)
+    rig.ready()
+    assert world.hindrance.text == "robot halted: armed just now" and not world.hindrance
+    rig.arm.hear_status(0, 1)
+    assert world.hindrance.text == "robot halted: status says 1: slow"
+    rig.arm.hear_status(0, 0)
+    while world.hindrance:
+        rig.step(FORWARD)
+        assert "armed just now" not in world.hindrance.text
+    rig.arm.disarm()
+    hold(rig, 1.0)
+    rig.ready()
+    assert world.hindrance.text == "robot halted: armed just now"
+
+
+def test_an_episode_that_cannot_begin_as_a_sensor_is_silent_leaves_what_was_seen():
+    rig = Rig(*ADAPTERS["cartesian_rate"]())
+    settings = replace(rig.settings, start_timeout=0.01)
+    node = SimpleNamespace(arm=rig.arm, start=lambda: None, put_back=lambda values: None, judged=False)
+    world = ArmWorld(node, rig.contract, settings, EpisodeState("", 0, 0, False, "", 0))
+    rig.ready()
+    seen = world.sense()
+    with pytest.raises(ValueError, match=r"is not observed: .*nothing has come"):
+        world.reset(EpisodeStart())
+    assert seen is not None and world.sense() is seen
+
+
+def test_where_a_pose_has_come_to_is_reckoned_from_its_own_stamp(rig):
+    rig.ready()
+    rig.pass_time(0.02)
+    rig.arm.hear("eef_pose", SensorSample(rig.now, rig.now, Pose(rig.position, np.array(UPRIGHT))))
+    assert rig.arm._measured().stamp == rig.now, "though joints were said before"
+
+
+def test_a_description_that_is_none_is_told_as_such_while_the_arm_is_disabled():
+    contract, settings = ADAPTERS["cartesian_rate"]()
+    settings = replace(settings, description=DescriptionInput("/robot_description", "base", "tip"))
+    rig = Rig(replace(contract, singularity=SingularityLimits(10.0, 10.0)), settings)
+    rig.speak()
+    assert "no description has come" in rig.arm.trouble().text
+    rig.arm.hear_description("no URDF")
+    assert "/robot_description: the robot's description is no XML" in rig.arm.trouble().text

@@ -72,6 +72,10 @@ class ActionQueue:
             self._held = hold_action(self._contract, self.last, proprio)
         return self._held
 
+    def measure_anew(self) -> None:
+        """Others may have moved the robot: it is to stay where it is from now on."""
+        self._held = None
+
     def _take(self) -> np.ndarray:
         self.last = self._actions[self.steps_played]
         self.steps_played += 1

@@ -229,6 +229,8 @@ class ChunkPlayer:
     def hinder(self, hindrance: Reason[HoldKind]) -> list[ChunkReport]:
         """Why the robot takes no commands now; ``HoldKind.NONE``: it does. What is under way then is dropped."""
         begins = bool(hindrance) and not self._hindrance
+        if hindrance or self._hindrance:
+            self._queue.measure_anew()
         self._hindrance = hindrance
         if not begins:
             return []

@@ -74,6 +74,8 @@ class BridgeNode(GraphNode):
     def configure(self) -> None:
         self._settings = bridge_parameters.read(self.parameters)
         self._world, self._start = self._worlds.build(self.parameters)
+        if self._settings.clock is ClockMode.LOCKSTEP and not self._world.simulated:
+            raise BadParameter("parameter clock is lockstep, expected realtime: this world does not wait for a policy")
         self._contract = bridge_parameters.limited(self._world.contract, self.parameters)
         guard = SafetyGuard(self._contract, self._settings.guard)
         self._player = ChunkPlayer(self._contract, guard, self._settings.joining)

@@ -10,6 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from substep_bridge.action_queue import ActionQueue
+from substep_bridge.chunk_player import ChunkPlayer
+from substep_bridge.guard import GuardSettings, SafetyGuard
+from substep_bridge.moment import RobotMoment
 from substep_core.contract import (
     ActionGroup,
     ActionQuantity,
@@ -19,6 +22,7 @@ from substep_core.contract import (
     StateQuantity,
     load_robot,
 )
+from substep_core.protocol import HoldKind, Reason
 
 ROBOT = load_robot("libero_panda")
 PROPRIO = np.zeros(ROBOT.state_width, np.float32)
@@ -98,3 +102,24 @@ def test_a_group_that_holds_what_is_measured_stays_where_the_hold_began():
     queue.load(np.zeros((1, 2), np.float32))
     queue.next_action(later)
     assert queue.next_action(later) == pytest.approx(0.03 / held.scale)
+
+
+def test_a_robot_that_others_may_have_moved_is_to_stay_where_it_is_then():
+    robot = load_robot("so101")
+    places = [np.full(robot.state_width, place, np.float32) for place in (0.1, 0.5, 0.7)]
+    moments = [RobotMoment(0, place, None, {limit.name: 0.0 for limit in robot.joint_limits}) for place in places]
+    player = ChunkPlayer(robot, SafetyGuard(robot, GuardSettings(max_age=1.0)))
+    player.reset(1, moments[0])
+    joints = robot.action_slice(robot.action[0])
+
+    def told(moment: RobotMoment) -> float:
+        action = player.next_action()
+        player.after_step(moment)
+        return float(action[joints][0])
+
+    assert told(moments[0]) == pytest.approx(0.1)
+    assert told(moments[1]) == pytest.approx(0.1), "that it gives way is not followed"
+    player.hinder(Reason(HoldKind.ROBOT_DISABLED))
+    assert told(moments[2]) == pytest.approx(0.5)
+    player.hinder(Reason(HoldKind.NONE))
+    assert told(moments[2]) == pytest.approx(0.7) and told(moments[0]) == pytest.approx(0.7)

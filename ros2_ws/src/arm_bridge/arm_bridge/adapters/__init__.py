@@ -21,6 +21,10 @@ class EveryStepOnATopic:
     def ahead(self) -> float:
         return 0.0
 
+    @property
+    def leash_angle(self) -> float | None:
+        return None
+
     def action_type(self) -> type | None:
         return None
 
@@ -32,6 +36,7 @@ class ArmAdapter(Protocol):
         topic: that they go to.
         space: what they are about.
         leash: m, rad that a position may be ahead of the measured one; None: what is put are velocities.
+        leash_angle: rad that a pose may be turned ahead of the measured one; None where no poses are put.
         ahead: s of what is queued that one message carries after its control step; 0: it is told every step anew.
     """
 
@@ -42,6 +47,9 @@ class ArmAdapter(Protocol):
 
     @property
     def leash(self) -> float | None: ...
+
+    @property
+    def leash_angle(self) -> float | None: ...
 
     @property
     def ahead(self) -> float: ...

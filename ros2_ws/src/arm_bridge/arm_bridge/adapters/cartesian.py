@@ -52,12 +52,13 @@ class CartesianPose(EveryStepOnATopic):
 
     Attributes:
         frame: of the message's header; empty: the contract's base frame.
-        leash: m that the target may be ahead of the measured position.
+        leash: m that the target may be ahead of the measured position; leash_angle: rad, of the measured rotation.
     """
 
     topic: TopicName
     frame: OptionalFrameName = ""
     leash: Annotated[float, Field(gt=0)] = 0.05
+    leash_angle: Annotated[float, Field(gt=0)] = 0.3
     type: Literal["cartesian_pose"] = "cartesian_pose"
 
     @property

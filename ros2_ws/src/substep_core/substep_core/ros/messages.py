@@ -72,9 +72,9 @@ def image_from_message(message: Image, camera: str = "") -> np.ndarray:
 
 
 def joint_state_to_message(joints: Joints, stamp: Time) -> JointState:
-    """Joint positions, and velocities where they are known, by name."""
+    """Joint positions, and velocities where any are known, by name; NaN for those that are not."""
     message = JointState(name=list(joints.position), position=[float(value) for value in joints.position.values()])
-    message.velocity = [float(joints.velocity[name]) for name in message.name] if joints.velocity else []
+    message.velocity = [float(joints.velocity.get(name, np.nan)) for name in message.name] if joints.velocity else []
     message.header.stamp = stamp
     return message
 
