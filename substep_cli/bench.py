@@ -353,16 +353,17 @@ def understanding(
 
     from substep_planner.decomposers.grounding.decomposer import shipped_reader
     from substep_planner.decomposers.registry import DecomposerSettings, load_decomposers
+    from training.bench import sayings as said
     from training.bench import understanding as bench
 
     asked = load_decomposers(decomposers, DecomposerSettings())
-    pro = bench.pro_sayings(libero_pro) if libero_pro else ()
-    others = [*pro, *(bench.plus_sayings(libero_plus) if libero_plus else ())]
+    pro = said.pro_sayings(libero_pro) if libero_pro else ()
+    others = [*pro, *(said.plus_sayings(libero_plus) if libero_plus else ())]
     if leave_one_out:
         for row in bench.leave_one_out(others, load_decomposers(("library", "rules"), DecomposerSettings())):
             print(row, flush=True)
         return
-    sayings = list(chain(bench.own_sayings(), bench.translated_sayings(), bench.everyday_sayings(), others))
+    sayings = list(chain(said.own_sayings(), said.translated_sayings(), said.everyday_sayings(), others))
     figures = bench.understanding(sayings, asked)
     print(figures)
     if reliability:

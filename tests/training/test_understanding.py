@@ -15,16 +15,15 @@ from substep_planner.decomposers.grounding.scene import Entity
 from substep_planner.decomposers.library import LibraryDecomposer, shipped_library
 from substep_planner.decomposers.registry import DecomposerSettings
 from substep_planner.decomposers.rules import RulesDecomposer, plan_by_rules
-from training.bench.understanding import (
+from training.bench.sayings import (
     categories,
     everyday_sayings,
-    judge,
     own_sayings,
     plus_sayings,
     pro_sayings,
-    same_motions,
     translated_sayings,
 )
+from training.bench.understanding import judge, same_motions
 from training.planner.calibration import calibration_error, reliability
 from training.planner.left_out import is_a_task, kinds_of
 from training.planner.lexicon import load
