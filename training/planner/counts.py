@@ -11,7 +11,7 @@ from pathlib import Path
 
 from substep_planner.decomposers.grounding.markov import BEGINNING
 from substep_planner.decomposers.grounding.request import CANNOT
-from substep_planner.decomposers.grounding.scene import PART_SIDES, Entity
+from substep_planner.decomposers.grounding.scene import Entity, entities_of
 from substep_planner.decomposers.grounding.words import words_of_text
 from training.planner.example import SIGN_OR_WORD, Example
 from training.planner.left_out import is_a_task
@@ -107,10 +107,7 @@ def _count_phrases(lexicon: Lexicon, generator: random.Random):
     words: dict[str, Counter] = defaultdict(Counter)
     pairs: dict[str, Counter] = defaultdict(Counter)
     for kind in lexicon.things:
-        head = kind.split("_")[-1]
-        noun = {"cabinet": "drawer", "caddy": "compartment"}.get(head)
-        parts = [f"{side} {noun}" for side in PART_SIDES[noun]] if noun else []
-        for part in ("", *parts):
+        for part in ("", *(one.part for one in entities_of([kind]) if one.kind == kind and one.part)):
             for _ in range(_PHRASES):
                 said = _words(phrases.thing(Entity(kind, part)))
                 if not part and generator.random() < 0.04:

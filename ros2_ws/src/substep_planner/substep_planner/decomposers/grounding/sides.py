@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from substep_core.language.phrases import SIDES
 from substep_planner.decomposers.grounding.request import UnclearError
 from substep_planner.decomposers.grounding.segment import Segment
 from substep_planner.decomposers.grounding.words import ANYTHING
@@ -11,12 +12,12 @@ from substep_planner.decomposers.grounding.words import ANYTHING
 # Said of any thing of which there are several, whether or not the phrases that a model was counted from have them.
 SIDE_WORDS = frozenset(("left", "right", "front", "back", "middle", "leftmost", "rightmost", "rear"))
 _BESIDE = ("left", "right", "front", "back")
-_SIDE_OF = {
-    "left": "left", "leftmost": "left", "lefthand": "left", "right": "right", "rightmost": "right",
-    "righthand": "right", "front": "front", "frontmost": "front", "nearest": "front", "closest": "front",
-    "back": "back", "rear": "back", "rearmost": "back", "farthest": "back",
-    "middle": "middle", "central": "middle", "center": "middle",
-}  # fmt: skip
+# The rules' words for sides, and those for how far away a thing is.
+_SIDE_OF = {word.replace("-", ""): side for word, side in SIDES.items() if side in (*_BESIDE, "middle")} | {
+    "nearest": "front",
+    "closest": "front",
+    "farthest": "back",
+}
 
 
 def side_words(glossary: Mapping[str, str]) -> frozenset[str]:
