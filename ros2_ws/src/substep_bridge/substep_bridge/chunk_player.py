@@ -39,7 +39,7 @@ class ChunkPlayer:
         self.shortfall = ""  # what the chunks that come cannot hide of the time that they take
         self._longest = 0  # actions of any chunk that has come
         self._queue = ActionQueue(contract)
-        self._timeline = Timeline(contract.max_horizon)
+        self._timeline = Timeline(contract.max_horizon, contract.period_ns)
         self._delay = AnswerDelay(contract.rate, joining.settings.inference_time)
         self._playing: Playing | None = None
         self._newest: int | None = None  # stamp of the newest observation under the active substep that was answered
@@ -104,8 +104,14 @@ class ChunkPlayer:
 
     @property
     def wants_request(self) -> bool:
-        """The policy should be asked for a chunk about the newest observation."""
-        return self._wants_chunk and not self._owes_hold and self.outstanding is None
+        """The policy should be asked for a chunk about the newest observation.
+
+        Where nothing is played that is one of after the last action: sensors are late, and about an older one the
+        first actions of the chunk would repeat what has been done.
+        """
+        if not self._wants_chunk or self._owes_hold or self.outstanding is not None:
+            return False
+        return len(self._queue) > 0 or self._timeline.has_come_to_rest(self._moment.stamp)
 
     @property
     def answer_delay(self) -> int:

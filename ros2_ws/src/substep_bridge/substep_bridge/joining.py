@@ -160,7 +160,8 @@ def mixed(contract: RobotContract, said: np.ndarray, weights: np.ndarray) -> np.
 
 
 def in_turn(settings: JoiningSettings) -> Replace:
-    """The next chunk is asked for when the last one has been played: nothing overlaps, and the robot waits."""
+    """The next chunk is asked for about what is seen when the last one has been played: nothing overlaps, and the robot
+    waits."""
     return Replace(asks_ahead=False)
 
 

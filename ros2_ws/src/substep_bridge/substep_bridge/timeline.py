@@ -18,9 +18,11 @@ class Timeline:
 
     Args:
         memory: actions that are remembered, as many as a chunk may have.
+        period: ns, of a control step.
     """
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, memory: int, period: int) -> None:
+        self._period = period
         self._taken: deque[int] = deque(maxlen=memory)  # ns of world time, of each action
         self._count = 0
         self._chunks: list[tuple[int, np.ndarray]] = []  # count at which the first of these actions comes
@@ -33,6 +35,10 @@ class Timeline:
     def passed(self, stamp: int) -> int:
         """Actions of a chunk about the observation of ``stamp`` whose steps have passed."""
         return sum(taken >= stamp for taken in self._taken)
+
+    def has_come_to_rest(self, stamp: int) -> bool:
+        """The observation of ``stamp`` is of after the step of the last action that was played."""
+        return not self._taken or stamp >= self._taken[-1] + self._period
 
     def add(self, ahead: np.ndarray) -> None:
         """A chunk has come of which (N, A) is still ahead."""

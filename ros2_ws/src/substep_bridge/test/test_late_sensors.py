@@ -67,3 +67,30 @@ def test_a_robot_that_is_measured_right_after_its_command_is_asked_for_the_time_
         if player.wants_request:
             player.receive(ChunkAnswer(player.request(), chunk(step - late)), now)
     assert played == list(range(4 * HORIZON))
+
+
+@pytest.mark.parametrize("late", [0, 1, 2])
+def test_in_turn_a_chunk_is_asked_for_about_where_the_last_one_has_brought_the_robot(late):
+    """Late sensors still show it on its way there when the last action has been sent."""
+    player = ChunkPlayer(ROBOT, SafetyGuard(ROBOT, GuardSettings(max_age=1.0)))
+    player.reset(1, moment(0, 0))
+    player.activate(SubstepKey("plan", 0, 0))
+    player.receive(ChunkAnswer(player.request(), chunk(0)))
+    played, seen, moved_at = [], [], []  # moved_at: step at which each action was played
+    for step in range(4 * HORIZON):
+        now = PERIOD * (100 + step)
+        if player.playing is not None:
+            played.append(round(float(player.next_action(now)[0]) / SCALE))
+            moved_at.append(step)
+        else:
+            player.next_action(now)
+        player.after_step(moment(step + 1, late))
+        if player.wants_request:
+            request = player.request()
+            seen.append(request.stamp // PERIOD - 100)
+            player.receive(ChunkAnswer(request, chunk(len(played))), now + PERIOD)
+    assert played == list(range(len(played))) and len(seen) >= 2
+    ends = [moved_at[number] + 1 for number in range(HORIZON - 1, len(moved_at), HORIZON)]
+    assert seen[: len(ends)] == ends[: len(seen)], "seen when the step of the last action was over"
+    starts = [moved_at[number] for number in range(HORIZON, len(moved_at), HORIZON)]
+    assert all(start - end == late for start, end in zip(starts, ends, strict=False)), "it stands still meanwhile"
