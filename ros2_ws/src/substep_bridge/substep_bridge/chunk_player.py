@@ -168,7 +168,7 @@ class ChunkPlayer:
             moment: the robot as measured after it; beyond a limit of its contract it holds until ``reset``.
             over: why the episode has ended with it, if it has.
         """
-        if moment.stamp < self._moment.stamp:
+        if moment.stamp < self._moment.stamp or self._timeline.is_ahead_of(moment.now):
             self._timeline.turn_back()
             self._newest = None
         self._moment = moment

@@ -9,6 +9,7 @@ import numpy as np
 from substep_core.chunk_timing import delay_steps
 
 RECENT_ANSWERS = 20
+EARLY = 0.2  # of a control step, by which steps and sensors jitter; waiting for the next one would take a whole one
 
 
 class Timeline:
@@ -38,7 +39,17 @@ class Timeline:
 
     def has_come_to_rest(self, stamp: int) -> bool:
         """The observation of ``stamp`` is of after the step of the last action that was played."""
-        return not self._taken or stamp >= self._taken[-1] + self._period
+        return not self._taken or stamp >= self._taken[-1] + (1 - EARLY) * self._period
+
+    def is_ahead_of(self, now: int) -> bool:
+        """World time has been set back by more than a control step since the last action was played.
+
+        By less, what has passed of a chunk that is still to come is better known than forgotten.
+
+        Args:
+            now: ns of world time.
+        """
+        return bool(self._taken) and self._taken[-1] > now + self._period
 
     def add(self, ahead: np.ndarray) -> None:
         """A chunk has come of which (N, A) is still ahead."""
