@@ -71,7 +71,7 @@ def evaluate(
     shard: str | None = None,
     merge: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     ray: str | None = None,
-    cluster: ClusterSettings = ClusterSettings(),
+    cluster: ClusterSettings | None = None,
     selection: Annotated[Selection, Flat] = Selection(),
     settings: Annotated[EpisodeSettings, Flat] = EpisodeSettings(),
     command_line: CommandLine,
@@ -102,23 +102,14 @@ def evaluate(
     from training.evaluation.shards import parse_shard
     from training.evaluation.through_graph import GraphRunFailed
 
-    if shard and merge:
-        raise ValueError(
-            f"--shard {shard} and --merge {merge} cannot go together: parts are merged when all are played"
-        )
-    if ray and workers:
-        raise ValueError(f"--ray {ray} and --workers {workers} cannot go together: expected --cluster.simulators")
-    if ray and merge:
-        raise ValueError(f"--ray {ray} and --merge {merge} cannot go together: a merge plays nothing")
-    if cluster != ClusterSettings() and not ray:
-        raise ValueError(f"{cluster} is of a cluster, and there is no --ray: expected both or neither")
+    _check_together(shard, merge, ray, workers, cluster)
     part = parse_shard(shard) if shard else None
     settings = replace(settings, fingerprint=fingerprint(settings.policy))
     try:
         if merge:
             folder = put_together(settings, selection, out, merge, command_line)
         else:
-            where = RayCluster(ray, cluster) if ray else None
+            where = RayCluster(ray, cluster or ClusterSettings()) if ray else None
             folder = play(settings, selection, out, workers or WORKERS, command_line, part, where)
     except (GraphRunFailed, MissingRay) as error:
         raise CommandFailed(str(error)) from error
@@ -127,3 +118,22 @@ def evaluate(
         table.write_text(text + "\n", encoding="utf-8")
     show(text)
     print(folder.path / "index.html")
+
+
+def _check_together(
+    shard: str | None, merge: int | None, ray: str | None, workers: int | None, cluster: ClusterSettings | None
+) -> None:
+    """Raises: ValueError: an option was given that another one leaves without effect."""
+    if shard and merge:
+        raise ValueError(
+            f"--shard {shard} and --merge {merge} cannot go together: parts are merged when all are played"
+        )
+    if ray and workers:
+        raise ValueError(f"--ray {ray} and --workers {workers} cannot go together: expected --cluster.simulators")
+    for option, value in (("ray", ray), ("workers", workers)):
+        if value and merge:
+            raise ValueError(f"--{option} {value} and --merge {merge} cannot go together: a merge plays nothing")
+    if cluster is not None and not ray:
+        raise ValueError(
+            "--cluster.… says how a Ray cluster is used, and there is no --ray: expected --ray too, or --workers alone"
+        )

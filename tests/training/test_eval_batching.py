@@ -144,10 +144,9 @@ def test_what_only_one_machine_plays_is_refused(capsys, tmp_path):
     [
         ("--ray auto --workers 2", "--ray auto and --workers 2 cannot go together: expected --cluster.simulators"),
         ("--ray auto --merge 2", "--ray auto and --merge 2 cannot go together: a merge plays nothing"),
-        (
-            "--cluster.policies 1",
-            "ClusterSettings(simulators=None, policies=1, batch_size=None, wait=0.01) is of a cluster",
-        ),
+        ("--workers 2 --merge 2", "--workers 2 and --merge 2 cannot go together: a merge plays nothing"),
+        ("--cluster.policies 1", "there is no --ray: expected --ray too, or --workers alone"),
+        ("--cluster.wait 0.01", "there is no --ray: expected --ray too, or --workers alone"),
         (
             "--ray auto --cluster.batch-size 0",
             "--cluster.batch-size is '0': Input should be greater than or equal to 1",
