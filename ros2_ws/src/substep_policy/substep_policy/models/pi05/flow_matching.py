@@ -118,14 +118,17 @@ class FlowMatching(ActionDecoder):
     def loss(self, backbone: Backbone, prefix: Prefix, targets: ActionTargets) -> tuple[Tensor, Tensor]:
         """Mean squared error of the velocity at times drawn at random, over the robot's values that count.
 
-        The hidden states are those of each chunk's first draw.
+        The hidden states are those of each chunk's least noisy draw: what is learned from them (EOS) is read at the end
+        of the way to the actions.
         """
         draws = self.config.draws
         noisy = self.noised(targets.actions.float().repeat_interleave(draws, dim=0))
         velocity, hidden = self.velocity(backbone, prefix.repeated(draws) if draws > 1 else prefix, noisy.x, noisy.time)
         with torch.autocast(hidden.device.type, enabled=False):
             errors = (velocity.float() - noisy.velocity).square()[..., : self.shape.action_dim]
-            return masked_mean(errors, targets.mask.repeat_interleave(draws, dim=0)), hidden[::draws]
+            loss = masked_mean(errors, targets.mask.repeat_interleave(draws, dim=0))
+        least_noisy = noisy.time.unflatten(0, (-1, draws)).argmin(dim=1)
+        return loss, hidden.unflatten(0, (-1, draws))[torch.arange(len(least_noisy)), least_noisy]
 
     def noised(self, actions: Tensor) -> NoisyActions:
         """Actions (B, C, A), with noise and at times drawn from torch's generator."""
