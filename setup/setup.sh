@@ -30,7 +30,7 @@ step() {
   printf '  %s … ' "$name" >&2
   SETUP_LOG=$(mktemp -t substep-setup.XXXXXX) || fail "cannot write to ${TMPDIR:-/tmp}; set TMPDIR to a folder with room"
   ticker "$name" & ticking=$!
-  trap 'kill $ticking 2>/dev/null || true' EXIT
+  trap 'kill $ticking 2>/dev/null || true; rm -f "$SETUP_LOG"' EXIT  # of a step that is stopped
   # Not by say: while a function runs as a step, this shell's error stream is the log.
   exec {SAID}>&2
   trap 'printf "stopped; the same command goes on from here\n" >&$SAID; exit 130' INT

@@ -67,16 +67,18 @@ def test_a_clone_that_cannot_be_built_says_why(tmp_path: Path):
 
 
 @pytest.mark.parametrize("work", ["sleep", "work"], ids=["a program", "a function"])
-def test_an_interrupted_step_is_no_failure(work: str):
-    process = script(f'work() {{ sleep "$@"; }}; step "Long work" "hint" {work} 60')
+def test_an_interrupted_step_is_no_failure_and_leaves_no_log(work: str, tmp_path: Path):
+    process = script(f'work() {{ sleep "$@"; }}; step "Long work" "hint" {work} 60', TMPDIR=str(tmp_path))
     while not process.stdout.read(1):
         time.sleep(0.01)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     while not any(Path(f"/proc/{child}/comm").read_text() == "sleep\n" for child in children.read_text().split()):
         time.sleep(0.01)
+    assert len(list(tmp_path.iterdir())) == 1, "the log"
     os.killpg(process.pid, signal.SIGINT)
     code, text = said(process)
     assert code == 130 and "stopped; the same command goes on from here" in text and "FAILED" not in text
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

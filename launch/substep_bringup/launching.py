@@ -86,10 +86,11 @@ def node_action(
     """The process of a node.
 
     Args:
-        parameters_folder: gets ``<node>.yaml``, which is read whenever the node is started; None: a temporary one.
+        parameters_folder: gets ``<node>.yaml``, which is read whenever the node is started; None: a temporary one,
+            which is removed when launch ends.
         options: of launch's.
     """
-    folder = parameters_folder or Path(tempfile.mkdtemp(prefix="substep_parameters_"))
+    folder = parameters_folder or _temporary_folder()
     files = (*spec.parameter_files, write_parameters(spec, folder))
     return Node(
         package=spec.package,
@@ -104,6 +105,13 @@ def node_action(
         output=OUTPUT,
         **options,
     )
+
+
+def _temporary_folder() -> Path:
+    """Removed when launch ends; a ``TemporaryDirectory`` may be only after ``ExitStatus``, which ends the process."""
+    folder = tempfile.mkdtemp(prefix="substep_parameters_")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def follow_launch(signal_name: str, *, from_terminal: bool = True) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -239,13 +240,17 @@ def test_under_launch_a_wrong_argument_ends_it_with_exit_code_2_and_says_why(lau
     assert ended[0].code == ExitCode.BAD_ARGUMENTS
 
 
-def test_what_launch_ends_with_is_the_code_that_it_was_told():
+def test_launch_ends_with_the_code_that_it_was_told_and_leaves_no_parameters_behind(tmp_path):
     code = (
-        "from tests.launch_stand_in import only_what_ros_brings; only_what_ros_brings()\n"
-        "from substep_bringup.launching import ExitStatus; ExitStatus().code = 3; print('said')"
+        "from tests.launch_stand_in import *; only_what_ros_brings()\n"
+        "from substep_bringup.launching import ExitStatus; ExitStatus().code = 3\n"
+        "node, manager = start(load(LAUNCH_FILES / 'policy.launch.py'), {})\n"
+        "print(Path(node.parameters[-1]).exists(), Path(manager.parameters[-1]).exists())"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (3, "said\n"), done.stderr
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (3, "True True\n"), done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_stack_can_be_recorded(launch_files):
