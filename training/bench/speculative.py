@@ -252,6 +252,6 @@ def acceptance(drafted: Tensor, exact: Tensor) -> tuple[float, ...]:
 def _parallel_head(head: CoarseToFineHead, shape: DecoderShape) -> ParallelHead:
     """With random weights: its time does not depend on them."""
     fields = dump(head.config)
-    for only_coarse_to_fine in ("type", "chain_hidden_dim", "temperature", "draft"):
+    for only_coarse_to_fine in ("type", "chain_hidden_dim", "choice", "temperature", "draft"):
         del fields[only_coarse_to_fine]
     return ParallelHead(parse(ParallelTokensConfig, fields, "the head's configuration"), shape).eval()

@@ -34,6 +34,7 @@ TOKENIZER = RfsqConfig(space=SPACE, network=RfsqNetwork(width=16))
 SMALL = {"action_tokenizer": TOKENIZER, "hidden_dim": 32, "blocks": 1, "chain_dim": 8}
 FEW = {**SMALL, "action_tokenizer": RfsqConfig(space=SPACE, network=RfsqNetwork(width=16, latents=4, layers=3))}
 CONFIGS = [ParallelTokensConfig(**SMALL), CoarseToFineConfig(**SMALL, chain_hidden_dim=16, draft=DraftConfig())]
+MEDIAN = CoarseToFineConfig(**SMALL, chain_hidden_dim=16, choice="median")
 
 
 def build(config, seed: int = 0) -> ResidualTokenDecoder:
@@ -139,6 +140,42 @@ def test_learns_chunks_and_eos_as_one_more_code_by_heart(config):
         assert (decoder.predict(hidden) - reached).abs().mean() < 0.05
 
 
+@torch.no_grad()
+def test_the_median_choice_takes_the_value_that_half_of_the_distribution_lies_below():
+    """Against the whole distribution, every sequence of codes written out in the order of the values."""
+    config = CoarseToFineConfig(**FEW, choice="median")
+    decoder = build(config)
+    decoder.head.fc2.weight.mul_(4)
+    hidden, quantizer = torch.randn(B, C * A, D), TOKENIZER.quantizer
+    features = decoder.head.chain_features(hidden).flatten(0, 2)
+    sequences = torch.tensor(list(itertools.product(range(7), repeat=3)))
+    values = quantizer.decode(sequences)
+    assert torch.equal(values, values.sort().values)
+    chosen = decoder.codes(hidden).flatten(0, 2)
+    for chain, codes in zip(features, chosen, strict=True):
+        logits = decoder.head.chain_logits(chain.expand(len(sequences), -1), sequences)
+        each = logits.double().softmax(-1).gather(-1, sequences.T[..., None])[..., 0].prod(0)
+        is_below, is_within = values < quantizer.decode(codes), values <= quantizer.decode(codes)
+        assert each[is_below].sum() <= 0.5 + 1e-6 and each[is_within].sum() >= 0.5 - 1e-6
+    assert not torch.equal(chosen, decoder.head.greedy(features))
+
+
+def test_the_held_out_error_is_that_of_the_actions_as_they_are_chosen():
+    hidden, goal = torch.randn(B, C * A, D), targets()
+    errors = {}
+    for choice in ("likeliest", "median"):
+        decoder = build(CoarseToFineConfig(**FEW, choice=choice))
+        errors[choice] = decoder.scores(hidden, goal)["l1"]
+        torch.testing.assert_close(errors[choice], (decoder.predict(hidden) - goal.actions).abs().mean())
+    assert errors["median"] != errors["likeliest"]
+
+
+@pytest.mark.parametrize("other", [{"temperature": 0.5}, {"draft": DraftConfig()}])
+def test_a_median_that_is_drawn_or_drafted_is_refused(other):
+    with pytest.raises(ValueError, match="choice is 'median', with temperature .* expected temperature 0 and no draft"):
+        CoarseToFineConfig(**SMALL, choice="median", **other)
+
+
 def test_fewer_layers_are_kept_where_the_configuration_says_so():
     decoder = build(CoarseToFineConfig(**SMALL, layers=2))
     assert decoder.codes(torch.randn(B, C * A, D)).shape == (B, C, 16, 2)
@@ -162,7 +199,7 @@ def test_a_tokenizer_for_other_commands_is_refused():
         decoder.check_actions(ActionNormalizer(SPACE.robot, GripperConvention.OPEN_IS_ONE, statistics))
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.type)
+@pytest.mark.parametrize("config", [*CONFIGS, MEDIAN], ids=["parallel", "likeliest", "median"])
 def test_what_is_not_finite_does_not_become_a_motion(config):
     decoder, hidden = build(config), torch.randn(B, C * A, D)
     hidden[0, 3] = torch.nan

@@ -26,14 +26,25 @@ class CoarseToFineConfig(ResidualTokensConfig):
 
     Attributes:
         chain_hidden_dim: width of the network that a chain's layer goes through.
-        temperature: codes are drawn from the distribution at it; 0 takes the likeliest.
+        choice: of each layer, the ``likeliest`` code; or the codes of the ``median`` of a scalar's whole distribution,
+            whose error is smaller: the likeliest coarse code may be the end of a range that is likelier as a whole.
+        temperature: codes are drawn from the distribution at it; 0 takes them as ``choice`` says.
         draft: of speculative decoding, which gives the same codes in fewer passes; None decodes layer by layer.
     """
 
     type: Literal["rfsq_coarse_to_fine"] = "rfsq_coarse_to_fine"
     chain_hidden_dim: Width = 64
+    choice: Literal["likeliest", "median"] = "likeliest"
     temperature: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     draft: DraftConfig | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.choice == "median" and (self.temperature > 0 or self.draft is not None):
+            raise ValueError(
+                f"choice is 'median', with temperature {self.temperature} and draft {self.draft}: expected temperature "
+                "0 and no draft, whose guesses are of the likeliest codes and of codes that are drawn"
+            )
 
     def build(self, shape: DecoderShape) -> ResidualTokenDecoder:
         """Raises: ValueError: the tokenizer is for chunks of another shape."""
@@ -42,8 +53,9 @@ class CoarseToFineConfig(ResidualTokensConfig):
         if self.draft is not None:
             draft = DraftHead(self.draft, self.chain_dim, head.layers, head.levels)
             return ResidualTokenDecoder(head, SpeculativeChoice(head, draft, temperature), draft, draws)
-        choose = partial(sample, head, temperature=temperature) if draws else head.greedy
-        return ResidualTokenDecoder(head, choose, draws=draws)
+        if draws:
+            return ResidualTokenDecoder(head, partial(sample, head, temperature=temperature), draws=True)
+        return ResidualTokenDecoder(head, head.median if self.choice == "median" else head.greedy)
 
 
 class CoarseToFineHead(CodeHead):
@@ -86,6 +98,25 @@ class CoarseToFineHead(CodeHead):
         sums, codes = features, []
         for layer in range(self.layers):
             codes.append(self.read(sums + self.layer[layer]).argmax(-1))
+            if layer + 1 < self.layers:
+                sums = self.extended(sums, layer, codes[-1])
+        return torch.stack(codes, dim=-1)
+
+    def median(self, features: Tensor) -> Tensor:
+        """Features (N, F) -> int64 codes (N, K) of the value that half of a scalar's distribution lies below.
+
+        A layer's codes are in the order of the values that they stand for. So the median lies in the first code at
+        which half is reached; the layer behind goes on within it, at the share of it that is left.
+        """
+        sums, codes = features, []
+        rank = features.new_full((len(features), 1), 0.5, dtype=torch.float64)  # in (0, 1] of what is left
+        for layer in range(self.layers):
+            reached = self.read(sums + self.layer[layer]).double().softmax(-1).cumsum(-1)
+            reached[:, -1] = 1.0
+            code = (reached < rank).sum(-1, keepdim=True)
+            below = functional.pad(reached, (1, 0)).gather(-1, code)
+            rank = (rank - below) / (reached.gather(-1, code) - below)
+            codes.append(code[:, 0])
             if layer + 1 < self.layers:
                 sums = self.extended(sums, layer, codes[-1])
         return torch.stack(codes, dim=-1)

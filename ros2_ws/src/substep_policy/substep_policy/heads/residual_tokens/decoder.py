@@ -90,11 +90,14 @@ class ResidualTokenDecoder(ActionDecoder):
         return loss, hidden
 
     def scores(self, hidden: Tensor, targets: ActionTargets) -> dict[str, Tensor]:
-        """Share of codes that greedy decoding gets right, layer by layer, and error of the normalised actions."""
+        """Share of codes that greedy decoding gets right, layer by layer; error of the normalised actions, as they are
+        chosen where nothing is drawn, else of the greedy ones.
+        """
         with torch.autocast(hidden.device.type, enabled=False):
             features = self.head.chain_features(hidden.float())
-            codes = self.head.greedy(features.flatten(0, 2)).unflatten(0, features.shape[:3])
-            right = (codes == self._true_codes(targets)).float()
+            greedy = self.head.greedy(features.flatten(0, 2)).unflatten(0, features.shape[:3])
+            right = (greedy == self._true_codes(targets)).float()
+            codes = greedy if self.draws else self._codes(features)
             error = (self.action_tokenizer.decode(codes) - targets.actions).abs()
         scores = {
             f"accuracy_layer_{layer + 1}": masked_mean(right[..., layer], targets.mask)
