@@ -2,14 +2,17 @@
 
 Hypothesis sets no deadlines: how long an example takes says more about what else the machine is doing. SIGINT and
 SIGTERM are heeded in every test, since what it starts inherits whether they are ignored. Tests that share what their
-module has built run in one worker, so that it is built once.
+module has built run in one worker, so that it is built once. Python's collector of cycles leaves alone what was loaded
+before the first test: looking through it takes half a second, and each world or node that a test closes asks for that.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
+from collections.abc import Generator
 
 import hypothesis
 import pytest
@@ -29,6 +32,16 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("MUJOCO_GL", "egl")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(OwnNames())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    gc.disable()  # what is imported stays
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the marks in its own
