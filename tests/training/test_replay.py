@@ -25,6 +25,7 @@ from training.data.readers import LiberoHdf5Source, ReadReport, read_demonstrati
 
 TASK = LiberoSource().task("libero_object", 4)
 SIZE, OTHER_SIZE = 64, 48
+BEGINNING = 24  # timesteps, where the whole episode would show no more
 CAMERAS = {"agentview": "agentview_rgb", "eye_in_hand": "eye_in_hand_rgb"}
 pytestmark = pytest.mark.xdist_group("replay")  # one worker plays the episode once
 
@@ -41,16 +42,18 @@ class Watched(Simulation):
     def observe(self, images: bool = True):
         observation = super().observe(images)
         self.seen.append(dict(observation.images))
-        self.seen_otherwise.append({camera: self.render(camera, OTHER_SIZE, OTHER_SIZE) for camera in CAMERAS})
+        if len(self.seen) <= BEGINNING:
+            self.seen_otherwise.append({camera: self.render(camera, OTHER_SIZE, OTHER_SIZE) for camera in CAMERAS})
         self.states.append(self.state())
         return observation
 
 
 @dataclass(frozen=True)
 class Played:
-    """An episode as it was played, and the folder with its file."""
+    """An episode as it was played, the folder with its file, and one with the file of its beginning."""
 
     folder: Path
+    beginning: Path
     recording: Recording
     frames: dict[int, dict[str, np.ndarray]]
     states: np.ndarray
@@ -66,13 +69,21 @@ def played(tmp_path_factory) -> Played:
     recording, result = record_episode(simulation, Demonstrator(), start, variation)
     assert recording is not None, result
     simulation.close()
-    folder, length = tmp_path_factory.mktemp("played"), len(recording.actions)
-    write_task_file(task_file(folder, TASK.suite, TASK.name), LIBERO, TASK, [recording])
+    folder, beginning = (tmp_path_factory.mktemp(name) for name in ("played", "beginning"))
+    for place, episode in ((folder, recording), (beginning, cut(recording, BEGINNING))):
+        write_task_file(task_file(place, TASK.suite, TASK.name), LIBERO, TASK, [episode])
+    length = len(recording.actions)
     frames = {
         size: {camera: np.stack([images[camera] for images in seen[:length]]) for camera in CAMERAS}
         for size, seen in ((SIZE, simulation.seen), (OTHER_SIZE, simulation.seen_otherwise))
     }
-    return Played(folder, recording, frames, np.stack(simulation.states[:length]))
+    return Played(folder, beginning, recording, frames, np.stack(simulation.states[:length]))
+
+
+def cut(recording: Recording, length: int) -> Recording:
+    """Its first timesteps, as if both substeps had ended there."""
+    parts = {name: getattr(recording, name)[:length] for name in ("actions", "taught_actions", "taught", "proprio")}
+    return replace(recording, ends=(length // 2, length - 1), **parts)
 
 
 @pytest.fixture(scope="module")
@@ -83,33 +94,32 @@ def full(played: Played, tmp_path_factory) -> Path:
     return task_file(out, TASK.suite, TASK.name)
 
 
+def rendered(folder: Path, size: int, looks: LookVariation | None = None) -> dict[str, np.ndarray]:
+    """The frames of the only demonstration there."""
+    source = LiberoHdf5Source(path=folder, render_size=size, looks=looks)
+    (demo,) = read_demonstrations([source], ROBOT, ReadReport(), skip_damaged=False)
+    return dict(demo.frames())
+
+
 @pytest.mark.parametrize("size", [SIZE, OTHER_SIZE])
 def test_frames_come_back_to_the_pixel_as_they_were_when_it_was_played(played: Played, size: int):
-    source = LiberoHdf5Source(path=played.folder, render_size=size)
-    (demo,) = read_demonstrations([source], ROBOT, ReadReport(), skip_damaged=False)
-    again = demo.frames()
+    again = rendered({SIZE: played.folder, OTHER_SIZE: played.beginning}[size], size)
     for camera, frames in played.frames[size].items():
         assert np.array_equal(again[camera], frames), camera
-        assert frames.std() > 20 and not np.array_equal(frames[0], frames[60]), "pictures of something that moves"
+        assert frames.std() > 20 and not np.array_equal(frames[0], frames[-1]), "pictures of something that moves"
 
 
 def test_a_rendering_with_another_look_shows_the_same_motion_otherwise(played: Played):
     """Another camera, other lights and surfaces, noise; the plain rendering after it is as it was, to the pixel."""
     everything = LookVariation(camera=1, lights=1, surfaces=1, noise=1)
     nothing = LookVariation(camera=0, lights=0, surfaces=0, noise=0)
-
-    def frames(looks: LookVariation) -> dict[str, np.ndarray]:
-        source = LiberoHdf5Source(path=played.folder, render_size=SIZE, looks=looks)
-        (demo,) = read_demonstrations([source], ROBOT, ReadReport(), skip_damaged=False)
-        return dict(demo.frames())
-
-    varied, again, other = frames(everything), frames(everything), frames(replace(everything, seed=1))
-    plain = frames(nothing)
+    looks = everything, everything, replace(everything, seed=1), nothing
+    varied, again, other, plain = (rendered(played.beginning, SIZE, look) for look in looks)
     for camera in CAMERAS:
         assert np.array_equal(varied[camera], again[camera]), "a function of the seed"
         for different in (plain, other):
             assert np.abs(varied[camera].astype(int) - different[camera]).mean() > 10
-        assert np.array_equal(plain[camera], played.frames[SIZE][camera])
+        assert np.array_equal(plain[camera], played.frames[SIZE][camera][:BEGINNING])
 
 
 def test_states_come_back_to_the_bit(played: Played, full: Path):
@@ -179,18 +189,20 @@ def test_a_state_puts_liberos_world_where_the_demonstration_was(full: Path):
     simulation.close()
 
 
-def test_a_file_without_the_later_names_is_read_and_rendered_the_same(played: Played, full: Path, tmp_path: Path):
+def test_a_file_without_the_later_names_is_read_and_rendered_the_same(played: Played, tmp_path: Path):
     """As files were before: the benchmark's initial state under ``init_state``, no rewards, a shorter problem_info."""
     old = task_file(tmp_path / "old", TASK.suite, TASK.name)
     old.parent.mkdir(parents=True)
-    old.write_bytes(task_file(played.folder, TASK.suite, TASK.name).read_bytes())
+    old.write_bytes(task_file(played.beginning, TASK.suite, TASK.name).read_bytes())
     with h5py.File(old, "a") as file:
         data, demo = file["data"], file["data/demo_0"]
         del demo["rewards"], demo["dones"], demo.attrs["init_state_index"], data.attrs["bddl_file_name"]
         demo.attrs["init_state"] = played.recording.start.init_state
         data.attrs["problem_info"] = json.dumps({"language_instruction": TASK.instruction})
-    rerender(tmp_path / "old", tmp_path / "full", RenderConfig(SIZE), workers=0)
-    with h5py.File(task_file(tmp_path / "full", TASK.suite, TASK.name)) as again, h5py.File(full) as expected:
+    for folder, name in ((tmp_path / "old", "again"), (played.beginning, "expected")):
+        rerender(folder, tmp_path / name, RenderConfig(OTHER_SIZE), workers=0)
+    files = (task_file(tmp_path / name, TASK.suite, TASK.name) for name in ("again", "expected"))
+    with h5py.File(next(files)) as again, h5py.File(next(files)) as expected:
         names: list[str] = []
         expected.visit(names.append)
         assert len(names) > 12
