@@ -17,12 +17,13 @@ from substep_interfaces.action import ExecuteTask
 from substep_interfaces.msg import ActiveSubstep, ChunkReport, ChunkRequest, EpisodeStatus, Substep
 
 from substep_bags.definitions import message_type
-from substep_bags.recorded_topics import offered_qos, type_name
+from substep_bags.recorded_topics import offered_qos
 from substep_bags.writer import BagWriter
 from substep_core.contract import LIBERO_PANDA, contract_to_text, load_robot
 from substep_core.keys import IssuedSubstep, RequestKey, SubstepKey
 from substep_core.ros import topics
 from substep_core.ros.messages import chunk_to_message, image_to_message, to_time
+from substep_core.ros.topics import type_name
 from substep_policy.policy import Policy
 from substep_policy.request_answering import RequestAnswering
 from substep_policy.session.policy_session import StuckSettings

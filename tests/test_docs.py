@@ -53,12 +53,6 @@ def without_code_blocks(page: Path) -> str:
     return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
 
 
-def type_name(kind: type) -> str:
-    """As ROS writes it: "sensor_msgs/msg/Image"."""
-    package, form, *_ = kind.__module__.split(".")
-    return f"{package}/{form}/{kind.__name__}"
-
-
 def qos_text(topic: topics.Topic) -> str:
     reliability = "reliable" if topic.reliable else "best effort"
     return f"{reliability}, depth {topic.depth}{', latched' if topic.latched else ''}"
@@ -66,7 +60,9 @@ def qos_text(topic: topics.Topic) -> str:
 
 def test_the_interface_lists_every_topic_with_its_type_and_qos():
     listed = [tuple(cell.strip("`") for cell in row[:3]) for row in tables(REFERENCE / "interface.md")["Topics"]]
-    assert sorted(listed) == sorted((topic.name, type_name(topic.type), qos_text(topic)) for topic in topics.TOPICS)
+    assert sorted(listed) == sorted(
+        (topic.name, topics.type_name(topic.type), qos_text(topic)) for topic in topics.TOPICS
+    )
 
 
 def test_the_interface_lists_the_topics_that_have_a_drivers_type():
@@ -80,7 +76,7 @@ def test_the_interface_lists_the_topics_that_have_a_drivers_type():
 def test_the_interface_lists_every_service_and_action():
     rows = tables(REFERENCE / "interface.md")["Services and actions"]
     listed = [tuple(cell.strip("`") for cell in row[:2]) for row in rows]
-    there = [(item.name, type_name(item.type)) for item in (*topics.SERVICES, *topics.ACTIONS)]
+    there = [(item.name, topics.type_name(item.type)) for item in (*topics.SERVICES, *topics.ACTIONS)]
     assert sorted(listed) == sorted(there)
 
 

@@ -54,6 +54,7 @@ class Arm:
 
     Attributes:
         times_armed: by an operator; a robot that goes on after a hold is none.
+        wanted_joints: that the contract names, and that must be measured.
 
     Args:
         send: hands a message to a driver, or shows it.
@@ -82,8 +83,11 @@ class Arm:
         )
         self._cameras = frozenset(map(camera_input, settings.cameras))
         self._joint_parts = {
-            topic: JointParts(names, settings.joints[topic].max_skew) for topic, names in _joints_of(contract).items()
+            topic: JointParts(names, settings.joints[topic].max_skew, _limited(contract))
+            for topic, names in _joints_of(contract).items()
         }
+        self._limited = _limited(contract)
+        self.wanted_joints = self._limited.union(*_joints_of(contract).values())
         self._status = [StatusWatch(each) for each in settings.status]
         self.safety = SafetyStates(self._changed, settings.settle)
         self._told = self.safety.hindrance.kind
@@ -109,6 +113,8 @@ class Arm:
         """A sensor has spoken. name: of ``camera_input``, or a topic of the contract."""
         with self._lock:
             if parts := self._joint_parts.get(name):
+                if parts.learn(sample):
+                    self.intake.inputs[name].forget()
                 sample = parts.whole(sample, self._clock())
                 self.intake.inputs[name].awaits(parts.awaited)
                 if sample is None:
@@ -123,6 +129,11 @@ class Arm:
         """A sensor has said something that is none of its values."""
         with self._lock:
             self.intake.inputs[name].refuse(why)
+
+    def read(self, name: str, sample: SensorSample, why: str = "") -> None:
+        """A sample of the newest observation was looked at; see ``Input.read``."""
+        with self._lock:
+            self.intake.inputs[name].read(sample, why)
 
     def hear_status(self, index: int, number: float) -> None:
         """A driver has said a number."""
@@ -156,6 +167,9 @@ class Arm:
             except ValueError as error:
                 self._no_chain = f"{told.topic}: {error}"
                 self.safety.fail(str(error))
+                return
+            for parts in self._joint_parts.values():
+                parts.also |= set(self._chain.joints) - parts.names
 
     # --- the operator ---
 
@@ -188,13 +202,21 @@ class Arm:
 
     # --- the bridge's thread ---
 
-    def step(self, action: np.ndarray, ahead: Sequence[np.ndarray] = ()) -> None:
-        """One control step: action (A,). Args: ahead: those that are played after it if nothing newer comes."""
+    def step(self, action: np.ndarray, ahead: Sequence[np.ndarray] = (), arming: int | None = None) -> None:
+        """One control step: action (A,).
+
+        Args:
+            ahead: those that are played after it if nothing newer comes.
+            arming: ``times_armed`` that it was computed under; where the robot has been armed since, the stop leaves in
+                its place. None: it was computed now.
+        """
         with self._lock:
             self._stepped = self._steady()
             self._is_paused = False
             self._look()
-            if self.safety.state in (SafetyState.ARMED, SafetyState.SHADOW) and not self.safety.hindrance:
+            is_of_now = arming is None or arming == self.times_armed
+            takes_commands = self.safety.state in (SafetyState.ARMED, SafetyState.SHADOW) and not self.safety.hindrance
+            if takes_commands and is_of_now:
                 self._play(action, ahead)
             else:
                 self._stop()
@@ -357,6 +379,9 @@ class Arm:
         for each in self.intake.inputs.values():
             if why := each.trouble(now):
                 return Reason(HoldKind.OBSERVATION_LOST, why)
+        if unsaid := self._limited.difference(*(parts.names for parts in self._joint_parts.values())):
+            topics = ", ".join(self._joint_parts)
+            return Reason(HoldKind.OBSERVATION_LOST, f"joint {min(unsaid)} of joint_limits is not said on {topics}")
         return self.intake.apart()
 
     @property
@@ -402,6 +427,11 @@ def _joints_of(contract: RobotContract) -> dict[str, set[str]]:
         if isinstance(group.source, JointSource):
             joints.setdefault(group.source.topic, set()).update(group.source.names)
     return joints
+
+
+def _limited(contract: RobotContract) -> frozenset[str]:
+    """Joints whose place the contract limits."""
+    return frozenset(limit.name for limit in contract.joint_limits)
 
 
 def _steps_ahead(contract: RobotContract, settings: ArmSettings) -> int:

@@ -21,7 +21,6 @@ from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
@@ -29,6 +28,7 @@ from std_srvs.srv import Trigger
 from arm_bridge.adapters import message_class
 from arm_bridge.arm import ARM, Arm, Outgoing
 from arm_bridge.driver_calls import ask, later, wait_for
+from arm_bridge.driver_topics import KEPT, SENSOR, DriverTopics
 from arm_bridge.intake import SensorSample
 from arm_bridge.pose_source import listen_to_pose
 from arm_bridge.report import robot_state, robot_status
@@ -47,7 +47,6 @@ CALL_TIMEOUT = 3.0  # s for a driver's service
 PASSING = 3.0  # s in which what keeps a robot from being armed may pass, such as one image that is late
 NEWS = 0.5  # s for drivers to say again what is still amiss
 LONGEST_STOP = 10.0  # s; of a slow contract it takes seconds, and a velocity that is left to a driver may never end
-SENSOR_DEPTH = 5
 GOAL_ENDS = {GoalStatus.STATUS_ABORTED: "aborted", GoalStatus.STATUS_CANCELED: "cancelled by another client"}
 CHANGED = "the robot's state has changed meanwhile: ask again"
 
@@ -69,6 +68,7 @@ class ArmNode:
         self._node = Node("arm", namespace=namespace, use_global_arguments=False)
         try:
             self._refuse_own_topics()
+            self.drivers = DriverTopics(self._node, self._complain)
             self.arm = Arm(contract, settings, self._send, self._on_transition, time.time_ns)
             self._make_commands()
             self._listen()
@@ -132,24 +132,21 @@ class ArmNode:
         base = self._contract.base_frame
         for name, camera in self._settings.cameras.items():
             kind = CompressedImage if camera.compressed else Image
-            self._subscribe(kind, camera.topic, partial(self._hear, camera_input(name), image_sample))
+            self.drivers.listen(kind, camera.topic, partial(self._hear, camera_input(name), image_sample))
             if camera.info:
-                self._subscribe(CameraInfo, camera.info, partial(self._hear_info, name))
+                self.drivers.listen(CameraInfo, camera.info, partial(self._hear_info, name))
+        read_joints = partial(joint_sample, wanted=self.arm.wanted_joints)
         for name, joints in self._settings.joints.items():
-            self._subscribe(JointState, joints.topic, partial(self._hear, name, joint_sample))
+            self.drivers.listen(JointState, joints.topic, partial(self._hear, name, read_joints))
         for name, pose in self._settings.poses.items():
-            listen_to_pose(self._node, pose, base, self._contract.rate, partial(self._hear, name))
+            listen_to_pose(self._node, self.drivers, pose, base, self._contract.rate, partial(self._hear, name))
         if (description := self._settings.description) is not None:
-            latched = _qos(reliable=True, latched=True)
-            self._node.create_subscription(String, description.topic, self._hear_description, latched)
+            self.drivers.listen(String, description.topic, self._hear_description, KEPT)
         for index, status in enumerate(self._settings.status):
             self._listen_to_status(index, status)
         hooks = self._settings.episode
         if hooks.judge:
-            self._node.create_subscription(Bool, hooks.judge, self._hear_verdict, _qos(reliable=True, latched=True))
-
-    def _subscribe(self, kind: type, topic: str, callback: Callable) -> None:
-        self._node.create_subscription(kind, topic, callback, _qos(reliable=False))
+            self.drivers.listen(Bool, hooks.judge, self._hear_verdict, KEPT)
 
     def _hear(self, name: str, read: Callable[[Any], SensorSample], message: Any) -> None:
         try:
@@ -176,7 +173,7 @@ class ArmNode:
         def hear(message: Any) -> None:
             self.arm.hear_status(index, getattr(message, status.field))
 
-        self._node.create_subscription(kind, status.topic, hear, _qos(reliable=status.latched, latched=status.latched))
+        self.drivers.listen(kind, status.topic, hear, KEPT if status.latched else SENSOR)
 
     # --- what is said ---
 
@@ -189,7 +186,7 @@ class ArmNode:
             if action is not None:
                 self._actions[channel] = self._action_client(action, adapter.topic)
             else:
-                self._publishers[channel] = self._node.create_publisher(kind, adapter.topic, _qos(reliable=True))
+                self._publishers[channel] = self.drivers.publisher(kind, adapter.topic)
             shown = topics.would_send_arm(kind) if channel == ARM else topics.would_send_gripper(channel, kind)
             is_goal = channel != ARM and action is not None
             self._shown[channel] = None if is_goal else shown.publisher(self._node)
@@ -252,7 +249,7 @@ class ArmNode:
         topics.ROBOT_RESET.server(self._node, self._reset, group)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._node.create_timer(1 / (WATCHES * self._contract.rate), self.arm.watch, clock=steady)
-        self._node.create_timer(REPORT_PERIOD, self._report, clock=steady)
+        self._node.create_timer(REPORT_PERIOD, self._look_around, clock=steady)
 
     def _shadow(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         return _answered(response, self.arm.shadow())
@@ -313,8 +310,15 @@ class ArmNode:
     def _now(self) -> Time:
         return self._node.get_clock().now().to_msg()
 
+    def _look_around(self) -> None:
+        self.drivers.look()
+        self._report()
+
     def _report(self) -> None:
-        self._diagnostics.publish(robot_status(self._bridge, self.arm, self._now()))
+        self._diagnostics.publish(robot_status(self._bridge, self.arm, self._now(), self.drivers.complaints))
+
+    def _complain(self, why: str) -> None:
+        self._node.get_logger().error(printable_lines(why))
 
     def _refuse_own_topics(self) -> None:
         """A sensor's topic that the bridge publishes itself would be heard as the sensor's."""
@@ -345,12 +349,3 @@ class ArmNode:
 def _answered(response: Trigger.Response, why: str) -> Trigger.Response:
     response.success, response.message = not why, why
     return response
-
-
-def _qos(reliable: bool, latched: bool = False) -> QoSProfile:
-    """A subscriber that is not reliable hears both kinds of publishers."""
-    return QoSProfile(
-        depth=SENSOR_DEPTH,
-        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
-    )

@@ -177,6 +177,7 @@ class Rig:
         sources = [group.source for group in self.contract.state if isinstance(group.source, JointSource)]
         for topic in self.settings.joints:
             others = dict.fromkeys((name for each in sources if each.topic == topic for name in each.names), 0.0)
+            others |= {limit.name: 0.0 for limit in self.contract.joint_limits}
             joints = Joints(others | dict(zip(JOINTS, self.joints.tolist(), strict=True)))
             self.arm.hear(topic, SensorSample(self.now, self.now, joints))
 

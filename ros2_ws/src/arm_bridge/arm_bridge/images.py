@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image as Picture
-from PIL import UnidentifiedImageError
 from sensor_msgs.msg import CompressedImage, Image
 
 Fit = Literal["crop", "stretch", "pad"]
@@ -47,7 +46,7 @@ def _decompressed(message: CompressedImage) -> np.ndarray:
             if picture.width * picture.height > LARGEST:
                 raise ValueError(f"a compressed image has {picture.width} x {picture.height} pixels")
             return np.asarray(picture.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
+    except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
         raise ValueError(f"a compressed image ({message.format}) cannot be read: {error}") from error
 
 

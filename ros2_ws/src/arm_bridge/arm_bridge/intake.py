@@ -3,7 +3,8 @@
 A sample that is older than the one before it (late, out of order, said twice) is dropped, and so is one from the
 future, also one that has come to lie there since the clock was set back. What is left must be recent, and close enough
 to the observation's instant: the stamp of the input that is furthest behind. An input whose content stays the same to
-the last bit though the arm has moved is taken for frozen.
+the last bit though the arm has moved is taken for frozen. What turns out to be no picture when it is decoded is dropped
+then, and from there on only pictures that were decoded count for an input's age, until one is again.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from substep_core.protocol import HoldKind, Reason
 
 REPEATS = 3  # samples that say the same, at least, before an input counts as frozen
 FUTURE = 0.05  # s by which clocks may differ
+NEVER = -1
 NOTHING_AMISS = Reason(HoldKind.NONE)
 
 
@@ -61,6 +63,7 @@ class Input:
         self._changed_at = 0.0  # way of the arm when the content changed last
         self._repeated, self._repeated_at = 0, 0.0  # samples that said the same since, and way of the arm at the last
         self._last_drop, self._awaited = "", ""
+        self._read, self._unreadable = NEVER, NEVER  # ns: stamps of the newest samples that could be read, and not
 
     def add(self, sample: SensorSample, now: int, way: float) -> None:
         """Take a sample in. now: ns of ROS time; way: m or rad that the arm has moved so far."""
@@ -69,7 +72,7 @@ class Input:
             return
         if self._ahead(now) > FUTURE:
             self._drop("future", f"the clock was set back by {self._ahead(now):.3f} s at least")
-            self.samples.clear()
+            self.forget()
         if self.samples and sample.stamp <= self.samples[-1].stamp:
             self._drop("old", f"its stamps went back by {(self.samples[-1].stamp - sample.stamp) / 1e9:.3f} s")
             return
@@ -86,7 +89,10 @@ class Input:
         """What is amiss; empty: nothing."""
         if not self.samples:
             return f"{self.name}: nothing has come{self._why()}"
-        age = (now - self.samples[-1].stamp) / 1e9
+        is_readable = self._unreadable <= self._read
+        if not is_readable and self._read == NEVER:
+            return f"{self.name}: nothing has come that can be read{self._why()}"
+        age = (now - (self.samples[-1].stamp if is_readable else self._read)) / 1e9
         if age > self.limits.max_age:
             return f"{self.name}: {age:.2f} s old, expected at most {self.limits.max_age:g} s{self._why()}"
         if -age > FUTURE:
@@ -103,6 +109,15 @@ class Input:
     def refuse(self, why: str) -> None:
         """A sample came that is none."""
         self._drop("malformed", why)
+
+    def read(self, sample: SensorSample, why: str = "") -> None:
+        """A sample was looked at. why: it turned out to be none; "": it is one."""
+        if not why:
+            self._read = max(self._read, sample.stamp)
+            return
+        self._unreadable = max(self._unreadable, sample.stamp)
+        self.samples = deque(each for each in self.samples if each is not sample)
+        self.refuse(why)
 
     def awaits(self, what: str) -> None:
         """A part came of what makes a sample. what: the part that is waited for; "": none is."""
@@ -122,6 +137,7 @@ class Input:
     def forget(self) -> None:
         self.samples.clear()
         self._repeated = 0
+        self._read, self._unreadable = NEVER, NEVER
 
     def _ahead(self, now: int) -> float:
         """s by which what was taken last is ahead of the clock."""

@@ -24,27 +24,40 @@ class JointParts:
     Args:
         names: the joints that are wanted.
         max_skew: s by which what is put together may be apart.
+        also: those that are wanted from the first time on that they are said here: several topics may say them.
 
     Attributes:
+        names, also: as above; what has been said of the second is one of the first.
         awaited: the joint whose next message is waited for, and why; "" where none is.
     """
 
-    def __init__(self, names: Set[str], max_skew: float) -> None:
-        self._names, self._max_skew = names, max_skew
+    def __init__(self, names: Set[str], max_skew: float, also: Set[str] = frozenset()) -> None:
+        self.names, self.also, self._max_skew = set(names), set(also), max_skew
         self._said: dict[str, _Said] = {}
         self._last = 0
         self.awaited = ""
 
+    def learn(self, sample: SensorSample) -> bool:
+        """Whether a joint was said that is wanted from now on: what came before lacks it."""
+        new = self.also & sample.value.position.keys()
+        self.names |= new
+        self.also -= new
+        return bool(new)
+
     def whole(self, sample: SensorSample, now: int) -> SensorSample | None:
-        """All that are wanted, at the stamp of the newest; None: one has not been said yet, or not lately enough.
+        """All that are wanted, at the stamp of the newest; None: one has not been said yet, or not lately enough, or
+        the sample says none of them.
 
         Args:
             sample: its value is ``Joints``.
             now: ns of ROS time.
         """
-        if self._names <= sample.value.position.keys():
+        if self.names <= sample.value.position.keys():
             self.awaited = ""
             return sample
+        if self.names.isdisjoint(sample.value.position):
+            self.awaited = f"joint {min(self.names)} has not been said"
+            return None
         self._take(sample, now)
         self.awaited = self._missing()
         if self.awaited or (stamp := self._newest) == self._last:
@@ -58,13 +71,13 @@ class JointParts:
 
     @property
     def _newest(self) -> int:
-        """ns. Something has been said."""
-        return max(said.stamp for said in self._said.values())
+        """ns. One that is wanted has been said."""
+        return max(self._said[name].stamp for name in self.names & self._said.keys())
 
     def _missing(self) -> str:
-        if never := self._names - self._said.keys():
+        if never := self.names - self._said.keys():
             return f"joint {min(never)} has not been said"
-        behind = min(self._names, key=lambda name: self._said[name].stamp)
+        behind = min(self.names, key=lambda name: self._said[name].stamp)
         skew = (self._newest - self._said[behind].stamp) / 1e9
         if skew <= self._max_skew:
             return ""

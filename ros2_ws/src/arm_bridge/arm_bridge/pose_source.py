@@ -9,9 +9,11 @@ from typing import Any
 from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSProfile
 from rclpy.time import Time
+from tf2_msgs.msg import TFMessage
 
+from arm_bridge.driver_topics import KEPT, DriverTopics
 from arm_bridge.intake import FUTURE, SensorSample
 from arm_bridge.sensors import PoseReader
 from arm_bridge.settings import PoseInput
@@ -22,7 +24,9 @@ LOOKS = 2  # at tf2, in a control period
 Hear = Callable[[Callable[[Any], SensorSample], Any], None]
 
 
-def listen_to_pose(node: Node, settings: PoseInput, base_frame: str, rate: float, hear: Hear) -> None:
+def listen_to_pose(
+    node: Node, drivers: DriverTopics, settings: PoseInput, base_frame: str, rate: float, hear: Hear
+) -> None:
     """Hand every pose on.
 
     Raises:
@@ -30,9 +34,7 @@ def listen_to_pose(node: Node, settings: PoseInput, base_frame: str, rate: float
     """
     reader = PoseReader(settings, base_frame)
     if settings.topic:
-        node.create_subscription(
-            PoseStamped, settings.topic, lambda message: hear(reader.sample, message), qos_profile_sensor_data
-        )
+        drivers.listen(PoseStamped, settings.topic, lambda message: hear(reader.sample, message))
         return
     try:
         import tf2_ros
@@ -43,6 +45,8 @@ def listen_to_pose(node: Node, settings: PoseInput, base_frame: str, rate: float
         ) from error
     buffer = tf2_ros.Buffer()
     node.pose_listener = tf2_ros.TransformListener(buffer, node)  # it lives as long as the node
+    drivers.mind(TFMessage, "/tf", QoSProfile(depth=1))  # as the listener asks for them
+    drivers.mind(TFMessage, "/tf_static", KEPT)
     frame = settings.frame or base_frame
 
     def look() -> None:

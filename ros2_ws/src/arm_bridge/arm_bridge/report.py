@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -34,8 +35,8 @@ def robot_state(safety: SafetyStates, transition: Transition, stamp: Time) -> Ro
     )
 
 
-def robot_status(bridge: str, arm: Arm, stamp: Time) -> DiagnosticArray:
-    """bridge: fully qualified name of its node."""
+def robot_status(bridge: str, arm: Arm, stamp: Time, misfits: Mapping[str, str]) -> DiagnosticArray:
+    """bridge: fully qualified name of its node; misfits: topic of a driver -> why it is not heard as it should be."""
     hindrance, trouble, now = arm.safety.hindrance, arm.trouble(), time.time_ns()
     state = arm.safety.state
     values: dict[str, object] = {
@@ -49,9 +50,10 @@ def robot_status(bridge: str, arm: Arm, stamp: Time) -> DiagnosticArray:
         newest = each.newest
         values[f"{name} age"] = "never" if newest is None else f"{(now - newest.stamp) / 1e9:.3f}"
         values |= {f"{name} {why}": count for why, count in each.dropped.items() if count}
+    values |= {f"{topic} misfit": why for topic, why in misfits.items()}
     message = f"{state.words}: {hindrance.text}" if hindrance else state.words
     level = LEVELS[state]
-    if level == DiagnosticStatus.OK and trouble:
+    if level == DiagnosticStatus.OK and (trouble or misfits):
         level = DiagnosticStatus.WARN
     status = diagnostic_status(bridge, "robot", message, level, values)
     return DiagnosticArray(header=Header(stamp=stamp), status=[status])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Set
 from typing import Any
 
 import numpy as np
@@ -23,17 +24,24 @@ def image_sample(message: Any) -> SensorSample:
     return SensorSample(to_nanoseconds(message.header.stamp), zlib.crc32(memoryview(message.data)), message)
 
 
-def joint_sample(message: JointState) -> SensorSample:
-    """Raises: ValueError: not as many positions as names, or one is not finite."""
+def joint_sample(message: JointState, wanted: Set[str] | None = None) -> SensorSample:
+    """A joint of ``wanted`` must be measured; of another one (None: of none) that is not finite, nothing is known.
+
+    Raises:
+        ValueError: not as many positions as names, a name twice, or a joint that is wanted is not finite.
+    """
     if len(message.position) != len(message.name):
         raise ValueError(f"{len(message.name)} names but {len(message.position)} positions")
-    position = dict(zip(message.name, message.position, strict=True))
-    bad = [name for name, value in position.items() if not np.isfinite(value)]
+    said = dict(zip(message.name, message.position, strict=True))
+    if len(said) != len(message.name):
+        raise ValueError(f"a joint is named twice: {', '.join(message.name)}")
+    position = {name: value for name, value in said.items() if np.isfinite(value)}
+    bad = [name for name in said if name not in position and (wanted is None or name in wanted)]
     if bad:
-        raise ValueError(f"joint {bad[0]} is at {position[bad[0]]}")
+        raise ValueError(f"joint {bad[0]} is at {said[bad[0]]}")
     has_velocity = len(message.velocity) == len(message.name)
-    said = dict(zip(message.name, message.velocity, strict=True)) if has_velocity else {}
-    velocity = {name: value for name, value in said.items() if np.isfinite(value)}  # NaN: ros2_control measures none
+    speeds = dict(zip(message.name, message.velocity, strict=True)) if has_velocity else {}
+    velocity = {name: value for name, value in speeds.items() if np.isfinite(value)}  # NaN: ros2_control measures none
     content = hash((*position.values(), *velocity.values()))
     return SensorSample(to_nanoseconds(message.header.stamp), content, Joints(position, velocity))
 

@@ -115,6 +115,7 @@ class StatusInput:
             not named here.
         hold: number -> what it means; the robot holds while it is said.
         fault: number -> what it means; it latches.
+        latched: what it said last is asked for too, of a driver that keeps it; another one is heard as it is.
         of_commands: it is about the last command: what it said before a reset does not count though it is repeated.
         max_silence: s without a message after which the robot holds; 0: any.
     """

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import numpy as np
 
 from arm_bridge.arm_node import ArmNode
-from arm_bridge.safety import READY
+from arm_bridge.intake import SensorSample
 from arm_bridge.sensors import Pictures, intrinsics
 from arm_bridge.settings import ArmSettings, camera_input, load_arm
 from substep_bridge.parameters import declare_task, read_start
@@ -18,11 +19,9 @@ from substep_core.protocol import HoldKind, Reason
 from substep_core.ros.parameters import BadParameter, NodeParameters
 from substep_core.tasks import task_source
 
-JUST_ARMED = Reason(HoldKind.ROBOT_HALTED, "armed just now")
-
 
 class ArmWorld:
-    """Implements ``substep_bridge.world.World`` and ``Foresighted``."""
+    """Implements ``substep_bridge.world.World``, ``Foresighted`` and ``Armable``."""
 
     simulated = False
     description = ""  # the drivers publish it, and the frames
@@ -35,7 +34,7 @@ class ArmWorld:
         self._pictures = Pictures()
         self._sensed: Sensed | None = None
         self._ahead = np.zeros((0, contract.action_width))
-        self._times_armed = 0
+        self._arming = 0  # that actions are computed under, counted
         node.start()
 
     @property
@@ -45,11 +44,11 @@ class ArmWorld:
 
     @property
     def hindrance(self) -> Reason[HoldKind]:
-        """Once also where somebody has armed it: what was begun in shadow, and the place that the arm was to stay at
-        then, are of an arm that may have been moved by hand since."""
-        arm = self._node.arm
-        begins, self._times_armed = arm.times_armed != self._times_armed, arm.times_armed
-        return arm.hindrance or (JUST_ARMED if begins else READY)
+        return self._node.arm.hindrance
+
+    def take_over(self) -> bool:
+        before, self._arming = self._arming, self._node.arm.times_armed
+        return self._arming != before
 
     def reset(self, start: EpisodeStart) -> None:
         task = (
@@ -70,31 +69,40 @@ class ArmWorld:
         self._ahead = actions
 
     def step(self, action: np.ndarray, under_task: bool = True) -> None:
-        self._node.arm.step(action, self._ahead)
+        self._node.arm.step(action, self._ahead, self._arming)
         if under_task:
             self._steps += 1
             self._success = self._success or self._node.judged
 
     def sense(self) -> Sensed:
-        found = self._node.arm.observation()
-        if found is None or (self._sensed is not None and found[0] == self._sensed.stamp):
-            return self._sensed
-        stamp, samples = found
-        try:
-            images = {
-                camera.name: self._pictures.picture(
-                    camera, self._settings.cameras[camera.name], samples[camera_input(camera.name)]
-                )
-                for camera in self.contract.cameras
-            }
-        except ValueError as error:
-            self._node.arm.fail(str(error))
-            return self._sensed
-        values = {name: sample.value for name, sample in samples.items()}
-        poses = {name: value for name, value in values.items() if isinstance(value, Pose)}
-        joints = {name: value for name, value in values.items() if isinstance(value, Joints)}
-        self._sensed = Sensed(stamp, Readings(poses, joints), images)
+        """A picture that cannot be decoded is dropped, and counted; how old the one before it may be is its input's."""
+        has_dropped = False
+        while (found := self._node.arm.observation()) is not None:
+            stamp, samples = found
+            known = self._sensed.stamp if self._sensed is not None else None
+            if stamp == known or (has_dropped and known is not None and stamp < known):
+                break
+            if (images := self._images(samples)) is not None:
+                values = {name: sample.value for name, sample in samples.items()}
+                poses = {name: value for name, value in values.items() if isinstance(value, Pose)}
+                joints = {name: value for name, value in values.items() if isinstance(value, Joints)}
+                self._sensed = Sensed(stamp, Readings(poses, joints), images)
+                break
+            has_dropped = True
         return self._sensed
+
+    def _images(self, samples: Mapping[str, SensorSample]) -> dict[str, np.ndarray] | None:
+        """Of every camera; None: one could not be decoded."""
+        images = {}
+        for camera in self.contract.cameras:
+            name = camera_input(camera.name)
+            try:
+                images[camera.name] = self._pictures.picture(camera, self._settings.cameras[camera.name], samples[name])
+            except ValueError as error:
+                self._node.arm.read(name, samples[name], str(error))
+                return None
+            self._node.arm.read(name, samples[name])
+        return images
 
     def intrinsics(self, camera: str) -> np.ndarray:
         return intrinsics(self._node.infos.get(camera), self.contract.camera(camera), self._settings.cameras[camera])
@@ -118,7 +126,9 @@ class ArmWorld:
             if trouble.kind is not HoldKind.OBSERVATION_LOST and self._node.arm.observation() and self.sense():
                 return
             if time.monotonic() > deadline:
-                raise ValueError(f"after {self._settings.start_timeout:g} s the robot is not observed: {trouble.text}")
+                misfits = "".join(f"; {topic}: {why}" for topic, why in self._node.drivers.complaints.items())
+                waited = f"after {self._settings.start_timeout:g} s"
+                raise ValueError(f"{waited} the robot is not observed: {trouble.text}{misfits}")
             time.sleep(0.02)
 
 

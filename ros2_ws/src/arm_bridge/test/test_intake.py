@@ -161,6 +161,25 @@ def test_joints_are_taken_by_name_in_the_drivers_order():
         joint_sample(JointState(name=["b", "a"], position=[2.0]))
     with pytest.raises(ValueError, match="joint a is at nan"):
         joint_sample(JointState(name=["a"], position=[np.nan]))
+    with pytest.raises(ValueError, match="named twice: a, a"):
+        joint_sample(JointState(name=["a", "a"], position=[1.0, 2.0]))
+
+
+def test_a_joint_that_nobody_wants_need_not_be_measured():
+    message = JointState(name=["a", "passive"], position=[1.0, np.nan], velocity=[0.5, np.nan])
+    sample = joint_sample(message, wanted={"a"})
+    assert (sample.value.position, sample.value.velocity) == ({"a": 1.0}, {"a": 0.5})
+    with pytest.raises(ValueError, match="joint passive is at nan"):
+        joint_sample(message, wanted={"a", "passive"})
+
+
+def test_what_says_no_joint_that_is_wanted_moves_nothing():
+    parts = JointParts({"arm", "finger"}, max_skew=0.05)
+    assert parts.whole(part(1000, head=0.1), 1000 * MS) is None and parts.awaited == "joint arm has not been said"
+    parts.whole(part(1010, arm=1.0), 1010 * MS)
+    assert parts.whole(part(1020, finger=0.0), 1020 * MS).stamp == 1020 * MS
+    assert parts.whole(part(1030, head=0.2), 1030 * MS) is None
+    assert parts.whole(part(1025, arm=1.1), 1030 * MS).stamp == 1025 * MS and not parts.awaited
 
 
 def pose(x: float = 1.0, w: float = 0.0, frame: str = "base") -> PoseStamped:
@@ -246,8 +265,11 @@ def test_a_pose_of_tf2_is_looked_up_whatever_the_clock_does_and_the_buffer_forge
     transforms, timers, heard = Transforms(), [], []
     monkeypatch.setitem(sys.modules, "tf2_ros", transforms)
     node = SimpleNamespace(create_timer=lambda period, look, clock: timers.append((look, clock)))
-    listen_to_pose(node, PoseInput(child="tool0"), "base", 20.0, lambda read, message: heard.append(message))
+    minded = []
+    drivers = SimpleNamespace(mind=lambda kind, topic, qos: minded.append(topic))
+    listen_to_pose(node, drivers, PoseInput(child="tool0"), "base", 20.0, lambda read, message: heard.append(message))
     ((look, clock),) = timers
+    assert minded == ["/tf", "/tf_static"], "whoever publishes there what the listener does not hear is named"
     assert clock.clock_type is ClockType.STEADY_TIME
     look()
     for ahead, stays in ((0.0, True), (60.0, False)):

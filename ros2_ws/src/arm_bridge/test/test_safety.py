@@ -16,6 +16,7 @@ from arm_bridge.report import robot_state
 from arm_bridge.settings import DescriptionInput
 from arm_bridge.status import StatusWatch
 from arm_bridge.world import ArmWorld
+from substep_bridge.node import BridgeNode
 from substep_core.contract import Joints, Pose, SingularityLimits
 from substep_core.episode import EpisodeStart, EpisodeState
 from substep_core.errors import ErrorCode
@@ -364,31 +365,86 @@ def test_nothing_more_leaves_in_a_step_whose_command_the_driver_does_not_take(ri
     assert rig.state == "fault" and [each.channel for each in sent] == [ARM]
 
 
+class Ticking:
+    """The bridge's tick around an arm: what is played is ``FORWARD`` with the gripper closed, on and on."""
+
+    def __init__(self) -> None:
+        self.rig = Rig(*ADAPTERS["cartesian_rate"]())
+        node = SimpleNamespace(arm=self.rig.arm, start=lambda: None, judged=False)
+        self.world = ArmWorld(node, self.rig.contract, self.rig.settings, EpisodeState("", 0, 0, False, "", 0))
+        self.meanwhile, self.said = lambda: None, []
+        self._bridge = SimpleNamespace(is_active=True, _world=self.world, _player=self, _step=self._step)
+        self._bridge._publish_reports, self._bridge._advance = self.said.append, lambda: None
+        self._bridge._hindrance = lambda: BridgeNode._hindrance(self._bridge)
+
+    def hinder(self, hindrance) -> str:
+        return hindrance.text
+
+    def _step(self) -> None:
+        self.meanwhile()
+        self.world.step(FORWARD + CLOSE * 2)
+
+    def tick(self, meanwhile=lambda: None) -> list:
+        """What leaves, or is shown. Args: meanwhile: happens after the bridge has looked whether it may play."""
+        self.meanwhile = meanwhile
+        self.rig.sent.clear()
+        self.rig.pass_time(1 / self.rig.contract.rate)
+        self.rig.speak()
+        BridgeNode._tick(self._bridge)
+        return list(self.rig.sent)
+
+
 def test_a_robot_that_is_armed_takes_nothing_that_was_begun_before():
-    rig = Rig(*ADAPTERS["cartesian_rate"]())
-    world = ArmWorld(SimpleNamespace(arm=rig.arm, start=lambda: None), rig.contract, rig.settings, None)
+    ticking = Ticking()
+    rig, said = ticking.rig, ticking.said
     rig.ready()
-    assert world.hindrance.text == "robot halted: armed just now" and not world.hindrance
+    ticking.tick(), ticking.tick()
+    assert said == ["robot halted: armed just now", ""]
     rig.arm.hear_status(0, 1)
-    assert world.hindrance.text == "robot halted: status says 1: slow"
+    ticking.tick()
+    assert said.pop() == "robot halted: status says 1: slow"
     rig.arm.hear_status(0, 0)
-    while world.hindrance:
-        rig.step(FORWARD)
-        assert "armed just now" not in world.hindrance.text
+    while ticking.world.hindrance:
+        ticking.tick()
+    assert "armed just now" not in " ".join(said[1:]), "a robot that goes on after a hold was armed by nobody"
     rig.arm.disarm()
-    hold(rig, 1.0)
+    for _ in range(20):
+        ticking.tick()
     rig.ready()
-    assert world.hindrance.text == "robot halted: armed just now"
+    ticking.tick()
+    assert said[-1] == "robot halted: armed just now"
+
+
+def test_whoever_looks_at_what_hinders_a_robot_takes_nothing_from_the_bridge():
+    ticking = Ticking()
+    ticking.rig.ready()
+    assert [ticking.world.hindrance.text for _ in "123"] == ["", "", ""]
+    ticking.tick()
+    assert ticking.said == ["robot halted: armed just now"]
+
+
+def test_no_action_that_was_computed_in_shadow_leaves_where_the_arming_falls_into_a_control_step():
+    ticking = Ticking()
+    ticking.rig.speak()
+    assert ticking.rig.arm.shadow() == ""
+    assert all(each.is_shadow for each in ticking.tick()) and ticking.said == [""]
+    sent = ticking.tick(meanwhile=ticking.rig.arm.arm)
+    assert ticking.rig.state == "armed" and ticking.said == ["", ""], "it was looked at before"
+    assert [(each.channel, each.is_shadow) for each in sent] == [(ARM, False)] and speeds(sent) == [0.0]
+    ticking.tick()
+    assert ticking.said[-1] == "robot halted: armed just now"
+    assert speeds(ticking.tick())[0] > 0.1
 
 
 def test_an_episode_that_cannot_begin_as_a_sensor_is_silent_leaves_what_was_seen():
     rig = Rig(*ADAPTERS["cartesian_rate"]())
     settings = replace(rig.settings, start_timeout=0.01)
-    node = SimpleNamespace(arm=rig.arm, start=lambda: None, put_back=lambda values: None, judged=False)
+    drivers = SimpleNamespace(complaints={"/joints": "/driver publishes another type"})
+    node = SimpleNamespace(arm=rig.arm, drivers=drivers, start=lambda: None, put_back=lambda values: None, judged=False)
     world = ArmWorld(node, rig.contract, settings, EpisodeState("", 0, 0, False, "", 0))
     rig.ready()
     seen = world.sense()
-    with pytest.raises(ValueError, match=r"is not observed: .*nothing has come"):
+    with pytest.raises(ValueError, match=r"is not observed: .*nothing has come; /joints: /driver publishes another"):
         world.reset(EpisodeStart())
     assert seen is not None and world.sense() is seen
 

@@ -13,10 +13,9 @@ from substep_bags.definitions import message_type
 from substep_bags.images import COMPRESSED, SUFFIX, decode_jpeg
 from substep_bags.installed_types import check_definition
 from substep_bags.reader import Bag, BagError, RecordedMessage
-from substep_bags.recorded_topics import type_name
 from substep_core.contract import RobotContract, contract_from_text
 from substep_core.ros import topics
-from substep_core.ros.topics import Topic
+from substep_core.ros.topics import Topic, type_name
 
 
 @dataclass(frozen=True)

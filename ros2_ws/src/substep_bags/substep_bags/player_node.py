@@ -18,12 +18,12 @@ from rosgraph_msgs.msg import Clock
 from substep_bags.installed_types import installed_class
 from substep_bags.playback import Playback, PlaySettings, chosen_topics
 from substep_bags.reader import Bag, BagError, RecordedMessage, TopicInBag
-from substep_bags.recorded_topics import type_name
 from substep_core.printable import printable_lines
 from substep_core.ros import topics
 from substep_core.ros.messages import to_time
 from substep_core.ros.node_main import run_node
 from substep_core.ros.parameters import BadParameter, NodeParameters
+from substep_core.ros.topics import type_name
 from substep_core.units import NANOSECONDS
 
 CLOCK = type_name(Clock)

@@ -32,12 +32,6 @@ def camera_topics(robot: RobotContract) -> frozenset[str]:
     return frozenset(topics.camera_image(name).name for name in robot.camera_names)
 
 
-def type_name(kind: type) -> str:
-    """As ROS writes it: "sensor_msgs/msg/Image"."""
-    package, form, *_ = kind.__module__.split(".")
-    return f"{package}/{form}/{kind.__name__}"
-
-
 def offered_qos(topic: Topic) -> Qos:
     """As its publishers offer it."""
     return Qos(

@@ -15,7 +15,7 @@ from substep_bags import recorder_parameters
 from substep_bags.definitions import message_type
 from substep_bags.images import COMPRESSED, SUFFIX, JpegEncoder
 from substep_bags.inbox import Inbox
-from substep_bags.recorded_topics import camera_topics, graph_topics, offered_qos, robot_topics, type_name
+from substep_bags.recorded_topics import camera_topics, graph_topics, offered_qos, robot_topics
 from substep_bags.recording import BagRecording, RecordingState, SerializedMessage
 from substep_bags.writer import BagWriter
 from substep_core.contract import contract_from_text
@@ -25,7 +25,7 @@ from substep_core.ros import topics
 from substep_core.ros.diagnostics import diagnostic_status
 from substep_core.ros.lifecycle_node import GraphNode
 from substep_core.ros.node_main import run_node
-from substep_core.ros.topics import Topic
+from substep_core.ros.topics import Topic, type_name
 
 TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
 EMPTYING_PERIOD = 0.05  # s between two looks at what has come

@@ -20,10 +20,11 @@ from rosbags.typesys.store import Typestore
 
 from substep_bags.definitions import UnknownType, message_type
 from substep_bags.metadata import read_metadata
-from substep_bags.recorded_topics import offered_qos, type_name
+from substep_bags.recorded_topics import offered_qos
 from substep_bags.repair import NotRepairable, records, repair
 from substep_bags.writer import COMPRESSIONS, MIB, MINUTE, BagSettings, BagWriter
 from substep_core.ros import topics
+from substep_core.ros.topics import type_name
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 STRING, IMAGE = message_type("std_msgs/msg/String"), message_type("sensor_msgs/msg/Image")

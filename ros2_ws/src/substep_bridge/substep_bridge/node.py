@@ -29,12 +29,13 @@ from substep_bridge.messages import (
 )
 from substep_bridge.moment import RobotMoment, moment_of
 from substep_bridge.parameters import ClockMode
-from substep_bridge.world import WORLDS, Foresighted, Sensed, World, WorldFactory
+from substep_bridge.world import WORLDS, Armable, Foresighted, Sensed, World, WorldFactory
 from substep_bridge.world_publisher import WorldPublisher
 from substep_core.chunk import ChunkOutcome
 from substep_core.configuration import told
 from substep_core.contract import contract_to_text, gripper_opening
 from substep_core.episode import EpisodeEnd, EpisodeStart
+from substep_core.protocol import HoldKind, Reason
 from substep_core.registry import Registry, RegistryError
 from substep_core.ros import topics
 from substep_core.ros.diagnostics import diagnostic_status
@@ -42,6 +43,9 @@ from substep_core.ros.lifecycle_node import GraphNode
 from substep_core.ros.messages import to_time
 from substep_core.ros.node_main import run_node
 from substep_core.ros.parameters import BadParameter
+
+READY = Reason(HoldKind.NONE)
+JUST_ARMED = Reason(HoldKind.ROBOT_HALTED, "armed just now")
 
 
 class BridgeNode(GraphNode):
@@ -205,9 +209,15 @@ class BridgeNode(GraphNode):
     def _tick(self) -> None:
         """Realtime: the world moves in any case."""
         if self.is_active:
-            self._publish_reports(self._player.hinder(self._world.hindrance))
+            self._publish_reports(self._player.hinder(self._hindrance()))
             self._step()
             self._advance()
+
+    def _hindrance(self) -> Reason[HoldKind]:
+        """Why nothing is played in this control step."""
+        world = self._world
+        is_new = isinstance(world, Armable) and world.take_over()
+        return world.hindrance or (JUST_ARMED if is_new else READY)
 
     def _step(self) -> None:
         had_succeeded, under_task = self._world.episode.success, self._player.is_under_task

@@ -107,6 +107,18 @@ class Foresighted(Protocol):
         """Before each step: what it is told after it unless something newer comes, (N, A), N ≥ 0."""
 
 
+@runtime_checkable
+class Armable(Protocol):
+    """A world whose robot an operator arms at any moment, also between a look at ``hindrance`` and the next step."""
+
+    def take_over(self) -> bool:
+        """Whether it has been armed since the last call, which is the bridge's tick's alone.
+
+        What was decided before is of a robot that may have been moved by hand since. So nothing of it leaves: an action
+        that is stepped before this was asked after an arming is not sent, the robot holds in its place.
+        """
+
+
 class WorldFactory(Protocol):
     """Makes the world that a bridge drives.
 

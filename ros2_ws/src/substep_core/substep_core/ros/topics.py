@@ -97,6 +97,12 @@ class Topic:
         return node.create_subscription(self.type, self.name, heard, self.qos, raw=raw, callback_group=group)
 
 
+def type_name(kind: type) -> str:
+    """As ROS writes it: "sensor_msgs/msg/Image"."""
+    package, form, *_ = kind.__module__.split(".")
+    return f"{package}/{form}/{kind.__name__}"
+
+
 def _unless_malformed(node: Node, topic: str, callback: Callable) -> Callable:
     """Anybody may publish on a topic. What is wrong is logged, the same once."""
     said: set[str] = set()
