@@ -43,6 +43,7 @@ from substep_planner.manager.events import (
     PlanFailed,
     PlanMade,
     PolicyRefused,
+    Stopped,
     TaskFeedback,
 )
 from substep_planner.manager.grasp_watch import FingerLimits
@@ -221,7 +222,10 @@ class LockstepTask:
         names = {camera: self._simulation.contract.camera_called(camera) for camera in self._scorer.cameras}
         seen = self._simulation.images(tuple(names.values()))
         images = {camera: seen[name] for camera, name in names.items()}
-        self._events.append(self._scorer.score(images, self._observation.stamp))
+        try:
+            self._events.append(self._scorer.score(images, self._observation.stamp))
+        except PlanningError as error:  # as the planner node does: whom the scorer asks gives no answer
+            self._events.append(Stopped(error.code, f"the scorer: {error}"))
         return True
 
     # --- the planner ---

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,22 @@ from substep_policy.models.kind import kind_of
 from substep_policy.models.pi05.policy import Pi05Policy
 from substep_policy.models.pi05.published import load_model, save_model
 from substep_policy.models.pi05.published_config import read_config
+from substep_policy.models.pi05.published_keys import EMBEDDING, OUTPUT
 from substep_policy.models.pi05.statistics import find_statistics
 from substep_policy.models.pi05.tokenizer import find_tokenizer
 from substep_policy.registry import POLICIES, PolicySettings
 from tests.pi05 import drawn as toy
 from tests.pi05.toy import drawn_model, toy_config
-from tests.pi05.toy_checkpoint import HIGH, LOW, STATE_HIGH, STATE_LOW, WORDS, write_lerobot, write_openpi
+from tests.pi05.toy_checkpoint import (
+    HIGH,
+    LOW,
+    STATE_HIGH,
+    STATE_LOW,
+    WORDS,
+    write_eos_head,
+    write_lerobot,
+    write_openpi,
+)
 
 CPU = torch.device("cpu")
 SETTINGS = PolicySettings(device="cpu")
@@ -71,6 +82,16 @@ def test_both_layouts_give_the_same_chunk_in_the_robots_units(lerobot, openpi):
     np.testing.assert_allclose(chunks[0].actions, chunks[1].actions[:-1], atol=1e-5)  # LeRobot's are in float32
     assert set(np.unique(chunks[0].actions[:, 6])) <= {-1.0, 1.0}
     assert np.isfinite(chunks[0].actions).all() and np.abs(chunks[0].actions[:, :6]).max() <= 1.0
+
+
+def test_a_policy_that_cannot_end_a_substep_says_so_when_it_is_loaded(lerobot, tmp_path, caplog):
+    policy(lerobot)
+    assert f"{lerobot}: the model has no EOS, so no substep ends by its word" in caplog.text
+    folder = write_openpi(tmp_path / "toy")
+    write_eos_head(folder, 0.5)
+    caplog.clear()
+    policy(folder)
+    assert "has no EOS" not in caplog.text and "is a default" in caplog.text
 
 
 def test_proprioception_and_words_matter(lerobot):
@@ -160,7 +181,12 @@ def test_inspect_says_what_there_is(lerobot, capsys):
         ({"paligemma_variant": "gemma_9b"}, "paligemma_variant is 'gemma_9b', expected 'gemma_2b'"),
         ({"image_resolution": [224, 280]}, "image_resolution is [224, 280], expected a square"),
         ({"input_features": {"observation.images.top": {"type": "VISUAL"}}}, "takes 1 images (observation.images.top)"),
-        ({"output_features": {"action": {"shape": [14]}}}, "actions have 14 values, and those of robot libero_panda 7"),
+        ({"output_features": {"action": {"shape": [14]}}}, "actions have 14 values, and robot libero_panda 7"),
+        ({"output_features": {"action": {"shape": []}}}, "actions have [] values, and robot libero_panda 7"),
+        (
+            {"input_features": {"observation.state": {"shape": [14]}}},
+            "the state has 14 values, and robot libero_panda 8",
+        ),
         ({"max_action_dim": 5}, "actions have 7 values, action_head.width is 5"),
         ({"chunk_size": 10**9}, "backbone.chunk_length is 1000000000"),
         ({"num_inference_steps": 10**9}, "action_head.sampling_steps is 1000000000"),
@@ -196,6 +222,72 @@ def test_weights_that_are_missing_or_of_another_model_are_named(lerobot, tmp_pat
     (folder / "tokenizer.json").write_text("{}")
     assert main(["checkpoint", "inspect", str(folder)]) == 1
     assert "tokenizer.json is not a tokenizer.json" in " ".join(capsys.readouterr().out.split())
+
+
+WEIGHT = "model.paligemma_with_expert.gemma_expert.model.layers.1.mlp.up_proj.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state | {"model.new": torch.zeros(2)}, "new is unknown"),
+        (lambda state: state | {WEIGHT.removeprefix("model."): torch.zeros(2)}, "up_proj.weight twice"),
+        (lambda state: state | {WEIGHT: state[WEIGHT][:-1]}, r"shape \(39, 24\), expected \(40, 24\)"),
+        (lambda state: state | {WEIGHT: state[WEIGHT].to(torch.int8)}, r"whole numbers \(int8\)"),
+        (
+            lambda state: state | {WEIGHT: state[WEIGHT].to(torch.float8_e4m3fn)},
+            "has numbers of type F8_E4M3, expected one of",
+        ),
+    ],
+    ids=["unknown", "twice", "shape", "int8", "fp8"],
+)
+def test_weights_that_are_not_the_models_are_refused(change, message, tmp_path, capsys):
+    folder = write_lerobot(tmp_path / "toy")
+    file = folder / "model.safetensors"
+    save_file({key: value.contiguous() for key, value in change(load_file(file)).items()}, file)
+    with pytest.raises(CheckpointError, match=message):
+        load_model(folder, CPU, torch.float32)
+    assert main(["checkpoint", "inspect", str(folder)]) == 1
+    assert re.search(message, " ".join(capsys.readouterr().out.split()))
+
+
+def shard(folder: Path) -> None:
+    """Put the weights into two files, the later of which has the output layer and not the embedding."""
+    file = folder / "model.safetensors"
+    state = load_file(file)
+    last = [key for key in state if "vision_tower" in key or "lm_head" in key]
+    names = {key: f"model-0000{1 + (key in last)}-of-00002.safetensors" for key in state}
+    for name in set(names.values()):
+        save_file({key: state[key] for key in state if names[key] == name}, folder / name)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
+    file.unlink()
+
+
+@pytest.mark.parametrize("is_sharded", [False, True])
+def test_where_embedding_and_output_layer_are_apart_the_embedding_is_taken(is_sharded, tmp_path, caplog):
+    """LeRobot's trained ones have both: what it trains is the embedding."""
+    folder = write_lerobot(tmp_path / "toy")
+    file = folder / "model.safetensors"
+    state = load_file(file)
+    embedding = torch.ones_like(state[f"model.{OUTPUT}"])
+    save_file(state | {f"model.{EMBEDDING}": embedding}, file)
+    if is_sharded:
+        shard(folder)
+    _, model = load_model(folder, CPU, torch.float32)
+    assert torch.equal(model.backbone.language_model.embed_tokens.weight, embedding)
+    assert is_sharded or "the output layer is not the embedding" in caplog.text
+
+
+def test_shards_are_read_as_one_file(lerobot, tmp_path):
+    folder = write_lerobot(tmp_path / "toy")
+    shard(folder)
+    (_, expected), (_, model) = load_model(lerobot, CPU, torch.float32), load_model(folder, CPU, torch.float32)
+    for name, value in expected.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
+    assert main(["checkpoint", "inspect", str(folder)]) == 0
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"model-00002-of-00002.safetensors is missing"):
+        load_model(folder, CPU, torch.float32)
 
 
 @pytest.mark.parametrize(
@@ -263,6 +355,6 @@ def test_what_a_tokenizer_file_says_of_padding_and_cutting_is_not_obeyed(lerobot
 
 
 def test_a_folder_of_neither_layout_is_no_policy(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"type": "act", "chunk_size": 100}))
-    with pytest.raises(ValueError, match="model_type None, expected one of compact"):
+    (tmp_path / "config.json").write_text(json.dumps({"type": "pi0", "chunk_size": 50}))
+    with pytest.raises(ValueError, match="model_type None and type 'pi0', expected one of compact"):
         kind_of(tmp_path)

@@ -63,7 +63,9 @@ def test_tokenizers_are_fitted_to_a_policys_data_and_measured_in_its_units(toy_r
     assert report["rows"][1]["bits"] == pytest.approx(2 * 6 * 4 * np.log2(7))
     assert report["chunks"] == "36 held-out chunks of 6 actions"
     assert fit(tmp_path, "fast", "--scale", "20", out="fast") == 0
+    assert "% of the coefficients lie outside of the fitted range and are cut off" in capsys.readouterr().out
     report = json.loads((tmp_path / "fast/report.json").read_text())
+    assert report["rows"][0]["bits"] < report["published_bins"]["bits"] and 0 <= report["clipped"] < 0.2
     errors = {error["group"]: error for error in report["rows"][0]["groups"]}
     # Coefficients rounded to steps of 1/20 are off by 1/(20·√12) a value, of commands of 50 mm a unit.
     span = np.subtract(

@@ -9,7 +9,7 @@ import pytest
 
 from substep_bridge.chunk_player import REST_TIME
 from substep_core.chunk import NO_EOS, Chunk
-from substep_core.errors import ErrorCode
+from substep_core.errors import ErrorCode, PlanningError
 from substep_core.named_substep import TASK_DONE, NamedSubstep
 from substep_core.observation import Observation
 from substep_core.plan import Substep
@@ -145,6 +145,14 @@ def test_substeps_follow_each_other_by_eos_and_the_policy_sees_pictures_only_whe
     assert not result.success and result.finish.code is ErrorCode.NONE and result.steps == 24 + round(REST_TIME * RATE)
     assert [outcome.name for outcome in result.outcomes] == ["PLAYED", "PLAYED", "PLAYED_EOS"] * 2
     assert policy.shown == [("eye",)] * 6 and len(result.inference_times) == 6
+
+
+def test_a_scorer_that_gets_no_answer_ends_the_task_and_says_why():
+    def unheard(step: int, index: int) -> bool:
+        raise PlanningError(ErrorCode.BACKEND_FAILED, "nobody answers")
+
+    result, _ = carry_out(Puppet(), rule="vision", done=unheard)
+    assert (result.finish.code, result.finish.message) == (ErrorCode.BACKEND_FAILED, "the scorer: nobody answers")
 
 
 def test_a_policy_carries_out_what_it_names_itself():

@@ -103,6 +103,17 @@ def test_what_is_to_be_said_is_the_plans_next_substep(pi05_run):
     assert inputs.text([silent, late[0]])["answer_counts"].tolist() == [False, True]
 
 
+@pytest.mark.parametrize("conditioning", list(Conditioning))
+def test_words_that_a_policy_would_be_cut_off_in_are_not_taught(pi05_run, conditioning):
+    run = start(pi05_run("model.backbone.prompt.max_answer_tokens=3", f"model.backbone.conditioning={conditioning}"))
+    data = run.data.training
+    samples = [data[number] for number in range(len(data))]
+    with pytest.raises(
+        ValueError, match=r"the words '.*' have \d+ tokens with their end, and a policy says at most 3: "
+    ):
+        run.data.inputs.text(samples)
+
+
 def test_a_joint_prompt_teaches_only_words_that_come_next(pi05_run):
     run = start(pi05_run(f"model.backbone.conditioning={Conditioning.JOINT.value}"))
     data = run.data.training

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from substep_policy.action_tokenizers.fast import FastTokenizer
 from substep_policy.action_tokenizers.folder import ChunkTokenizer
 from substep_policy.action_tokenizers.rfsq import RfsqTokenizer
 from training.action_tokenizer.chunks import ActionChunks
@@ -36,6 +37,7 @@ class TokenizerReport:
     Attributes:
         fast, bins: FAST and uniform bins, from coarse to fine.
         published_bins: 256 bins.
+        clipped: of FAST, the share of coefficients outside of the fitted range, which are cut off.
     """
 
     chunks: str
@@ -44,6 +46,7 @@ class TokenizerReport:
     bins: tuple[TokenizerFigures, ...]
     published_bins: TokenizerFigures
     use: tuple[LayerUse, ...] = ()
+    clipped: float | None = None
 
     def __str__(self) -> str:
         heads = [f"{error.group}, {error.unit}" for error in self.published_bins.groups]
@@ -54,6 +57,8 @@ class TokenizerReport:
         lines += [
             f"layer {use.layer}: {use.used:.0%} of the codes in use, {use.entropy:.2f} bits a code" for use in self.use
         ]
+        if self.clipped is not None:
+            lines.append(f"{self.clipped:.3%} of the coefficients lie outside of the fitted range and are cut off")
         return "\n".join(lines)
 
     def _beside(self, row: TokenizerFigures) -> str:
@@ -88,6 +93,7 @@ def report(tokenizer: ChunkTokenizer, chunks: ActionChunks) -> TokenizerReport:
         tuple(bins_row(chunks.space, actions, bits) for bits in BIN_BITS),
         published_bins_row(chunks.space, actions),
         use,
+        tokenizer.clipped(actions) if isinstance(tokenizer, FastTokenizer) else None,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from substep_policy.checkpoints.folder import LATEST, has_component
 from substep_policy.checkpoints.part import load_parts
 from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE, read_tokenizer
 from substep_policy.heads.fast_tokens import FastTokensConfig
-from substep_policy.models.compact.checkpoints import CHECKPOINTS as COMPACT_CHECKPOINTS
 from substep_policy.models.compact.instruction_tokens import extended_tokenizer, train_tokenizer
 from substep_policy.models.normalization import Statistics
 from substep_policy.models.pi05.config import Conditioning, ConvolutionSize
@@ -34,14 +32,13 @@ from training.train.config import FinetuneConfig
 from training.train.models.compact import plan_texts
 from training.train.models.frozen_vision import check_can_freeze
 from training.train.models.heads import make
+from training.train.models.pi05_start import NUMBERS, start_numbers, start_vision
 from training.train.models.pi05_vision import Pi05ImageNetwork
 from training.train.modes import WordsAndActionTokens
 
 CPU = torch.device("cpu")
 EXPORTED_DTYPE = torch.bfloat16
 PROMPT_WORDS = (TASK_DONE, "state subtask action")
-NUMBERS = tuple(str(number) for number in range(-1, 256))  # that a state is written in
-NUMBER_PERIODS = 8.0, 1024.0  # of the sines that new embeddings of numbers begin as, the shortest and the longest
 
 log = logging.getLogger("training.train.models")
 
@@ -63,6 +60,9 @@ class Pi05Inputs:
 
         Of a model whose expert is conditioned jointly, one prompt that has both: what is said is what is carried out,
         and it is taught where that is what comes next in the plan's own words.
+
+        Raises:
+            ValueError: words are taught that the policy would be cut off in.
         """
         builder = self.builder
         proprio = np.stack([sample.proprio for sample in samples])
@@ -71,10 +71,24 @@ class Pi05Inputs:
         if self.config.backbone.conditioning is Conditioning.JOINT:
             said = [TASK_DONE if other == TASK_DONE else one for one, other in zip(said, following, strict=True)]
             is_taught = np.array([one == other for one, other in zip(said, following, strict=True)])
-            return _arrays(builder.high(tasks, proprio, said), "") | {"answer_counts": is_taught}
-        asked = _arrays(builder.high(tasks, proprio, following), "task_")
+            prompts = builder.high(tasks, proprio, said)
+            self._check_answers(prompts, said, is_taught)
+            return _arrays(prompts, "") | {"answer_counts": is_taught}
+        prompts = builder.high(tasks, proprio, following)
         is_taught = np.array([bool(words) for words in following])
-        return _arrays(builder.low(said, proprio), "") | asked | {"answer_counts": is_taught}
+        self._check_answers(prompts, following, is_taught)
+        return _arrays(builder.low(said, proprio), "") | _arrays(prompts, "task_") | {"answer_counts": is_taught}
+
+    def _check_answers(self, prompts: Pi05Prompts, words: Sequence[str], is_taught: np.ndarray) -> None:
+        """Raises: ValueError: words are taught that the policy would be cut off in."""
+        most = self.config.backbone.prompt.max_answer_tokens
+        lengths = np.where(is_taught, prompts.attention_mask.sum(axis=1) - prompts.answer_start, 0)
+        if (longest := int(lengths.max())) > most:
+            text = words[int(lengths.argmax())]
+            raise ValueError(
+                f"the words {text!r} have {longest} tokens with their end, and a policy says at most {most}: raise "
+                "model.backbone.prompt.max_answer_tokens"
+            )
 
     def check(self, instructions: Sequence[str]) -> None:
         """In the state that has the longest words: the lowest one."""
@@ -209,39 +223,6 @@ def training(config: FinetuneConfig) -> Pi05Training:
     return Pi05Training(
         config.checkpoint_model(), tokenizer, spoken.reserved if is_spoken else 0, config.initial_vision
     )
-
-
-def start_vision(model: Pi05Model, policy: str) -> None:
-    """Fill the convolution with a compact policy's. Raises: ValueError: there is none, or its sizes are others."""
-    own = model.backbone.vision_tower.state_dict()
-    _, compact = COMPACT_CHECKPOINTS.load(POLICIES.folder(policy))
-    weights = {name: value for name, value in compact.backbone.state_dict().items() if name in own}
-    if unfit := [name for name, value in weights.items() if value.shape != own[name].shape]:
-        name = unfit[0]
-        raise ValueError(
-            f"initial_vision is {policy}, whose {name} is {tuple(weights[name].shape)} and the model's "
-            f"{tuple(own[name].shape)}: give model.backbone.vision, image_size and cameras its sizes"
-        )
-    model.backbone.vision_tower.load_state_dict(own | weights)
-    log.info("vision starts from %s, the rest of the model from random weights", policy)
-
-
-@torch.no_grad()
-def start_numbers(model: Pi05Model, tokenizer: HuggingFaceTokenizer) -> None:
-    """Fill the embeddings of ``NUMBERS`` with sines of the number: near numbers begin alike, as proprioception needs.
-
-    With random ones every number's meaning would be learned for itself. They are of unit size after the factor of
-    ``LanguageModel.embed``, as all others. A number of several tokens (−1) is left as it is.
-    """
-    embedding = model.backbone.language_model.embed_tokens.weight
-    width = embedding.shape[1]
-    shortest, longest = NUMBER_PERIODS
-    angles = 2 * math.pi / torch.logspace(math.log10(shortest), math.log10(longest), width // 2)
-    for number in NUMBERS:
-        ids = tokenizer.encode(number)
-        if len(ids) == 1:
-            phases = int(number) * angles
-            embedding[ids[0]] = torch.cat([phases.sin(), phases.cos()]) * math.sqrt(2 / width)
 
 
 def _arrays(prompts: Pi05Prompts, level: str) -> dict[str, np.ndarray]:

@@ -73,7 +73,10 @@ def overheads(robot: RobotContract, height: int, width: int) -> list[float]:
                 serialize_message(feedback_to_message(command))
         done.set()
 
-    watcher = CompletionWatcher(NoModel(robot.camera_names), WatchSettings(rate=1e6), scored, lambda error: done.set())
+    def ended(error: Exception) -> None:
+        done.set()
+
+    watcher = CompletionWatcher(NoModel(robot.camera_names), WatchSettings(rate=1e6), scored, ended, ended)
     watcher.watch(activate.key, activate.plan)
     image = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
     frames = [

@@ -7,6 +7,7 @@ from functools import partial
 
 from sensor_msgs.msg import Image
 
+from substep_core.errors import PlanningError
 from substep_core.keys import SubstepKey
 from substep_core.plan import Substep
 from substep_core.ros.messages import image_from_message, to_nanoseconds
@@ -22,7 +23,7 @@ class Lookout:
     """A ``CompletionWatcher`` on the cameras' topics, between ``start`` and ``stop``.
 
     Args:
-        scored, failed: as of the watcher.
+        scored, unanswered, failed: as of the watcher.
     """
 
     def __init__(
@@ -31,10 +32,11 @@ class Lookout:
         scorer: CompletionScorer,
         settings: WatchSettings,
         scored: Callable[[FrameScored], None],
+        unanswered: Callable[[PlanningError], None],
         failed: Callable[[Exception], None],
     ) -> None:
         self.scorer, self.views = scorer, CameraViews(scorer.cameras)
-        self._new_watcher = partial(CompletionWatcher, scorer, settings, scored, failed)
+        self._new_watcher = partial(CompletionWatcher, scorer, settings, scored, unanswered, failed)
         self._watcher: CompletionWatcher | None = None
         for camera in scorer.cameras:
             cameras.see(camera, partial(self._on_image, camera))

@@ -11,7 +11,7 @@ from std_msgs.msg import String
 from substep_interfaces.msg import ActionChunk, ActiveSubstep, ChunkRefusal, ChunkReport, EpisodeStatus, TaskStatus
 
 from substep_core.contract import contract_from_text
-from substep_core.errors import ErrorCode
+from substep_core.errors import ErrorCode, PlanningError
 from substep_core.language.skills import skills_from_text
 from substep_core.printable import shortened
 from substep_core.protocol import TaskEvent
@@ -24,7 +24,7 @@ from substep_planner import parameters as planner_parameters
 from substep_planner.cameras import Cameras
 from substep_planner.goal_server import STOPPING_TIME, GoalServer
 from substep_planner.lookout import Lookout
-from substep_planner.manager.events import Activate, Deactivate, EpisodeProgress, Finish, TaskFeedback
+from substep_planner.manager.events import Activate, Deactivate, EpisodeProgress, Finish, Stopped, TaskFeedback
 from substep_planner.manager.goal_queue import GoalQueue
 from substep_planner.manager.grasp_watch import FingerLimits
 from substep_planner.manager.substep_manager import SubstepManager
@@ -81,7 +81,7 @@ class PlannerNode(GraphNode):
         self._task_status = self.advertise(topics.TASK_STATUS)
         self._plans = PlanMaker(self, settings, self._cameras, words, lambda: self._episode)
         if settings.scorer is not None:
-            report = self._queue.tell, self._completion_failed
+            report = self._queue.tell, self._completion_unanswered, self._completion_failed
             self._lookout = Lookout(self._cameras, settings.scorer, settings.watch, *report)
         self.subscribe(topics.EPISODE_STATUS, self._on_episode)
         self.subscribe(topics.CHUNK_REPORT, self._on_report)
@@ -193,6 +193,15 @@ class PlannerNode(GraphNode):
         if self.context.ok():
             message.header.stamp = self.now()
             self._task_status.publish(message)
+
+    # --- a scorer that gets no answer ends the task whose rule looks: in the next one it may get one ---
+
+    def _completion_unanswered(self, error: PlanningError) -> None:
+        why = f"scorer {self._settings.scorer.name}: {error}"
+        if self._settings.new_rule().uses_vision:
+            self._queue.tell(Stopped(error.code, why))
+        else:  # it only informs
+            self._complain_of_completion(why)
 
     # --- a scorer that fails ends the node: no rule that looks could be followed any more ---
 

@@ -72,7 +72,7 @@ class PlanMaker:
         suite = episode.suite if episode is not None else ""
 
         def plan_of(sentence: str) -> Plan:
-            return self._decompose(PlanRequest(sentence, suite)).plan
+            return self._decompose(PlanRequest(sentence, suite, must_be_whole=True)).plan
 
         return revise(request.words, replace(request.running, objects=objects, counts=counts), plan_of)
 

@@ -31,6 +31,7 @@ from transformers import (
 )
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
+from substep_core.errors import ErrorCode, PlanningError
 from substep_core.keys import SubstepKey
 from substep_core.plan import Substep
 from substep_planner.completion.compact_model import load_completion_model
@@ -305,6 +306,8 @@ class ScriptedScorer:
         value = images["agentview"].flat[0]
         if value == 255:
             raise RuntimeError("out of memory")
+        if value == 254:
+            raise PlanningError(ErrorCode.BACKEND_FAILED, "nobody answers")
         return value / 10 + index
 
 
@@ -314,9 +317,10 @@ class Watch:
     def __init__(self, **settings) -> None:
         self.scorer = ScriptedScorer()
         self.scored: queue.Queue[FrameScored] = queue.Queue()
+        self.unanswered: queue.Queue[PlanningError] = queue.Queue()
         self.failures: queue.Queue[Exception] = queue.Queue()
         options = WatchSettings(**{"frames": 1, "rate": 1000.0, **settings})
-        self.watcher = CompletionWatcher(self.scorer, options, self.scored.put, self.failures.put)
+        self.watcher = CompletionWatcher(self.scorer, options, self.scored.put, self.unanswered.put, self.failures.put)
 
     def frame(self, stamp: int, value: int) -> None:
         self.watcher.offer(stamp, lambda: {"agentview": np.full((1, 1, 3), value, np.uint8)})
@@ -334,6 +338,14 @@ def watch(request):
 
 def key(index=0, attempt=0, plan="p") -> SubstepKey:
     return SubstepKey(plan, index, attempt)
+
+
+def test_a_frame_that_gets_no_answer_is_told_and_the_next_one_is_scored(watch):
+    watch.watcher.watch(key(), PLAN)
+    watch.frame(1, 254)
+    assert str(watch.unanswered.get(timeout=PATIENCE)) == "nobody answers"
+    watch.frame(2_000_000, 4)
+    assert watch.next().similarity == 0.4 and watch.failures.empty()
 
 
 def test_frames_are_scored_for_the_substep_that_is_watched(watch):

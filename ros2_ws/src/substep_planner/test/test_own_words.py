@@ -6,10 +6,10 @@ import pytest
 
 from substep_core.errors import ErrorCode, PlanningError
 from substep_core.named_substep import TASK_DONE, NamedSubstep
-from substep_core.plan import Substep
+from substep_core.plan import Plan, Substep
 from substep_planner.completion.own_words import OwnWordsScorer
 from substep_planner.completion.registry import CompletionSettings, load_scorer
-from substep_planner.decomposers.base import PlanRequest
+from substep_planner.decomposers.base import PlanRequest, SourcedPlan
 from substep_planner.decomposers.fallback import decompose
 from substep_planner.decomposers.own_words import MOST_TIMES
 from substep_planner.decomposers.registry import DecomposerSettings, load_decomposers
@@ -56,6 +56,21 @@ def test_the_next_decomposer_takes_over_and_the_source_says_so():
     sourced = asked("dance", decomposers=("policy", "rules"))
     assert sourced.source == "rules (after policy)" and not sourced.is_open
     assert [step.instruction for step in sourced.plan.substeps][0] == "pick up the milk"
+
+
+def test_a_whole_plan_is_not_made_of_one_substep():
+    request = PlanRequest(TASK, must_be_whole=True, ask_policy=lambda: pytest.fail("it is asked in vain"))
+    with pytest.raises(PlanningError, match="one substep at a time, and the whole plan is wanted"):
+        decompose(request, load_decomposers(("policy",), DecomposerSettings()))
+
+    class Growing:
+        name, wants_picture = "growing", False
+
+        def decompose(self, request: PlanRequest) -> SourcedPlan:
+            return SourcedPlan(Plan(request.instruction, (PICK,)), self.name, is_open=True)
+
+    found = decompose(request, (Growing(), *load_decomposers(("rules",), DecomposerSettings())))
+    assert found.sourced.source == "rules (after growing)" and len(found.sourced.plan.substeps) == 2
 
 
 def test_without_a_policy_to_ask_there_are_no_words():

@@ -58,12 +58,61 @@ def test_words_that_cannot_be_carried_out_are_passed_over_visibly(graph):
     graph.cancel(handle)
 
 
+@pytest.mark.parametrize("graph", [{"decomposers": ["policy", "rules"]}], indirect=True)
+def test_words_that_change_a_task_are_not_the_policys_to_plan(graph):
+    """It names one substep of what is under way: that would be taken for all that was asked for."""
+    asked = policy_says(graph, "dance", PICK)
+    graph.activate().world()
+    handle = graph.accepted()
+    assert graph.next_substep().instruction == PICK
+    changed = graph.revise("and then put the ketchup in the basket")
+    assert changed.success, changed.message
+    more = ["pick up the ketchup", "place the ketchup in the basket"]
+    assert [step.instruction for step in changed.substeps] == [PICK, PLACE, *more] and asked == [TASK]
+    graph.cancel(handle)
+
+
 @pytest.mark.parametrize("graph", [{"decomposers": ["policy"], "words_timeout": 0.2}], indirect=True)
 def test_a_policy_without_words_is_no_decomposer(graph):
     graph.activate().world()
     result = graph.result(graph.accepted())
     assert result.error_code == ErrorCode.BACKEND_FAILED
     assert "no policy whose model has words offers" in result.message
+
+
+UNHEARD = {"completion": "policy", "completion_frames": 1, "completion_rate": 1000.0, "words_timeout": 0.2}
+
+
+@pytest.mark.parametrize("graph", [{**UNHEARD, "switch_rule": "either"}], indirect=True)
+def test_a_judge_that_is_not_there_ends_the_task_and_may_be_there_in_the_next(graph):
+    graph.activate().world()
+    handle = graph.accepted()
+    assert graph.next_substep().instruction == PICK
+    graph.frame(0, 50_000_000)
+    result = graph.result(handle)
+    assert result.error_code == ErrorCode.BACKEND_FAILED
+    assert "scorer policy: no policy whose model has words offers" in result.message
+    policy_says(graph, PLACE)
+    handle = graph.accepted()
+    assert graph.next_substep().instruction == PICK
+    graph.frame(0, 100_000_000)
+    assert graph.next_substep().instruction == PLACE
+    graph.cancel(handle)
+
+
+@pytest.mark.parametrize("graph", [{**UNHEARD, "switch_rule": "eos"}], indirect=True)
+def test_a_judge_that_only_informs_and_is_not_there_leaves_the_task_alone(graph, capfd):
+    graph.activate().world()
+    handle = graph.accepted()
+    graph.next_substep()
+    graph.frame(0, 50_000_000)
+    told = ""
+    while "scorer policy: no policy whose model has words offers" not in told:
+        told += capfd.readouterr().err
+    graph.report(ChunkReport.PLAYED_EOS)
+    graph.next_substep()
+    graph.report(ChunkReport.PLAYED_EOS)
+    assert graph.result(handle).success
 
 
 LOOKING = {"completion": "policy", "switch_rule": "vision", "completion_frames": 1, "completion_rate": 1000.0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -57,17 +58,19 @@ class SuiteStatistics:
         source = registry.source(name)
         self._name = str(source) if isinstance(source, Path) else name  # a hub is not asked again
         self._policy, self._settings, self._suite, self._registry = policy, settings, suite, registry
+        self._lock = threading.Lock()
 
     def follow(self, suite: str) -> None:
-        """The world is of this suite now; empty: of none.
+        """The world is of this suite now; empty: of none. From any thread.
 
         Raises:
             ValueError: the checkpoint has several data sets, none of them of this suite, and none was chosen.
         """
-        if suite in ("", self._suite) or not isinstance(self._policy, OfSeveralDataSets):
-            return
-        self._policy.use_dataset(self._registry.settings_for(self._name, self._settings, suite).dataset)
-        self._suite = suite
+        with self._lock:
+            if suite in ("", self._suite) or not isinstance(self._policy, OfSeveralDataSets):
+                return
+            self._policy.use_dataset(self._registry.settings_for(self._name, self._settings, suite).dataset)
+            self._suite = suite
 
 
 def warm_up(policy: Policy) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -110,7 +111,7 @@ class PolicyNode(GraphNode):
         self._failure: ChunkRefused | None = None
         self._worker = LatestOnlyWorker(self._work, self._worker_failed, "inference")
         if isinstance(self._policy, SubstepNamer):
-            self._naming = SubstepNaming(self._answering.words, self._worker_failed)
+            self._naming = SubstepNaming(self._words, self._worker_failed)
         self._sensors = [self._subscribe(topic) for topic in self._answering.topics.values()]
         self._skills.publish(String(data=skills_to_text(taught_skills(self._policy))))
 
@@ -222,6 +223,11 @@ class PolicyNode(GraphNode):
             self._naming.ask(request.task, future.set_result, self._sync.newest())
             answer = await future
         return naming_to_message(answer, model)
+
+    def _words(self, task: str, messages: Mapping[str, bytes]) -> NamingAnswer:
+        """In the naming thread. Raises: ValueError: there are none."""
+        self._statistics.follow(self._suite)
+        return self._answering.words(task, messages)
 
     # --- the worker's thread ---
 

@@ -126,6 +126,10 @@ def test_fast_clips_what_lies_outside_of_its_range_on_both_sides(fast: FastToken
         chunk = np.full((1, C, A), sign * 5, np.float32)
         ids = fast.encode(chunk)[0]
         assert np.abs(fast.decode(ids)).max() < 5
+    inside = walks(50)  # what it was fitted to
+    assert fast.clipped(inside) == 0.0
+    outside = np.concatenate([inside[:1], np.full((1, C, A), 5, np.float32)])
+    assert fast.clipped(outside) == pytest.approx(A / (2 * C * A)), "a lowest frequency of each value, of two chunks"
 
 
 def test_fast_tokens_that_are_no_chunk_are_an_error_and_no_chunk_of_zeros(fast: FastTokenizer):
@@ -141,15 +145,17 @@ def test_fast_tokens_that_are_no_chunk_are_an_error_and_no_chunk_of_zeros(fast: 
             fast.decode(wrong)
 
 
-def test_whatever_generates_fast_tokens_gives_a_chunk(fast: FastTokenizer):
+def test_what_is_allowed_leads_to_a_chunk_and_to_every_chunk(fast: FastTokenizer):
     random = np.random.default_rng(0)
     for _ in range(50):
-        ids = fast.generate(lambda ids: random.normal(size=fast.vocabulary_size))
+        ids: list[int] = []
+        while (allowed := fast.allowed(ids)).any():
+            ids.append(int(random.choice(np.flatnonzero(allowed))))
         assert fast.decode(ids).shape == (C, A)
-    assert not fast.allowed(ids).any()
     wanted = fast.encode(walks(1))[0]
-    follow = fast.generate(lambda ids: np.arange(fast.vocabulary_size) == wanted[len(ids)])
-    assert follow == wanted, "the likeliest of those allowed"
+    assert all(fast.allowed(wanted[:place])[number] for place, number in enumerate(wanted))
+    with pytest.raises(MalformedTokens, match="stand for 1 coefficients more than a chunk has"):
+        fast.allowed([*wanted, int(fast.lengths.argmin())])  # a token of one coefficient
 
 
 def test_fast_tokens_have_their_place_in_a_language_model():
@@ -206,8 +212,46 @@ def test_weights_and_vocabulary_of_another_size_are_refused(fast: FastTokenizer,
     edit(tmp_path / "fast", highest=fast.config.highest + 400)
     with pytest.raises(CheckpointError, match=r"does not fit RfsqTokenizer: .*has shape"):
         load_tokenizer(tmp_path / "rfsq")
-    with pytest.raises(CheckpointError, match=r"tokenizer.json has no token for coefficient"):
+    with pytest.raises(CheckpointError, match=r"tokenizer.json: there is no token for coefficient"):
         load_tokenizer(tmp_path / "fast")
+
+
+def edit_vocabulary(folder: Path, change) -> None:
+    path = folder / "tokenizer.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+PADDING = {"content": "<pad>", "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+BYTES = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda it: it["added_tokens"].append({"id": 300, "special": True, **PADDING}), "is '<pad>', expected coeff"),
+        (lambda it: it.update(pre_tokenizer=BYTES), "it changes text before it reads it"),
+        (lambda it: it.update(normalizer={"type": "Prepend", "prepend": chr(0x4E00)}), "it changes text before"),
+        (lambda it: it["model"]["vocab"].update({it["model"]["merges"][-1][0] + "x": 900}), "expected coefficients"),
+    ],
+    ids=["special token", "byte level", "normalizer", "hole"],
+)
+def test_a_vocabulary_of_anything_but_coefficients_is_refused(change, message, fast: FastTokenizer, tmp_path: Path):
+    """Else a token would decode to a motion that nobody meant, or be read as another one."""
+    fast.save(tmp_path)
+    edit_vocabulary(tmp_path, change)
+    with pytest.raises(CheckpointError, match=f"tokenizer.json: .*{message}"):
+        load_tokenizer(tmp_path)
+
+
+def test_fast_is_fitted_to_chunks_alone():
+    with pytest.raises(ValueError, match=r"are no finite \(N, 8, 7\)"):
+        FastTokenizer.fit(np.full((2, C, A), np.nan), SPACE)
+    with pytest.raises(ValueError, match=r"\(2, 8, 6\) are no finite \(N, 8, 7\)"):
+        FastTokenizer.fit(np.zeros((2, C, A - 1)), SPACE)
+    with pytest.raises(ValueError, match="there are none"):
+        FastTokenizer.fit(np.zeros((0, C, A)), SPACE)
 
 
 def test_a_rotation_that_is_all_but_none_is_decoded_as_none():

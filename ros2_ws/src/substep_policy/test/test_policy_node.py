@@ -118,8 +118,10 @@ class GuidedPolicy(ScriptedPolicy):
         return self.predict(observation)
 
 
-class SuitePolicy(ScriptedPolicy):
+class SuitePolicy(NamingPolicy):
     """Of a checkpoint with statistics of several suites."""
+
+    name = "suites"
 
     def use_dataset(self, dataset: str | None) -> None:
         if dataset is None:
@@ -401,6 +403,13 @@ def test_a_reset_to_another_suite_chooses_that_suites_statistics(world, checkpoi
     world.request(1002, episode=3)
     refusal = world.refusals.get(timeout=PATIENCE)
     assert (refusal.kind, refusal.reason) == (ChunkRefusal.OTHER, "none is of the suite that is run")
+    question = NameSubstep.Request(task="tidy up")
+    refused = world.call(world.name_substep, question)
+    assert (refused.success, refused.message) == (False, "none is of the suite that is run")
+    world.statuses.publish(EpisodeStatus(episode=4, suite="libero_goal"))
+    while not world.call(world.name_substep, question).success:  # until the status is heard
+        pass
+    assert policy.used == "libero_goal_no_noops", "words come before the first chunk"
 
 
 def test_a_contract_that_is_none_is_a_refusal_and_the_node_goes_on(world):

@@ -28,6 +28,9 @@ class CompletionScorer(Protocol):
 
         Args:
             images: camera -> (H, W, 3) uint8 RGB, upright, all of ``cameras`` among them.
+
+        Raises:
+            PlanningError: whom it asks gives no answer; a task whose substeps end by what is seen ends with that.
         """
 
 

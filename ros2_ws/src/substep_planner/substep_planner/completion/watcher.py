@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from substep_core.errors import PlanningError
 from substep_core.keys import SubstepKey
 from substep_core.plan import Substep
 from substep_core.units import NANOSECONDS
@@ -50,7 +51,8 @@ class CompletionWatcher:
 
     Args:
         scored: told of every scored frame, in the watcher's thread.
-        failed: told of an exception that ended the thread, once.
+        unanswered: told, there too, why whom the scorer asks gave no answer; it goes on with the next frame.
+        failed: told of another exception, which ended the thread, once.
     """
 
     def __init__(
@@ -58,11 +60,12 @@ class CompletionWatcher:
         scorer: CompletionScorer,
         settings: WatchSettings,
         scored: Callable[[FrameScored], None],
+        unanswered: Callable[[PlanningError], None],
         failed: Callable[[Exception], None],
     ) -> None:
         self._frames = FrameScorer(scorer, settings)
         self._period = settings.period / NANOSECONDS
-        self._scored = scored
+        self._scored, self._unanswered = scored, unanswered
         self._failed = failed
         self._condition = threading.Condition()
         self._watched: _Watched | None = None
@@ -104,9 +107,17 @@ class CompletionWatcher:
                 watched, frame = work
                 self._frames.watch(watched.key, watched.plan)
                 if (images := _images_of(frame)) is not None:
-                    self._scored(self._frames.score(images, frame.stamp))
+                    self._score(images, frame.stamp)
         except Exception as error:  # the border of the thread: nothing may vanish here
             self._failed(error)
+
+    def _score(self, images: Mapping[str, np.ndarray], stamp: int) -> None:
+        try:
+            scored = self._frames.score(images, stamp)
+        except PlanningError as error:
+            self._unanswered(error)
+        else:
+            self._scored(scored)
 
     def _next(self) -> tuple[_Watched, _Frame] | None:
         """The next frame to be scored; None at the end."""

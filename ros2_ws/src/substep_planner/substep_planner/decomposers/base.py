@@ -27,6 +27,7 @@ class PlanRequest:
         skills: what the robot can do, as in its contract; none: the motions of the substep language.
         policy_skills: what the policy was taught; none: it is not known.
         image: (H, W, 3) uint8 RGB view of the scene, for decomposers that look at it.
+        must_be_whole: a plan that is open is none: it is put together with others.
         take_suggestion: where a decomposer asks whether it has understood, the answer is yes.
         ask_policy: what the policy itself says comes next, by what it sees now; raises PlanningError. None: there is no
             policy to ask.
@@ -41,6 +42,7 @@ class PlanRequest:
     skills: tuple[str, ...] = ()
     policy_skills: tuple[str, ...] = ()
     image: np.ndarray | None = None
+    must_be_whole: bool = False
     take_suggestion: bool = False
     ask_policy: Callable[[], NamedSubstep] | None = None
 

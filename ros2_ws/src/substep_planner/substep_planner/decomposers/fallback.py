@@ -80,9 +80,11 @@ def decompose(request: PlanRequest, decomposers: Sequence[Decomposer]) -> Decomp
 
 
 def _unfit(sourced: SourcedPlan, request: PlanRequest) -> str:
-    """Why a plan cannot be carried out in the scene; empty: it can."""
+    """Why a plan cannot be carried out in the scene, or is not what was asked for; empty: it can."""
     if sourced.plan is None:
         return ""
+    if sourced.is_open and request.must_be_whole:
+        return "plans one substep at a time, and the whole plan is wanted"
     if unknown := unknown_skills(sourced.plan, request.skills):
         return f"plans with what the robot cannot do: {'; '.join(unknown)}"
     if untaught := untaught_skills(sourced.plan, request.skills, request.policy_skills):

@@ -25,6 +25,8 @@ class OwnWordsDecomposer:
         """See ``Decomposer``. The plan has one substep and is open."""
         if request.ask_policy is None:
             raise PlanningError(ErrorCode.BACKEND_FAILED, "there is no policy to ask: it runs in a graph or evaluation")
+        if request.must_be_whole:  # so it is not asked in vain
+            raise PlanningError(ErrorCode.NO_PLAN, "it names one substep at a time, and the whole plan is wanted")
         named = request.ask_policy()
         if named.is_complete and named.text == TASK_DONE:
             if not request.done:

@@ -1,16 +1,16 @@
 """Chunks as a short sequence of tokens: cosine transform, rounding, byte-pair encoding (FAST, Pertsch et al. 2025).
 
 Own implementation, for what is known of the published one: a coefficient outside of the fitted range is clipped here,
-on both sides, and counted; symbols are private characters, so none is lost in the vocabulary; a sequence that is no
-chunk is an error and never a chunk of zeros; and whoever generates tokens is told which of them may follow, so that
-every generated sequence is a chunk.
+on both sides, and reported (``clipped``); symbols are private characters, so none is lost in the vocabulary; a sequence
+that is no chunk is an error and never a chunk of zeros; and whoever generates tokens is told which of them may follow,
+so that every generated sequence is a chunk.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -58,10 +58,15 @@ class FastConfig:
 
 
 class FastTokenizer:
-    """Normalised chunks (C, A) ↔ token ids, a number of them that differs from chunk to chunk."""
+    """Normalised chunks (C, A) ↔ token ids, a number of them that differs from chunk to chunk.
+
+    Raises:
+        CheckpointError: the vocabulary is not that of such coefficients.
+    """
 
     def __init__(self, config: FastConfig, tokenizer: Tokenizer) -> None:
         self.config, self.tokenizer = config, tokenizer
+        self._check_vocabulary()
 
     @classmethod
     def fit(
@@ -73,10 +78,12 @@ class FastTokenizer:
             actions: (N, C, A) normalised chunks.
 
         Raises:
-            ValueError: there are no chunks, or their coefficients take more symbols than the vocabulary has.
+            ValueError: there are no chunks, they are of another shape or not finite, or their coefficients take more
+                symbols than the vocabulary has.
         """
         if len(actions) == 0:
             raise ValueError("an action tokenizer needs chunks to be fitted to, and there are none")
+        _check_chunks(actions, space)
         rounded = _rounded(actions, scale)
         config = FastConfig(space=space, scale=scale, lowest=int(rounded.min()), highest=int(rounded.max()))
         symbols = config.highest - config.lowest + 1
@@ -101,11 +108,11 @@ class FastTokenizer:
         except ValueError as error:
             raise CheckpointError(str(error)) from error
         path = folder / TOKENIZER_FILE
-        tokenizer = cls(config, read_tokenizer(path))
-        missing = [code for code in range(config.lowest, config.highest + 1) if tokenizer._id(code) is None]
-        if missing:
-            raise CheckpointError(f"{path} has no token for coefficient {missing[0]}, {CONFIG_FILE} says it has")
-        return tokenizer
+        tokenizer = read_tokenizer(path)
+        try:
+            return cls(config, tokenizer)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from error
 
     def save(self, folder: Path) -> None:
         """Write an existing folder."""
@@ -141,11 +148,14 @@ class FastTokenizer:
 
     def encode(self, actions: np.ndarray) -> list[list[int]]:
         """(N, C, A) -> token ids of each chunk. Raises: ValueError: chunks of another shape, or not finite."""
-        space = self.config.space
-        if actions.shape[1:] != (space.chunk_length, space.width) or not np.isfinite(actions).all():
-            raise ValueError(f"actions {actions.shape} are no finite (N, {space.chunk_length}, {space.width})")
+        _check_chunks(actions, self.config.space)
         texts = _texts(_rounded(actions, self.config.scale), self.config)
         return [encoding.ids for encoding in self.tokenizer.encode_batch(texts)]
+
+    def clipped(self, actions: np.ndarray) -> float:
+        """Share of the coefficients of (N, C, A) that lie outside of the fitted range, where they are cut off."""
+        rounded = _rounded(actions, self.config.scale)
+        return float(((rounded < self.config.lowest) | (rounded > self.config.highest)).mean())
 
     def decode(self, ids: Sequence[int]) -> np.ndarray:
         """Token ids of a chunk -> (C, A) float32.
@@ -173,25 +183,40 @@ class FastTokenizer:
             raise MalformedTokens(f"{len(ids)} tokens stand for {-left} coefficients more than a chunk has")
         return self.lengths <= left
 
-    def generate(self, next_logits: Callable[[list[int]], np.ndarray]) -> list[int]:
-        """The likeliest tokens, one after the other, of those that are allowed.
-
-        Args:
-            next_logits: tokens so far -> (V,) logits of the next.
-        """
-        ids: list[int] = []
-        while (allowed := self.allowed(ids)).any():
-            ids.append(int(np.where(allowed, next_logits(ids), -np.inf).argmax()))
-        return ids
-
     def _used(self, ids: Sequence[int]) -> int:
         numbers = np.asarray(ids, np.int64)
         if ((numbers < 0) | (numbers >= self.vocabulary_size)).any():
             raise MalformedTokens(f"tokens {numbers.tolist()} are not all from 0 to {self.vocabulary_size - 1}")
         return int(self.lengths[numbers].sum())
 
-    def _id(self, coefficient: int) -> int | None:
-        return self.tokenizer.token_to_id(chr(FIRST_SYMBOL + coefficient - self.config.lowest))
+    def _check_vocabulary(self) -> None:
+        """A token that says anything else than such coefficients would decode to a motion that nobody meant.
+
+        Raises:
+            CheckpointError: a coefficient has no token, a token says something else, or text is not read as it is.
+        """
+        symbols = [chr(FIRST_SYMBOL + number) for number in range(self.config.highest - self.config.lowest + 1)]
+        for number, symbol in enumerate(symbols):
+            if self.tokenizer.token_to_id(symbol) is None:
+                code = self.config.lowest + number
+                raise CheckpointError(f"there is no token for coefficient {code}, {CONFIG_FILE} says it has")
+        known = set(symbols)
+        for number in range(self.vocabulary_size):
+            text = self.tokenizer.id_to_token(number)
+            if not text or not known.issuperset(text):
+                raise CheckpointError(
+                    f"token {number} is {text!r}, expected coefficients from {self.config.lowest} to "
+                    f"{self.config.highest}, a letter each"
+                )
+        read = self.tokenizer.encode("".join(symbols), add_special_tokens=False).ids
+        if "".join(map(self.tokenizer.id_to_token, read)) != "".join(symbols):
+            raise CheckpointError("it changes text before it reads it, expected a plain byte-pair encoding")
+
+
+def _check_chunks(actions: np.ndarray, space: ActionSpace) -> None:
+    """Raises: ValueError: chunks of another shape, or not finite."""
+    if actions.shape[1:] != (space.chunk_length, space.width) or not np.isfinite(actions).all():
+        raise ValueError(f"actions {actions.shape} are no finite (N, {space.chunk_length}, {space.width})")
 
 
 def _rounded(actions: np.ndarray, scale: float) -> np.ndarray:

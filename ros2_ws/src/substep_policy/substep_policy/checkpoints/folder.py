@@ -1,6 +1,6 @@
 """A checkpoint folder: ``config.json``, the backbone, one file per head and step, statistics, tokenizer.
 
-config.json  model.safetensors  dataset_statistics.json  tokenizer.json
+config.json  model.safetensors (or shards and their index)  dataset_statistics.json  tokenizer.json
 proprio_projector--1000_checkpoint.pt  action_head--1000_checkpoint.pt  eos_head--1000_checkpoint.pt
 """
 
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from substep_core.json_files import JsonFileError, read_object
 
 BACKBONE_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
 LATEST = "latest"
 COMPONENT_FILE = re.compile(rf"(?P<name>\w+)--(?P<step>{LATEST}|\d+)_checkpoint\.(?:pt|safetensors)")
 
@@ -63,6 +64,21 @@ def file_in(folder: Path, name: Any, stated_by: Path) -> Path:
     if not isinstance(name, str) or not name or Path(name).is_absolute() or ".." in Path(name).parts:
         raise CheckpointError(f"{stated_by} names the file {name!r}, expected one of {folder}")
     return folder / name
+
+
+def model_files(folder: Path) -> tuple[Path, ...]:
+    """The shards that the index names, or the one file where there is no index.
+
+    Raises:
+        CheckpointError: the index is none, or leads out of the folder.
+    """
+    index = folder / INDEX_FILE
+    if not index.exists():
+        return (folder / BACKBONE_FILE,)
+    shards = read_json(index).get("weight_map")
+    if not shards or not isinstance(shards, dict):
+        raise CheckpointError(f"{index} has no weight_map")
+    return tuple(sorted({file_in(folder, name, index) for name in shards.values()}))
 
 
 def component_file(name: str, step: int | str, suffix: str = "pt") -> str:
@@ -141,6 +157,8 @@ def read_state(path: Path, device: str = "cpu") -> dict[str, Tensor]:
             state = torch.load(path, map_location=device, weights_only=True, mmap=device == "meta" or None)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is missing") from error
+    except CheckpointError:
+        raise
     except UNREADABLE as error:
         raise CheckpointError(f"{path} cannot be read, is it complete? {error}") from error
     return {WRAPPERS.sub("", key): value for key, value in _tensors(state, path).items()}
@@ -158,16 +176,20 @@ def _tensors(content: Any, path: Path) -> Mapping[str, Tensor]:
 
 
 def _safetensors_shapes(path: Path) -> dict[str, Tensor]:
+    """Raises: CheckpointError: numbers of a type that no model here has, such as eight-bit floats."""
     with safe_open(path, "pt") as file, torch.device("meta"):
         parts = {key: file.get_slice(key) for key in file.keys()}
-        return {
-            key: torch.empty(part.get_shape(), dtype=SAFETENSORS_DTYPES[part.get_dtype()])
-            for key, part in parts.items()
-        }
+        types = {key: part.get_dtype() for key, part in parts.items()}
+        if strange := [key for key, name in types.items() if name not in SAFETENSORS_DTYPES]:
+            raise CheckpointError(
+                f"{path}: {strange[0]} has numbers of type {types[strange[0]]}, expected one of "
+                f"{', '.join(SAFETENSORS_DTYPES)}"
+            )
+        return {key: torch.empty(part.get_shape(), dtype=SAFETENSORS_DTYPES[types[key]]) for key, part in parts.items()}
 
 
 def misfits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
-    """In words, each key that is missing, unknown, or has another shape."""
+    """In words, each key that is missing, unknown, or has another shape; and weights that are kept as whole numbers."""
     missing = [f"{key} is missing" for key in expected if key not in state]
     unknown = [f"{key} is unknown" for key in state if key not in expected]
     shapes = [
@@ -175,7 +197,12 @@ def misfits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list
         for key in expected
         if key in state and state[key].shape != expected[key].shape
     ]
-    in_turn = chain.from_iterable(zip_longest(missing, unknown, shapes))  # a short list shows every kind
+    types = [
+        f"{key} has whole numbers ({str(state[key].dtype).removeprefix('torch.')}), expected floating-point ones"
+        for key in expected
+        if key in state and expected[key].is_floating_point() and not state[key].is_floating_point()
+    ]
+    in_turn = chain.from_iterable(zip_longest(missing, unknown, shapes, types))  # a short list shows every kind
     return [problem for problem in in_turn if problem is not None]
 
 

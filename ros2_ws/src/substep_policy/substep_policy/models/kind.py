@@ -106,7 +106,8 @@ def kind_of(folder: Path, kinds: Registry[ModelKind] = MODEL_KINDS) -> ModelKind
         return kinds.load(name)
     published = (kind for kind in map(kinds.load, kinds.names) if kind.recognises(config))
     if (kind := next(published, None)) is None:
-        raise UnknownModel(f"{folder / CONFIG_FILE} has model_type None, expected one of {kinds.listing}")
+        other = f" and type {other!r}" if (other := config.get("type")) is not None else ""  # LeRobot's
+        raise UnknownModel(f"{folder / CONFIG_FILE} has model_type None{other}, expected one of {kinds.listing}")
     return kind
 
 

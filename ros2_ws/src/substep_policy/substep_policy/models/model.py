@@ -47,13 +47,19 @@ class EosDetection:
             raise ValueError("the EOS head needs a threshold, a probability from 0 to 1")
 
     def at(self, threshold: float | None, owner: Path) -> EosDetection:
-        """With another threshold where one is asked for. A default that nobody chose is used, and that is logged.
+        """With another threshold where one is asked for. No EOS at all, or a default that nobody chose, is logged.
 
         Raises:
             ValueError: ``owner``, the checkpoint folder, has no EOS that it could apply to.
         """
         if threshold is None:
-            if self.source is not EosSource.NONE and self.threshold is not None and not self.calibrated:
+            if self.source is EosSource.NONE:
+                log.warning(
+                    "%s: the model has no EOS, so no substep ends by its word: let the planner look (switch_rule "
+                    "vision), or each substep ends in a timeout",
+                    owner,
+                )
+            elif self.threshold is not None and not self.calibrated:
                 log.warning(
                     "%s: the EOS threshold %g is a default, nobody chose it for these weights: substeps may end too "
                     "early or late. Give eos_threshold, or calibrate it: ./substep checkpoint calibrate",

@@ -42,12 +42,21 @@ class SubstepNaming:
         self._name = name
         self._lock = threading.Lock()
         self._questions: list[_Question] = []
+        self._is_over = False
         self._worker = LatestOnlyWorker[Mapping[str, Any]](self._answer_all, failed, "naming")
 
     def ask(self, task: str, answer: Callable[[NamingAnswer], None], newest: Mapping[str, Any] | None) -> None:
-        """``answer`` is called in the naming thread. Args: newest: messages of an observation; None: there is none."""
+        """``answer`` is called in the naming thread; after the end, at once.
+
+        Args:
+            newest: messages of an observation; None: there is none.
+        """
         with self._lock:
-            self._questions.append(_Question(task, answer))
+            if not (is_over := self._is_over):
+                self._questions.append(_Question(task, answer))
+        if is_over:
+            answer(NamingAnswer(why_not=ENDED))
+            return
         if newest is not None:
             self._worker.put(newest)
 
@@ -62,6 +71,8 @@ class SubstepNaming:
 
     def stop(self) -> None:
         """End the thread; who still waits is told so."""
+        with self._lock:
+            self._is_over = True
         self._worker.stop()
         for question in self._take():
             question.answer(NamingAnswer(why_not=ENDED))
@@ -72,9 +83,14 @@ class SubstepNaming:
         return taken
 
     def _answer_all(self, messages: Mapping[str, Any]) -> None:
-        for question in self._take():
+        taken = self._take()
+        for place, question in enumerate(taken):
             try:
                 answer = self._name(question.task, messages)
             except ValueError as error:
                 answer = NamingAnswer(why_not=str(error))
+            except Exception as error:  # it ends the thread: who waits is told before
+                for lost in taken[place:]:
+                    lost.answer(NamingAnswer(why_not=f"the policy failed: {type(error).__name__}: {error}"))
+                raise
             question.answer(answer)

@@ -14,14 +14,14 @@ from torch import Tensor
 
 from substep_core.contract import LIBERO_PANDA, load_robot
 from substep_policy.benchmarks.random_models import random_openvla
-from substep_policy.checkpoints.folder import CheckpointError
+from substep_policy.checkpoints.folder import INDEX_FILE, CheckpointError
 from substep_policy.eos import EosSource
 from substep_policy.heads import EOSClassificationHead, EOSHeadConfig, L1HeadConfig
 from substep_policy.memory import TooLargeError
 from substep_policy.models.model import SubstepModel
 from substep_policy.models.openvla.config import PUBLISHED
 from substep_policy.models.openvla.model import OpenVLAModelConfig
-from substep_policy.models.openvla.published import INDEX_FILE, load_model, save_model
+from substep_policy.models.openvla.published import load_model, save_model
 from substep_policy.models.openvla.published_config import read_config
 
 CPU = torch.device("cpu")

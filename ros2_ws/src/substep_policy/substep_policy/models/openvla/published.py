@@ -24,13 +24,13 @@ from substep_core.hub import CONFIG_FILE
 from substep_policy.checkpoints.folder import (
     BACKBONE_FILE,
     COMPONENT_FILE,
+    INDEX_FILE,
     CheckpointError,
     allow_readers,
     component_file,
-    file_in,
     find_component,
     has_component,
-    read_json,
+    model_files,
 )
 from substep_policy.checkpoints.part import CheckpointPart, check_surplus, head_parts, load_parts, without_weights
 from substep_policy.models.model import SubstepModel
@@ -53,7 +53,6 @@ from substep_policy.models.openvla.published_config import (
 from substep_policy.models.openvla.published_keys import film_key, film_layer_key, is_film, merge_lora, shard_key
 from substep_policy.models.openvla.size_check import check_sizes
 
-INDEX_FILE = "model.safetensors.index.json"
 COMPONENTS = ("proprio_projector", "action_head", "eos_head", "noisy_action_projector", FILM_TRUNK, FILM_LAYERS)
 
 log = logging.getLogger(__name__)
@@ -157,7 +156,7 @@ def save_model(
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
-    """The shards that the index names, or the one file where there is no index; of the adapter's base, if needed.
+    """As ``checkpoints.folder.model_files``; of the adapter's base, if needed.
 
     Raises:
         CheckpointError: the index is none, or the adapter names no base.
@@ -165,10 +164,4 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     """
     if is_adapter_needed(folder):
         return weight_files(base_folder(folder))
-    index = folder / INDEX_FILE
-    if not index.exists():
-        return (folder / BACKBONE_FILE,)
-    shards = read_json(index).get("weight_map")
-    if not shards or not isinstance(shards, dict):
-        raise CheckpointError(f"{index} has no weight_map")
-    return tuple(sorted({file_in(folder, name, index) for name in shards.values()}))
+    return model_files(folder)

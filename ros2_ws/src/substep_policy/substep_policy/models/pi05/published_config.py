@@ -127,7 +127,7 @@ def _is_part(own: Mapping[str, Any], key: str) -> bool:
 
 
 def _check_features(content: Mapping[str, Any], config: Pi05ModelConfig, path: Path) -> None:
-    """Raises: CheckpointError: cameras or actions that the file names are not as many as the robot's."""
+    """Raises: CheckpointError: cameras, or values of state or action, are not as many as the robot has."""
     features = content.get("input_features") or {}
     pictures = [name for name, item in features.items() if item.get("type") == "VISUAL"]
     cameras = [name for name in pictures if not name.startswith(EMPTY_CAMERA)]
@@ -136,9 +136,14 @@ def _check_features(content: Mapping[str, Any], config: Pi05ModelConfig, path: P
             f"{path} takes {len(cameras)} images ({', '.join(cameras)}) and cameras are {', '.join(config.cameras)}: "
             'say which of the robot\'s they are, in their order, by "substep": {"backbone": {"cameras": […]}}'
         )
-    widths = {name: item.get("shape", [0])[0] for name, item in (content.get("output_features") or {}).items()}
-    if (found := widths.get("action", config.robot.action_width)) != config.robot.action_width:
-        raise CheckpointError(
-            f"{path}: actions have {found} values, and those of robot {config.robot.name} "
-            f'{config.robot.action_width}: say whose they are by "substep": {{"robot": …}}'
-        )
+    robot, told = config.robot, features | (content.get("output_features") or {})
+    for name, what, width in (
+        ("observation.state", "the state has", robot.state_width),
+        ("action", "actions have", robot.action_width),
+    ):
+        if name in told and (shape := told[name]["shape"]) != [width]:
+            found = shape[0] if len(shape) == 1 else f"{shape}"
+            raise CheckpointError(
+                f"{path}: {what} {found} values, and robot {robot.name} {width}: say whose they are by "
+                '"substep": {"robot": …}'
+            )

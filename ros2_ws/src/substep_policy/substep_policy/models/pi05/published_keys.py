@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 
+import torch
 from torch import Tensor
+
+from substep_policy.checkpoints.folder import CheckpointError
+
+log = logging.getLogger(__name__)
 
 STACK = "paligemma_with_expert."
 VISION = f"{STACK}paligemma.model.vision_tower."
@@ -27,23 +33,44 @@ def published_key(key: str) -> str:
     return key
 
 
-def uniform(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def uniform(state: Mapping[str, Tensor], is_embedding_elsewhere: bool = False) -> dict[str, Tensor]:
     """A file's state -> the same by openpi's names, in whatever dialect it was.
 
     LeRobot's prefix goes; vision towers of later transformers lie one level higher; the embedding, which files leave
     out, is the output layer. The expert's output layer, a quarter of the expert's numbers, is never used and goes.
+
+    Args:
+        is_embedding_elsewhere: another file of the same weights holds it.
+
+    Raises:
+        CheckpointError: two names are the same weight's.
     """
-    found = {}
+    found: dict[str, Tensor] = {}
     for key, value in state.items():
         name = key.removeprefix("model.")
         if name.startswith(VISION) and not name.startswith(f"{VISION}vision_model."):
             name = f"{VISION}vision_model.{name.removeprefix(VISION)}"
+        if name in found:
+            raise CheckpointError(f"the weights hold {name} twice, the second time as {key}: which one counts?")
         found[name] = value
     output = found.pop(OUTPUT, None)
-    if output is not None:
-        found.setdefault(EMBEDDING, output)
+    if output is not None and EMBEDDING in found:
+        _compare(found[EMBEDDING], output)
+    elif output is not None and not is_embedding_elsewhere:
+        found[EMBEDDING] = output
     found.pop(UNUSED, None)
     return found
+
+
+def has_embedding(names: Iterable[str]) -> bool:
+    """Whether the embedding is among a file's weights, under its own name."""
+    return any(name.removeprefix("model.") == EMBEDDING for name in names)
+
+
+def _compare(embedding: Tensor, output: Tensor) -> None:
+    """Here they are one; LeRobot trains them apart, as its π0.5 says no words."""
+    if not embedding.is_meta and not torch.equal(embedding, output):
+        log.warning("the output layer is not the embedding, as in models that say no words: the embedding is taken")
 
 
 def is_older(state: Mapping[str, Tensor]) -> bool:
