@@ -13,11 +13,11 @@ from torch import Tensor
 from substep_policy.heads import ActionTargets
 from substep_policy.models.normalization import Statistics
 from substep_policy.models.pi05.backbone import Pi05Prefix
-from substep_policy.models.pi05.config import PromptConfig
+from substep_policy.models.pi05.config import PromptConfig, StateScaling
 from substep_policy.models.pi05.flow_matching import NoisyActions
 from substep_policy.models.pi05.images import Pi05Images, pixels
 from substep_policy.models.pi05.model import Pi05Model
-from substep_policy.models.pi05.prompt import Pi05PromptBuilder, state_text
+from substep_policy.models.pi05.prompt import Pi05PromptBuilder, scaled, state_text
 from substep_policy.models.pi05.published_keys import published_key
 from tests.pi05 import drawn as toy
 from tests.pi05.toy import BACKBONE, drawn_model, inputs, toy_config
@@ -142,6 +142,17 @@ def test_prompts(golden):
 
 def test_a_padded_state_has_the_middle_for_what_is_not_there():
     assert state_text(np.array([-1.0, 1.0]), PromptConfig(padded_state=4)) == "0 255 128 128"
+
+
+@pytest.mark.parametrize(
+    ("scaling", "low", "high"), [(StateScaling.QUANTILES, -2.0, 4.0), (StateScaling.MEAN_STD, 1.0, 3.0)]
+)
+def test_a_state_is_scaled_as_the_configuration_says(scaling, low, high):
+    """What never varied is −1, and what lies beyond is not cut off."""
+    rows = ([2.0, 5.0], [1.0, 0.0], [-9.0, 5.0], [9.0, 5.0], [-2.0, 5.0], [4.0, 5.0])  # mean, std, min, max, q01, q99
+    statistics = Statistics(*map(np.array, rows), np.ones(2, bool))
+    state = np.array([[low, 5.0], [high, 5.0], [2 * high - low, 7.0]])
+    np.testing.assert_allclose(scaled(state, statistics, scaling), [[-1, -1], [1, -1], [3, -1]])
 
 
 def test_training_times(golden):

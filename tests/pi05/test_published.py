@@ -106,6 +106,8 @@ def test_proprioception_and_words_matter(lerobot):
     first = chunk("pick up the bowl", seen.proprio)
     np.testing.assert_array_equal(chunk("pick up the bowl", seen.proprio), first)
     assert not np.array_equal(chunk("up the bowl", seen.proprio), first)
+    low, high = (chunk("pick up the bowl", bound.astype(np.float32)) for bound in (STATE_LOW - 0.1, STATE_HIGH + 0.1))
+    assert not np.array_equal(low, high)
 
 
 def test_it_names_a_substep(lerobot):

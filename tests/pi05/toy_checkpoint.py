@@ -40,6 +40,8 @@ WORDS = (
     "place the alphabet soup in the basket",
     "pick up the mug",
     "the task is done",
+    "0",
+    "255",
 )
 COLON, END = WORDS.index(":"), WORDS.index("</s>")
 SAID_AT = (0, 1)  # dimensions of the hidden states that alone say which token comes next, in ``taught_to_say``

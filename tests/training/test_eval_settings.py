@@ -294,6 +294,16 @@ def test_own_words_are_compared_with_the_plan():
     assert found == {"episodes": 3, "named": 6, "of_plan": 5, "in_place": 5, "planned": 6, "whole_plans": 2}
 
 
+@pytest.mark.parametrize("probe", ["policy", "own_subtasks"])
+def test_an_episode_that_nobody_plans_whole_is_compared_with_nothing(probe, caplog):
+    key = EpisodeKey("libero_object", 0, probe, "eos", "benchmark", 3)
+    alone = EpisodeSettings(decomposers=("policy",))
+    assert planned_words(alone, key) == [] and "libero_object task 0 has no plan to be compared with" in caplog.text
+    assert len(planned_words(EpisodeSettings(decomposers=("policy", "library")), key)) == 2
+    found = own_words([{"substeps": [{"instruction": "wave", "undone": False}], "reference": []}])
+    assert found["episodes"] == found["named"] == 0
+
+
 def test_words_of_others_need_a_folder_that_has_some_of_every_task(tmp_path):
     selection = Selection(suites=("libero_goal",), tasks=(8,), probes=("others_words",))
     with pytest.raises(ValueError, match="probe others_words needs --wordings"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
+from substep_core.errors import PlanningError
 from substep_planner.decomposers.base import PlanRequest
 from substep_planner.decomposers.fallback import decompose
 from substep_planner.decomposers.registry import DecomposerSettings, load_decomposers
@@ -13,16 +15,25 @@ from training.evaluation.instructions import instruction_told
 from training.evaluation.probes import PROBES, TaskProbe
 from training.evaluation.settings import EpisodeSettings
 
+log = logging.getLogger(__name__)
+
 
 def planned_words(settings: EpisodeSettings, key: EpisodeKey) -> list[str]:
-    """The substeps of an episode's plan; of a probe that is compared, of the plan that it is compared with."""
+    """The substeps of an episode's plan; of a probe that is compared, of the plan that it is compared with.
+
+    Empty where no decomposer has a whole plan, such as a policy that names one substep at a time; that is logged.
+    """
     probe = PROBES[key.probe]
     assert isinstance(probe, TaskProbe)
     told = instruction_told(probe.told, settings.source, key.suite, key.task, key.number, settings.wordings)
     instruction = told or settings.source.task(key.suite, key.task).instruction
     names = settings.decomposers if probe.compared else settings.decomposers_of(probe)
     decomposers = load_decomposers(names, DecomposerSettings())
-    plan = decompose(PlanRequest(instruction, key.suite), decomposers).sourced.plan
+    try:
+        plan = decompose(PlanRequest(instruction, key.suite, must_be_whole=True), decomposers).sourced.plan
+    except PlanningError as error:
+        log.warning("%s task %d has no plan to be compared with: %s", key.suite, key.task, error)
+        return []
     return [substep.instruction for substep in plan.substeps]
 
 
@@ -33,8 +44,12 @@ def named_words(record: dict[str, Any]) -> list[str]:
 
 
 def own_words(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """How many of the substeps named are of the plan, how many at their place in it, and how often all of them."""
-    pairs = [(named_words(record), record["reference"]) for record in records]
+    """How many of the substeps named are of the plan, how many at their place in it, and how often all of them.
+
+    Args:
+        records: those without a plan to be compared with do not count.
+    """
+    pairs = [(named_words(record), record["reference"]) for record in records if record["reference"]]
     places = [zip(named, plan, strict=False) for named, plan in pairs]
     return {
         "episodes": len(pairs),

@@ -579,6 +579,21 @@ def test_an_open_plan_is_waited_for_no_longer_than_any_plan():
     task = grown(Task(), PICK).step(8).played(ChunkOutcome.PLAYED_EOS)
     task.tell(Tick(), after=SETTINGS.planning_timeout + 1)
     assert task.finish.code is ErrorCode.BACKEND_FAILED and task.commands[-2] == Deactivate()
+    assert task.events() == [STARTED, BY_EOS] and task.finish.completed == 1
+
+
+def test_what_comes_of_a_substep_that_has_ended_counts_for_nothing_while_the_next_is_asked_for():
+    """An EOS once more, a frame that shows its effect, a policy that refuses it, or no end of it."""
+    task = grown(Task(rule="either"), PICK).step(8).played(ChunkOutcome.PLAYED_EOS)
+    asked = task.last(MakePlan)
+    task.played(ChunkOutcome.PLAYED_EOS).seen(True).tell(PolicyRefused(task.active.key, REFUSED))
+    task.step(SETTINGS.substep_timeout + 20)
+    assert task.manager.phase is Phase.GROWING and task.last(MakePlan) is asked
+    grown(task, PLACE)
+    assert task.active.key == SubstepKey("t", 1, 0) and task.last(TaskFeedback).done == 1
+    assert task.events() == [STARTED, BY_EOS]
+    grown(task.played(ChunkOutcome.PLAYED_EOS))
+    assert task.finish.completed == 2 and task.finish.code is ErrorCode.NONE
 
 
 def test_a_plan_that_has_no_room_to_grow_is_followed_by_another():

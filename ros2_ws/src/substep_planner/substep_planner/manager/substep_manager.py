@@ -192,7 +192,8 @@ class SubstepManager:
         limit = self._settings.planning_timeout
         if now - self._since <= limit:
             return []
-        return self._finish(*(self._failure or (ErrorCode.BACKEND_FAILED, f"no plan within {limit:g} s")))
+        told = self._report_left()
+        return told + self._finish(*(self._failure or (ErrorCode.BACKEND_FAILED, f"no plan within {limit:g} s")))
 
     # --- plans ---
 
@@ -229,14 +230,18 @@ class SubstepManager:
         return self._activate(event, back_off=back_off)
 
     def _on_nothing_left(self, sourced: SourcedPlan) -> list[Command]:
-        """An open plan has come to its end. Its last substep is told as left where that was not told yet."""
-        told = [self._report(TaskEvent.ADVANCED, self._left)] if self._phase is Phase.GROWING else []
-        return [*told, *self._finish(ErrorCode.NONE, f"{sourced.source} says that the task is done", plan_done=True)]
+        """An open plan has come to its end."""
+        told = self._report_left()
+        return told + self._finish(ErrorCode.NONE, f"{sourced.source} says that the task is done", plan_done=True)
+
+    def _report_left(self) -> list[Command]:
+        """That the last substep of an open plan was left, where that was not told yet."""
+        return [self._report(TaskEvent.ADVANCED, self._left)] if self._phase is Phase.GROWING else []
 
     def _on_no_plan(self, event: PlanFailed) -> list[Command]:
         if self._phase is Phase.GROWING:
             why = f"after {len(self._progress.done)} substeps there is no next one: {event.message}"
-            return [self._report(TaskEvent.ADVANCED, self._left), *self._finish(event.code, why)]
+            return self._report_left() + self._finish(event.code, why)
         if self._failure is None:
             return self._finish(event.code, event.message, clarification=event.clarification)
         code, message = self._failure
