@@ -31,6 +31,7 @@ from tests.pi05.toy_checkpoint import (
     STATE_HIGH,
     STATE_LOW,
     WORDS,
+    sizes,
     write_eos_head,
     write_lerobot,
     write_openpi,
@@ -132,6 +133,24 @@ def test_openpis_statistics_have_their_data_sets_name(openpi, tmp_path):
         find_statistics(openpi, "droid", config)
 
 
+def test_statistics_of_vectors_that_were_filled_up_are_those_of_the_robots_values(tmp_path):
+    """But of another robot's values that do vary there are none too many."""
+    folder = write_openpi(tmp_path / "toy")
+    config, expected = read_config(folder), find_statistics(folder, None, read_config(folder))
+    (path,) = folder.glob("assets/**/norm_stats.json")
+    content = json.loads(path.read_text())
+    for part in content["norm_stats"].values():
+        part |= {name: [*row, *[0.0] * (32 - len(row))] for name, row in part.items()}
+    path.write_text(json.dumps(content))
+    found = find_statistics(folder, None, config)
+    np.testing.assert_array_equal(found.action.q99, expected.action.q99)
+    np.testing.assert_array_equal(found.proprio.mean, expected.proprio.mean)
+    content["norm_stats"]["state"]["q99"][20] = 0.5
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="norm_stats.json describes 32 proprio values, expected 8"):
+        find_statistics(folder, None, config)
+
+
 def test_a_policy_goes_over_to_the_statistics_of_another_data_set(tmp_path):
     """As loading it with those does: the words for proprioception and the scale of actions."""
     folder = write_openpi(tmp_path / "toy")
@@ -208,6 +227,36 @@ def test_what_it_cannot_do_is_named(changes, message, tmp_path, capsys):
     folder = write_lerobot(tmp_path / "toy", **changes)
     assert main(["checkpoint", "inspect", str(folder)]) == 1
     assert message in " ".join(capsys.readouterr().out.split())
+
+
+BASE = {  # what fine-tuned checkpoints keep of LeRobot's pi05_base, whatever robot they are of
+    "input_features": {
+        **{
+            f"observation.images.{name}_0_rgb": {"type": "VISUAL", "shape": [3, 224, 224]}
+            for name in ("base", "left_wrist", "right_wrist")
+        },
+        "observation.state": {"type": "STATE", "shape": [32]},
+    },
+    "output_features": {"action": {"type": "ACTION", "shape": [toy.PADDED_ACTION]}},
+}
+
+
+def test_a_padded_state_and_a_camera_it_was_trained_without_are_no_misfit(lerobot, tmp_path):
+    """It acts as one whose file names the robot's own two cameras; but which they are is to be said."""
+    with pytest.raises(CheckpointError, match=r"takes 3 images .*; those that it was trained without are left out"):
+        read_config(write_lerobot(tmp_path / "unsaid", **BASE))
+    told = sizes()
+    told["backbone"]["cameras"] = ["agentview", "eye_in_hand"]
+    chunks = []
+    for folder in (write_lerobot(tmp_path / "said", substep=told, **BASE), lerobot):
+        made = policy(folder)
+        torch.manual_seed(0)
+        chunks.append(made.predict(observation()).actions)
+    np.testing.assert_array_equal(*chunks)
+    features = BASE["input_features"] | {"observation.images.base_0_rgb": {"type": "STATE"}}
+    features.pop("observation.images.left_wrist_0_rgb")
+    with pytest.raises(CheckpointError, match="takes 1 images"):
+        read_config(write_lerobot(tmp_path / "more", substep=told, **BASE | {"input_features": features}))
 
 
 def test_weights_that_are_missing_or_of_another_model_are_named(lerobot, tmp_path, capsys):
@@ -323,6 +372,10 @@ def test_statistics_of_openpi_that_are_none_are_refused(part, values, message, t
         ),
         ({"state_file": "/etc/passwd"}, "names the file '/etc/passwd', expected one of"),
         ({"config": []}, "policy_preprocessor.json is not as LeRobot"),
+        (
+            {"registry_name": "pi05_delta_joint_actions_processor_step"},
+            "has the step pi05_delta_joint_actions_processor_step, and actions relative to the state are not supported",
+        ),
         ({"config": {"norm_map": {"STATE": []}}}, "policy_preprocessor.json is not as LeRobot"),
     ],
 )

@@ -25,6 +25,7 @@ Result = TypeVar("Result")
 MODEL_TYPE = "pi05"
 OPENPI_KEYS = ("action_dim", "action_horizon", "paligemma_variant", "action_expert_variant")
 VARIANTS = {"paligemma_variant": "gemma_2b", "action_expert_variant": "gemma_300m"}
+PADDED = 32  # values of a state or action, where the file does not say
 EMPTY_CAMERA = "observation.images.empty_camera_"
 TIME_SAMPLING = {
     "time_sampling_beta_alpha": "time_alpha",
@@ -127,22 +128,29 @@ def _is_part(own: Mapping[str, Any], key: str) -> bool:
 
 
 def _check_features(content: Mapping[str, Any], config: Pi05ModelConfig, path: Path) -> None:
-    """Raises: CheckpointError: cameras, or values of state or action, are not as many as the robot has."""
+    """Whether the robot has what the file names. Widths that are those of padded vectors say nothing: fine-tuned
+    checkpoints keep them from the model that they began with, as they do its three cameras.
+
+    Raises:
+        CheckpointError: cameras, or values of state or action, are others than the robot's.
+    """
     features = content.get("input_features") or {}
     pictures = [name for name, item in features.items() if item.get("type") == "VISUAL"]
     cameras = [name for name in pictures if not name.startswith(EMPTY_CAMERA)]
-    if cameras and len(cameras) != len(config.cameras):
+    is_told = "cameras" in content.get("substep", {}).get("backbone", {})
+    if cameras and not (len(config.cameras) == len(cameras) or is_told and len(config.cameras) < len(cameras)):
         raise CheckpointError(
             f"{path} takes {len(cameras)} images ({', '.join(cameras)}) and cameras are {', '.join(config.cameras)}: "
-            'say which of the robot\'s they are, in their order, by "substep": {"backbone": {"cameras": […]}}'
+            'say which of the robot\'s they are, in their order, by "substep": {"backbone": {"cameras": […]}}; those '
+            "that it was trained without are left out"
         )
     robot, told = config.robot, features | (content.get("output_features") or {})
-    for name, what, width in (
-        ("observation.state", "the state has", robot.state_width),
-        ("action", "actions have", robot.action_width),
+    for name, what, width, padded in (
+        ("observation.state", "the state has", robot.state_width, content.get("max_state_dim", PADDED)),
+        ("action", "actions have", robot.action_width, content.get("max_action_dim", PADDED)),
     ):
-        if name in told and (shape := told[name]["shape"]) != [width]:
-            found = shape[0] if len(shape) == 1 else f"{shape}"
+        if name in told and (shape := told[name]["shape"]) not in ([width], [padded]):
+            found = shape[0] if len(shape) == 1 else shape
             raise CheckpointError(
                 f"{path}: {what} {found} values, and robot {robot.name} {width}: say whose they are by "
                 '"substep": {"robot": …}'

@@ -93,8 +93,10 @@ def _lerobot(folder: Path, robot: RobotContract) -> DatasetStatistics:
 
 def _lerobot_part(path: Path, feature: str, robot: RobotContract) -> Statistics:
     """The step is found by its name: its number differs between LeRobot's versions."""
-    wanted = NORMALIZERS[path.name]
-    step = next((step for step in read_json(path).get("steps", ()) if step.get("registry_name") == wanted), None)
+    wanted, steps = NORMALIZERS[path.name], read_json(path).get("steps", ())
+    if relative := [name for step in steps if "delta" in (name := step.get("registry_name") or "")]:
+        raise CheckpointError(f"{path} has the step {relative[0]}, and actions relative to the state are not supported")
+    step = next((step for step in steps if step.get("registry_name") == wanted), None)
     if step is None or not step.get("state_file"):
         raise CheckpointError(f"{path} has no step {wanted} with a state_file")
     mode = step.get("config", {}).get("norm_map", {}).get(feature, "IDENTITY")
@@ -123,6 +125,7 @@ def _statistics(
 ) -> Statistics:
     """As q01 and q99 those two numbers that become −1 and 1, whatever they are called.
 
+    Statistics of vectors that were filled up, as some of openpi's are, are those of the robot's values.
     A gripper is left to its convention (``Pi05ModelConfig.gripper``): scaled, its command is above 0 when it closes.
 
     Raises:
@@ -134,13 +137,16 @@ def _statistics(
         raise CheckpointError(f"{source}: statistics have unequal lengths {lengths}")
     if missing := [name for name in bounds if name not in values]:
         raise CheckpointError(f"{source} has no {' and no '.join(missing)}")
+    width = robot.action_width if is_action else robot.state_width
     if not bounds:
-        width = robot.action_width if is_action else robot.state_width
         low, high = -np.ones(width), np.ones(width)
     elif "std" in bounds:
         low, high = values["mean"] - values["std"], values["mean"] + values["std"]
     else:
         low, high = (values[name] for name in bounds)
+    if np.array_equal(low[width:], high[width:]):  # what never varied beyond the robot's own
+        low, high = low[:width], high[:width]
+        values = {name: row[:width] for name, row in values.items()}
     mean, std = values.get("mean", (low + high) / 2), values.get("std", (high - low) / 2)
     mask = np.ones(len(low), bool)
     if is_action and len(low) == robot.action_width:
