@@ -377,6 +377,12 @@ def test_frames_of_another_size_than_the_policy_sees_are_refused(pi05_run, tmp_p
     pi05_run(source, *CONVOLUTION)
 
 
+@pytest.mark.parametrize("mode", [[], WORDS_ALONE], ids=["hierarchical", "words"])
+def test_words_are_not_taught_by_demonstrations_that_have_none(pi05_run, mode):
+    with pytest.raises(ValueError, match="mode is '.*', and none of 4 demonstrations has substep labels to take words"):
+        start(pi05_run(*mode, "data.labels=null"))
+
+
 def test_what_a_model_cannot_be_taught_is_refused(pi05_run, toy_run):
     with pytest.raises(ValueError, match="objective mode is 'hierarchical', and compact says no words"):
         toy_run("objective={mode: hierarchical}")

@@ -29,6 +29,7 @@ from training.data.transform import SubstepTransform, check_batch_size
 from training.folder_lock import in_turn
 from training.train.config import DataConfig, FinetuneConfig, NoEosHead
 from training.train.models import ModelInputs, ModelTraining, model_training
+from training.train.modes import ActionsOnly
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +142,11 @@ def _rehearse(
     training, _ = split_episodes(planned.episodes, config.data.held_out_every)
     data = SubstepDataset(planned, labels.by_collection, config.data.rules, training, config.model.chunk_length)
     check_batch_size(config.optimizer.batch_size, data)
+    if not isinstance(config.objective, ActionsOnly) and not data.label_use.labelled_episodes:
+        raise ValueError(
+            f"objective mode is {config.objective.mode!r}, and none of {len(training)} demonstrations has substep "
+            "labels to take words from: ./substep data label makes them, data.labels names their file"
+        )
     _inputs(config, kind, data, _statistics(config, kind, data, resumed), resumed)
 
 
