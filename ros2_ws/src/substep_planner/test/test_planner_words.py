@@ -92,6 +92,7 @@ def test_a_judge_that_is_not_there_ends_the_task_and_may_be_there_in_the_next(gr
     result = graph.result(handle)
     assert result.error_code == ErrorCode.BACKEND_FAILED
     assert "scorer policy: no policy whose model has words offers" in result.message
+    assert graph.next_substep().plan_id == "", "it lets go"
     policy_says(graph, PLACE)
     handle = graph.accepted()
     assert graph.next_substep().instruction == PICK
