@@ -32,7 +32,7 @@ from training.data.readers.demonstration import (
 from training.data.readers.encoded_images import decode_frames
 from training.data.readers.limits import check_length
 from training.data.readers.orientation import ImageOrientation
-from training.data.readers.pi05_places import ACTIONS, Place, by_number, find_places, folders_in
+from training.data.readers.pi05_places import ACTIONS, RunsPlace, by_number, find_places, folders_in
 from training.labels.file import EpisodeLabels
 
 STATES = "qpos.npy"
@@ -84,7 +84,12 @@ class Pi05FoldersSource:
 
 
 def _demonstration(
-    source: Pi05FoldersSource, robot: RobotContract, cameras: Mapping[str, str], place: Place, run: Path, episode: str
+    source: Pi05FoldersSource,
+    robot: RobotContract,
+    cameras: Mapping[str, str],
+    place: RunsPlace,
+    run: Path,
+    episode: str,
 ) -> Demonstration:
     actions, proprio = (_array(run / name) for name in (ACTIONS, STATES))
     frames = {camera: _pictures(run / folder) for camera, folder in cameras.items()}

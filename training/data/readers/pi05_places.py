@@ -18,7 +18,7 @@ STAGE = re.compile(r"stage_?(\d+)")
 
 
 @dataclass(frozen=True)
-class Place:
+class RunsPlace:
     """A folder of runs of one subtask.
 
     Attributes:
@@ -32,7 +32,7 @@ class Place:
     number: int
 
 
-def find_places(root: Path, instructions: Path | None) -> list[Place]:
+def find_places(root: Path, instructions: Path | None) -> list[RunsPlace]:
     """Every folder of runs.
 
     Args:
@@ -60,7 +60,7 @@ def find_places(root: Path, instructions: Path | None) -> list[Place]:
     return _stage_places(root, numbered, content)
 
 
-def _stage_places(root: Path, folders: Mapping[int, Path], content: Mapping[str, Any]) -> list[Place]:
+def _stage_places(root: Path, folders: Mapping[int, Path], content: Mapping[str, Any]) -> list[RunsPlace]:
     where = content.get("path", root / INSTRUCTIONS)
     entries = {}
     told = content.get("task_instructions") or []
@@ -92,11 +92,11 @@ def _stage_places(root: Path, folders: Mapping[int, Path], content: Mapping[str,
         same = [other for other in range(len(order)) if tasks[other] == tasks[place]]
         steps = tuple(subtasks[other] for other in same)
         name = tasks[place].replace(" ", "_")
-        places.append(Place(folders[number], name, tasks[place], steps, same.index(place)))
+        places.append(RunsPlace(folders[number], name, tasks[place], steps, same.index(place)))
     return places
 
 
-def _task_places(folder: Path, content: Mapping[str, Any]) -> list[Place]:
+def _task_places(folder: Path, content: Mapping[str, Any]) -> list[RunsPlace]:
     """Of one task. The order of its subtasks is the file's; without it, nothing says which of several comes last."""
     where, there = content.get("path", ""), folders_in(folder)
     if not there:
@@ -126,7 +126,7 @@ def _task_places(folder: Path, content: Mapping[str, Any]) -> list[Place]:
     for sub in there:
         order = names if entry is not None else [sub.name, *(name for name in names if name != sub.name)]
         steps = tuple(texts[name] for name in order)
-        places.append(Place(sub, folder.name, instruction, steps, order.index(sub.name)))
+        places.append(RunsPlace(sub, folder.name, instruction, steps, order.index(sub.name)))
     return places
 
 
