@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from libero_bridge.derived_bddl import object_categories, problem_name
+from libero_bridge.libero_setup import import_libero
 from libero_bridge.pro.appearance import Appearance, appearance_of, vary
-from libero_bridge.pro.compose import in_living_room, swapped
+from libero_bridge.pro.compose import in_living_room, swapped, with_other_objects
 from libero_bridge.pro.source import create
 from libero_bridge.pro.tables import balanced
 from libero_bridge.simulation import Simulation, SimulationConfig
@@ -101,6 +102,16 @@ def test_an_object_becomes_another_and_one_that_is_absent_is_named(folder: Path)
     assert red.sum() > was_red.sum() + 8
 
 
+def test_two_kinds_of_objects_that_become_one_are_declared_together():
+    """LIBERO's parser keeps the last line of a category alone: the others' instances would be missing in the scene."""
+    assert TEXT.count("- plate") == 1
+    made = with_other_objects(TEXT, {"akita_black_bowl": ["plate"]}, ("plate",))
+    assert made.text.count("- plate") == 1
+    categories = object_categories(made.text)
+    assert categories["akita_black_bowl_1"] == categories["plate_1"] == "plate"
+    assert set(categories) == set(object_categories(TEXT))
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
@@ -168,6 +179,37 @@ def test_pros_own_files_are_taken_where_they_are(tmp_path: Path):
     assert (found.instruction, found.variant, len(found.init_states())) == ("put it there", "", 3)
     with pytest.raises(ValueError, match=r"libero_goal_swap task 0 of LIBERO-PRO cannot be played: there is no"):
         source.task("libero_goal_swap", 0)
+
+
+def test_what_is_wrong_in_pros_own_files_is_mended_and_said(tmp_path: Path):
+    """As its script leaves them: a table's goal is put between "(:goal" and its end as it is."""
+    import_libero()
+    from libero.libero.envs.bddl_utils import robosuite_parse_problem
+
+    own = tmp_path / "liberopro" / "liberopro" / "bddl_files" / "libero_goal_task"
+    own.mkdir(parents=True)
+    goal = TEXT[TEXT.index("(:goal") :]
+    for index, wrong in (
+        (8, "(:goal\n    (On wine_bottle_1 plate_1))\n  )\n\n)\n"),
+        (2, "(:goal\n    And (Turnon stove_1) (On wine_bottle_1 plate_1))\n  )\n\n)\n"),
+        (3, "(:goal\n    (And (On wine_bottle_1 plate_1)\n  )\n\n)\n"),
+        (4, None),
+    ):
+        plain = SOURCE.task("libero_goal", index)
+        changed = plain.bddl_file.read_text() if wrong is None else TEXT.replace(goal, wrong)
+        (own / f"{plain.name}.bddl").write_text(changed)
+    source = create(tmp_path)
+    assert source.suites == ("libero_goal_task",)
+    assert list(source.playable("libero_goal_task")) == [2, 3, 4, 8]
+    for index, expected in (
+        (8, [["on", "wine_bottle_1", "plate_1"]]),
+        (2, [["turnon", "stove_1"], ["on", "wine_bottle_1", "plate_1"]]),
+        (3, [["on", "wine_bottle_1", "plate_1"]]),
+    ):
+        mended = source.task("libero_goal_task", index)
+        assert mended.variant == "goal's parentheses mended, start drawn"
+        assert robosuite_parse_problem(str(mended.bddl_file))["goal_state"] == expected
+    assert source.task("libero_goal_task", 4).variant == "as the plain task, start drawn"
 
 
 def test_tables_that_do_not_fit_are_named(tmp_path: Path):

@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from libero_bridge.derived_bddl import problem_name, with_problem
+from libero_bridge.derived_bddl import object_categories, problem_name, with_categories, with_problem
 from libero_bridge.pro.appearance import Appearance, appearance_of
-from libero_bridge.pro.tables import OtherTask
+from libero_bridge.pro.tables import OtherTask, balanced
 
 SEED = 28
+MENDED = "goal's parentheses mended"
 LIVING_ROOM = ("LIBERO_Living_Room_Tabletop_Manipulation", "living_room_table")
 _ON = r"\(\s*On\s+{}\s+([\w]+)\s*\)"
 _LANGUAGE = re.compile(r"(\(\s*:language\s+)[^()]*\)")
@@ -79,6 +80,7 @@ def with_other_objects(text: str, replacements: Mapping[str, Sequence[str]], kno
         if chosen.color or chosen.scale != 1:
             notes.append("embedded")
             shown |= dict.fromkeys(instances, chosen)
+    text = with_categories(text, object_categories(text))  # two categories may have become one
     return Composed(text, tuple(dict.fromkeys(notes)), shown)
 
 
@@ -92,7 +94,7 @@ def with_other_task(text: str, tasks: Sequence[OtherTask]) -> Composed:
     text = _told(text, task.instruction)
     text = _with_part(text, ":obj_of_interest", "\n    ".join(task.objects))
     text = _with_part(text, ":goal", task.goal)
-    return Composed(text, ("goal's parentheses mended",) if task.mended else ())
+    return Composed(text, (MENDED,) if task.mended else ())
 
 
 def in_living_room(text: str, tables: Sequence[str]) -> Composed:
@@ -110,6 +112,17 @@ def in_living_room(text: str, tables: Sequence[str]) -> Composed:
     fixtures = _FIXTURES.search(text)
     declared = re.sub(rf"({table}\s+-\s+)\w+", rf"\g<1>{table}", fixtures[1])
     return Composed(text[: fixtures.start(1)] + declared + text[fixtures.end(1) :])
+
+
+def with_balanced_goal(text: str) -> Composed:
+    """A file of PRO's own, made from a table's goal with too few or too many parentheses, which LIBERO cannot read."""
+    if text.count("(") == text.count(")"):
+        return Composed(text)
+    found = re.search(r"\(\s*:goal\b", text)
+    if found is None:
+        raise ValueError("it has no (:goal …)")
+    goal = re.sub(r"\)\s*\)\s*$", "", text[found.end() :])  # the file's last part
+    return Composed(f"{text[: found.end()]}\n    {balanced(goal)}\n  )\n)\n", (MENDED,))
 
 
 def _told(text: str, sentence: str) -> str:

@@ -20,7 +20,9 @@ from libero_bridge.tasks import DRAWN_START, INIT_STATES, LiberoSource, LiberoTa
 from substep_core.tasks import Split, SplitName, Stratum, check_suite, check_task_index, standard_splits
 
 CATEGORIES = {"object": "Object", "swap": "Position", "lan": "Semantic", "task": "Task", "env": "Environment"}
+UNCHANGED = "as the plain task"  # a variant: PRO's own file exchanges nothing
 SAME_SCENE = ("lan", "task")  # LIBERO's own initial states hold
+PACKAGES = ("libero", "liberopro")  # of a checkout, and of one that is installed beside LIBERO
 SUITES = {f"{suite}_{suffix}": (suite, suffix) for suite in LiberoSource.default_suites for suffix in FILES}
 
 
@@ -55,8 +57,11 @@ class LiberoPro:
         return self._libero.names(SUITES[suite][0])
 
     def playable(self, suite: str) -> Mapping[int, Stratum]:
-        """All. Raises: ValueError: there is no such suite."""
-        return dict.fromkeys(range(len(self.names(suite))), Stratum(CATEGORIES[SUITES[suite][1]]))
+        """All that are composed, or whose BDDL file is there. Raises: ValueError: there is no such suite."""
+        names = self.names(suite)
+        there = {file.stem for file in self._own_files(suite)} or set(names)
+        kind = Stratum(CATEGORIES[SUITES[suite][1]])
+        return {index: kind for index, name in enumerate(names) if name in there}
 
     def task(self, suite: str, index: int) -> LiberoTask:
         """Raises: ValueError: no such suite or task, or a table or a file that does not fit."""
@@ -67,7 +72,10 @@ class LiberoPro:
         return self._own(task) if self._is_own(suite) else self._composed(task, plain_suite, suffix)
 
     def _is_own(self, suite: str) -> bool:
-        return self.bddl is not None and (self.bddl / suite).is_dir()
+        return bool(self._own_files(suite))
+
+    def _own_files(self, suite: str) -> list[Path]:
+        return list((self.bddl / suite).glob("*.bddl")) if self.bddl else []
 
     def _own(self, task: LiberoTask) -> LiberoTask:
         file = self.bddl / task.suite / f"{task.name}.bddl"
@@ -75,9 +83,17 @@ class LiberoPro:
             raise ValueError(f"{task.suite} task {task.index} of LIBERO-PRO cannot be played: there is no {file}")
         folder = (self.init or self.bddl) / task.suite
         states = next((at for at in (folder / f"{task.name}{end}" for end in INIT_SUFFIXES) if at.is_file()), None)
-        variant = "" if states else DRAWN_START
-        instruction = read_instruction(file)
-        return replace(task, bddl_file=file, init_states_file=states, instruction=instruction, variant=variant)
+        text, plain = file.read_text(encoding="utf-8"), task.bddl_file.read_text(encoding="utf-8")
+        made = compose.with_balanced_goal(text)
+        unchanged = [UNCHANGED] if text.split() == plain.split() else []
+        file = keep_bddl(task.name, made.text) if made.notes else file
+        return replace(
+            task,
+            bddl_file=file,
+            init_states_file=states,
+            instruction=read_instruction(file),
+            variant=", ".join((*made.notes, *unchanged, *(() if states else (DRAWN_START,)))),
+        )
 
     def _composed(self, task: LiberoTask, suite: str, suffix: str) -> LiberoTask:
         tables = self._tables
@@ -110,7 +126,7 @@ def create(folder: Path | None) -> LiberoPro:
     """The entry ``libero_pro``. Raises: ValueError: no folder was given, or it has neither tables nor suites of PRO."""
     if folder is None:
         raise ValueError("LIBERO-PRO needs its files: write libero_pro:FOLDER, with its tables or its BDDL folders")
-    places = [place for place in (folder / "libero" / "libero", folder) if place.is_dir()]
+    places = [place for place in (*(folder / name / name for name in PACKAGES), folder) if place.is_dir()]
     holders = [holder for place in places for holder in (place / "bddl_files", place)]
     bddl = next((holder for holder in holders if any((holder / suite).is_dir() for suite in SUITES)), None)
     init = next((place / "init_files" for place in places if (place / "init_files").is_dir()), None)
