@@ -73,8 +73,15 @@ def create(folder: Path | None) -> BddlFolder:
 
 
 def read_instruction(bddl_file: Path) -> str:
-    """What ``(:language …)`` says, in lower case as LIBERO's own parser has it. Raises: ValueError: nothing."""
-    found = _LANGUAGE.search(_COMMENT.sub("", bddl_file.read_text(encoding="utf-8")))
+    """What ``(:language …)`` says, in lower case as LIBERO's own parser has it.
+
+    Raises:
+        ValueError: nothing; or it has parentheses without their others, which LIBERO tells without the file's name.
+    """
+    text = _COMMENT.sub("", bddl_file.read_text(encoding="utf-8"))
+    if (opened := text.count("(")) != (closed := text.count(")")):
+        raise ValueError(f"{bddl_file} opens {opened} parentheses and closes {closed}: expected as many")
+    found = _LANGUAGE.search(text)
     instruction = " ".join(found[1].split()).lower() if found else ""
     if not instruction:
         raise ValueError(f"{bddl_file} has no instruction: expected (:language …)")

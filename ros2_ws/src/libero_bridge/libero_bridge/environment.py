@@ -33,7 +33,10 @@ def build_environment(task: LiberoTask, robot: RobotContract, model_filter: Mode
     from libero.libero.envs.bddl_base_domain import TASK_MAPPING
     from libero.libero.envs.bddl_utils import get_problem_info
 
-    problem = TASK_MAPPING[get_problem_info(str(task.bddl_file))["problem_name"]]
+    kind = get_problem_info(str(task.bddl_file))["problem_name"]
+    if kind not in TASK_MAPPING:
+        raise ValueError(f"{task.bddl_file} has problem {kind!r}: expected one of {', '.join(TASK_MAPPING)}")
+    problem = TASK_MAPPING[kind]
     environment = problem if model_filter is None else _with_model_filter(problem, model_filter)
     build = partial(
         environment,
@@ -51,7 +54,8 @@ def build_environment(task: LiberoTask, robot: RobotContract, model_filter: Mode
     )
     try:
         with known_objects(task.object_files):
-            return _with_room(build, str(task.bddl_file))  # it draws places as it is built
+            with _seeded(0):  # it draws places as it is built, the same ones every time
+                return _with_room(build, str(task.bddl_file))
     except KeyError as error:  # a category, an object or a region
         raise ValueError(f"{task.bddl_file} names {error.args[0]!r}, which LIBERO does not know") from error
 

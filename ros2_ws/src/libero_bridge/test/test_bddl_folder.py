@@ -103,6 +103,9 @@ def test_damaged_files_are_named_and_nothing_in_them_is_run(folder: Path):
     (folder / "far" / "moved.bddl").write_text("(define (problem x))")
     with pytest.raises(ValueError, match=r"moved.bddl has no instruction: expected \(:language …\)"):
         BddlFolder(folder).task("far", 0)
+    (folder / "far" / "moved.bddl").write_text("(define (problem x) (:language Go) (:goal (On a b)))) ; )")
+    with pytest.raises(ValueError, match=r"moved.bddl opens 5 parentheses and closes 6: expected as many"):
+        BddlFolder(folder).task("far", 0)
 
 
 def test_names_and_instructions_need_no_simulator(folder: Path):
@@ -162,6 +165,9 @@ def test_a_thing_that_libero_does_not_have_is_named(folder: Path):
     file = folder / "near" / "retold.bddl"
     file.write_text(file.read_text().replace("- alphabet_soup", "- alphabet_soop"))
     with pytest.raises(ValueError, match=r"retold.bddl names 'alphabet_soop', which LIBERO does not know"):
+        Simulation(SimulationConfig("near", 1, tasks_from=str(folder), image_size=(32, 32), render=False))
+    file.write_text(file.read_text().replace("(problem LIBERO_", "(problem NO_"))
+    with pytest.raises(ValueError, match=r"retold.bddl has problem 'no_\w+': expected one of .*libero_kitchen"):
         Simulation(SimulationConfig("near", 1, tasks_from=str(folder), image_size=(32, 32), render=False))
 
 

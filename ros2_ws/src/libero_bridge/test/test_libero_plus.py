@@ -129,6 +129,9 @@ def test_the_instruction_is_the_files_and_what_published_runners_told_is_a_choic
     assert task.variant == "published prompt"
     assert published.task("libero_goal", LANGUAGE).instruction == "could you set the bowl onto the plate"
     assert published.task("libero_goal", LIGHT).variant == "embedded, published prompt"
+    assert published.task("libero_goal", LANGUAGE).variant == "", "told alike everywhere"
+    joints = task_source(f"libero_plus_true_joints:{folder}")
+    assert [joints.task("libero_goal", index).variant for index in (ROBOT, CAMERA)] == ["true joints", ""]
 
 
 @pytest.mark.parametrize(
@@ -154,6 +157,38 @@ def test_folders_that_are_none_are_refused(tmp_path: Path):
     (tmp_path / "libero_goal").mkdir()
     with pytest.raises(ValueError, match=r"is no table of LIBERO-plus's tasks \(KeyError\('difficulty_level'\)\)"):
         task_source(f"libero_plus:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"id": 3}, "the ids of libero_goal are not 1 to 2, each once"),
+        ({"id": 1}, "the ids of libero_goal are not 1 to 2, each once"),
+        ({"category": None}, "a task is called 'b_light_1' and of category None"),
+        ({"difficulty_level": "hard"}, "invalid literal for int"),
+    ],
+)
+def test_a_table_that_says_what_cannot_be_is_refused(tmp_path: Path, changed: dict, message: str):
+    """A task is asked for by the benchmark's id: with a gap in the ids it would be another one."""
+    listed = [
+        {"id": 1, "name": "a_light_1", "category": "Light", "difficulty_level": None},
+        {"id": 2, "name": "b_light_1", "category": "Light", "difficulty_level": 1} | changed,
+    ]
+    (tmp_path / "libero_goal").mkdir()
+    (tmp_path / "task_classification.json").write_text(json.dumps({"libero_goal": listed}))
+    with pytest.raises(ValueError, match=message):
+        task_source(f"libero_plus:{tmp_path}")
+
+
+def test_a_table_of_other_suites_and_a_folder_around_the_checkout_are_named(tmp_path: Path, folder: Path):
+    (tmp_path / "libero_goal").mkdir()
+    (tmp_path / "task_classification.json").write_text('{"suite": []}')
+    with pytest.raises(ValueError, match="it has none of libero_spatial, libero_object, libero_goal, libero_10"):
+        task_source(f"libero_plus:{tmp_path}")
+    (tmp_path / "unpacked").mkdir()
+    (tmp_path / "unpacked" / "LIBERO-plus-main").symlink_to(folder)
+    with pytest.raises(ValueError, match="of a checkout; LIBERO-plus-main in it is one"):
+        task_source(f"libero_plus:{tmp_path / 'unpacked'}")
 
 
 @pytest.mark.parametrize(

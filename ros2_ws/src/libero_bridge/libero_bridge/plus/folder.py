@@ -54,8 +54,10 @@ def read_folder(folder: Path) -> PlusFolder:
     tables = [place / part for place in places for part in (f"benchmark/{TABLE}", TABLE)]
     table = next((file for file in tables if file.is_file()), None)
     if table is None:
+        within = next(folder.glob(f"*/{_PACKAGE}/benchmark/{TABLE}"), None)  # an archive has a folder around it all
         raise ValueError(
             f"{folder} is no folder of LIBERO-plus: expected {TABLE} in it, or in libero/libero/benchmark of a checkout"
+            + (f"; {within.relative_to(folder).parts[0]} in it is one" if within else "")
         )
     holders = [place / part for place in places for part in ("bddl_files", ".")]
     bddl = next((holder for holder in holders if any((holder / suite).is_dir() for suite in SUITES)), None)
@@ -69,7 +71,10 @@ def read_folder(folder: Path) -> PlusFolder:
 def _read_table(file: Path) -> dict[str, tuple[PlusEntry, ...]]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        return {suite: tuple(map(_entry, sorted(content[suite], key=_place))) for suite in SUITES if suite in content}
+        entries = {suite: _entries(suite, content[suite]) for suite in SUITES if suite in content}
+        if not entries:
+            raise ValueError(f"it has none of {', '.join(SUITES)}")
+        return entries
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
             f"{file} is no table of LIBERO-plus's tasks ({error!r}): expected suite -> list of "
@@ -77,10 +82,15 @@ def _read_table(file: Path) -> dict[str, tuple[PlusEntry, ...]]:
         ) from error
 
 
-def _place(listed: dict[str, Any]) -> int:
-    return int(listed["id"])
+def _entries(suite: str, listed: list[dict[str, Any]]) -> tuple[PlusEntry, ...]:
+    ordered = sorted(listed, key=lambda entry: int(entry["id"]))
+    if [int(entry["id"]) for entry in ordered] != list(range(1, len(ordered) + 1)):
+        raise ValueError(f"the ids of {suite} are not 1 to {len(ordered)}, each once")  # a task is called by its id
+    return tuple(map(_entry, ordered))
 
 
 def _entry(listed: dict[str, Any]) -> PlusEntry:
-    level = listed["difficulty_level"]
-    return PlusEntry(str(listed["name"]), str(listed["category"]), None if level is None else int(level))
+    level, name, category = listed["difficulty_level"], listed["name"], listed["category"]
+    if not (isinstance(name, str) and isinstance(category, str) and category):
+        raise ValueError(f"a task is called {name!r} and of category {category!r}")
+    return PlusEntry(name, category, None if level is None else int(level))

@@ -86,7 +86,7 @@ class LiberoPlus:
             entry.category,
             entry.difficulty,
             PlusChange(name),
-            variant=self.departure.value,
+            variant=self.departure.value if self._departs(entry, name) else "",
             base=(suite, name.base),
         )
         if name.look:
@@ -97,8 +97,15 @@ class LiberoPlus:
             return replace(task, arm_start=tuple(start_joints(name.robot)))
         return task
 
+    def _departs(self, entry: PlusEntry, name: PlusName) -> bool:
+        return self._tells_name(entry) or self.departure is Departure.TRUE_JOINTS and bool(name.robot)
+
+    def _tells_name(self, entry: PlusEntry) -> bool:
+        """Published runners told language tasks their sentence."""
+        return self.departure is Departure.PUBLISHED_PROMPT and "_language_" not in entry.name
+
     def _instruction(self, entry: PlusEntry, file: Path) -> str:
-        if self.departure is Departure.PUBLISHED_PROMPT and "_language_" not in entry.name:
+        if self._tells_name(entry):
             return without_scene(entry.name).replace("_", " ")
         return read_instruction(file)
 
