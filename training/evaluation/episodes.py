@@ -76,7 +76,7 @@ def jobs(
     most: int = 40,
     wanted: Iterable[EpisodeKey] | None = None,
 ) -> list[Job]:
-    """What is still to be played.
+    """What is still to be played, suite by suite: a policy with statistics of several is loaded anew for another one.
 
     Args:
         wanted: of the selection; None: all of it.
@@ -86,9 +86,11 @@ def jobs(
     for key in planned(selection, settings.source) if wanted is None else wanted:
         if key not in done:
             by_task.setdefault((key.suite, key.task), []).append(key)
+    suites = list(dict.fromkeys(suite for suite, _ in by_task))
+    ordered = sorted(by_task.items(), key=lambda item: suites.index(item[0][0]))
     return [
         Job(settings, suite, task, part, frozenset(key for key in part if is_filmed(key, selection)), selection.record)
-        for (suite, task), keys in by_task.items()
+        for (suite, task), keys in ordered
         for part in (tuple(keys[first : first + most]) for first in range(0, len(keys), most))
     ]
 

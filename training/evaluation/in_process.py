@@ -91,7 +91,11 @@ class InProcessPlayer:
             effects=settings.effects,
             tasks_from=settings.tasks_from,
         )
-        self._simulation = world(config)
+        self._simulation, self._full = None, ""
+        try:
+            self._simulation = world(config)
+        except NoRoomError as error:  # LIBERO draws places as it builds a world
+            self._full = str(error)
 
     def play(self, key: EpisodeKey, filmed: bool) -> dict[str, Any]:
         """One episode as a record."""
@@ -99,13 +103,16 @@ class InProcessPlayer:
         begin = time.monotonic()
         probe = PROBES[key.probe]
         try:
+            if self._simulation is None:
+                raise NoRoomError(self._full)
             record = self._task(key, probe, filmed) if isinstance(probe, TaskProbe) else self._boundaries(key)
         except NoRoomError as error:
             record = self._not_begun(key, probe, f"the episode cannot begin: {error}")
         return record | {"wall_s": round(time.monotonic() - begin, 3)}
 
     def close(self) -> None:
-        self._simulation.close()
+        if self._simulation is not None:
+            self._simulation.close()
 
     # --- kinds of episodes ---
 

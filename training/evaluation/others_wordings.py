@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from libero_bridge.tasks import LiberoSource, LiberoTask
+from substep_core.tasks import Task, base_of
 
 Wordings = Mapping[str, Mapping[str, Sequence[str]]]  # suite -> task, as its file is named -> sentences
 
@@ -32,12 +33,17 @@ def task_named(suite: str, name: str) -> LiberoTask:
     return source.task(suite, names.index(_plain(name)))
 
 
-def others_wording(folder: Path, suite: str, task: int, episode: int) -> str:
-    """A sentence for a task, another one each episode. Raises: ValueError: there is none."""
+def others_wording(folder: Path, task: Task, episode: int) -> str:
+    """A sentence for a task, or for the one that it is a perturbation of; another one each episode.
+
+    Raises:
+        ValueError: there is none.
+    """
+    suite, own = base_of(task)
     for name, wordings in plus_wordings(folder).get(suite, {}).items():
-        if task_named(suite, name).index == task:
+        if _plain(name) == _plain(own):
             return wordings[episode % len(wordings)]
-    raise ValueError(f"{folder} has no wordings of task {task} of {suite}")
+    raise ValueError(f"{folder} has no wordings of task {task.index} of {task.suite}, {own!r}")
 
 
 def _plain(name: str) -> str:

@@ -47,12 +47,13 @@ def own_words(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """How many of the substeps named are of the plan, how many at their place in it, and how often all of them.
 
     Args:
-        records: those without a plan to be compared with do not count.
+        records: those without a plan to be compared with do not count, but as ``without_plan``.
     """
     pairs = [(named_words(record), record["reference"]) for record in records if record["reference"]]
     places = [zip(named, plan, strict=False) for named, plan in pairs]
     return {
         "episodes": len(pairs),
+        "without_plan": len(records) - len(pairs),
         "named": sum(len(named) for named, _ in pairs),
         "of_plan": sum(word in plan for named, plan in pairs for word in named),
         "in_place": sum(one == other for place in places for one, other in place),

@@ -16,7 +16,7 @@ from substep_bringup.graph_config import GraphConfig
 from substep_core.configuration import configuration
 from substep_core.episode import Placement
 from substep_core.task_sampling import Place, sampled
-from substep_core.tasks import SplitName, Task, TaskSource, task_source
+from substep_core.tasks import SplitName, Task, TaskSource, base_of, task_source
 from substep_planner.completion.frame_scorer import WatchSettings
 from substep_planner.completion.registry import DEFAULT_SCORER, NO_SCORER, SCENE_CAMERA, check_scorer
 from substep_planner.decomposers.registry import DECOMPOSERS, DEFAULT_ORDER
@@ -168,6 +168,8 @@ class Selection:
     def __post_init__(self) -> None:
         if self.tasks and self.sample:
             raise ValueError("tasks are named and a sample is drawn as well: expected --tasks or --sample")
+        _check_different("task", self.tasks)
+        _check_different("placement", self.placements)
         _check_names("probe", self.probes, tuple(PROBES))
         _check_names("switch rule", self.switch_rules, SWITCH_RULES.names)
 
@@ -221,7 +223,7 @@ def check_together(settings: EpisodeSettings, selection: Selection) -> None:
         if settings.wordings is None:
             raise ValueError("probe others_words needs --wordings, the folder of LIBERO-plus's BDDL files")
         for task in tasks:
-            others_wording(settings.wordings, task.suite, task.index, 0)
+            others_wording(settings.wordings, task, 0)
     if settings.through == "graph":
         unfit = [name for name in selection.probes if not PROBES[name].through_graph]
         if unfit:
@@ -242,22 +244,32 @@ def _checked_tasks(settings: EpisodeSettings, selection: Selection) -> list[Task
         raise ValueError(f"task source {settings.tasks_from!r} has no initial states for {settings.split}")
     if last >= (most := len(source.splits[settings.split].seeds)):
         raise ValueError(f"episode {last} has no seed: the last one is {most - 1}")
-    return list(selection.tasks_of(source))
+    tasks = list(selection.tasks_of(source))
+    if not tasks:
+        suites = ", ".join(selection.suites or source.default_suites)
+        raise ValueError(f"task source {settings.tasks_from!r} has the file of no task of {suites}: nothing is played")
+    return tasks
 
 
 def demonstration_file(demonstrations: Path, task: Task) -> Path:
     """The file of a task's demonstrations, or of its unperturbed task's. Raises: ValueError: there is none."""
     from training.collect.recording_files import task_file  # loads the simulator, which --help has no use for
 
-    file = task_file(demonstrations, *(task.base or (task.suite, task.name)))
+    file = task_file(demonstrations, *base_of(task))
     if not file.is_file():
         raise ValueError(f"no demonstration of {task.suite} task {task.index} to replay: there is no {file}")
     return file
 
 
 def _check_names(what: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"{what}s are {', '.join(names) or '(none)'}: expected one or more different ones")
+    _check_different(what, names)
     for name in names:
         if name not in known:
             raise ValueError(f"unknown {what} {name!r}: expected one of {', '.join(known)}")
+
+
+def _check_different(what: str, values: tuple[object, ...] | None) -> None:
+    """What stands there twice would be played and counted twice. None: all there are."""
+    if values is not None and (not values or len(set(values)) < len(values)):
+        told = ", ".join(map(str, values)) or "(none)"
+        raise ValueError(f"{what}s are {told}: expected one or more different ones")

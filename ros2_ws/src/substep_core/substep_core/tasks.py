@@ -69,6 +69,11 @@ class Task(Protocol):
         """(N, D) float64, a row an initial state as the world understands it; None: the world draws them."""
 
 
+def base_of(task: Task) -> tuple[str, str]:
+    """Suite and name of the task that a perturbed one was, else its own."""
+    return task.base or (task.suite, task.name)
+
+
 class TaskSource(Protocol):
     """Attributes:
     suites: all suites' names, in the order of reports.
