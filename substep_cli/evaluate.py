@@ -13,7 +13,7 @@ from cyclopts.config import Dict
 from cyclopts.validators import Number
 
 from substep_cli.grammar import CommandFailed
-from substep_cli.options import CommandLine, Flat
+from substep_cli.options import CommandLine, Flat, Table
 from substep_core.printable import show
 from training.evaluation.cluster.settings import ClusterSettings, RayCluster
 from training.evaluation.probes import PROBES
@@ -67,7 +67,7 @@ def evaluate(
     out: Path,
     preset: Literal["quick", "full", "demonstrator", "paraphrases"] = "quick",
     workers: Annotated[int | None, Parameter(validator=Number(gte=1, lte=256))] = None,
-    table: Path | None = None,
+    table: Table = None,
     shard: str | None = None,
     merge: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     ray: str | None = None,
@@ -88,7 +88,6 @@ def evaluate(
             main probes; full: all probes that every policy can play, long; demonstrator: the scripted expert's success,
             300 control steps a substep and no retries; paraphrases: the expert on plans made by rules of other
             wordings.
-        table: also write success as a Markdown table to this file.
         shard: I/N: play the I-th of N parts alone, into a folder below --out.
         ray: play on a Ray cluster in place of --workers: the address of its head, or auto for the one that this machine
             is part of.
@@ -99,6 +98,7 @@ def evaluate(
     from training.evaluation.evaluate import evaluate as play
     from training.evaluation.evaluate import merge as put_together
     from training.evaluation.markdown import markdown_tables
+    from training.evaluation.report import PAGE_FILE
     from training.evaluation.shards import parse_shard
     from training.evaluation.through_graph import GraphRunFailed
 
@@ -117,7 +117,7 @@ def evaluate(
     if table is not None:
         table.write_text(text + "\n", encoding="utf-8")
     show(text)
-    print(folder.path / "index.html")
+    print(folder.path / PAGE_FILE if folder.records else f"{folder.path} has no episodes: no task is in this part")
 
 
 def _check_together(

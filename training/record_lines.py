@@ -16,12 +16,17 @@ class RecordLines:
 
     Attributes:
         records: in the order in which they were made.
+
+    Raises:
+        ValueError: a line that is not the last one holds no record.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         mend(path)
-        self.records: list[dict[str, Any]] = [json.loads(line) for line in whole_lines(path)]
+        self.records: list[dict[str, Any]] = [
+            _read(line, f"{path} line {number}") for number, line in enumerate(whole_lines(path), 1)
+        ]
 
     def append(self, record: dict[str, Any]) -> None:
         with self._path.open("a", encoding="utf-8") as file:
@@ -43,6 +48,13 @@ def mend(path: Path) -> None:
 def _whole(path: Path) -> str:
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     return text[: text.rfind("\n") + 1]
+
+
+def _read(line: str, where: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(line))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{where} holds no record ({error}): without that line it is made again") from error
 
 
 def claim(path: Path, settings: Any) -> None:

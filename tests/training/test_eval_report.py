@@ -16,6 +16,7 @@ import pytest
 from libero_bridge.tasks import LiberoSource
 from substep_cli.grammar import main
 from substep_core.episode import Placement
+from substep_core.tasks import _open
 from training.evaluation import evaluate
 from training.evaluation.episodes import EpisodeKey, planned
 from training.evaluation.figures import figures, latencies
@@ -23,6 +24,7 @@ from training.evaluation.markdown import markdown_tables
 from training.evaluation.records import ResultFolder, record_of
 from training.evaluation.report import write_report
 from training.evaluation.settings import EpisodeSettings, Selection
+from training.evaluation.task_kind import kind_of
 from training.intervals import median_interval
 
 WrittenReport = tuple[dict[str, Any], str]  # results.json and the page
@@ -121,6 +123,41 @@ def test_a_perturbed_benchmark_has_a_table_of_its_dimensions_with_what_departs_f
     assert "| policy (eos) | benchmark | Light | 1/1 (100%) |" in text
 
 
+def test_what_departs_from_the_benchmark_is_said_beside_every_success(tmp_path: Path):
+    results = ResultFolder(tmp_path, SETTINGS)
+    variants = {7: "", 8: "embedded", 9: "embedded, start drawn"}
+    for probe in ("policy", "eos"):  # ends have no success
+        chosen = selection(probe, tasks=(7, 8, 9), placements=[Placement.BENCHMARK])
+        for key in planned(chosen, results.source):
+            kind = {"category": "Light", "difficulty": 3, "variant": variants[key.task]}
+            results.add(episode(key) | kind, made_by("./substep eval X"))
+    _, page = report(results, chosen, made_by("./substep eval X"))
+    both = "1 embedded; 1 embedded, start drawn"
+    assert [words(row["suite"]) for row in table(page, "substeps completed")] == [f"libero_goal {both}"]
+    told = [words(cell) for cell in re.findall(r'<td class="text">((?:put|turn) .*?)</td>', page)]
+    for task in ("put the bowl on the plate 1 embedded", "put the wine bottle on the rack 1 embedded, start drawn"):
+        assert told.count(task) == 1
+    text = markdown_tables(results.in_order(), results.source)
+    assert f"| **libero_goal** | all |  | 3/3 | 44% to 100% | 50 |  | {both} |" in text
+    assert "| libero_goal | 7 | turn on the stove | 1/1 | 21% to 100% | 50 |  |  |" in text
+
+
+def test_names_that_mean_something_in_a_page_or_a_table_are_shown_as_they_are(tmp_path: Path):
+    suite = "$<b>|$suite"
+    (tmp_path / suite).mkdir()
+    task = LiberoSource().task("libero_goal", 8)
+    (tmp_path / suite / "a.bddl").write_text(task.bddl_file.read_text().replace("Put the bowl", "Put <i>the|bowl"))
+    settings = EpisodeSettings(policy="demonstrator", tasks_from=str(tmp_path))
+    chosen = Selection((suite,), placements=(Placement.BENCHMARK,), episodes=1)
+    results = ResultFolder(tmp_path / "out", settings)
+    for key in planned(chosen, results.source):
+        results.add(episode(key, video="videos/a#1 %.mp4"), made_by("./substep eval X"))
+    _, page = report(results, chosen, made_by("./substep eval X"), settings)
+    assert "$&lt;b&gt;|$suite" in page and "put &lt;i&gt;the|bowl on the plate" in page
+    assert "<b>|" not in page and "<i>" not in page and 'href="videos/a%231%20%25.mp4"' in page
+    assert r"| put <i>the\|bowl on the plate |" in markdown_tables(results.in_order(), results.source)
+
+
 def test_all_that_the_folder_holds_is_shown_whatever_was_asked_for_last(tmp_path: Path):
     commands = [made_by(f"./substep eval X {number}") for number in range(3)]
     keep(tmp_path, selection("replay", "eos", tasks=(9,), placements=[Placement.WIDENED]), commands[0])
@@ -181,6 +218,58 @@ def test_a_command_that_is_not_finished_says_how_far_it_is(tmp_path: Path):
     results, page = report(folder, selection("policy", "replay", episodes=3), made)
     assert results["episodes"] == {"planned": 8, "played": 3, "all": 3}
     assert re.search(r"second</code>, asks for 8 episodes;\s+3 of 8 are played", page) and "(not finished)" in page
+
+
+def test_a_part_is_finished_when_its_own_episodes_are_played(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(
+        evaluate, "play", lambda jobs, folder, workers, finished: [
+            finished(episode(key)) for job in jobs for key in job.episodes
+        ],
+    )  # fmt: skip
+    what = ["--suites", "libero_goal", "--probes", "policy", "--placements", "benchmark", "--episodes", "1"]
+    what += ["--policy", "demonstrator", "--tasks", "7", "8", "9", "--out", str(tmp_path)]
+    assert main(["eval", *what, "--shard", "2/2"]) == 0
+    folder = tmp_path / "shards" / "2_of_2"
+    assert json.loads((folder / "results.json").read_text())["episodes"] == {"planned": 1, "played": 1, "all": 1}
+    assert "not finished" not in (folder / "index.html").read_text()
+
+
+def test_a_part_without_tasks_names_no_page(tmp_path: Path, capsys):
+    what = ["--suites", "libero_goal", "--tasks", "7", "--policy", "demonstrator", "--out", str(tmp_path)]
+    assert main(["eval", *what, "--shard", "2/2"]) == 0
+    assert "2_of_2 has no episodes: no task is in this part" in capsys.readouterr().out
+
+
+def test_a_damaged_line_is_named(tmp_path: Path):
+    keep(tmp_path, selection("policy", "replay"), made_by("./substep eval X"))
+    file = tmp_path / "episodes.jsonl"
+    lines = file.read_text().splitlines(keepends=True)
+    for damaged in ("\0\0\n", "7\n"):
+        file.write_text("".join([lines[0], damaged, *lines[2:]]))
+        with pytest.raises(ValueError, match=r"episodes.jsonl line 2 holds no record .*: without that line it is made"):
+            ResultFolder(tmp_path, SETTINGS)
+
+
+def test_results_of_tasks_that_are_others_now_are_not_continued(tmp_path: Path):
+    """A folder's tasks are in alphabetical order, so that a new one moves those after it."""
+    text = LiberoSource().task("libero_goal", 8).bddl_file.read_text()
+    for name in ("b", "c"):
+        (tmp_path / "own").mkdir(exist_ok=True)
+        (tmp_path / "own" / f"{name}.bddl").write_text(text)
+    settings = EpisodeSettings(policy="demonstrator", tasks_from=str(tmp_path))
+    results = ResultFolder(tmp_path / "out", settings)
+    key = EpisodeKey("own", 1, "policy", "eos", "benchmark", 0)
+    results.add(episode(key) | kind_of(settings, "own", 1), made_by("./substep eval X"))
+    ResultFolder(tmp_path / "out", settings)
+    (tmp_path / "own" / "a.bddl").write_text(text)
+    _open.cache_clear()
+    with pytest.raises(ValueError, match=r"own task 1, 'c', and there the source of tasks now has 'b': choose another"):
+        ResultFolder(tmp_path / "out", settings)
+    for name in ("a", "b"):
+        (tmp_path / "own" / f"{name}.bddl").unlink()
+    _open.cache_clear()
+    with pytest.raises(ValueError, match=r"own task 1, 'c', and there the source of tasks now has 'none'"):
+        ResultFolder(tmp_path / "out", settings)
 
 
 # --- the commands that filled the folder ---

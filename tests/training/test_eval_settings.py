@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
-from libero_bridge.tasks import LiberoSource
+from libero_bridge.bddl_folder import read_instruction
+from libero_bridge.tasks import LiberoSource, LiberoTask
 from substep_bringup.exit_codes import ExitCode
 from substep_bringup.session.summary import SessionOutcome, summarise
 from substep_bringup.session.tracker import Event, History, SubstepRecord
@@ -22,7 +23,9 @@ from substep_core.configuration import dump
 from substep_core.contract import load_robot
 from substep_core.episode import Placement
 from substep_core.observation import Observation
+from substep_core.tasks import Stratum
 from substep_planner import parameters as planner_parameters
+from substep_planner.decomposers.library import find_plan, shipped_library
 from substep_planner.manager.recovery import RecoveryLadder
 from substep_planner.manager.switch_rules import SwitchSettings
 from substep_planner.parameters import PlannerRegistry
@@ -57,6 +60,9 @@ KEY = EpisodeKey("libero_object", 0, "policy", "eos", "benchmark", 3)
         ),
         (["demonstrator", "--suites", "libero_goal", "--tasks", "10"], "task 10 is not in suite 'libero_goal'"),
         (["demonstrator", "--suites", "libero_11"], "unknown suite 'libero_11'"),
+        (["demonstrator", "--tasks", "8", "3", "8"], "tasks are 8, 3, 8: expected one or more different ones"),
+        (["demonstrator", "--placements", "benchmark", "benchmark"], "placements are benchmark, benchmark: expected"),
+        (["demonstrator", "--table", "nowhere/table.md"], "table.md cannot be written: there is no folder nowhere"),
         (["demonstrator", "--tasks-from", "nowhere"], "unknown task source 'nowhere'"),
         (["demonstrator", "--placements", "random"], "--placements is 'random'"),
         (["demonstrator", "--first", "1000000"], "episode 1000001 has no seed"),
@@ -70,6 +76,27 @@ def test_what_cannot_be_played_is_refused_before_anything_starts(tmp_path: Path,
     assert main(["eval", "--policy", *options, "--out", str(tmp_path / "out")]) in (1, 2)
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_task_is_collected_once(tmp_path: Path, capsys):
+    assert main(["data", "collect", "--out", str(tmp_path / "out"), "--tasks", "8", "3", "8"]) == 2
+    assert "8 3 8 names one of them twice: expected different ones" in capsys.readouterr().err
+
+
+def test_a_samples_suites_are_played_one_after_the_other():
+    """A large policy is loaded anew for each suite whose statistics it has, and not for each task."""
+    drawn = [("libero_10", 4), ("libero_goal", 8), ("libero_10", 2), ("libero_object", 0), ("libero_goal", 1)]
+    wanted = [replace(KEY, suite=suite, task=task) for suite, task in drawn]
+    todo = jobs(EpisodeSettings(policy="demonstrator"), Selection(), (), wanted=wanted)
+    assert [(job.suite, job.task) for job in todo] == [drawn[place] for place in (0, 2, 1, 4, 3)]
+
+
+def test_a_source_without_any_tasks_file_is_refused(tmp_path: Path):
+    (tmp_path / "libero_goal").mkdir()
+    listed = {"id": 1, "name": "put_it_there_light_1", "category": "Light", "difficulty_level": 1}
+    (tmp_path / "task_classification.json").write_text(json.dumps({"libero_goal": [listed]}))
+    with pytest.raises(ValueError, match="has the file of no task of libero_goal: nothing is played"):
+        check_together(EpisodeSettings(policy="demonstrator", tasks_from=f"libero_plus:{tmp_path}"), Selection())
 
 
 def test_episodes_start_from_the_evaluation_part_unless_the_other_is_asked_for():
@@ -157,6 +184,46 @@ def test_the_other_task_is_another_one_of_the_suite(suite: str):
     for task in range(len(SOURCE.names(suite))):
         other = other_instruction(SOURCE, suite, task)
         assert other in sentences - {SOURCE.task(suite, task).instruction}
+
+
+def test_what_files_say_is_planned_where_it_is_not_liberos_own_sentence():
+    tasks = [SOURCE.task(suite, index) for suite in SOURCE.default_suites for index in range(10)]
+    told = [(task.suite, read_instruction(task.bddl_file), task.instruction) for task in tasks]
+    assert sum(said != own for _, said, own in told) == 25
+    assert all(find_plan(shipped_library(), said, suite) for suite, said, _ in told)
+
+
+class Perturbed:
+    """A suite in which tasks 0 and 1 say the same task in two ways, task 2 another one, and task 3 it in two ways."""
+
+    says = ("put the bowl on the plate", "set the bowl onto the plate", "push the plate", "shove the plate")
+
+    def playable(self, suite: str) -> dict[int, Stratum]:
+        return dict.fromkeys(range(4), Stratum())
+
+    def task(self, suite: str, index: int) -> LiberoTask:
+        base = SOURCE.task("libero_goal", 8 if index < 2 else 2)
+        return replace(base, suite=suite, index=index, instruction=self.says[index], base=("libero_goal", base.name))
+
+
+def test_another_task_is_not_the_same_one_in_other_words():
+    assert [other_instruction(Perturbed(), "libero_goal_lan", index) for index in range(4)] == [
+        "push the plate", "push the plate", "set the bowl onto the plate", "set the bowl onto the plate",
+    ]  # fmt: skip
+
+
+def test_a_perturbed_task_is_told_in_others_words_for_its_own_task(tmp_path: Path):
+    (tmp_path / "libero_goal").mkdir()
+    for index, text in ((8, "bowl, meet plate"), (2, "off with the plate"), (0, "open the drawer")):
+        name = SOURCE.task("libero_goal", index).name
+        (tmp_path / "libero_goal" / f"{name}_language_1.bddl").write_text(f"(:language {text})")
+    told = [
+        instruction_told(Told.OTHERS_WORDS, Perturbed(), "libero_goal_lan", index, 0, tmp_path) for index in range(4)
+    ]
+    assert told == ["bowl, meet plate"] * 2 + ["off with the plate"] * 2
+    assert reworded_instruction(Perturbed(), "libero_goal_lan", 0, 1) == reworded_instruction(
+        SOURCE, "libero_goal", 8, 1
+    )
 
 
 def test_a_task_is_reworded_another_way_each_episode():
@@ -290,8 +357,10 @@ def test_own_words_are_compared_with_the_plan():
         substeps = [{"instruction": word, "undone": number < undone} for number, word in enumerate(words)]
         return {"substeps": substeps, "reference": plan}
 
-    found = own_words([record(pick, pick, place, undone=1), record(pick, pick, place), record(pick, other)])
-    assert found == {"episodes": 3, "named": 6, "of_plan": 5, "in_place": 5, "planned": 6, "whole_plans": 2}
+    unplanned = record(pick) | {"reference": []}
+    found = own_words([record(pick, pick, place, undone=1), record(pick, pick, place), record(pick, other), unplanned])
+    compared = {"named": 6, "of_plan": 5, "in_place": 5, "planned": 6, "whole_plans": 2}
+    assert found == {"episodes": 3, "without_plan": 1, **compared}
 
 
 @pytest.mark.parametrize("probe", ["policy", "own_subtasks"])

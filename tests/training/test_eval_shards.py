@@ -107,6 +107,12 @@ def test_a_part_is_one_of_so_many(written: str):
         parse_shard(written)
 
 
+def test_a_folder_without_parts_is_named_and_not_made(tmp_path: Path, capsys):
+    assert main(["eval", "--policy", "demonstrator", "--out", str(tmp_path / "tpyo"), "--merge", "2"]) == 2
+    assert "tpyo has no parts to merge: expected those that --shard left in" in capsys.readouterr().err
+    assert not (tmp_path / "tpyo").exists()
+
+
 def test_parts_are_not_played_and_merged_at_once(tmp_path: Path, capsys):
     assert main(["eval", "--policy", "demonstrator", "--out", str(tmp_path), "--shard", "1/2", "--merge", "2"]) == 2
     assert "cannot go together" in capsys.readouterr().err

@@ -104,18 +104,30 @@ class FullWorld:
     def __init__(self, config) -> None:
         self.suite = config.suite
 
+    def close(self) -> None:
+        pass
+
     def reset(self, *start) -> None:
         raise NoRoomError("no room for the plate in 20 draws")
 
 
-def test_an_episode_that_cannot_begin_counts_as_failed_and_says_why(tmp_path: Path, monkeypatch):
+class TooFullToBuild(FullWorld):
+    """Finds none as it is built, since LIBERO draws places then."""
+
+    def __init__(self, config) -> None:
+        raise NoRoomError("no room for the plate in 20 draws")
+
+
+@pytest.mark.parametrize("world", [FullWorld, TooFullToBuild])
+def test_an_episode_that_cannot_begin_counts_as_failed_and_says_why(tmp_path: Path, monkeypatch, world: type):
     def play_here(todo, folder: Path, workers: int, finished) -> None:
         for job in todo:
             player = in_process.InProcessPlayer(job.settings, job.suite, job.task, folder)
             for key in job.episodes:
                 finished(player.play(key, False))
+            player.close()
 
-    monkeypatch.setattr(in_process, "Simulation", FullWorld)
+    monkeypatch.setattr(in_process, "Simulation", world)
     monkeypatch.setattr(evaluate, "play", play_here)
     limits = ["--tasks", "7", "--placements", "benchmark", "--episodes", "2"]
     assert main(["eval", *WHAT, *limits, "--out", str(tmp_path)]) == 0

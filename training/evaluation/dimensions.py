@@ -40,9 +40,18 @@ def _row(group: dict[str, str], category: str, records: Sequence[Record]) -> dic
     levels: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda record: record["difficulty"] or 9):
         levels.setdefault(str(record["difficulty"] or "none"), []).append(record)
-    variants = Counter(record["variant"] for record in records if record["variant"])
     cells = {level: _cell(members) for level, members in levels.items()}
-    return group | {"category": category, **_cell(records), "levels": cells, "variants": dict(variants.most_common())}
+    return group | {"category": category, **_cell(records), "levels": cells, "variants": variants(records)}
+
+
+def variants(records: Sequence[Record]) -> dict[str, int]:
+    """How records' tasks depart from what their benchmark describes -> how many do so."""
+    return dict(Counter(record["variant"] for record in records if record.get("variant")).most_common())
+
+
+def departures(found: dict[str, int]) -> str:
+    """ "3 embedded; 1 embedded, start drawn": a variant may be several things at once."""
+    return "; ".join(f"{count} {variant}" for variant, count in found.items())
 
 
 def _cell(records: Sequence[Record]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from training.evaluation.provenance import provenance
 from training.evaluation.records import ResultFolder
 from training.evaluation.report import write_report
 from training.evaluation.settings import EpisodeSettings, Selection, check_together
-from training.evaluation.shards import Shard, merge_shards
+from training.evaluation.shards import SHARDS_FOLDER, Shard, merge_shards
 from training.evaluation.workers import play
 from training.folder_lock import alone_in
 
@@ -66,10 +66,12 @@ def merge(settings: EpisodeSettings, selection: Selection, out: Path, count: int
     """Put the parts together and write the report.
 
     Raises:
-        ValueError: a part is missing, not finished or of other settings.
+        ValueError: a part is missing, not finished or of other settings, or there are none.
         BlockingIOError: an evaluation is at work in the folder, or in that of a part.
     """
     settings = replace(settings, tasks_from=absolute_tasks_from(settings.tasks_from))
+    if not (out / SHARDS_FOLDER).is_dir():  # else the folder would be made, and its lock
+        raise ValueError(f"{out} has no parts to merge: expected those that --shard left in {out / SHARDS_FOLDER}")
     with alone_in(out):
         folder = merge_shards(settings, selection, out, count)
         write_report(folder, settings, selection, provenance(command))
@@ -98,7 +100,7 @@ def _evaluate(
             _play(todo, out, where, keep)
     finally:
         if folder.records:
-            write_report(folder, settings, selection, made)
+            write_report(folder, settings, selection, made, wanted)
     return folder
 
 

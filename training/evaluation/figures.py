@@ -12,7 +12,7 @@ from substep_core.errors import ErrorCode
 from substep_core.protocol import SubstepEnd
 from substep_core.tasks import TaskSource
 from training.checkpoints.eos_score import EndCounts
-from training.evaluation.dimensions import ALL, GROUP, dimension_rows
+from training.evaluation.dimensions import ALL, GROUP, dimension_rows, variants
 from training.evaluation.own_words import own_words
 from training.evaluation.probes import PROBES, BoundaryProbe
 from training.intervals import wilson
@@ -22,7 +22,7 @@ Record = dict[str, Any]
 
 def figures(records: Sequence[Record], source: TaskSource) -> dict[str, list[dict[str, Any]]]:
     """Every table of the report."""
-    tasks = [record for record in records if not _is_boundaries(record)]
+    tasks = task_records(records)
     boundaries = [record for record in records if _is_boundaries(record)]
     return {
         "success": success_rows(records, source),
@@ -38,12 +38,17 @@ def figures(records: Sequence[Record], source: TaskSource) -> dict[str, list[dic
 
 def success_rows(records: Sequence[Record], source: TaskSource) -> list[dict[str, Any]]:
     """Success of every group, suite and task."""
-    return _table([record for record in records if not _is_boundaries(record)], source, success, by_task=True)
+    return _table(task_records(records), source, success, by_task=True)
+
+
+def task_records(records: Sequence[Record]) -> list[Record]:
+    """Those that have succeeded or failed: of task probes."""
+    return [record for record in records if not _is_boundaries(record)]
 
 
 def success(records: Sequence[Record]) -> dict[str, Any]:
     """How often the world said success, with Wilson's 95 % interval, and how many substeps were completed, where
-    they are the task's own."""
+    they are the task's own; ``variants``: how many episodes depart from the benchmark, and how."""
     successes = sum(record["success"] for record in records)
     judged = all(map(_is_judged, records))  # a group is of one probe
     return {
@@ -54,6 +59,7 @@ def success(records: Sequence[Record]) -> dict[str, Any]:
         "median_steps": _median(record["steps"] for record in records if record["success"]),
         "substeps_completed": sum(record["completed"] for record in records) if judged else None,
         "substeps_planned": sum(record["planned"] for record in records),
+        "variants": variants(records),
     }
 
 

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from training.checkpoints.eos_score import TOLERANCE
 from training.evaluation import plots
+from training.evaluation.dimensions import departures
 from training.evaluation.figures import ALL
 from training.evaluation.substep_log import MISSED_AFTER
 
@@ -21,7 +22,13 @@ TEMPLATE = Path(__file__).with_name("page.html.j2")
 def render_page(results: dict[str, Any]) -> str:
     """The page of ``results.json``'s content."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters |= {"percent": percent, "ms": milliseconds, "counts": counts, "moment": moment}
+    environment.filters |= {
+        "percent": percent,
+        "ms": milliseconds,
+        "counts": counts,
+        "moment": moment,
+        "departures": departures,
+    }
     environment.filters["label"] = plots.label
     suites = {row["suite"] for row in (*results["success"], *results["eos"])} - {ALL}
     several = len(suites) > 1  # of one suite, "all" says nothing new

@@ -30,13 +30,15 @@ def success_by_suite(rows: Sequence[Row], order: Sequence[str]) -> str:
     suites = suites if len(suites) > 2 else suites[:1]
     rows = [row for row in rows if row["suite"] in suites]
     names = list(dict.fromkeys(map(label, rows)))
-    figure = _figure(figsize=(4.6 * len(placements) + 1.5, 3.4))
+    upright = len("".join(map(_tick, suites))) > 40  # side by side they would lie on each other
+    width, height = (max(4.6, 0.4 * len(suites)), 4.4) if upright else (4.6, 3.4)
+    figure = _figure(figsize=(width * len(placements) + 1.5, height))
     for axes, placement in zip(figure.subplots(1, len(placements), squeeze=False)[0], placements, strict=True):
         for place, name in enumerate(names):
             chosen = [row for row in rows if row["placement"] == placement and label(row) == name]
             shift = (place - (len(names) - 1) / 2) * 0.8 / len(names)
             _points(axes, [suites.index(row["suite"]) + shift for row in chosen], chosen, COLOURS[place % 8], name)
-        _percent(axes, placement, suites, rotation=0)
+        _percent(axes, placement, suites, rotation=90 if upright else 0)
     figure.axes[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return as_svg(figure)
 
@@ -54,7 +56,7 @@ def success_by_task(rows: Sequence[Row], order: Sequence[str]) -> str:
             chosen = [row for row in rows if row["placement"] == placement and label(row) == name]
             at = [tasks.index((row["suite"], row["task"])) + 0.12 * place for row in chosen]
             _points(axes, at, chosen, COLOURS[place % 8], name, bars=chosen and chosen[0]["probe"] == "policy")
-        _percent(axes, placement, [f"{suite.removeprefix('libero_')} {task}" for suite, task in tasks], rotation=90)
+        _percent(axes, placement, [f"{suite} {task}" for suite, task in tasks], rotation=90)
     figure.axes[0].legend(fontsize=8, ncols=len(names), loc="lower left", bbox_to_anchor=(0, 1.08), frameon=False)
     return as_svg(figure)
 
@@ -90,8 +92,13 @@ def _points(axes: Axes, at: list[float], rows: list[Row], colour: str, name: str
 def _percent(axes: Axes, title: str, ticks: Sequence[str], rotation: int) -> None:
     axes.set(title=title, xlim=(-0.5, len(ticks) - 0.5), ylim=(-0.04, 1.04), ylabel="success")
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
-    axes.set_xticks(range(len(ticks)), [tick.removeprefix("libero_") for tick in ticks], rotation=rotation, fontsize=8)
+    axes.set_xticks(range(len(ticks)), list(map(_tick, ticks)), rotation=rotation, fontsize=8)
     axes.grid(axis="y", alpha=0.3)
+
+
+def _tick(name: str) -> str:
+    """A folder may be called as it likes; a dollar sign would begin a formula."""
+    return name.removeprefix("libero_").replace("$", r"\$")
 
 
 def _values(rows: Sequence[Row], name: str) -> list[str]:

@@ -49,13 +49,14 @@ class ResultFolder:
             folder from before commands were kept.
 
     Raises:
-        ValueError: the folder holds results of other settings; the message says which.
+        ValueError: the folder holds results of other settings, or of tasks that are others now; the message says which.
     """
 
     def __init__(self, path: Path, settings: EpisodeSettings) -> None:
         self.path, self.source = path, settings.source
         claim(path / SETTINGS_FILE, settings)
         self._lines = RecordLines(path / EPISODES_FILE)
+        self._check_tasks()
         self.commands = self._read_commands()
 
     @property
@@ -93,6 +94,19 @@ class ResultFolder:
         for made in commands:
             self._keep_command(made)
         self._lines.append(record)
+
+    def _check_tasks(self) -> None:
+        """A folder of tasks may have been changed: an index is then another task's."""
+        names = {suite: self.source.names(suite) for suite in self.source.suites}
+        for record in self.records:
+            suite, index, name = record["suite"], record["task"], record.get("task_name")
+            found = names.get(suite, ())
+            now = found[index] if index < len(found) else "none"
+            if now != (name or now) or now == "none":
+                raise ValueError(
+                    f"{self.path} holds results of {suite} task {index}{f', {name!r}' if name else ''}, and there the "
+                    f"source of tasks now has {now!r}: choose another --out"
+                )
 
     def _keep_command(self, made: dict[str, Any]) -> None:
         """A command that goes on later, with the same code on the same machine, is kept with its first date."""

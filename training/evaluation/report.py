@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from substep_bridge.world import WORLDS
 from substep_core.configuration import dump
 from substep_core.tasks import TaskSource
-from training.evaluation.episodes import planned
+from training.evaluation.episodes import EpisodeKey, planned
 from training.evaluation.figures import figures
 from training.evaluation.missing import missing
 from training.evaluation.page import render_page
@@ -21,13 +22,22 @@ RESULTS_FILE = "results.json"
 PAGE_FILE = "index.html"
 
 
-def write_report(folder: ResultFolder, settings: EpisodeSettings, selection: Selection, made: dict[str, Any]) -> None:
+def write_report(
+    folder: ResultFolder,
+    settings: EpisodeSettings,
+    selection: Selection,
+    made: dict[str, Any],
+    asked: Collection[EpisodeKey] | None = None,
+) -> None:
     """Figures of all the folder's episodes, whichever command played them.
 
     Args:
-        selection: the last command's, to tell how much of it was played.
+        selection: the last command's.
         made: the last command's provenance.
+        asked: the last command's part of its selection, to tell how much of it was played; None: all of it.
     """
+    if asked is None:
+        asked = list(planned(selection, folder.source))
     records = folder.in_order()
     results = {
         "made": made,
@@ -37,8 +47,8 @@ def write_report(folder: ResultFolder, settings: EpisodeSettings, selection: Sel
         "selection": dump(selection),
         "suites": folder.source.suites,
         "episodes": {
-            "planned": len(list(planned(selection, folder.source))),
-            "played": len(folder.selected(selection)),
+            "planned": len(asked),
+            "played": len(folder.keys().intersection(asked)),
             "all": len(records),
         },
         "left_out": _left_out(folder.source),
