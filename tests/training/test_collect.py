@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import sys
 from pathlib import Path
 
 import h5py
@@ -20,7 +18,6 @@ from libero_bridge.tasks import LiberoSource
 from substep_cli.grammar import main
 from substep_core.plan import read_library
 from substep_planner.decomposers.library import shipped_library
-from tests.processes import ProcessUnderTest, wait_until
 from tests.training.toy import ROBOT
 from training.collect import command
 from training.collect.command import TaskJob, claim, collect_task
@@ -175,18 +172,6 @@ class DeadlyJob(TaskJob):
 
     def __reduce__(self):
         return os._exit, (9,)
-
-
-def test_nothing_goes_on_when_the_command_is_killed(tmp_path: Path):
-    options = ["--suites", "libero_object", "--tasks", "0", "--per-task", "1000", "--workers", "1"]
-    command = [sys.executable, "-m", "substep_cli", "data", "collect", "--out", str(tmp_path / "data"), *options]
-    process = ProcessUnderTest(command, tmp_path / "collect.log")
-    try:
-        wait_until(lambda: any((tmp_path / "data").rglob("*.npz")), "a demonstration")
-        process.send(signal.SIGKILL)
-        wait_until(lambda: not process.family(), "the end of the workers")
-    finally:
-        process.close()
 
 
 def test_an_unlucky_draw_is_one_episode_without_success(tmp_path: Path, monkeypatch):

@@ -56,7 +56,7 @@ def test_two_workers_write_what_one_writes(undisturbed: dict[str, object], tmp_p
     assert_same(content(tmp_path), undisturbed)
 
 
-def test_a_killed_collection_ends_in_the_same_files_when_the_command_is_given_again(undisturbed, tmp_path: Path):
+def test_a_killed_collection_leaves_no_process_and_the_same_command_ends_in_the_same_files(undisturbed, tmp_path: Path):
     out = tmp_path / "data"
     command = [sys.executable, "-m", "substep_cli", "data", "collect", "--out", str(out), *OPTIONS, "--workers", "1"]
     process = ProcessUnderTest(command, tmp_path / "collect.log")
