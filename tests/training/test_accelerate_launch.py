@@ -37,8 +37,8 @@ COMPARABLE = [
 pytestmark = pytest.mark.timeout(600)
 
 
-def launch(*program: str) -> None:
-    """Run a program or ``-m module`` in two processes, to its end."""
+def launch(folder: Path, *program: str) -> None:
+    """Run a program or ``-m module`` in two processes, to its end; ``folder`` takes the logs that PyTorch leaves."""
     command = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--config_file", str(DDP)]
     options = ["--num_processes", "2", "--main_process_port", "0"]  # any free port
     root = TESTS.parents[1]
@@ -46,6 +46,7 @@ def launch(*program: str) -> None:
         **os.environ,
         "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",
+        "TMPDIR": str(folder),
         "PYTHONPATH": f"{root}:{os.environ.get('PYTHONPATH', '')}",
     }
     done = subprocess.run([*command, *options, *program], env=environment, capture_output=True, text=True, timeout=500)
@@ -80,7 +81,8 @@ def test_two_processes_make_the_steps_of_one_with_batches_twice_as_large(toy_run
     alone = weights(finetune(one))
 
     two = toy_run(*overrides)
-    launch("-m", "substep_cli", "train", "policy", str(tmp_path / "config.yaml"), *(f"--{text}" for text in overrides))
+    command = ["-m", "substep_cli", "train", "policy", str(tmp_path / "config.yaml")]
+    launch(tmp_path, *command, *(f"--{text}" for text in overrides))
     folder = run_state.checkpoint_folder(two.out, 3)
     together, names = weights(folder), sorted(alone)
     moved = (flat(alone, names) - flat(before, names)).norm()
@@ -108,7 +110,7 @@ def test_what_is_not_finite_in_one_process_is_skipped_by_both(toy_run, tmp_path:
     assert positives[2] > 0
     overrides.append(buffer_mode(sum(positives[:2]) + 1))
     out = toy_run(*overrides).out
-    launch(str(TESTS / "poisoned_process.py"), str(tmp_path / "config.yaml"), *overrides)
+    launch(tmp_path, str(TESTS / "poisoned_process.py"), str(tmp_path / "config.yaml"), *overrides)
     log = (out / "train.log").read_text()
     for count, step in enumerate((1, 2, 3), 1):
         assert f"step {step}: loss or gradient is not finite, batch skipped ({count} so far)" in log

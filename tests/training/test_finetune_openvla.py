@@ -305,7 +305,12 @@ def test_two_processes_train_one_model_copied_or_sharded_and_resume(openvla_run,
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     script = [Path(__file__).with_name("several_processes.py"), tmp_path / "large.yaml", tmp_path / "jobs.json"]
     root = Path(__file__).parents[2]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{root}:{os.environ.get('PYTHONPATH', '')}"}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": f"{root}:{os.environ.get('PYTHONPATH', '')}",
+        "TMPDIR": str(tmp_path),  # takes the logs that PyTorch leaves
+    }
     done = subprocess.run([*command, *map(str, script)], env=environment, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-6000:]
     ends = {}
