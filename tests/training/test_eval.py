@@ -235,11 +235,11 @@ def test_through_the_graph_a_preset_has_what_the_graph_can_play(tmp_path: Path, 
 
 
 def test_the_graph_plays_an_episode_as_one_process_does(tmp_path: Path):
-    what = ["--suites", "libero_object", "--tasks", "0", "--probes", "policy", "--placements", "benchmark"]
+    what = ["--suites", SUITE, "--tasks", str(TASK), "--probes", "policy", "--placements", "benchmark"]
     played = []
-    for through in ("process", "graph"):
+    for through, videos in (("process", "0"), ("graph", "1")):
         folder = tmp_path / through
-        limits = ["--episodes", "1", "--videos", "1", "--workers", "1", "--through", through, "--out", str(folder)]
+        limits = ["--episodes", "1", "--videos", videos, "--workers", "1", "--through", through, "--out", str(folder)]
         assert main(["eval", "--policy", "demonstrator", *what, *limits]) == 0
         played.append(records(folder)["policy"])
     process, graph = played

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.xdist_group("simulation")
 
 
 def test_the_graph_is_measured_beside_one_process(capsys):
-    graph_speed.run("libero_object", 0, steps=40, assets="embedded")
+    graph_speed.run("libero_object", 0, steps=16, assets="embedded")
     printed = capsys.readouterr().out
     figures = re.findall(r"(?:one process|through ROS|ratio) +([\d.]+)", printed)
     assert len(figures) == 3 and all(float(figure) > 0 for figure in figures), printed
