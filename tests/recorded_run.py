@@ -130,6 +130,7 @@ class RunWriter:
             self.instant()
             self.status(episode)
         report = ChunkReport(chunk_stamp=request.header.stamp, episode=episode, steps_played=len(chunk.actions))
+        report.first_stamp, report.commands = request.header.stamp, chunk.actions.flatten().tolist()
         report.plan_id, report.substep_index, report.attempt = key.plan_id, key.index, key.attempt
         report.outcome = ChunkReport.PLAYED_EOS if ends else ChunkReport.PLAYED
         report.header.stamp = to_time(self.stamp)

@@ -13,6 +13,7 @@ from substep_core.keys import RequestKey, SubstepKey
 from tests.recorded_run import PLAN, ROBOT, TASK, write_run
 from training.data.readers import DemonstrationError, ReadReport, bag, read_demonstrations
 from training.data.readers.bag import BagSource
+from training.rerun.recorded import RecordedPart
 
 
 class Counting:
@@ -60,29 +61,27 @@ def test_what_is_no_bag_or_lacks_a_camera_is_named(tmp_path: Path):
         demo.frames()
 
 
-def test_on_a_robot_an_action_goes_with_what_was_observed_before_it_was_played():
-    """The chunk came two control steps after it was asked for, and sensors have stamps of their own."""
+def played_run(*parts: RecordedPart) -> SimpleNamespace:
+    """One chunk a part."""
+    keys = [RequestKey(number, 1, SubstepKey("plan", 0, 0)) for number in range(len(parts))]
+    return SimpleNamespace(robot=ROBOT, answers=keys, played=dict(zip(keys, parts, strict=True)).get)
+
+
+def numbers(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)[:, None] * np.ones((1, 7), np.float32)
+
+
+def test_on_a_robot_an_action_goes_with_what_was_observed_when_its_step_began():
+    """Sensors have stamps of their own."""
     period, start = ROBOT.period_ns, 10_000_000_000
-    key = RequestKey(start, 1, SubstepKey("plan", 0, 0))
-    chunk = Chunk(np.arange(3, dtype=np.float32)[:, None] * np.ones((1, 7), np.float32))
-    ended = start + 5 * period
-    run = SimpleNamespace(
-        robot=ROBOT, answers={key: SimpleNamespace(chunk=chunk)}, played=lambda key: 3, ended=lambda key: ended
-    )
+    run = played_run(RecordedPart(0, start + 2 * period, numbers(0, 1, 2)))
     observed = [start + step * period + jitter for step, jitter in ((0, 0), (2, 9_000_000), (3, -20_000_000))]
     steps = bag._observed(bag._played(run), observed, period)
     assert [(step.stamp, step.action[0]) for step in steps] == [(observed[1], 0.0), (observed[2], 1.0)]
 
 
-def test_of_a_chunk_that_was_asked_for_ahead_the_actions_whose_time_has_passed_were_not_played():
+def test_what_is_learned_is_what_the_robot_was_told_also_where_chunks_were_joined():
     period, start = ROBOT.period_ns, 10_000_000_000
-    first, second = (RequestKey(start + step * period, 1, SubstepKey("plan", 0, 0)) for step in (0, 2))
-    chunks = [SimpleNamespace(chunk=Chunk(np.full((4, 7), 10.0 * n) + np.arange(4)[:, None])) for n in (0, 1)]
-    ends = {first: start + 4 * period, second: start + 6 * period}
-    run = SimpleNamespace(
-        robot=ROBOT,
-        answers=dict(zip((first, second), chunks, strict=True)),
-        played={first: 4, second: 2}.get,
-        ended=ends.get,
-    )
-    assert [step.action[0] for step in bag._played(run)] == [0, 1, 2, 3, 12, 13]
+    run = played_run(RecordedPart(0, start, numbers(0, 1)), RecordedPart(2, start + 2 * period, numbers(7.5, 13)))
+    played = [((step.stamp - start) // period, step.action[0]) for step in bag._played(run)]
+    assert played == [(0, 0.0), (1, 1.0), (2, 7.5), (3, 13.0)]

@@ -159,9 +159,29 @@ def test_a_substep_that_is_heard_first_is_told_at_its_own_time():
 def test_actions_are_shown_of_which_no_eos_probability_is_known():
     drawing, chunk = Drawing(ROBOT), ActionChunk(horizon=2, action_dim=7, actions=[0.0] * 14, eos_probabilities=[0.5])
     assert hear(drawing, topics.ACTION_CHUNK, chunk) == []
-    shown = hear(drawing, topics.CHUNK_REPORT, ChunkReport(outcome=ChunkReport.PLAYED, steps_played=2))
+    report = ChunkReport(outcome=ChunkReport.PLAYED, steps_played=2, commands=[0.0] * 14)
+    shown = hear(drawing, topics.CHUNK_REPORT, report)
     assert len(at(shown, "actions/gripper")) == 2
     assert at(shown, "eos/probability") == [Entry("eos/probability", 0, Numbers((0.5,)))]
+
+
+def test_of_a_chunk_that_came_late_what_was_commanded_is_shown_when_it_was():
+    """Its first two actions had passed, and the third was joined with what was queued."""
+    drawing, chunk = Drawing(ROBOT), ActionChunk(horizon=4, action_dim=7, actions=[1.0] * 28)
+    chunk.eos_probabilities = [0.0, 0.25, 0.5, 0.75]
+    hear(drawing, topics.ACTION_CHUNK, chunk)
+    report = ChunkReport(outcome=ChunkReport.PLAYED, steps_played=2, first_action=2, first_stamp=to_time(1000))
+    report.commands = [*[0.5] * 6, -1.0, *[0.75] * 6, 1.0]
+    shown = hear(drawing, topics.CHUNK_REPORT, report)
+    times = [1000, 1000 + ROBOT.period_ns]
+    assert [(entry.stamp, entry.value.values) for entry in at(shown, "actions/gripper")] == [
+        (times[0], (-1.0,)),
+        (times[1], (1.0,)),
+    ]
+    assert [(entry.stamp, entry.value.values) for entry in at(shown, "eos/probability")] == [
+        (times[0], (0.5,)),
+        (times[1], (0.75,)),
+    ]
 
 
 def test_the_threshold_is_the_one_that_the_policy_tells(bag):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from substep_bags.graph_bag import GraphBag
 from substep_bags.reader import BagError
 from substep_core.chunk import Chunk
@@ -30,6 +32,21 @@ class RecordedChunk:
     chunk: Chunk
     model: str
     inference_time: float
+
+
+@dataclass(frozen=True)
+class RecordedPart:
+    """What a report says was played of a chunk.
+
+    Attributes:
+        first: index in it of the first action that was.
+        stamp: ns at which the step of that one began; the others' came one after the other.
+        commands: (N, A) what the robot was told.
+    """
+
+    first: int
+    stamp: int
+    commands: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -86,8 +103,7 @@ class RecordedRun:
         self.substeps: dict[SubstepKey, IssuedSubstep] = {}
         self.plans: dict[str, tuple[tuple[Substep, ...], str]] = {}
         self.goals: dict[str, RecordedGoal] = {}
-        self._played: dict[RequestKey, int] = {}
-        self._ended: dict[RequestKey, int] = {}
+        self._played: dict[RequestKey, RecordedPart] = {}
         self._steps: dict[RequestKey, int] = {}
         self._index()
 
@@ -107,13 +123,9 @@ class RecordedRun:
         """The tasks in the order in which they were begun, each under its first plan."""
         return [goal for goal in self.goals.values() if goal.plan_id == SubstepKey(goal.plan_id, 0, 0).task_id]
 
-    def played(self, key: RequestKey) -> int | None:
-        """How many actions of a chunk were played; None where no report of it was recorded."""
+    def played(self, key: RequestKey) -> RecordedPart | None:
+        """What was played of a chunk; None where no report of it was recorded."""
         return self._played.get(key)
-
-    def ended(self, key: RequestKey) -> int | None:
-        """ns of the observation after the last action of a chunk that was played; None where no report was recorded."""
-        return self._ended.get(key)
 
     def step_of(self, key: RequestKey) -> int:
         """Control steps under a task before a request."""
@@ -147,7 +159,8 @@ class RecordedRun:
             if stamp in waiting and (messages := sync.messages(stamp)) is not None:
                 key, request = waiting.pop(stamp)
                 work = Work(key, request, messages, self.substeps[key.substep])
-                yield RecordedDecision(len(found), work, self.answers[key], self.step_of(key), self.played(key))
+                steps = None if (part := self.played(key)) is None else len(part.commands)
+                yield RecordedDecision(len(found), work, self.answers[key], self.step_of(key), steps)
                 found.add(key)
         if not found:
             raise BagError(self._why_nothing(first_seen))
@@ -178,12 +191,21 @@ class RecordedRun:
                 self.answers.setdefault(request_key(message), answer)
             elif heard.topic is topics.CHUNK_REPORT:
                 key = request_key(message, message.chunk_stamp)
-                self._played[key] = message.steps_played
-                self._ended[key] = to_nanoseconds(message.header.stamp)
+                self._played[key] = self._part(message)
             elif heard.topic is topics.ACTIVE_SUBSTEP:
                 self._hear_substep(message, suite)
             else:
                 self._hear_feedback(message.feedback)
+
+    def _part(self, message: Any) -> RecordedPart:
+        width, count = self.robot.action_width, message.steps_played
+        if len(message.commands) != count * width:
+            raise BagError(
+                f"{self.bag.path}: {topics.CHUNK_REPORT.name} has {len(message.commands)} values of {count} commands, "
+                f"expected {count * width}"
+            )
+        commands = np.asarray(message.commands, np.float32).reshape(count, width)
+        return RecordedPart(message.first_action, to_nanoseconds(message.first_stamp), commands)
 
     def _hear_substep(self, message: Any, suite: str) -> None:
         if not message.plan_id:

@@ -193,12 +193,14 @@ def _new_events(run: RecordedRun, recorded: Sequence[_Event], chunks: Mapping[Re
 
 
 def _new_end(run: RecordedRun, request: RequestKey, chunk: Chunk | None) -> _Event | None:
-    played = run.played(request)
-    if chunk is None or not chunk.has_eos or played is None or chunk.eos_index >= played:
+    part = run.played(request)
+    if chunk is None or not chunk.has_eos or part is None or not len(part.commands):
         return None
-    steps = chunk.eos_index + 1
-    stamp = request.stamp + steps * run.robot.period_ns
-    return _Event("eos", request.substep, run.step_of(request) + steps, stamp)
+    steps = max(0, chunk.eos_index + 1 - part.first)  # an end whose step has passed ends the substep at once
+    if steps > len(part.commands):
+        return None
+    stamp = part.stamp + steps * run.robot.period_ns
+    return _Event("eos", request.substep, run.step_of(request) + part.first + steps, stamp)
 
 
 def _visits(run: RecordedRun, events: Sequence[_Event]) -> list[SubstepEnds]:

@@ -117,18 +117,21 @@ class Drawing:
         if message.outcome == ChunkOutcome.REJECTED:
             level = "ERROR" if message.latched else "WARN"
             yield Entry(GUARD, stamp, EventText(f"chunk rejected: {message.reason}", level))
-        elif chunk is not None:
-            yield from self._played(chunk, message.steps_played, key.stamp)
+        else:
+            yield from self._played(message, chunk)
 
-    def _played(self, chunk: Any, steps: int, stamp: int) -> Iterator[Entry]:
-        for place in range(min(steps, chunk.horizon)):
+    def _played(self, report: Any, chunk: Any) -> Iterator[Entry]:
+        """chunk: None where it was not heard."""
+        first, stamp, width = report.first_action, to_nanoseconds(report.first_stamp), self.robot.action_width
+        probabilities = () if chunk is None else chunk.eos_probabilities[first:]  # without an EOS head there are none
+        for place in range(min(report.steps_played, len(report.commands) // width)):
             at = stamp + place * self.robot.period_ns
-            action = chunk.actions[place * chunk.action_dim : (place + 1) * chunk.action_dim]
+            command = report.commands[place * width : (place + 1) * width]
             for group in self.robot.action:
-                values = tuple(value * group.scale for value in action[self.robot.action_slice(group)])
+                values = tuple(value * group.scale for value in command[self.robot.action_slice(group)])
                 yield Entry(f"{ACTIONS}/{group.name}", at, Numbers(values))
-            if place < len(chunk.eos_probabilities):  # without an EOS head there are none
-                yield Entry(EOS, at, Numbers((chunk.eos_probabilities[place],)))
+            if place < len(probabilities):
+                yield Entry(EOS, at, Numbers((probabilities[place],)))
                 if self._threshold is not None:
                     yield Entry(EOS_THRESHOLD, at, Numbers((self._threshold,)))
 

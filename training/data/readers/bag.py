@@ -109,26 +109,14 @@ def _tasks(folder: Path, source: BagSource, robot: RobotContract, numbers: dict[
 
 
 def _played(run: RecordedRun) -> list[_Step]:
-    """Every control step in which an action of a chunk was played, in their order.
-
-    The report of a chunk carries the observation after its last action. A robot does not wait for its policy: the first
-    action may come long after the observation that the chunk answers, and those whose time has passed are skipped.
-    Where chunks were blended it is the newer one's own action.
-    """
-    period = run.robot.period_ns
-    times = {
-        key: [run.ended(key) - (played - place) * period for place in range(played)]
-        for key in run.answers
-        if (played := run.played(key) or 0)
-    }
+    """Every control step in which an action of a chunk was played, in their order, as the chunks' reports say."""
     found: dict[tuple[int, int], _Step] = {}
-    for key, own in times.items():
-        others = (at for other, each in times.items() if other.episode == key.episode and other != key for at in each)
-        passed = sum(key.stamp - period // 2 <= at < own[0] - period // 2 for at in others)
-        actions = run.answers[key].chunk.actions
-        first = min(passed, len(actions) - len(own))
-        for at, action in zip(own, actions[first:], strict=False):
-            found[key.episode, at] = _Step(at, action, key.substep)
+    for key in run.answers:
+        if (part := run.played(key)) is None:
+            continue
+        for place, command in enumerate(part.commands):
+            at = part.stamp + place * run.robot.period_ns
+            found[key.episode, at] = _Step(at, command, key.substep)
     return [found[place] for place in sorted(found)]
 
 

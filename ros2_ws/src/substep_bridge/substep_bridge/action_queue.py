@@ -43,6 +43,11 @@ class ActionQueue:
         return self._actions[self.steps_played :]
 
     @property
+    def played(self) -> np.ndarray:
+        """(N, A) taken since the last ``load``."""
+        return self._actions[: self.steps_played]
+
+    @property
     def expected(self) -> np.ndarray:
         """(N, A) what comes next unless something newer is loaded; of a robot that was held just now, that again."""
         if self._held is None or len(self):
@@ -82,7 +87,6 @@ class ActionQueue:
         self._held = None
         return self.last
 
-    def drop(self) -> int:
-        """Forgets what is queued; returns how many actions were played since it was loaded."""
+    def drop(self) -> None:
+        """Forgets what is queued; what was played since it was loaded stays in ``played``."""
         self._actions = self._actions[: self.steps_played]
-        return self.steps_played

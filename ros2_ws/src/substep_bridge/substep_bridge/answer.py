@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from substep_bridge.moment import FINE
 from substep_core.chunk import Chunk, ChunkOutcome
 from substep_core.keys import RequestKey
@@ -23,15 +25,38 @@ class ChunkAnswer:
     malformed: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class PlayedPart:
+    """What was played of a chunk.
+
+    Attributes:
+        first: index in it of the first action that was played.
+        stamp: ns of world time at which the step of that one began.
+        commands: (N, A) what the robot was told in that step and those after it; where chunks were joined it is not
+            what this chunk says.
+    """
+
+    first: int
+    stamp: int
+    commands: np.ndarray
+
+
+NOTHING = PlayedPart(0, 0, np.zeros((0, 0)))
+
+
 @dataclass(frozen=True)
 class ChunkReport:
     """What became of one answer."""
 
     answer: ChunkAnswer
     outcome: ChunkOutcome
-    steps_played: int = 0
+    part: PlayedPart = NOTHING
     reason: Reason[ChunkReason] = FINE
     latched: bool = False
+
+    @property
+    def steps_played(self) -> int:
+        return len(self.part.commands)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from substep_bridge.action_queue import ActionQueue
-from substep_bridge.answer import ChunkAnswer, ChunkReport, Playing
+from substep_bridge.answer import NOTHING, ChunkAnswer, ChunkReport, PlayedPart, Playing
 from substep_bridge.chunk_checks import Situation
 from substep_bridge.guard import SafetyGuard
 from substep_bridge.joining import IN_TURN, Joining, Meeting
@@ -42,6 +42,7 @@ class ChunkPlayer:
         self._timeline = Timeline(contract.max_horizon, contract.period_ns)
         self._delay = AnswerDelay(contract.rate, joining.settings.inference_time)
         self._playing: Playing | None = None
+        self._begun = 0  # ns of world time, of the first step of what is being played
         self._newest: int | None = None  # stamp of the newest observation under the active substep that was answered
         self._active: SubstepKey | None = None
         self._finished: SubstepKey | None = None  # ended by EOS: wait for another one
@@ -158,7 +159,9 @@ class ChunkPlayer:
         self._owes_hold = False
         self._rest = max(0, self._rest - 1)
         if len(self._queue):
-            self._timeline.take(max(now, self._moment.now))
+            begins = max(now, self._moment.now)
+            self._begun = begins if not self._queue.steps_played else self._begun
+            self._timeline.take(begins)
         return self._queue.next_action(self._moment.proprio)
 
     def after_step(self, moment: RobotMoment, over: EpisodeEnd | None = None) -> list[ChunkReport]:
@@ -194,11 +197,19 @@ class ChunkPlayer:
 
     def _finish_chunk(self) -> list[ChunkReport]:
         """Nothing of the newest chunk is ahead."""
-        answer, self._playing = self._playing.answer, None
+        answer, part = self._end_playing()
         if not answer.chunk.has_eos:
-            return [ChunkReport(answer, ChunkOutcome.PLAYED, self._queue.steps_played)]
+            return [ChunkReport(answer, ChunkOutcome.PLAYED, part)]
         self._finished, self.outstanding = answer.request.substep, None
-        return [ChunkReport(answer, ChunkOutcome.PLAYED_EOS, self._queue.steps_played)]
+        return [ChunkReport(answer, ChunkOutcome.PLAYED_EOS, part)]
+
+    def _end_playing(self) -> tuple[ChunkAnswer, PlayedPart]:
+        """What was being played, and what of it was."""
+        playing, self._playing = self._playing, None
+        commands = self._queue.played
+        if not len(commands):
+            return playing.answer, NOTHING
+        return playing.answer, PlayedPart(playing.skipped, self._begun, commands)
 
     def activate(self, substep: SubstepKey | None, plan_done: bool = False) -> list[ChunkReport]:
         """The planner says what is to be executed now (None: nothing). What belongs to another substep is dropped.
@@ -280,22 +291,22 @@ class ChunkPlayer:
         if request.episode != self.episode or request.substep != self._active:
             is_old = request.episode != self.episode
             stale = Reason(ChunkReason.STALE_EPISODE if is_old else ChunkReason.STALE_SUBSTEP)
-            return [ChunkReport(answer, ChunkOutcome.SUPERSEDED, 0, stale)]
+            return [ChunkReport(answer, ChunkOutcome.SUPERSEDED, reason=stale)]
         if request not in self._asked:
-            return [ChunkReport(answer, ChunkOutcome.SUPERSEDED, 0, Reason(ChunkReason.NOT_ASKED_FOR))]
+            return [ChunkReport(answer, ChunkOutcome.SUPERSEDED, reason=Reason(ChunkReason.NOT_ASKED_FOR))]
         if self._asked[request]:
             return []  # the same answer again, to a request that was repeated
         self._asked[request] = True
         reason, ahead = self._judge(answer)
         if not reason and self._newest is not None and request.stamp < self._newest:
-            return [ChunkReport(answer, ChunkOutcome.SUPERSEDED, 0, Reason(ChunkReason.NEWER_CHUNK))]
+            return [ChunkReport(answer, ChunkOutcome.SUPERSEDED, reason=Reason(ChunkReason.NEWER_CHUNK))]
         if request == self.outstanding or not reason:
             self.outstanding = None
             self._owes_hold = bool(reason)
         if reason:
             is_latched = self.guard.latched is not None
             stopped = self._stop(Reason(ChunkReason.LATCHED, self.guard.latched)) if is_latched else []
-            return [ChunkReport(answer, ChunkOutcome.REJECTED, 0, reason, is_latched), *stopped]
+            return [ChunkReport(answer, ChunkOutcome.REJECTED, reason=reason, latched=is_latched), *stopped]
         return self._play(answer, ahead)
 
     def _judge(self, answer: ChunkAnswer) -> tuple[Reason[ChunkReason], np.ndarray]:
@@ -330,7 +341,7 @@ class ChunkPlayer:
         self._look_at_length(chunk)
         skipped = len(chunk.actions) - len(joined)
         if not len(joined) and not chunk.has_eos:
-            return [ChunkReport(answer, ChunkOutcome.SUPERSEDED, 0, Reason(ChunkReason.PASSED))]
+            return [ChunkReport(answer, ChunkOutcome.SUPERSEDED, reason=Reason(ChunkReason.PASSED))]
         reports = self._hand_over()
         self._timeline.add(chunk.actions[skipped:])
         self._queue.load(joined)
@@ -345,13 +356,13 @@ class ChunkPlayer:
 
     def _hand_over(self) -> list[ChunkReport]:
         """What was being played ends where the newest chunk takes over, as it should where some of it was played."""
-        played = self._queue.drop()
+        self._queue.drop()
         if self._playing is None:
             return []
-        answer, self._playing = self._playing.answer, None
-        if played and not answer.chunk.has_eos:
-            return [ChunkReport(answer, ChunkOutcome.PLAYED, played)]
-        return [ChunkReport(answer, ChunkOutcome.SUPERSEDED, played, Reason(ChunkReason.NEWER_CHUNK))]
+        answer, part = self._end_playing()
+        if len(part.commands) and not answer.chunk.has_eos:
+            return [ChunkReport(answer, ChunkOutcome.PLAYED, part)]
+        return [ChunkReport(answer, ChunkOutcome.SUPERSEDED, part, Reason(ChunkReason.NEWER_CHUNK))]
 
     def _stop(self, reason: Reason[ChunkReason]) -> list[ChunkReport]:
         """The guard has latched: nothing is played on and nothing is waited for."""
@@ -360,9 +371,9 @@ class ChunkPlayer:
 
     def _drop(self, reason: Reason[ChunkReason]) -> list[ChunkReport]:
         """Cuts short what is being played."""
-        played = self._queue.drop()
+        self._queue.drop()
         self._timeline.forget_chunks()
         if self._playing is None:
             return []
-        answer, self._playing = self._playing.answer, None
-        return [ChunkReport(answer, ChunkOutcome.SUPERSEDED, played, reason)]
+        answer, part = self._end_playing()
+        return [ChunkReport(answer, ChunkOutcome.SUPERSEDED, part, reason)]

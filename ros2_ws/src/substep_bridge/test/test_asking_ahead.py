@@ -39,7 +39,8 @@ class World:
 
     Attributes:
         delays: steps until the answer to each request.
-        played: step -> what the robot was told.
+        played: of each step, what the robot was told.
+        told: stamp at which a step of a chunk began -> (A,) the same.
     """
 
     rule: str
@@ -52,6 +53,7 @@ class World:
         joining = load_joining(self.rule, JoiningSettings(**self.options))
         self.player = ChunkPlayer(ROBOT, SafetyGuard(ROBOT, GuardSettings(max_age=10.0)), joining)
         self.step, self.moved, self.played, self.holds = 0, 0, [], []
+        self.told: dict[int, np.ndarray] = {}
         self.reports = self.player.reset(1, self.moment)
         self.reports += self.player.activate(FIRST)
         self.flying: list[tuple[int, ChunkAnswer]] = []
@@ -90,6 +92,8 @@ class World:
             is_playing = self.player.playing is not None
             self.holds.append(self.player.hold.kind)
             action = self.player.next_action()
+            if is_playing:
+                self.told[self.moment.stamp] = action
             self.played.append(int(round(action[0] / SCALE)) if is_playing else None)
             self.step += 1
             self.moved += is_playing
@@ -129,6 +133,25 @@ def test_a_shorter_chunk_stands_still_as_often_as_is_said(rule, horizon, delay):
     assert f"stands still {share:.0%}" in world.player.shortfall
     moved = [place for place in world.played if place is not None]
     assert moved == list(range(len(moved))), "the motion goes on where it stopped"
+
+
+@ALL_RULES
+@pytest.mark.parametrize("delay", [0, 2, 3])
+def test_reports_say_which_actions_of_which_chunk_were_played_in_which_step(rule, delay):
+    world = World(rule, [delay], end=END)
+    world.advance(END + 30)
+    said = {}
+    for report in world.reports:
+        part = report.part
+        said |= {part.stamp + place * PERIOD: command for place, command in enumerate(part.commands)}
+        if rule in ("in_turn", "replace", "real_time_chunking"):  # the others mix chunks
+            own = report.answer.chunk.actions[part.first : part.first + report.steps_played]
+            assert np.array_equal(part.commands, own)
+    assert said.keys() == world.told.keys() and len(said) == END + 1
+    assert all(np.array_equal(said[stamp], told) for stamp, told in world.told.items())
+    assert {report.part.first for report in world.reports[1:] if report.steps_played} == {
+        delay if world.player.joining.rule.asks_ahead else 0
+    }
 
 
 def test_in_turn_the_robot_waits_for_each_chunk():
