@@ -22,6 +22,7 @@ DEPTH = 5
 SENSOR = QoSProfile(depth=DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT)  # hears every publisher
 KEPT = QoSProfile(depth=DEPTH, durability=DurabilityPolicy.TRANSIENT_LOCAL)  # hears what was said before, too
 COMMAND = QoSProfile(depth=DEPTH)  # reliable
+NAMELESS = "_NODE_NAME_UNKNOWN_"  # what ROS calls a node that is known by its topics so far
 
 
 @dataclass
@@ -85,7 +86,7 @@ class DriverTopics:
         fitting = [offer for offer in offers if offer.topic_type == type_name(each.kind)]
         if each.subscription is not None:
             self._ask_for(each, _least(each.wanted, [offer.qos_profile for offer in fitting]))
-        for offer in fitting:
+        for offer in _named(fitting):
             if _is_less(offer.qos_profile, each.wanted):
                 what = f"{_who(offer)} offers {_words(offer.qos_profile)}, and {_words(each.wanted)} was asked for: "
                 if each.subscription is None:
@@ -103,16 +104,21 @@ class DriverTopics:
     def _unheard(self, each: Publisher) -> Iterable[str]:
         wishes = self._node.get_subscriptions_info_by_topic(each.topic_name)
         yield from _of_another_type(wishes, each.msg_type, "listens to")
-        for wish in wishes:
+        for wish in _named(wishes):
             if wish.topic_type == type_name(each.msg_type) and _is_less(COMMAND, wish.qos_profile):
                 asked, offered = _words(wish.qos_profile), _words(COMMAND)
                 yield f"{_who(wish)} asks for {asked}, and {offered} is offered: it hears no command"
 
 
 def _of_another_type(ends: Iterable[TopicEndpointInfo], kind: type, does: str) -> Iterable[str]:
-    for end in ends:
+    for end in _named(ends):
         if end.topic_type != type_name(kind):
             yield f"{_who(end)} {does} {end.topic_type}, expected {type_name(kind)}"
+
+
+def _named(ends: Iterable[TopicEndpointInfo]) -> Iterable[TopicEndpointInfo]:
+    """Those of which it can be said whose they are; the others' names follow."""
+    return (end for end in ends if end.node_name != NAMELESS)
 
 
 def _who(end: TopicEndpointInfo) -> str:

@@ -10,12 +10,12 @@ from dataclasses import replace
 
 import pytest
 import rclpy
-from geometry_msgs.msg import TwistStamped
+from geometry_msgs.msg import Twist, TwistStamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from std_msgs.msg import Int8
+from std_msgs.msg import Int8, Int32
 
 from arm_bridge.arm_node import ArmNode
 from arm_bridge.bench import ADAPTERS, STATUS
@@ -32,21 +32,22 @@ BEST_EFFORT_LATCHED = QoSProfile(
 
 
 class Bench:
-    """A driver's node, and one that listens to it."""
+    """A driver's node, and one that listens to it. Two participants, as one takes a topic in one type alone."""
 
     def __init__(self) -> None:
         self.said, self.heard = [], []
-        self.driver, self.listener = Node("driver"), Node("arm")
+        self._elsewhere = rclpy.Context()
+        rclpy.init(context=self._elsewhere)
+        self.driver, self.listener = Node("driver", context=self._elsewhere), Node("arm")
         self.topics = DriverTopics(self.listener, self.said.append)
         self._executor = SingleThreadedExecutor()
-        for node in (self.driver, self.listener):
-            self._executor.add_node(node)
+        self._executor.add_node(self.listener)
 
     def listen(self, qos: QoSProfile = KEPT) -> None:
         self.topics.listen(Int8, "status", lambda message: self.heard.append(message.data), qos)
 
-    def offer(self, qos: QoSProfile) -> Publisher:
-        return self.driver.create_publisher(Int8, "status", qos)
+    def offer(self, qos: QoSProfile, kind: type = Int8) -> Publisher:
+        return self.driver.create_publisher(kind, "status", qos)
 
     def until(self, holds: Callable[[], bool], meanwhile: Callable[[], None] = lambda: None) -> None:
         deadline = time.monotonic() + 30.0
@@ -59,6 +60,7 @@ class Bench:
     def close(self) -> None:
         self._executor.shutdown()
         self.driver.destroy_node(), self.listener.destroy_node()
+        rclpy.shutdown(context=self._elsewhere)
 
 
 @pytest.fixture
@@ -81,7 +83,7 @@ def bench() -> Iterator[Bench]:
 def test_a_driver_that_offers_less_than_was_asked_for_is_heard_and_named(bench, offered, words):
     bench.listen()
     publisher = bench.offer(offered)
-    bench.until(lambda: bench.heard, meanwhile=lambda: publisher.publish(Int8(data=5)))
+    bench.until(lambda: bench.heard and bench.said, meanwhile=lambda: publisher.publish(Int8(data=5)))
     assert set(bench.heard) == {5}
     (said,) = bench.said  # though it is looked at often
     assert said.startswith(f"/status: {words}") and said.endswith("what it said before it was met is not")
@@ -111,6 +113,18 @@ def test_once_a_driver_that_offers_less_has_gone_all_is_asked_for_again(bench):
     bench.offer(LATCHED).publish(Int8(data=7))
     bench.until(lambda: bench.heard == [7])
     assert len(bench.said) == 1
+
+
+def test_a_topic_of_another_type_is_named_and_so_is_who_listens_to_another(bench):
+    bench.listen()
+    bench.topics.publisher(TwistStamped, "command")
+    bench.offer(RELIABLE, Int32)
+    bench.driver.create_subscription(Twist, "command", lambda message: None, 1)
+    bench.until(lambda: len(bench.topics.complaints) == 2)
+    assert bench.topics.complaints == {
+        "/status": "/driver publishes std_msgs/msg/Int32, expected std_msgs/msg/Int8",
+        "/command": "/driver listens to geometry_msgs/msg/Twist, expected geometry_msgs/msg/TwistStamped",
+    }
 
 
 def test_who_asks_for_more_than_commands_are_offered_with_is_named(bench):
