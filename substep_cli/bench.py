@@ -339,7 +339,7 @@ def understanding(
     """Count which sentences are planned right, planned wrong or refused, by source and suite, the scenes known.
 
     The project's own wordings, all instructions, forty of them in German, Spanish and Chinese, 160 sentences of
-    everyday speech, and 200 that must be refused are always among them.
+    everyday speech, 80 of people of several manners, and 200 that must be refused are always among them.
 
     Args:
         decomposers: who is asked, in this order, as for ./substep plan.
@@ -363,7 +363,8 @@ def understanding(
         for row in bench.leave_one_out(others, load_decomposers(("library", "rules"), DecomposerSettings())):
             print(row, flush=True)
         return
-    sayings = list(chain(said.own_sayings(), said.translated_sayings(), said.everyday_sayings(), others))
+    spoken = chain(said.translated_sayings(), said.everyday_sayings(), said.manners_sayings())
+    sayings = list(chain(said.own_sayings(), spoken, others))
     figures = bench.understanding(sayings, asked)
     print(figures)
     if reliability:

@@ -1,7 +1,7 @@
 """What people say in LIBERO's scenes, to count how much of it is planned right.
 
-The project's own wordings, all instructions, some of them in other languages, everyday speech, and 200 sentences that
-must be refused; besides, where they are given, LIBERO-PRO's and LIBERO-plus's.
+The project's own wordings, all instructions, some of them in other languages, everyday speech, what people of several
+manners say, and 200 sentences that must be refused; besides, where they are given, LIBERO-PRO's and LIBERO-plus's.
 """
 
 from __future__ import annotations
@@ -74,17 +74,28 @@ def translated_sayings() -> Iterator[Saying]:
 
 def everyday_sayings() -> Iterator[Saying]:
     """What people say in LIBERO's scenes: indirectly, politely, as dictated, with what does not matter around it; some
-    of it asks for what cannot be done. Raises: ValueError: an instruction is not its task's."""
+    of it asks for what cannot be done."""
+    return _spoken("everyday")
+
+
+def manners_sayings() -> Iterator[Saying]:
+    """What people of several manners say in LIBERO's scenes: long-winded, elderly, children, in a language that they are
+    learning; some of it asks for what cannot be done."""
+    return _spoken("manners")
+
+
+def _spoken(name: str) -> Iterator[Saying]:
+    """Raises: ValueError: an instruction is not its task's."""
     source = LiberoSource()
-    text = (files("substep_planner") / "data" / "everyday.json").read_text(encoding="utf-8")
+    text = (files("substep_planner") / "data" / f"{name}.json").read_text(encoding="utf-8")
     for entry in json.loads(text):
         task, instruction = source.task(entry["suite"], entry["task"]), entry["instruction"]
         if instruction not in (None, task.instruction):
             raise ValueError(
-                f"everyday.json: the task {entry['suite']} {entry['task']} is {task.instruction!r}, not {instruction!r}"
+                f"{name}.json: the task {entry['suite']} {entry['task']} is {task.instruction!r}, not {instruction!r}"
             )
         kind = entry["language"] if instruction else "refuse"
-        yield Saying(f"everyday, {kind}", entry["suite"], entry["text"], task, refused=instruction is None)
+        yield Saying(f"{name}, {kind}", entry["suite"], entry["text"], task, refused=instruction is None)
 
 
 def pro_sayings(file: Path) -> Iterator[Saying]:
