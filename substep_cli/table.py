@@ -56,6 +56,7 @@ COMMANDS = (
         "train completion", "substep_cli.train:completion", "train the model that tells done substeps", resumes=True
     ),
     Command("train planner", "substep_cli.train:planner", "train the planner's embedded language model"),
+    Command("train word-meanings", "substep_cli.train:word_meanings", "make the planner's table of what words mean"),
     Command(
         "train action-tokenizer",
         "substep_cli.train:action_tokenizer",

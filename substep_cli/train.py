@@ -77,6 +77,20 @@ def planner(*, language: Language = "en", sentences: Count = 12_000, seed: int =
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB from {sentences} sentences")
 
 
+def word_meanings(*, wordnet: Path, out: Path) -> None:
+    """Make the table of what English words mean, by which the planner understands words that it was never taught.
+
+    Args:
+        wordnet: folder of WordNet's data.noun and index.noun: /usr/share/wordnet of Debian's package wordnet-base.
+        out: the table's file, substep_planner/data/grounding/meanings_en.tsv.xz for the one that ships.
+    """
+    from training.planner.word_meanings import make_meanings
+
+    made = make_meanings(wordnet)
+    made.save(out)
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {len(made)} names of things")
+
+
 def action_tokenizer(config: Path, /, *changes: Changes, type: str, out: Path) -> None:
     """Fit an action tokenizer to a policy's data, and measure what it loses beside 256 bins and FAST.
 

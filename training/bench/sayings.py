@@ -79,8 +79,8 @@ def everyday_sayings() -> Iterator[Saying]:
 
 
 def manners_sayings() -> Iterator[Saying]:
-    """What people of several manners say in LIBERO's scenes: long-winded, elderly, children, in a language that they are
-    learning; some of it asks for what cannot be done."""
+    """What people of several manners say in LIBERO's scenes: long-winded, elderly, children, in a language that they
+    are learning; some of it asks for what cannot be done."""
     return _spoken("manners")
 
 

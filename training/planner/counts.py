@@ -21,6 +21,7 @@ from training.planner.sentences import Sentences
 from training.planner.slips import with_slips
 
 _MENTIONS = {"thing": "thing", "anchor": "anchor", "anchor2": "anchor", "place": "place", "other": "other"}
+_WITH_MEANINGS = ("en",)  # languages of which there is a table of what words mean
 _PHRASES = 400  # that are drawn of every kind
 
 
@@ -85,6 +86,7 @@ def count(seed: int, sentences: int, lexicon: Lexicon | None = None) -> dict:
         "unable": sorted(word for word in first - known if "{" not in word),
         "polite": sorted({word for text in lexicon.POLITE for word in words_of_text(text)}),
         "glossary": lexicon.GLOSSARY,
+        **({"meanings": lexicon.language} if lexicon.language in _WITH_MEANINGS else {}),
         "numbers": lexicon.templates.get("numbers"),
         "open_is_on": bool(lexicon.templates.get("open_is_on")),
         "steps": {label: dict(counts) for label, counts in steps.items()},

@@ -10,6 +10,7 @@ from substep_planner.decomposers.grounding.numbers import OF_PARTS, number_of
 from substep_planner.decomposers.grounding.request import Step
 from substep_planner.decomposers.grounding.scene import Entity
 from substep_planner.decomposers.grounding.segment import Segment
+from substep_planner.decomposers.grounding.spelling import singular
 
 _NUMBERS = frozenset(("both", "two", "pair", "each"))  # a model knows every number as "two"
 _EVERY = frozenset(("both", "pair", "each", "all"))
@@ -56,4 +57,4 @@ def several(thing: Step, number: int, place: Entity | None) -> list[Step]:
 def is_plural(segment: Segment) -> bool:
     """Whether two of a kind are named: "moka pots"."""
     word, entity = segment.words[-1], segment.entity
-    return entity is not None and word.endswith("s") and word[:-1] in entity.label.split()
+    return entity is not None and singular(word) != word and singular(word) in entity.label.split()

@@ -14,6 +14,7 @@ from substep_planner.decomposers.base import PlanRequest, SourcedPlan, UnsureErr
 from substep_planner.decomposers.grounding.reader import MarkovReader
 from substep_planner.decomposers.grounding.reading import Reading
 from substep_planner.decomposers.grounding.scene import ALL_CATEGORIES
+from substep_planner.decomposers.grounding.suite_nouns import nouns_of_suite
 from substep_planner.decomposers.grounding.understood import Understood
 from substep_planner.decomposers.registry import DecomposerSettings
 from substep_planner.decomposers.remaining import remaining_plan
@@ -45,13 +46,14 @@ class GroundingDecomposer:
             reading = reader.read(request.instruction, scene, request.counts)
         except ValueError as error:
             raise PlanningError(ErrorCode.NO_PLAN, f"{request.instruction!r} cannot be read: {error}") from error
-        understood = Understood(reading, scene, request.instruction, is_known=bool(request.objects))
+        known, usual = bool(request.objects), nouns_of_suite(request.suite)
+        understood = Understood(reading, scene, request.instruction, is_known=known, usual=usual)
         doubt = understood.doubt(self._threshold)
         if doubt is None:
             return self._plan(understood, reading, request)
         if doubt.meant is None:
             raise PlanningError(ErrorCode.NO_PLAN, doubt.problem, doubt.question)
-        suggested = Understood(doubt.meant, scene, request.instruction, is_known=bool(request.objects))
+        suggested = Understood(doubt.meant, scene, request.instruction, is_known=known, usual=usual)
         raise UnsureError(doubt.problem, doubt.question, self._plan(suggested, doubt.meant, request))
 
     def _plan(self, understood: Understood, reading: Reading, request: PlanRequest) -> SourcedPlan:

@@ -13,21 +13,18 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
+from substep_planner.decomposers.grounding.open_words import OpenWords
 from substep_planner.decomposers.grounding.scene import Entity
 from substep_planner.decomposers.grounding.segment import MENTIONS
-from substep_planner.decomposers.grounding.sides import SIDE_WORDS, side_words
+from substep_planner.decomposers.grounding.sides import side_words
+from substep_planner.decomposers.grounding.transitions import State, transitions
 
 BEGINNING = "^"
-_NOT_THERE = 0.12  # prior probability that a thing named is not there
 _UNKNOWN = {"noise": 3e-5, "missing": 1e-5, "verb:cannot": 3e-5}  # probability of a word that was never drawn
 _UNKNOWN_ELSEWHERE = 2e-6
-_SIDE = 0.05 / len(SIDE_WORDS)  # probability of each word for a side, of any thing
-_CANNOT = -2.0  # log; most of what people say to a robot is a request
+_SIDE = 0.00625  # probability of each word for a side, of any thing
 _NEXT, _FIRST = 0.7, 0.95  # how far the word before decides; the first word of a phrase is seldom another
-_NEXT_IN_A_ROW = np.log(0.003)
 _STRENGTH = 4.0  # drawings after which a pair of words counts as much as the single word
-
-State = tuple[str, Entity | None]  # what a word is for; of a mention, of what: None: of what is not there
 
 
 @dataclass(frozen=True)
@@ -73,14 +70,19 @@ class StatePath:
 
 
 class MarkovModel:
-    """Args: tables: as ``training.planner.counts.count`` makes them."""
+    """Args:
 
-    def __init__(self, tables: Mapping) -> None:
+    tables: as ``training.planner.counts.count`` makes them.
+    open_words: which words are said of things that no words were drawn for.
+    """
+
+    def __init__(self, tables: Mapping, open_words: OpenWords) -> None:
         self._steps = tables["steps"]
         self._labels = [label for label in self._steps if label not in ("start", *MENTIONS)]
         pairs, kind_pairs = tables["pairs"], tables["kind_pairs"]
         self._tables = {name: Table(words, pairs.get(name, {})) for name, words in tables["words"].items()}
         self._kinds = {name: Table(words, kind_pairs.get(name, {})) for name, words in tables["kinds"].items()}
+        self._open = open_words
         self._sides = side_words(tables["glossary"])
         self._moves: dict = {}
         self._of_labels = lru_cache(4096)(self._label_chances)
@@ -91,7 +93,7 @@ class MarkovModel:
         states = [(label, None) for label in self._labels]
         states += [(role, entity) for role in MENTIONS for entity in entities]
         if entities not in self._moves:
-            self._moves[entities] = self._transitions(states, len(entities))
+            self._moves[entities] = transitions(self._steps, states)
         return StatePath(states, *_decode(*self._moves[entities], self._emissions(words, entities)))
 
     def _emissions(self, words, entities) -> np.ndarray:
@@ -121,34 +123,10 @@ class MarkovModel:
     def _mention_chance(self, entity: Entity, word: str, before: str) -> float:
         side = _SIDE if word in self._sides and not entity.part else 0.0
         table = self._kinds.get(f"{entity.kind}/{entity.part}")
-        if table is None:  # a thing of one's own: by its name
-            names = entity.label.split()
-            return 0.7 / len(names) if word in names else 0.1 if word in ("the", "a") else _UNKNOWN_ELSEWHERE + side
-        return table.chance(word, before, _UNKNOWN_ELSEWHERE) * 0.95 + side
-
-    def _transitions(self, states, count: int):
-        """Log probabilities (states, states) of what follows, of the first and of the last."""
-        size = len(states)
-        follow, first, last = np.full((size, size), -60.0), np.full(size, -60.0), np.full(size, -60.0)
-        prior = {True: np.log(_NOT_THERE), False: np.log((1 - _NOT_THERE) / max(1, count - 1))}
-        totals = {label: sum(counts.values()) for label, counts in self._steps.items()}
-
-        def chance(label: str, other: str) -> float:
-            return np.log((self._steps.get(label, {}).get(other, 0) + 0.02) / (totals.get(label, 0) + 1))
-
-        for column, (label, entity) in enumerate(states):
-            entering = prior[entity is None] if label in MENTIONS else _CANNOT if label == "verb:cannot" else 0.0
-            first[column] = chance("start", label) + entering
-            last[column] = chance(label, "end")
-            for row, (before, entity_before) in enumerate(states):
-                if before not in MENTIONS or before != label:
-                    follow[row, column] = chance(before, label) + entering
-                elif entity == entity_before:
-                    follow[row, column] = chance(before, label)
-                elif label == "thing" and None not in (entity, entity_before):
-                    # "the soup, the milk": nothing that is heard stands in between
-                    follow[row, column] = _NEXT_IN_A_ROW + entering
-        return follow, first, last
+        if table is None:  # a thing of one's own
+            return self._open.chance(word, entity) * 0.95 + _UNKNOWN_ELSEWHERE + side
+        unknown = _UNKNOWN_ELSEWHERE * max(1.0, self._open.lift(word, entity))
+        return table.chance(word, before, unknown) * 0.95 + side
 
 
 def _decode(follow, first, last, emission) -> tuple[list[int], np.ndarray, float]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from substep_planner.decomposers.grounding.near_meaning import is_of_another_colour
 from substep_planner.decomposers.grounding.scene import TABLE, Entity
 from substep_planner.decomposers.grounding.segment import NAMED, Segment
 from substep_planner.decomposers.grounding.sides import side_words
+from substep_planner.decomposers.grounding.spelling import singular
 from substep_planner.decomposers.grounding.words import SMALL_WORDS
 
 _STANDING_FOR = frozenset("one ones side thing".split())
@@ -42,9 +44,14 @@ class Naming:
     def _by_name(self, segment: Segment, there: frozenset[str]) -> Segment:
         """Where the words are the very name of some kinds, they mean one of those: "the bread" is no butter."""
         entity = segment.entity
-        if segment.label not in NAMED or entity is None or entity.part or f"{entity.kind}/" not in self._kinds:
+        if segment.label not in NAMED or entity is None or entity.part:
             return segment
         name = " ".join(word for word in segment.words if word not in self._determiners)
+        if f"{entity.kind}/" not in self._kinds:  # a thing of one's own
+            if is_of_another_colour(segment.words, entity):
+                return replace(segment, entity=None, others=())
+            if set(map(singular, name.split())) <= set(map(singular, entity.label.split())):
+                return segment
         kinds = self._names.get(name) or self._names.get(name.removesuffix("s"))
         if not kinds:
             return segment

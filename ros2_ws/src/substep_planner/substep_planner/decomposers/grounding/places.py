@@ -88,7 +88,7 @@ def _meant_place(draft: Draft, segment: Segment) -> Entity | None:
     fitting = [
         one
         for one in (entity, *segment.others)
-        if one not in moved and (draft.preposition != "in" or one.affordances.container)
+        if one not in moved and (draft.preposition != "in" or one.holds_perhaps)
     ]
     return fitting[0] if fitting else entity
 

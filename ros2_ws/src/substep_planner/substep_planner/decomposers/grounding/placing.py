@@ -24,10 +24,11 @@ def placed(draft: Draft, place: Entity | None, side: str, rest: Sequence[Segment
         rest: the segments after it.
     """
     bare = not draft.preposition
+    draft.guessed = draft.guessed or bare and not draft.verbs  # "left plate: white mug"
     preposition = draft.preposition or ("in" if place is not None and place.affordances.container else "on")
     if place is not None and place.kind.endswith("cabinet") and not place.part and preposition in ("on", "in"):
         preposition = "on top of"
-    if preposition == "in" and place is not None and not (place.affordances.container or place.part):
+    if preposition == "in" and place is not None and not place.holds_perhaps:
         preposition = "on"  # "in the rack"
     if place is not None and place.kind == TABLE and draft.steps and not draft.pending:
         draft.preposition = ""  # "on the plate on the counter"

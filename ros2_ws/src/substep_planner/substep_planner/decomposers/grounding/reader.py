@@ -16,11 +16,15 @@ from substep_planner.decomposers.grounding.cutting import (
     without_mentioned,
 )
 from substep_planner.decomposers.grounding.markov import MarkovModel
+from substep_planner.decomposers.grounding.meanings import shipped_meanings
 from substep_planner.decomposers.grounding.naming import Naming
+from substep_planner.decomposers.grounding.near_meaning import NearMeaning
 from substep_planner.decomposers.grounding.numbers import NumberWords, with_counts
+from substep_planner.decomposers.grounding.open_words import OpenWords
 from substep_planner.decomposers.grounding.oversights import Oversights
 from substep_planner.decomposers.grounding.reading import Evidence, Phrase, Reading
 from substep_planner.decomposers.grounding.scene import Entity, entities_of
+from substep_planner.decomposers.grounding.scene_words import scene_words
 from substep_planner.decomposers.grounding.score import probability
 from substep_planner.decomposers.grounding.segment import MENTIONS, NAMED, Segment, whole
 from substep_planner.decomposers.grounding.spelling import Speller
@@ -37,7 +41,10 @@ class MarkovReader:
     """Args: tables: as ``training.planner.counts.count`` makes them, with the weights of the score."""
 
     def __init__(self, tables: Mapping) -> None:
-        self._model = MarkovModel(tables)
+        meanings = shipped_meanings(tables["meanings"]) if tables.get("meanings") else None
+        open_words = OpenWords(tables["kinds"], meanings)
+        self._model = MarkovModel(tables, open_words)
+        self._near = NearMeaning(tables, open_words) if meanings else None
         self._labels, self._kinds = tables["words"], tables["kinds"]
         self._unable, self._polite = frozenset(tables["unable"]), frozenset(tables["polite"])
         self._glossary, self._open_is_on = tables["glossary"], tables["open_is_on"]
@@ -45,7 +52,7 @@ class MarkovReader:
         self._weights = tuple(map(float, tables["score"]))
         self.speller = Speller(word for words in (*self._labels.values(), *self._kinds.values()) for word in words)
         self._naming = Naming(tables)
-        self._oversights = Oversights(tables, self._naming, self.speller)
+        self._oversights = Oversights(tables, self._naming, self.speller, open_words)
 
     @classmethod
     def load(cls, path: Path) -> MarkovReader:
@@ -65,16 +72,16 @@ class MarkovReader:
         Raises:
             ValueError: it has no words, or a number that makes no sense.
         """
-        said, known = with_counts(words_of_text(text), self._numbers)
+        entities = (*entities_of(categories), None)
+        here = scene_words(entities)
+        said, known = with_counts(here.joined(words_of_text(text), self.speller.knows), self._numbers)
         if not said:
             raise ValueError("it has no words")
-        entities = (*entities_of(categories), None)
-        here = {word for entity in entities if entity for word in entity.label.split()}
-        words = [word if word in here else self.speller.mended(word) for word in known]
+        words = [here.mended(word, self.speller) for word in known]
         if self._is_refusal(words):
             return Reading((), 0.0)
         found = self._model.decode(words, entities)
-        segments = self._settled(segments_of(found, words, said, self._things), entities)
+        segments = self._settled(segments_of(found, words, said, self._of_things(words, entities)), entities)
         steps, certainty, guessed = steps_of([self._in_english(segment) for segment in segments], counts)
         phrases = tuple(self._phrase(segment, entities) for segment in segments if segment.label in NAMED)
         unknown = sum(not self.speller.knows(word) for word in words) / len(words)
@@ -87,7 +94,8 @@ class MarkovReader:
     def _settled(self, segments: Sequence[Segment], entities: Sequence[Entity | None]) -> list[Segment]:
         """Each mention with what it means here."""
         whole = [self._whole(segment) for segment in segments]
-        named = without_mentioned(self._naming.settle(without_asides(whole), entities))
+        named = self._naming.settle(without_asides(whole), entities)
+        named = without_mentioned(self._near.settle(named, entities) if self._near else named)
         return switched_not_opened(named) if self._open_is_on else named
 
     def knows(self, text: str) -> float:
@@ -137,6 +145,11 @@ class MarkovReader:
     def _verbs(self) -> frozenset[str]:
         """First words of what can be asked for."""
         return frozenset().union(*(self._labels.get(label, ()) for label in _ASKING)) - SMALL_WORDS
+
+    def _of_things(self, words: Sequence[str], entities: Sequence[Entity | None]) -> frozenset[str]:
+        """The words that are said of things, or near to the name of one that is here."""
+        near = {word for word in words if self._near and word not in SMALL_WORDS and self._near.tells(word, entities)}
+        return self._things | near
 
     @cached_property
     def _things(self) -> frozenset[str]:

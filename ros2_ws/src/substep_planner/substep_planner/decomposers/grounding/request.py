@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from substep_core.language.motions import CLOSE, OPEN, PICK_UP, PLACE, PUSH, TURN_OFF, TURN_ON, Motion
 from substep_core.language.phrases import Relation, Thing, make_place
-from substep_planner.decomposers.grounding.scene import Entity, noun_for
+from substep_planner.decomposers.grounding.scene import NO_NOUNS, Entity, noun_for
 
 CANNOT = "cannot"  # the action of what is no motion of the table, or no request at all
 _OPERATE = {"open": OPEN, "close": CLOSE, "turn on": TURN_ON, "turn off": TURN_OFF}
@@ -72,12 +74,15 @@ def is_possible(step: Step) -> bool:
 def is_likely(step: Step) -> bool:
     """Whether it is possible, and what goes in something goes in a thing that holds others."""
     place = step.place
-    holds = place is None or bool(place.part) or place.affordances.container
-    return is_possible(step) and (step.preposition != "in" or holds)
+    return is_possible(step) and (step.preposition != "in" or place is None or place.holds_perhaps)
 
 
 def motions_of(
-    steps: tuple[Step, ...], categories: frozenset[str], said: str, vague: frozenset[str] = frozenset()
+    steps: tuple[Step, ...],
+    categories: frozenset[str],
+    said: str,
+    vague: frozenset[str] = frozenset(),
+    usual: Mapping[str, str] = NO_NOUNS,
 ) -> list[Motion]:
     """The motions, in the order of the steps. Every entity must be there.
 
@@ -85,17 +90,20 @@ def motions_of(
         categories: of the scene.
         said: the sentence, whose nouns are used where plans know them.
         vague: kinds that were called by a noun that others here have too, and told apart by where they stand.
+        usual: kind -> the noun that plans use where the policy was trained.
     """
 
     def thing_of(entity: Entity, side: str = "") -> Thing:
-        return _thing(entity, noun_for(entity.kind, categories, said, vague=entity.kind in vague), side)
+        return _thing(entity, noun_for(entity.kind, categories, said, vague=entity.kind in vague, usual=usual), side)
 
     motions: list[Motion] = []
+    moved = Counter(step.thing for step in steps if step.action == "put")
     for step in steps:
         thing = thing_of(step.thing, step.side)
         if step.relation:
             anchors = tuple(thing_of(anchor) for anchor in step.anchors)
-            thing = Thing(thing.name, thing.side, Relation(step.relation, anchors))
+            in_part = step.relation == "on" and bool(step.anchors[0].part)  # "on the top drawer"
+            thing = Thing(thing.name, thing.side, Relation("in" if in_part else step.relation, anchors))
         if step.action in _OPERATE:
             motions.append(Motion(_OPERATE[step.action], thing))
             continue
@@ -107,7 +115,8 @@ def motions_of(
             continue
         motions.append(Motion(PICK_UP, thing))
         if place is not None:
-            motions.append(Motion(PLACE, thing.plain, place))
+            is_one_of_both = moved[step.thing] > 1 and not step.relation
+            motions.append(Motion(PLACE, Thing(thing.name, thing.side) if is_one_of_both else thing.plain, place))
     return motions
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 from substep_core.language.nouns import NOUNS, PARTS, Affordances, affordances_of, names_of
 
+NO_NOUNS: Mapping[str, str] = MappingProxyType({})
 TABLE = "table"  # every scene has one
 _GROUND = ("table", "floor")  # how LIBERO calls what everything stands on
 # Sides by which parts of one kind are told apart.
@@ -29,6 +31,15 @@ class Entity:
     @cached_property
     def affordances(self) -> Affordances:
         return affordances_of((self.part or self.kind.replace("_", " ")).split()[-1])
+
+    @cached_property
+    def holds_perhaps(self) -> bool:
+        """Whether something may be put in it: a container, or a thing of one's own of which nothing is known."""
+        return (
+            self.affordances.container
+            or bool(self.part)
+            or (not names_of(self.kind) and self.affordances == Affordances())
+        )
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -58,19 +69,26 @@ def entities_of(categories: Iterable[str]) -> tuple[Entity, ...]:
 ALL_CATEGORIES = frozenset(category for noun in NOUNS.values() for category in noun.categories)
 
 
-def noun_for(kind: str, categories: frozenset[str], said: str = "", *, vague: bool = False) -> str:
-    """The noun that a plan uses for a kind: the one that was said, else the plainest that means nothing else here.
+def noun_for(
+    kind: str, categories: frozenset[str], said: str = "", *, vague: bool = False, usual: Mapping[str, str] = NO_NOUNS
+) -> str:
+    """The noun that a plan uses for a kind: the usual one, the one that was said, else the plainest; in this order the
+    first that means nothing else here.
 
     Args:
         vague: what was said may mean other things here as well.
+        usual: kind -> the noun that plans use where the policy was trained.
     """
     names = [name for name, noun in NOUNS.items() if kind in noun.categories]
     if not names:
         return kind.replace("_", " ")
     clear = [name for name in names if len(categories.intersection(NOUNS[name].categories)) <= 1] or names[-1:]
+    if usual.get(kind) in clear and not vague:
+        return usual[kind]
     if spoken := [name for name in (names if vague else clear) if f" {name} " in f" {said} "]:
         return max(spoken, key=len)
     if vague:
-        return max(names, key=lambda name: len(categories.intersection(NOUNS[name].categories)))
+        widest = max(names, key=lambda name: len(categories.intersection(NOUNS[name].categories)))
+        return widest if widest not in clear or usual.get(kind) not in clear else usual[kind]
     head = kind.split("_")[-1]
     return next((name for name in clear if name.split()[-1] == head and not head.endswith("s")), clear[0])

@@ -10,7 +10,7 @@ from substep_planner.decomposers.grounding.segment import Segment
 from substep_planner.decomposers.grounding.words import ANYTHING
 
 # Said of any thing of which there are several, whether or not the phrases that a model was counted from have them.
-SIDE_WORDS = frozenset(("left", "right", "front", "back", "middle", "leftmost", "rightmost", "rear"))
+SIDE_WORDS = frozenset("left right front back middle center centre central leftmost rightmost rear".split())
 _BESIDE = ("left", "right", "front", "back")
 # The rules' words for sides, and those for how far away a thing is.
 _SIDE_OF = {word.replace("-", ""): side for word, side in SIDES.items() if side in (*_BESIDE, "middle")} | {

@@ -19,6 +19,7 @@ from substep_planner.decomposers.grounding.words import ANYTHING, NEVER, ON_IT
 _SINGULAR = frozenset(("it", "this", "that"))
 _IT = frozenset(("it", "them"))
 _ALL = frozenset(("them", "both"))
+_LIFTING = frozenset("pick up lift grasp grab hold take".split())  # without a place, that is all that is asked for
 _REFUSING = NEVER.union(("without", "leave", "ignore"))
 
 
@@ -147,7 +148,8 @@ def _finished(draft: Draft) -> list[Step]:
         put_there(draft, "")
     if not draft.steps and draft.pending:
         without_a_place(draft)
-    if len(draft.pending) == 1 and draft.mode == "pick up":
+    is_lifted = draft.mode == "pick up" or bool(draft.verbs) and _LIFTING.issuperset(draft.verbs)
+    if len(draft.pending) == 1 and is_lifted:
         draft.steps.append(replace(draft.pending.pop(), action="pick up"))
     if not draft.place_is_used and not draft.pending:
         _put_what_was_spoken_of(draft)

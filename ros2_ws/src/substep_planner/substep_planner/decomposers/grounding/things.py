@@ -7,7 +7,7 @@ from substep_planner.decomposers.grounding.draft import Draft
 from substep_planner.decomposers.grounding.operations import operate, switch_by_last_word
 from substep_planner.decomposers.grounding.placing import placed, put, stands_where_it_should
 from substep_planner.decomposers.grounding.request import RELATED_TO, Step, can
-from substep_planner.decomposers.grounding.scene import TABLE, Entity
+from substep_planner.decomposers.grounding.scene import TABLE
 from substep_planner.decomposers.grounding.segment import Segment
 from substep_planner.decomposers.grounding.sides import side_alone, side_in
 from substep_planner.decomposers.grounding.words import INTO, ONTO
@@ -26,7 +26,7 @@ def take_thing(draft: Draft, segment: Segment) -> None:
     last = draft.last
     if last is not None and last.relation == "between" and len(last.anchors) == 1 and draft.before == "and":
         take_anchor(draft, segment)
-    elif draft.pending and (preposition := _said_before(draft, segment.entity)):
+    elif draft.pending and (preposition := _said_before(draft, segment)):
         draft.preposition = preposition
         placed(draft, segment.entity, "", ())
     elif draft.pending and draft.before in _STANDS:
@@ -36,9 +36,12 @@ def take_thing(draft: Draft, segment: Segment) -> None:
         _thing(draft, segment)
 
 
-def _said_before(draft: Draft, entity: Entity | None) -> str:
-    """The preposition at the end of the words before, where something can be put there: "… belongs in its rack"."""
+def _said_before(draft: Draft, segment: Segment) -> str:
+    """The preposition at the end of the words before, or that it begins with, where something can be put there: "…
+    belongs in its rack"."""
+    entity = segment.entity
     word = next((one for one in reversed(draft.words_before) if one not in _OWNING), "")
+    word = segment.words[0] if segment.words[0] in INTO | ONTO else word
     if entity is None or not (entity.part or entity.affordances.container or entity.affordances.fixed):
         return ""
     return "in" if word in INTO else "on" if word in ONTO and not entity.affordances.container else ""
@@ -97,6 +100,8 @@ def take_anchor(draft: Draft, segment: Segment) -> None:
         return
     if draft.relation == "between" and entity is not None and entity.kind == TABLE:
         return draft.update_last(relation="table center", anchors=())
+    if entity == last.thing and segment.others:
+        entity = segment.others[0]  # "the bowl next to the dish" stands at no bowl
     anchors = (*(last.anchors if last.relation == draft.relation else ()), entity)
     if len(anchors) <= RELATED_TO.get(draft.relation, 0):
         draft.update_last(relation=draft.relation, anchors=anchors)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from substep_core.language.motions import Motion, in_liberos_manner
 from substep_planner.decomposers.grounding.reading import Phrase, Reading
 from substep_planner.decomposers.grounding.request import GOES_SOMEWHERE, Step, is_likely, is_possible, motions_of
-from substep_planner.decomposers.grounding.scene import TABLE, Entity, entities_of, noun_for
+from substep_planner.decomposers.grounding.scene import NO_NOUNS, TABLE, Entity, entities_of, noun_for
 from substep_planner.decomposers.grounding.words import words_of_text
 
 _MOST_NAMED = 8  # things that a question offers
@@ -35,10 +36,20 @@ class Understood:
         scene: categories of what is there, or of all that might be.
         instruction: the sentence.
         is_known: what is there is known.
+        usual: kind -> the noun that plans use where the policy was trained.
     """
 
-    def __init__(self, reading: Reading, scene: frozenset[str], instruction: str, *, is_known: bool) -> None:
+    def __init__(
+        self,
+        reading: Reading,
+        scene: frozenset[str],
+        instruction: str,
+        *,
+        is_known: bool,
+        usual: Mapping[str, str] = NO_NOUNS,
+    ) -> None:
         self._reading, self._scene, self._is_known = reading, scene, is_known
+        self._usual = usual
         self._said = " ".join(words_of_text(instruction))
 
     @property
@@ -50,7 +61,7 @@ class Understood:
     def motions(self) -> list[Motion]:
         """What is asked for; everything must be there."""
         vague = frozenset(phrase.entity.kind for phrase in self._reading.phrases if phrase.others and phrase.entity)
-        return motions_of(self._reading.steps, self._scene, self._said, vague)
+        return motions_of(self._reading.steps, self._scene, self._said, vague, self._usual)
 
     def doubt(self, threshold: float) -> Doubt | None:
         """None: nothing is in the way of acting on it. Args: threshold: least probability."""
@@ -112,7 +123,7 @@ class Understood:
 
     def _did_you_mean(self, meant: Reading, instead: Entity | None = None) -> str:
         """Args: instead: what was put in place of what is not there."""
-        asked = in_liberos_manner(Understood(meant, self._scene, self._said, is_known=True).motions)
+        asked = in_liberos_manner(Understood(meant, self._scene, self._said, is_known=True, usual=self._usual).motions)
         return f"did you mean: the {self._noun(instead)}, so {asked}?" if instead else f"did you mean: {asked}?"
 
     def _with_what_is_clear(self, problem: str) -> str:
@@ -127,7 +138,7 @@ class Understood:
     def _noun(self, entity: Entity | None) -> str:
         if entity is None:
             return "not there"
-        noun = noun_for(entity.kind, self._scene, self._said)
+        noun = noun_for(entity.kind, self._scene, self._said, usual=self._usual)
         return f"{entity.part} of the {noun}" if entity.part else noun
 
 
