@@ -345,8 +345,8 @@ def understanding(
         decomposers: who is asked, in this order, as for ./substep plan.
         libero_plus: folder of LIBERO-plus's BDDL files, SUITE/TASK_language_N.bddl.
         libero_pro: LIBERO-PRO's ood_language.yaml.
-        leave_one_out: instead, train a model for each suite without any word for the things that its tasks name, and
-            count how LIBERO-plus's and LIBERO-PRO's sentences of that suite are planned with it.
+        leave_one_out: instead, take from the shipped model, for each suite, every word for the things that its tasks
+            name, and count how LIBERO-plus's and LIBERO-PRO's sentences of that suite are planned then.
         reliability: also print how right readings are that the embedded language model is so sure of.
     """
     from itertools import chain

@@ -11,7 +11,7 @@ import pytest
 
 from substep_cli.grammar import main
 from substep_cli.train import Language
-from substep_planner.decomposers.grounding.decomposer import LANGUAGES, create
+from substep_planner.decomposers.grounding.decomposer import LANGUAGES, create, shipped_reader
 from substep_planner.decomposers.grounding.request import Step
 from substep_planner.decomposers.grounding.scene import Entity
 from substep_planner.decomposers.library import LibraryDecomposer, shipped_library
@@ -20,15 +20,15 @@ from substep_planner.decomposers.rules import RulesDecomposer, plan_by_rules
 from training.bench.sayings import (
     categories,
     everyday_sayings,
+    manners_sayings,
     own_sayings,
     plus_sayings,
     pro_sayings,
     translated_sayings,
 )
-from training.bench.understanding import judge, same_motions
+from training.bench.understanding import judge, same_motions, without_suite
 from training.planner.calibration import calibration_error, reliability
 from training.planner.left_out import is_a_task, kinds_of
-from training.planner.lexicon import load
 from training.planner.sentences import Sentences
 
 PLUS_TASKS = ("put_the_bowl_on_the_plate", "put_the_bowl_on_the_stove")
@@ -115,7 +115,13 @@ def test_liberos_tasks_are_understood_in_other_languages(language):
 def test_a_suite_that_is_left_out_leaves_no_word_for_its_things_and_what_can_be_switched():
     things = kinds_of("libero_goal")
     assert {"wine_bottle", "wooden_cabinet", "plate"} <= things and "flat_stove" not in things
-    assert not things.intersection(load().without(things).things)
+    shipped = shipped_reader("en")
+    assert shipped.speller.knows("vinaigrette") and not without_suite("libero_object").speller.knows("vinaigrette")
+
+
+def test_eighty_sentences_of_people_of_several_manners_are_in_their_scenes():
+    said = list(manners_sayings())
+    assert len({saying.text for saying in said}) == 80 and sum(saying.refused for saying in said) == 20
 
 
 def test_how_right_it_is_at_every_score_is_told():

@@ -11,9 +11,11 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from importlib.resources import as_file, files
 
 from libero_bridge.tasks import LiberoSource
 from substep_core.errors import PlanningError
+from substep_core.json_files import read_object
 from substep_core.language import effects
 from substep_core.language.nouns import NOUNS
 from substep_core.language.phrases import Thing
@@ -28,9 +30,7 @@ from substep_planner.decomposers.library import find_plan, shipped_library
 from training.bench.sayings import Saying, categories
 from training.planner import calibration
 from training.planner.calibration import calibration_error, would_act
-from training.planner.left_out import kinds_of
-from training.planner.lexicon import load
-from training.planner.model import make
+from training.planner.left_out import kinds_of, without_things
 from training.planner.sentences import Sentences
 
 
@@ -183,7 +183,7 @@ def reliabilities(sayings: Iterable[Saying], reader: MarkovReader, seed: int, dr
             _, right = find_plan(shipped_library(), saying.task.instruction, saying.suite)
             is_right = not saying.refused and same_motions(plan, right, scene)
             rows.setdefault(saying.source, []).append((reading.probability, is_right))
-    judged = calibration.judge(reader, Sentences(seed, load()), drawn)
+    judged = calibration.judge(reader, Sentences(seed), drawn)
     rows["drawn"] = [(one.probability, one.is_right) for one in judged]
     for source, found in rows.items():
         yield Reliability(source, tuple(calibration.reliability(found)))
@@ -192,13 +192,14 @@ def reliabilities(sayings: Iterable[Saying], reader: MarkovReader, seed: int, dr
 # --- what was left out of training ---
 
 
-def without_suite(suite: str, seed: int = 7, sentences: int = 12_000) -> MarkovReader:
-    """A model made without any word for the things that the tasks of a suite name."""
-    return MarkovReader(make(seed, sentences, load().without(kinds_of(suite))))
+def without_suite(suite: str) -> MarkovReader:
+    """The shipped model, without any word for the things that the tasks of a suite name."""
+    with as_file(files("substep_planner") / "data" / "grounding" / "en.json") as path:
+        return MarkovReader(without_things(read_object(path), kinds_of(suite)))
 
 
 def leave_one_out(sayings: Sequence[Saying], others: Sequence[Decomposer]) -> Iterator[SayingsRow]:
-    """Each suite's sentences, planned by a model that was made without its things.
+    """Each suite's sentences, planned by a model that has no word for its things.
 
     Args:
         others: decomposers that are asked before and after.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from functools import cache
+from typing import Any
 
 from libero_bridge.tasks import LiberoSource
 from substep_core.language.motions import PICK_UP, PLACE, Motion
@@ -38,6 +40,17 @@ def kinds_of(suite: str) -> frozenset[str]:
     things = [motion.thing for motion in motions] + [motion.place.thing for motion in motions if motion.place]
     named = {key.split("/")[0] for thing in things for key in _keys(thing)}
     return frozenset(kind for kind in named if not Entity(kind).affordances.switches)
+
+
+def without_things(tables: Mapping[str, Any], kinds: Collection[str]) -> dict[str, Any]:
+    """A model's tables without any word for these things: they are known by the names that plans use alone."""
+    kept = dict(tables)
+    for key in ("kinds", "kind_pairs", "called"):
+        kept[key] = {name: row for name, row in tables[key].items() if name.split("/")[0] not in kinds}
+    for key in ("names", "heads"):
+        rows = {name: [kind for kind in row if kind not in kinds] for name, row in tables[key].items()}
+        kept[key] = {name: row for name, row in rows.items() if row}
+    return kept
 
 
 def _asked(motion: Motion) -> list[tuple]:

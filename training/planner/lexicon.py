@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -43,10 +43,6 @@ class Lexicon:
         if not name.isupper():
             raise AttributeError(name)
         return self.templates[name.lower()]
-
-    def without(self, kinds: Collection[str]) -> Lexicon:
-        """Without any word for these things."""
-        return replace(self, things={kind: words for kind, words in self.things.items() if kind not in kinds})
 
     def thinned(self, share: float, seed: int) -> Lexicon:
         """Without a share of all templates and words, each thing keeping its first name."""

@@ -93,5 +93,7 @@ def test_the_middle_one_may_be_the_center_or_centre_one(grounding):
 
 
 def test_a_suites_plans_decide_which_noun_is_used(grounding):
-    request = PlanRequest("put the bowl on the plate", "libero_spatial", objects=frozenset({"akita_black_bowl", "plate"}))
+    request = PlanRequest(
+        "put the bowl on the plate", "libero_spatial", objects=frozenset({"akita_black_bowl", "plate"})
+    )
     assert grounding.decompose(request).plan.substeps[0].instruction == "pick up the black bowl"

@@ -18,7 +18,7 @@ from substep_planner.decomposers.grounding.words import SMALL_WORDS
 
 _LEAST, _MOST = -1.5, 3.0  # log of how much one word can say against or for a thing
 _ENOUGH, _NOT_AGAINST = 1.0, -1.0  # logs: from which a thing is meant, of a noun like "container" or another one
-_AHEAD, _FAR_AHEAD, _SOME = 0.5, 1.0, 0.5  # logs: how far before the next thing; from which it may be that one
+_AHEAD, _FAR_AHEAD, _SOME = 0.7, 1.2, 0.5  # logs: how far before the next thing; from which it may be that one
 _SYNONYM = 1.5  # log, from which on a noun is another word for a thing
 _DESCRIBING = frozenset("of for used with that which containing holding filled made".split())
 _COLOURS = frozenset("black white red green blue yellow orange purple pink brown gray grey golden silver".split())
@@ -64,11 +64,12 @@ class NearMeaning:
         entity, telling = segment.entity, self._telling(segment.words)
         if entity.part or not telling or not set(names_of(entity)).isdisjoint(map(singular, telling)):
             return []
-        is_vague = all(map(self._is_general_noun, telling))
+        head = _head(segment.words, telling)
+        is_vague = len(telling) == 1 and self._is_general_noun(head)
         enough = max(_SOME, 0.0 if is_vague else self._worth_of(telling, entity) - _FAR_AHEAD)
         others = [one for one in fitting if not one.part and one not in (entity, *segment.others)]
         own = [one for one in others if not (self._is_taught(one) and self._is_taught(entity))]
-        return [one for one in own if self._worth_of(telling, one) > enough]
+        return [one for one in own if self._worth_of(telling, one) > enough and self._worth(head, one) > 0]
 
     def _is_taught(self, entity: Entity) -> bool:
         return f"{entity.kind}/" in self._kinds

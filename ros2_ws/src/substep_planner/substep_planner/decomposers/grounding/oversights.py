@@ -60,7 +60,7 @@ class Oversights:
     def _is_unknown_request(self, words: tuple[str, ...], *, after_verb: bool) -> bool:
         """Whether words that were taken for talk may ask for something: "and seal it", "the kettle" behind a verb."""
         if after_verb and words[0] in self._determiners:
-            return any(len(word) > 2 and not self._speller.knows(word) for word in words) or self._is_thing(words[-1])
+            return any(self._is_thing(word) or len(word) > 2 and not self._speller.knows(word) for word in words[1:])
         if self._glossary.get(words[0], words[0]) not in ("and", "then"):
             return False
         verb = next((word for word in words[1:] if word not in self._polite), "")

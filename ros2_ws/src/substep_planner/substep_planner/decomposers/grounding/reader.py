@@ -42,7 +42,7 @@ class MarkovReader:
 
     def __init__(self, tables: Mapping) -> None:
         meanings = shipped_meanings(tables["meanings"]) if tables.get("meanings") else None
-        open_words = OpenWords(tables["kinds"], meanings)
+        self._open_words = open_words = OpenWords(tables["kinds"], meanings)
         self._model = MarkovModel(tables, open_words)
         self._near = NearMeaning(tables, open_words) if meanings else None
         self._labels, self._kinds = tables["words"], tables["kinds"]
@@ -77,7 +77,7 @@ class MarkovReader:
         said, known = with_counts(here.joined(words_of_text(text), self.speller.knows), self._numbers)
         if not said:
             raise ValueError("it has no words")
-        words = [here.mended(word, self.speller) for word in known]
+        words = [here.mended(word, self.speller, self._open_words.is_thing) for word in known]
         if self._is_refusal(words):
             return Reading((), 0.0)
         found = self._model.decode(words, entities)

@@ -46,13 +46,20 @@ class SceneWords:
         cuts = [(word[:at], word[at:]) for at in range(_SHORTEST, len(word) - _SHORTEST + 1)]
         return next((pair for pair in cuts if pair[0] in self._words and pair[1] in self), ())
 
-    def mended(self, word: str, speller: Speller) -> str:
-        """The word, or what it is a slip or another spelling of. Args: speller: knows the model's words."""
+    def mended(self, word: str, speller: Speller, is_noun: Callable[[str], bool]) -> str:
+        """The word, or what it is a slip or another spelling of.
+
+        Args:
+            speller: knows the model's words.
+            is_noun: whether a word that the model was not taught is no slip: a hammer is no hamper.
+        """
         if word in self._words or speller.knows(word) or word in self and not speller.knows(singular(word)):
             return word
         for other in other_spellings(word):
             if other in self or speller.knows(other):
                 return other
+        if is_noun(word):
+            return word
         return self._speller.mended(word) if self._speller.mended(word) != word else speller.mended(word)
 
 
