@@ -6,6 +6,7 @@ import pytest
 
 from substep_cli.grammar import main
 from substep_planner.decomposers.grounding.meanings import Meanings, shipped_meanings
+from training.planner.word_meanings import make_meanings
 
 DATA = """\
   1 a licence
@@ -38,7 +39,7 @@ def test_the_command_makes_a_table_of_things_alone(tmp_path, capsys):
 
 def test_a_folder_without_wordnet_is_named(tmp_path):
     with pytest.raises(ValueError, match=str(tmp_path)):
-        main(["train", "word-meanings", "--wordnet", str(tmp_path), "--out", str(tmp_path / "out")])
+        make_meanings(tmp_path)
 
 
 def test_what_ships_knows_what_is_not_the_same():
