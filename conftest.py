@@ -76,3 +76,4 @@ def heeded_signals() -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[DOMAIN_KEY].close()
+    gc.unfreeze()  # else libraries complain at the end of what was never freed
