@@ -48,7 +48,6 @@ class NearMeaning:
             said = said.after(segment)
             if segment.label not in NAMED:
                 continue
-            taken = {one.entity for one in kept if one.label in NAMED and one.label != segment.label}
             there = [one for one in entities if one and one.kind != TABLE and said.fits(segment.label, one)]
             taken = {one.entity for one in kept if _excludes(one, segment)}
             if segment.entity in there:

@@ -60,7 +60,8 @@ class SceneWords:
                 return other
         if is_noun(word):
             return word
-        return self._speller.mended(word) if self._speller.mended(word) != word else speller.mended(word)
+        own = self._speller.mended(word)
+        return own if own != word else speller.mended(word)
 
 
 scene_words = lru_cache(64)(SceneWords)
