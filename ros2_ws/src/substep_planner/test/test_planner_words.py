@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import queue
+
 import pytest
+from rcl_interfaces.msg import Log
 from substep_interfaces.msg import ChunkReport
 from substep_interfaces.srv import NameSubstep
 
@@ -102,14 +105,15 @@ def test_a_judge_that_is_not_there_ends_the_task_and_may_be_there_in_the_next(gr
 
 
 @pytest.mark.parametrize("graph", [{**UNHEARD, "switch_rule": "eos"}], indirect=True)
-def test_a_judge_that_only_informs_and_is_not_there_leaves_the_task_alone(graph, capfd):
+def test_a_judge_that_only_informs_and_is_not_there_leaves_the_task_alone(graph):
+    logged: queue.Queue[Log] = queue.Queue()
+    topics.ROSOUT.subscription(graph.node, logged.put)
     graph.activate().world()
     handle = graph.accepted()
     graph.next_substep()
     graph.frame(0, 50_000_000)
-    told = ""
-    while "scorer policy: no policy whose model has words offers" not in told:
-        told += capfd.readouterr().err
+    while "scorer policy: no policy whose model has words offers" not in logged.get(timeout=20).msg:
+        pass
     graph.report(ChunkReport.PLAYED_EOS)
     graph.next_substep()
     graph.report(ChunkReport.PLAYED_EOS)
