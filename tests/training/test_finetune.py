@@ -466,3 +466,21 @@ def test_a_run_starts_from_a_policy_by_its_name():
     assert config.initial_folder == POLICIES.folder("compact")
     with pytest.raises(PolicyError, match="unknown policy 'compct': expected one of .*compact"):
         _ = read_config(COMPACT_CONFIG, ("initial_checkpoint=compct",)).initial_folder
+
+
+def test_a_run_begins_from_a_checkpoint_of_shorter_chunks(toy_run, tmp_path: Path):
+    first = finetune(toy_run("steps=1", "data.held_out_every=0"))
+    length = CHECKPOINTS.read_config(first).chunk_length
+    longer = f"model.chunk_length={2 * length}", f"initial_checkpoint={first}", "data.held_out_every=0"
+    second = toy_run(*longer, f"out={tmp_path / 'second'}", "steps=1")
+    queries, before = start(second).objective.model.backbone.queries, load_file(first / "model.safetensors")["queries"]
+    assert torch.equal(queries[:length], before)
+    assert torch.equal(queries[length:], before[-1:].expand(length, -1))
+    trained, _ = CHECKPOINTS.load(finetune(second))
+    assert trained.chunk_length == 2 * length
+
+
+def test_a_run_does_not_go_on_with_chunks_of_another_length(toy_run):
+    length = CHECKPOINTS.read_config(finetune(toy_run("steps=1"))).chunk_length
+    with pytest.raises(ValueError, match=f"has chunks of {length} actions and model.chunk_length is {length + 1}"):
+        start(toy_run("steps=2", f"model.chunk_length={length + 1}"))

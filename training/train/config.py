@@ -186,6 +186,7 @@ class FinetuneConfig:
             position.
         initial_checkpoint: weights to start from: a policy by name, such as "compact", a folder or a hub id such as
             "organisation/model"; None starts from random ones. A file that configures no model takes the checkpoint's.
+            A compact model may have longer or shorter chunks than it: later actions begin as its last one.
         new_heads: decoder and EOS head begin at random though ``initial_checkpoint`` has some, so that heads of several
             kinds can be compared that all begin on the same backbone.
         initial_vision: a compact policy, by name, folder or hub id, from whose image network that of a π0.5 with a

@@ -116,7 +116,7 @@ def start(config: FinetuneConfig) -> Run:
     normalizer = ActionNormalizer(config.data.robot, config.model.gripper, data.statistics.action)
     model.decoder.check_actions(normalizer)
     if resumed is not None:
-        run_state.check_heads(model, resumed)
+        run_state.check_model(config, model, resumed)
     seed = config.seed + accelerator.process_index
     objective = Objective(model, config.eos, config.keyframe_weight, seed, config.objective)
     if objective.tokens is not None:

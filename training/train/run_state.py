@@ -24,6 +24,7 @@ from torch.distributed.checkpoint.state_dict import (
 from torch.distributed.tensor import DTensor
 
 from substep_policy.checkpoints.folder import find_component
+from substep_policy.models.kind import kind_of
 from substep_policy.models.model import SubstepModel
 from training.data.build import TrainingData
 from training.disk_room import check_room
@@ -179,8 +180,19 @@ def check_room_for_checkpoints(config: FinetuneConfig, model: SubstepModel) -> N
     check_room(config.out, 3 * trained * count, "checkpoints")
 
 
-def check_heads(model: SubstepModel, folder: Path) -> None:
-    """Raises: CheckpointError: a checkpoint of a run lacks one of its heads, which would begin anew unnoticed."""
+def check_model(config: FinetuneConfig, model: SubstepModel, folder: Path) -> None:
+    """What a run would begin with and cannot go on with.
+
+    Raises:
+        CheckpointError: a checkpoint of a run lacks one of its heads, which would begin anew unnoticed.
+        ValueError: it has chunks of another length.
+    """
+    before, now = kind_of(folder).read_config(folder).chunk_length, config.model.chunk_length
+    if before != now:
+        raise ValueError(
+            f"{folder} has chunks of {before} actions and model.chunk_length is {now}: start a run from its weights, "
+            f"with another out and initial_checkpoint={folder}"
+        )
     for name in model.heads:
         find_component(folder, name)
 

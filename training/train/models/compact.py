@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from substep_planner.decomposers.library import shipped_library
+from substep_policy.checkpoints.folder import State
 from substep_policy.checkpoints.tokenizer_file import TOKENIZER_FILE
 from substep_policy.models.compact.backbone import CompactBackbone
 from substep_policy.models.compact.checkpoints import CHECKPOINTS
@@ -86,6 +87,12 @@ class CompactTraining(PlainTraining[CompactModelConfig]):
         if run.freeze_vision:
             check_can_freeze(run, is_told_words=True)
         self._tokenizer = run.data.tokenizer
+
+    def fitted_backbone(self, state: State) -> State:
+        """Those of other chunk lengths too: actions that the checkpoint has not begin as its last one."""
+        queries = state["queries"]
+        rows = torch.arange(self.config.chunk_length).clamp(max=len(queries) - 1)
+        return {**state, "queries": queries[rows]}
 
     @property
     def store_format(self) -> StoreFormat:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from substep_core.hub import CONFIG_FILE
+from substep_policy.checkpoints.folder import State
 from substep_policy.checkpoints.plain import PlainCheckpoints, config_text, export_model, load_weights, save_model
 from substep_policy.models.kind import ModelConfiguration
 from substep_policy.models.model import SubstepModel
@@ -46,8 +47,12 @@ class PlainTraining(Generic[C]):
         if checkpoint is None:
             model.decoder.begin()
         else:
-            load_weights(checkpoint, model, begin_heads(model, checkpoint))
+            load_weights(checkpoint, model, begin_heads(model, checkpoint), self.fitted_backbone)
         return model
+
+    def fitted_backbone(self, state: State) -> State:
+        """The weights of a checkpoint's backbone as this run's begin; a kind that can begin from others says how."""
+        return state
 
     def save(self, folder: Path, state: Mapping[str, Tensor], step: int) -> None:
         with torch.device("meta"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from substep_core.json_files import JsonFileError, read_object
+
+State = Mapping[str, Tensor]
 
 BACKBONE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -218,13 +220,16 @@ def check_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], what:
         raise CheckpointError(f"{what}: {shortened(problems)}")
 
 
-def load_state(module: nn.Module, path: Path) -> None:
+def load_state(module: nn.Module, path: Path, convert: Callable[[State], State] = dict) -> None:
     """Fill ``module`` from a file, and set it to ``eval()``. Weights kept in half precision are widened.
+
+    Args:
+        convert: what is done to the file's state before.
 
     Raises:
         CheckpointError: a key is missing, unknown, or has another shape.
     """
-    state = read_state(path)
+    state = convert(read_state(path))
     check_fit(state, module.state_dict(), f"{path} does not fit {type(module).__name__}")
     module.load_state_dict(state)
     module.eval()

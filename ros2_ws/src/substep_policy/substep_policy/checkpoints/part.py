@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from substep_policy.checkpoints.folder import (
     CheckpointError,
+    State,
     check_fit,
     check_one_step,
     find_component,
@@ -23,7 +24,6 @@ from substep_policy.memory import check_fits
 from substep_policy.models.fixed import FixedModule
 from substep_policy.models.model import SubstepModel
 
-State = Mapping[str, Tensor]
 Model = TypeVar("Model", bound=SubstepModel)
 
 

@@ -22,6 +22,7 @@ from substep_policy.checkpoints.folder import (
     BACKBONE_FILE,
     LATEST,
     CheckpointError,
+    State,
     check_one_step,
     component_file,
     find_component,
@@ -154,18 +155,24 @@ def export_model(folder: Path, config: ModelConfiguration, model: SubstepModel) 
         save_tensors(_halved(head), folder / component_file(name, LATEST, "safetensors"))
 
 
-def load_weights(folder: Path, model: SubstepModel, heads: Collection[str] | None = None) -> None:
+def load_weights(
+    folder: Path,
+    model: SubstepModel,
+    heads: Collection[str] | None = None,
+    convert: Callable[[State], State] = dict,
+) -> None:
     """Fill a model from a checkpoint folder and set it to ``eval()``.
 
     Args:
         heads: those of them that are to be filled; None: all.
+        convert: what is done to the backbone's weights before.
 
     Raises:
         CheckpointError: as ``load_state``, ``find_component`` and ``check_one_step``.
     """
     files = {name: find_component(folder, name) for name in model.heads if heads is None or name in heads}
     check_one_step(files.values())
-    load_state(model.backbone, folder / BACKBONE_FILE)
+    load_state(model.backbone, folder / BACKBONE_FILE, convert)
     for name, file in files.items():
         load_state(model.heads[name], file)
     model.eval()
