@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -265,7 +266,7 @@ class Arm:
             slices = map(self._contract.action_slice, self._gripper_groups)
             positions = [gripper.play(action[place]) for gripper, place in zip(self._grippers, slices, strict=True)]
             # last: where anything is refused the stop leaves, and must be all that the arm is told in this step
-            self._command(self._commander.play(action, self._measured(), self._time()), ahead)
+            self._command(partial(self._commander.play, action, self._measured()), ahead)
             for index, position in enumerate(positions):
                 if position is not None and self.safety.state is not SafetyState.FAULT:  # a driver's that is not there
                     self._emit(index, self._settings.grippers[index].message(position))
@@ -293,7 +294,7 @@ class Arm:
 
     def _brake(self, is_sent: bool) -> None:
         """Raises: CommandRefused: nothing has left."""
-        self._command(self._commander.brake(self._measured(), self._time()), (), is_shadow=not is_sent)
+        self._command(partial(self._commander.brake, self._measured()), (), is_shadow=not is_sent)
 
     def _halt(self, is_sent: bool) -> None:
         """Where the stop itself is refused: no velocity, or the measured position, at once."""
@@ -301,19 +302,36 @@ class Arm:
         with suppress(CommandRefused):  # a position that nobody measures cannot be said
             self._brake(is_sent)
 
-    def _time(self) -> int:
-        """ns of ROS time at which the next control step begins."""
-        return self._trajectory.time(self._clock()) if self._trajectory is not None else self._clock()
+    def _next(self, make: Callable[[int], ArmCommand]) -> tuple[ArmCommand, bool]:
+        """The command of a control step, and whether it is news to the driver.
 
-    def _command(self, command: ArmCommand, ahead: Sequence[np.ndarray], is_shadow: bool | None = None) -> None:
+        A bridge that is late says what the arm has played by itself meanwhile, and that is as it should be. Only what
+        departs from that goes on from where the arm is by now.
+        """
+        told, now = self._trajectory, self._clock()
+        if told is None:
+            return make(now), True
+        command = make(told.time(now))
+        is_known = told.covers(command)
+        if not is_known and told.catch_up(now):
+            command = make(told.time(now))
+            is_known = told.covers(command)
+        return command, not is_known
+
+    def _command(
+        self, make: Callable[[int], ArmCommand], ahead: Sequence[np.ndarray], is_shadow: bool | None = None
+    ) -> None:
         """A control step; what is ahead of it is told too where the driver takes that, and only what it does not know.
+
+        Args:
+            make: its command, given the ns of ROS time at which it begins.
 
         Raises:
             CommandRefused: nothing has left.
         """
+        command, is_news = self._next(make)
         self._commanded_at = self._steady()  # also where nothing needs to leave
         told, shapers = self._trajectory, []
-        is_news = told is None or not told.covers(command)
         try:
             if told is not None and is_news:
                 command, shapers = self._commander.foresee(command, ahead[: self._steps_ahead])

@@ -29,23 +29,30 @@ class ToldAhead:
     def time(self, now: int) -> int:
         """ns at which the next control step begins: those of a trajectory follow each other by its own time.
 
-        The arm has played the steps for which no command has come meanwhile; what is commanded next goes on from there.
         Where the clock was set back the next step begins now, and is told whatever was told before by the other time.
 
         Args:
             now: ns of ROS time.
         """
-        if self._told is None:
-            return now
-        period = self._told.period
-        due = round((now - self._told.stamp) / 1e9 / period)
-        if due < self._step - 1:
+        if self._told is not None and self._due(now) < self._step - 1:
             self.forget()
-            return now
-        if due > self._step:
-            self._step = due
-            self._commander.follow(self._velocities(due), self._place(due), self._shaper(due))
-        return self._told.stamp + round(self._step * period * 1e9)
+        return now if self._told is None else self._told.stamp + round(self._step * self._told.period * 1e9)
+
+    def catch_up(self, now: int) -> bool:
+        """What is commanded next goes on from where the arm is by now: whether it has played on meanwhile by itself.
+
+        Args:
+            now: ns of ROS time.
+        """
+        if self._told is None or (due := self._due(now)) <= self._step:
+            return False
+        self._step = due
+        self._commander.follow(self._velocities(due), self._place(due), self._shaper(due))
+        return True
+
+    def _due(self, now: int) -> int:
+        """The step that begins now, by the trajectory's own time."""
+        return round((now - self._told.stamp) / 1e9 / self._told.period)
 
     def covers(self, command: ArmCommand) -> bool:
         """The arm does this by what it has been told; a stop only if nothing but that is still to come."""

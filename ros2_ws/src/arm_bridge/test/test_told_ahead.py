@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from arm_bridge.bench import ADAPTERS, Rig, Watch
+from arm_bridge.bench import ADAPTERS, RESTING, Rig, Watch, arbitrary_chunks
 from arm_bridge.settings import ArmSettings
 
 FORWARD = np.array([[0.01 * step, 0.0, 0.0, -1.0] for step in range(1, 9)])  # rad; a chunk of eight
@@ -103,8 +103,45 @@ def test_an_arm_that_played_on_while_the_bridge_was_late_is_not_called_back(rig)
         rig.pass_time(0.05)
         watch.see([])
     rig.speak()
-    (second,) = trajectories(rig, FORWARD[2:], 1, watch)
-    assert second.points[0].positions[0] > first.points[4].positions[0] - 1e-6, "on from the fifth step, not the third"
+    assert not trajectories(rig, FORWARD[2:], 2, watch), "that is what it has done meanwhile"
+    (second,) = trajectories(rig, BACK, 1, watch)
+    assert second.points[0].positions[0] > first.points[6].positions[0] - 1e-6, (
+        "on from the seventh step, not the fifth"
+    )
+
+
+def test_an_arm_whose_bridge_is_late_again_and_again_plays_each_action_once(rig):
+    watch = Watch(rig)
+    told = []
+    for number in range(8):
+        if number % 2:  # a control period without a word
+            rig.pass_time(0.05)
+            watch.see([])
+        sent = rig.step(FORWARD[number], FORWARD[number + 1 :])
+        watch.see(sent)
+        told += [each for each in sent if each.channel == "arm"]
+    assert len(told) == 1 and rig.joints[0] == pytest.approx(FORWARD[-1, 0], abs=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_is_asked_for_and_however_late_no_limit_is_broken(seed):
+    """``Watch`` holds each point of what leaves against the contract, from where the arm has come to by itself."""
+    rig, rng = _rig(ahead=0.3), np.random.default_rng(seed)
+    watch, late = Watch(rig), 0
+    for stretch in arbitrary_chunks(rig.contract, rng, 100):
+        for number in range(stretch.played):
+            if rng.random() < 0.2 and rig.state == "armed":
+                late += 1
+                rig.pass_time(1 / rig.contract.rate)
+                watch.see([])
+            watch.see(rig.step(stretch.chunk[number], stretch.chunk[number + 1 :]))
+            if rig.state == "fault":
+                for _ in range(RESTING):
+                    watch.see(rig.step(np.zeros(4)))
+                assert rig.arm.is_at_rest
+                watch.rest()
+                rig.ready()
+    assert late > 50 and watch.commands > 100
 
 
 def test_after_the_clock_was_set_back_the_stop_begins_now(rig):
