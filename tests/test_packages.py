@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,24 @@ def test_bridges_bags_and_core_need_no_policy_and_no_torch():
     for name in ("substep_core", "substep_bridge", "arm_bridge", "libero_bridge", "substep_bags", "substep_standin"):
         needed |= imported(SOURCES / name / name)
     assert needed.isdisjoint({"substep_policy", "substep_planner", "substep_demonstrator", "torch", "transformers"})
+
+
+def test_the_stand_in_robot_speaks_no_message_of_this_stack_and_its_bridge_knows_no_robot():
+    """What tells robots apart are their contracts and parameter files, the stand-in's too."""
+    assert imported(SOURCES / "substep_standin" / "substep_standin").isdisjoint({"substep_interfaces", "arm_bridge"})
+    graph = ("substep_core", "substep_bridge", "arm_bridge", "substep_policy", "substep_planner", "substep_bags")
+    folders = [*(SOURCES / name / name for name in graph), ROOT / "launch" / "substep_bringup"]
+    for folder in folders:
+        assert "substep_standin" not in imported(folder), folder
+        names = {file for file in folder.rglob("*.py") if {"standin", "/standin"} & set(constants(file))}
+        assert {file.name for file in names} <= {"bench.py"}, "the bench of limits plays the stand-in's own"
+
+
+def constants(file: Path) -> Iterator[str]:
+    """Texts of a module, docstrings too."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 @pytest.mark.parametrize("package", PYTHON_PACKAGES)

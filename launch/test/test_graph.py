@@ -28,7 +28,7 @@ from substep_bringup.checked_config import CheckedGraphConfig
 from substep_bringup.commands import ExecutableNotFound, find_executable, node_command
 from substep_bringup.exit_codes import ExitCode
 from substep_bringup.graph import NodeSpec, simulation_graph
-from substep_bringup.graph_config import CLOCKS, GraphConfig, PolicyConfig
+from substep_bringup.graph_config import CLOCKS, GraphConfig, PolicyConfig, RealConfig
 from substep_bringup.parameter_files import read_parameter_file
 from substep_bringup.run_folder import RunFolder
 from substep_bringup.session.session_node import SessionNode
@@ -36,6 +36,7 @@ from substep_cli.grammar import main
 from substep_cli.question import answer_at_terminal
 from substep_planner.node import PlannerNode
 from substep_policy.node import PolicyNode
+from substep_standin.settings import DRIVER
 from tests import launch_stand_in
 from tests.launch_stand_in import LAUNCH_FILES, load, start
 
@@ -188,21 +189,30 @@ def nodes_among(entities: list) -> dict:
     return {entity.name: entity for entity in entities if hasattr(entity, "executable")}
 
 
-def test_the_launch_file_declares_every_argument_and_starts_the_same_graph(launch_files, tmp_path):
-    launch_file = launch_files("sim")
+@pytest.mark.parametrize(
+    ("file", "config", "told"),
+    [
+        ("sim", GraphConfig, {}),
+        ("real", RealConfig, {"robot": "standin", "driver": DRIVER, "suite": "libero_object", "task": "3"}),
+    ],
+)
+def test_the_launch_file_declares_every_argument_and_starts_the_same_graph(launch_files, tmp_path, file, config, told):
+    launch_file = launch_files(file)
     *declared, _ = launch_file.generate_launch_description().given[0]
-    texts = {entry.name: to_text(entry.default) for entry in dataclasses.fields(GraphConfig)}
+    texts = {entry.name: to_text(entry.default) for entry in dataclasses.fields(config)}
     assert {entry.given[0]: entry.default_value for entry in declared} == texts
 
-    texts |= {"runs": str(tmp_path), "namespace": "left"}
+    texts |= {"runs": str(tmp_path), "namespace": "left", **told}
     nodes = nodes_among(start(launch_file, texts))
     (folder,) = tmp_path.iterdir()
-    graph = simulation_graph(config_from_texts(GraphConfig, texts), folder, DEFAULTS)
+    graph = simulation_graph(config_from_texts(config, texts), folder, DEFAULTS)
     assert list(nodes) == [spec.name for spec in graph.everything]
     for spec in graph.everything:
         action = nodes[spec.name]
-        assert (action.package, action.executable, action.namespace) == (spec.package, spec.executable, "/left")
-        assert action.parameters[:-1] == [str(DEFAULTS)]
+        of_graph = spec not in graph.drivers
+        assert (action.package, action.executable) == (spec.package, spec.executable)
+        assert action.namespace == ("/left" if of_graph else "/standin")
+        assert action.parameters[:-1] == [str(DEFAULTS)] * of_graph, "a driver is told nothing of the graph's"
         assert read_parameter_file(Path(action.parameters[-1])) == {"/**": spec.parameters}
         assert action.additional_env == dict(graph.environment)
 
