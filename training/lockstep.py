@@ -170,10 +170,11 @@ class LockstepTask:
         self._drain()
 
     def _step(self) -> None:
+        counts = self._player.step_counts
         command = self._command()
         for observer in self._observers:
             observer.on_command(self._observation, command)
-        self._observation = self._simulation.step(command.action)
+        self._observation = self._simulation.step(command.action, counts=counts)
         reports = self._player.after_step(self._moment(), self._over)
         for observer in self._observers:
             observer.on_step(self._observation, self._simulation.step_count)

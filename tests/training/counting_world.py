@@ -19,7 +19,7 @@ PERIOD = 50_000_000
 
 
 class World:
-    """Counts steps; its goal holds from ``goal`` on."""
+    """Counts steps; its goal holds once ``goal`` of them have counted."""
 
     suite, instruction, task_index = "toys", "tidy up", 0
     contract = load_robot("libero_panda")
@@ -27,6 +27,7 @@ class World:
     def __init__(self, goal: int = 10_000, horizon: int = 200, held_from: int = 0) -> None:
         """held_from: step from which there is something between the fingers."""
         self.step_count, self._goal, self._horizon, self._held_from = 0, goal, horizon, held_from
+        self._now = 0
         self._gripper = -1.0
 
     @property
@@ -46,14 +47,15 @@ class World:
     def out_of_time(self) -> EpisodeEnd | None:
         return EpisodeEnd.HORIZON if self.step_count >= self._horizon else None
 
-    def step(self, action: np.ndarray) -> Observation:
-        self.step_count += 1
+    def step(self, action: np.ndarray, counts: bool = True) -> Observation:
+        self._now += PERIOD
+        self.step_count += counts
         self._gripper = action[-1]
         return self.observe()
 
     def observe(self) -> Observation:
         scene = SceneState({}, {}, {}, frozenset(), {"step": self.step_count})
-        return Observation({}, self.proprio, self.step_count * PERIOD, scene)
+        return Observation({}, self.proprio, self._now, scene)
 
     workspace_origin = np.zeros(3)
 

@@ -8,6 +8,8 @@ import pytest
 from substep_bridge.joining import JOINING_RULES, JoiningSettings, load_joining
 from substep_core.chunk import NO_EOS, Chunk
 from substep_core.observation import Observation
+from substep_planner.manager.recovery import RecoveryLadder
+from substep_planner.manager.settings import ManagerSettings
 from substep_planner.manager.switch_rules import make_switch_rule
 from substep_policy.session.policy_session import NO_HELP
 from tests.training.counting_world import Shelf, World
@@ -44,18 +46,20 @@ class Sweep:
         return self.predict(observation)
 
 
-def carry_out(rule: str, delay: int, waits: int = 2) -> tuple[Episode, Sweep]:
-    """waits: chunks that the arm waits for; the goal holds once they and all actions are over."""
-    world, policy = World(horizon=400, goal=2 * LENGTH + waits * delay), Sweep()
+def carry_out(rule: str, delay: int) -> tuple[Episode, Sweep]:
+    """The goal holds with the last action, which is the last one that the horizon has room for, too."""
+    world, policy = World(horizon=2 * LENGTH, goal=2 * LENGTH), Sweep()
     joining = load_joining(rule, JoiningSettings())
-    settings = TaskSettings(decomposers=[Shelf()], stuck=NO_HELP, joining=joining)
+    limits = ManagerSettings(substep_timeout=LENGTH + 1, recovery=RecoveryLadder(0, 0))
+    settings = TaskSettings(decomposers=[Shelf()], stuck=NO_HELP, joining=joining, manager=limits)
     policy.task = DelayedTask(world, world.observe(), policy, make_switch_rule("eos"), settings, delay=delay)
     result = policy.task.run()
-    return Episode(result.success, result.steps, policy.task.answers, policy.task.motion), policy
+    assert result.steps == 2 * LENGTH, "what the arm waits for costs a substep and an episode nothing"
+    return Episode(result.success, policy.task.steps, policy.task.answers, policy.task.motion), policy
 
 
-def figures(rule: str, delay: int, waits: int = 2) -> JoiningFigures:
-    return JoiningFigures.of(rule, delay / 20, Sweep.horizon, 20.0, [carry_out(rule, delay, waits)[0]])
+def figures(rule: str, delay: int) -> JoiningFigures:
+    return JoiningFigures.of(rule, delay / 20, Sweep.horizon, 20.0, [carry_out(rule, delay)[0]])
 
 
 @pytest.mark.parametrize("rule", JOINING_RULES.names)
@@ -74,13 +78,13 @@ def test_what_a_chunk_can_hide_is_hidden_but_for_the_start_of_a_substep(rule, de
 
 
 def test_in_turn_the_arm_stands_still_between_chunks():
-    found = figures("in_turn", 3, waits=10)
+    found = figures("in_turn", 3)
     assert found.idle == pytest.approx(2 * 4 * 3 / (2 * LENGTH + 2 * 5 * 3))
     assert found.shortfall == "", "nothing was to be hidden"
 
 
 def test_what_cannot_be_hidden_is_said():
-    found = figures("replace", 6, waits=10)
+    found = figures("replace", 6)
     assert found.idle > 0.2 and "chunks of 8 actions hide 4 control steps" in found.shortfall
 
 

@@ -27,9 +27,9 @@ class Bowl(World):
         self.told: list[np.ndarray] = []
         return self.observe()
 
-    def step(self, action: np.ndarray) -> Observation:
+    def step(self, action: np.ndarray, counts: bool = True) -> Observation:
         self.told.append(action)
-        return super().step(action)
+        return super().step(action, counts)
 
 
 class Scripted:

@@ -69,13 +69,14 @@ class DelayedTask(LockstepTask):
 
     Attributes:
         motion: what the robot was told and did.
-        played: actions of chunks so far; answers: chunks that have come.
+        steps: control steps so far; played: of them those with an action of a chunk.
+        answers: chunks that have come.
     """
 
     def __init__(self, *arguments, delay: int, **options) -> None:
         super().__init__(*arguments, **options)
         self._delay, self._flying = delay, []
-        self._steps, self.answers = 0, 0
+        self.steps, self.answers = 0, 0
         self.motion = MotionTrace()
         self.played = 0
         self._chunk_number, self._newest = -1, None
@@ -94,11 +95,11 @@ class DelayedTask(LockstepTask):
             self._drain()
 
     def _receive(self, request, chunk, inference_time: float) -> None:
-        self._flying.append((self._steps + self._delay, request, chunk, inference_time))
+        self._flying.append((self.steps + self._delay, request, chunk, inference_time))
 
     def _deliver(self) -> None:
-        due = [answer for answer in self._flying if answer[0] <= self._steps]
-        self._flying = [answer for answer in self._flying if answer[0] > self._steps]
+        due = [answer for answer in self._flying if answer[0] <= self.steps]
+        self._flying = [answer for answer in self._flying if answer[0] > self.steps]
         for _, *answer in due:
             self.answers += 1
             super()._receive(*answer)
@@ -115,6 +116,6 @@ class DelayedTask(LockstepTask):
         motion.substeps.append(hash(command.substep))
         motion.commands.append(command.action[self._place].astype(float) * self._scale)
         motion.positions.append(proprio[self._position].astype(float))
-        self._steps += 1
+        self.steps += 1
         self.played += command.chunk is not None
         return command

@@ -84,9 +84,9 @@ class TimedSimulation(Simulation):
         with self._shares.within(SIMULATION):
             return super().reset(init_state, seed, placement, arm_distance)
 
-    def step(self, action: np.ndarray, under_task: bool = True) -> Observation:
+    def step(self, action: np.ndarray, under_task: bool = True, counts: bool = True) -> Observation:
         with self._shares.within(SIMULATION):
-            return super().step(action, under_task)
+            return super().step(action, under_task, counts)
 
     def images(self, cameras: Iterable[str]) -> dict[str, np.ndarray]:
         with self._shares.within(RENDERING):

@@ -57,7 +57,13 @@ class JoiningBench:
 
 @dataclass(frozen=True)
 class Episode:
-    """One episode. motion: what the robot was told and did; answers: chunks that came."""
+    """One episode.
+
+    Attributes:
+        steps: control steps, those in which the robot stood still among them.
+        answers: chunks that came.
+        motion: what the robot was told and did.
+    """
 
     success: bool
     steps: int
@@ -232,4 +238,4 @@ def _episode(simulation: Simulation, policy: Policy, joining, delay: int, number
     if isinstance(policy, RecordedPolicy):
         policy.task = task
     result = task.run()
-    return Episode(result.success, result.steps, task.answers, task.motion)
+    return Episode(result.success, task.steps, task.answers, task.motion)

@@ -39,11 +39,11 @@ class TwoArmWorld:
         self._joints = np.random.default_rng(start.seed).uniform(-0.2, 0.2, self.contract.action_width)
         self._stamp += self.contract.period_ns
 
-    def step(self, action: np.ndarray, under_task: bool = True) -> None:
+    def step(self, action: np.ndarray, under_task: bool = True, counts: bool = True) -> None:
         self._joints += 0.6 * (action - self._joints)
         self._stamp += self.contract.period_ns
+        self._step += counts
         if under_task:
-            self._step += 1
             self._success = self._success or bool(np.abs(self._joints - goal_of(self._task)).max() < REACHED)
 
     def sense(self) -> Sensed:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -263,7 +265,10 @@ def parameter_file(folder: Path, nodes: Mapping[str, Mapping[str, Any]]) -> Path
 
 
 def idle_share(statuses: list[EpisodeStatus]) -> float:
-    """Share of the control steps with a substep to carry out in which no chunk was there."""
-    holds = {status.step: HoldKind(status.hold_kind) for status in statuses}  # the last word before the next step
-    busy = [hold for hold in holds.values() if hold in BUSY]
-    return sum(hold is HoldKind.WAITING_FOR_A_CHUNK for hold in busy) / max(1, len(busy))
+    """Share of the time with a substep to carry out in which no chunk was there."""
+    lasted: Counter[HoldKind] = Counter()  # ns; of two words on one instant the last one counts
+    for status, next_one in pairwise(statuses):
+        lasted[HoldKind(status.hold_kind)] += to_nanoseconds(next_one.header.stamp) - to_nanoseconds(
+            status.header.stamp
+        )
+    return lasted[HoldKind.WAITING_FOR_A_CHUNK] / max(1, sum(lasted[hold] for hold in BUSY))

@@ -28,7 +28,7 @@ class RobotBenchSettings:
     Attributes:
         policy: a name, the folder of a checkpoint, or a hub id.
         inference_time: s that a chunk takes besides what is added: what the policy takes on the machine that is meant.
-        horizon: control steps of an episode.
+        horizon: control steps of an episode; standing still for want of a chunk costs none.
         device: auto (a GPU where there is one), cpu, cuda or cuda:N.
         tasks_from: whose tasks: a task source's name.
     """

@@ -63,22 +63,26 @@ class StandInWorld:
         self._pictures = {name: [Exposure(name, self._now, self._plant.picture(name))] for name in names}
         self._measured = deque([(self._now, self._measure())], maxlen=REMEMBERED)
         self.step_count, self.success, self._closes = 0, False, None
+        self._tick()  # the driver obeys what is newer than its start
         return self._observation()
 
     def _taker(self, camera: str):
         return lambda: self._plant.picture(camera)
 
-    def step(self, action: np.ndarray, under_task: bool = True) -> Observation:
+    def step(self, action: np.ndarray, under_task: bool = True, counts: bool = True) -> Observation:
         """A control period with an action (A,) as the contract has it."""
         self._command(np.asarray(action, np.float64))
         for _ in range(self.contract.period_ns // TICK):
-            self._now += TICK
-            self._driver.advance(self._now)
-            self._look()
+            self._tick()
+        self.step_count += counts
         if under_task:
-            self.step_count += 1
             self.success = self.success or self._plant.goal_holds
         return self._observation()
+
+    def _tick(self) -> None:
+        self._now += TICK
+        self._driver.advance(self._now)
+        self._look()
 
     def _command(self, action: np.ndarray) -> None:
         """Motions as velocities that cover as much as the contract's ``response`` says; the hand where it changes."""

@@ -68,10 +68,10 @@ class ArmWorld:
     def foresee(self, actions: np.ndarray) -> None:
         self._ahead = actions
 
-    def step(self, action: np.ndarray, under_task: bool = True) -> None:
+    def step(self, action: np.ndarray, under_task: bool = True, counts: bool = True) -> None:
         self._node.arm.step(action, self._ahead, self._arming)
+        self._steps += counts
         if under_task:
-            self._steps += 1
             self._success = self._success or self._node.judged
 
     def sense(self) -> Sensed:

@@ -238,12 +238,13 @@ class Simulation:
         if not 0 <= init_state < self.init_state_count:
             raise ValueError(f"init_state {init_state} does not exist: expected 0 to {self.init_state_count - 1}")
 
-    def step(self, action: np.ndarray, under_task: bool = True) -> Observation:
+    def step(self, action: np.ndarray, under_task: bool = True, counts: bool = True) -> Observation:
         """Moves the world on by a control period.
 
         Args:
             action: (A,) as the contract has it, motions OSC_POSE's.
-            under_task: False: the step is not counted, and whether the goal holds does not matter.
+            under_task: False: whether the goal holds does not matter.
+            counts: it is one of the episode's steps.
 
         Raises:
             ValueError: the action has another shape or is not finite.
@@ -256,8 +257,8 @@ class Simulation:
             raise ValueError(f"action {action} is not a finite vector of {self.contract.action_width} values")
         self._loop.step(action)
         self._stamp += self.contract.period_ns
+        self._step_count += counts
         if under_task:
-            self._step_count += 1
             self._success = self._success or bool(self._env._check_success())
         return self.observe()
 

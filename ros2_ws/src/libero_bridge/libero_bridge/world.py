@@ -65,8 +65,8 @@ class LiberoWorld:
             current.close()
         self._simulation, self._observation = simulation, observation
 
-    def step(self, action: np.ndarray, under_task: bool = True) -> None:
-        self._observation = self._simulation.step(action, under_task)
+    def step(self, action: np.ndarray, under_task: bool = True, counts: bool = True) -> None:
+        self._observation = self._simulation.step(action, under_task, counts)
 
     def sense(self) -> Sensed:
         seen = self._observation

@@ -15,6 +15,7 @@ from substep_interfaces.srv import ResetEpisode
 
 from libero_bridge.placement import WidenedPlacement
 from substep_bridge.chunk_player import REST_TIME
+from substep_core.errors import ErrorCode
 from substep_core.protocol import ChunkReason, HoldKind
 from substep_core.ros import topics
 from substep_core.ros.messages import image_from_message, to_nanoseconds, to_time
@@ -209,7 +210,7 @@ def test_a_bad_chunk_is_dropped_whole_reported_and_diagnosed(puppet, spoilt, rea
     assert (rejected.outcome, rejected.steps_played) == (ChunkReport.REJECTED, 0)
     assert rejected.reason_kind == reason
     assert played.outcome == ChunkReport.PLAYED_EOS, "the policy was asked again"
-    puppet.wait_for(lambda: any(rejected.reason in status.message for status in safety(puppet)))
+    puppet.wait_for(lambda: any(rejected.reason in status.message for status in told(puppet, "safety")))
 
 
 def test_old_and_foreign_chunks_are_not_played(puppet):
@@ -236,7 +237,7 @@ def test_after_repeated_failures_the_arm_holds_until_reset(puppet):
     puppet.wait_for(lambda: any(report.latched for report in puppet.reports()))
     assert [report.latched for report in puppet.reports()] == [False, False, True]
     puppet.wait_for(lambda: puppet.status().hold_kind == HoldKind.LATCHED)
-    puppet.wait_for(lambda: any(status.level == DiagnosticStatus.ERROR for status in safety(puppet)))
+    puppet.wait_for(lambda: any(status.level == DiagnosticStatus.ERROR for status in told(puppet, "safety")))
     puppet.answer = puppet.answering(2, eos=True)
     puppet.reset()
     puppet.wait_for(lambda: puppet.reports()[-1].outcome == ChunkReport.PLAYED_EOS)
@@ -320,8 +321,8 @@ def test_in_realtime_the_world_does_not_wait(running_bridge):
         assert puppet.reports()[-1].reason_kind == ChunkReason.NOT_ASKED_FOR
 
 
-def test_in_realtime_only_steps_under_a_task_count_and_sensors_go_on(running_bridge):
-    with running_bridge(clock="realtime", horizon=4) as puppet:
+def test_in_realtime_only_steps_with_something_to_do_count_and_sensors_go_on(running_bridge):
+    with running_bridge(**{"clock": "realtime", "horizon": 4, "safety.max_age": 60.0}) as puppet:
 
         def moves_on(periods: int) -> None:
             since = to_nanoseconds(puppet.of("joint_states")[-1].header.stamp)
@@ -332,7 +333,13 @@ def test_in_realtime_only_steps_under_a_task_count_and_sensors_go_on(running_bri
         puppet.wait_for(lambda: puppet.of("joint_states"))
         moves_on(6)
         assert (puppet.status().step, puppet.status().done) == (0, False), "nobody has asked for anything"
+        requests = []
+        puppet.answer = requests.append
         puppet.activate(1)
+        puppet.wait_for(lambda: requests)
+        moves_on(6)
+        assert (puppet.status().step, puppet.status().done) == (0, False), "the chunk has not come"
+        puppet.chunks.publish(puppet.answering(8, value=0.0)(requests[0]))
         puppet.wait_for(lambda: puppet.status().done)
         assert puppet.status().step == 4
         moves_on(2)
@@ -344,9 +351,14 @@ def set_back(chunk: ActionChunk, nanoseconds: int) -> None:
     chunk.header.stamp = to_time(to_nanoseconds(chunk.header.stamp) - nanoseconds)
 
 
-def safety(puppet) -> list[DiagnosticStatus]:
+def told(puppet, what: str) -> list[DiagnosticStatus]:
+    """What the bridge has said on /diagnostics of ``what``."""
     statuses = [status for array in puppet.of("/diagnostics") for status in array.status]
-    return [status for status in statuses if status.name == f"{puppet.node.get_namespace()}/bridge: safety".lstrip("/")]
+    return [status for status in statuses if status.name == f"{puppet.node.get_namespace()}/bridge: {what}".lstrip("/")]
+
+
+def error_codes(puppet, what: str) -> list[str]:
+    return [item.value for status in told(puppet, what) for item in status.values if item.key == "error_code"]
 
 
 def object_names(puppet) -> set[str]:
@@ -372,6 +384,7 @@ def test_the_arm_holds_where_its_planner_gives_no_sign_of_life_and_goes_on_where
         puppet.activate(0)
         puppet.wait_for(lambda: puppet.of("episode_status") and puppet.status().hold_kind == HoldKind.PLANNER_SILENT)
         assert puppet.reports()[-1].reason_kind == ChunkReason.PLANNER_SILENT
+        puppet.wait_for(lambda: error_codes(puppet, "world")[-1:] == [str(int(ErrorCode.PLANNER_SILENT))])
         puppet.activate(0)
         puppet.wait_for(lambda: puppet.status().hold_kind == HoldKind.NONE)
 
@@ -389,6 +402,7 @@ def test_a_robot_measured_beyond_a_limit_holds_and_the_guard_latches(running_bri
         puppet.activate(0)
         puppet.wait_for(lambda: puppet.of("episode_status") and puppet.status().hold_kind == HoldKind.LATCHED)
         assert "tilt" in puppet.status().hold_reason
+        puppet.wait_for(lambda: error_codes(puppet, "safety")[-1:] == [str(int(ErrorCode.GUARD_LATCHED))])
         puppet.reset()
         puppet.wait_for(lambda: puppet.status().step == 0 and puppet.status().hold_kind != HoldKind.LATCHED)
 

@@ -96,6 +96,12 @@ class ChunkPlayer:
         return self.over is None and (self._active is not None or self._rest > 0)
 
     @property
+    def step_counts(self) -> bool:
+        """The next control step is one that lockstep takes too, so that a substep's and an episode's count the same
+        with every clock: it plays an action, stands for one that was rejected, or is for coming to rest."""
+        return self.is_under_task and (len(self._queue) > 0 or self._owes_hold or self._rest > 0)
+
+    @property
     def may_step(self) -> bool:
         """In lockstep: there is an action to play before another chunk is needed, or a hold step that gives the policy
         a fresh observation or what was let go the time to come to rest."""

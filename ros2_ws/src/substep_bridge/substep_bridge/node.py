@@ -35,6 +35,7 @@ from substep_core.chunk import ChunkOutcome
 from substep_core.configuration import told
 from substep_core.contract import contract_to_text, gripper_opening
 from substep_core.episode import EpisodeEnd, EpisodeStart
+from substep_core.errors import ErrorCode
 from substep_core.protocol import HoldKind, Reason
 from substep_core.registry import Registry, RegistryError
 from substep_core.ros import topics
@@ -136,6 +137,7 @@ class BridgeNode(GraphNode):
         self.complain(why)
         self._publish_reports(self._player.lose_planner())
         self._advance()
+        self.publish_diagnostics()
 
     def _on_chunk(self, message: ActionChunk) -> None:
         if not self.is_active:
@@ -220,12 +222,13 @@ class BridgeNode(GraphNode):
         return world.hindrance or (JUST_ARMED if is_new else READY)
 
     def _step(self) -> None:
-        had_succeeded, under_task = self._world.episode.success, self._player.is_under_task
+        had_succeeded = self._world.episode.success
+        under_task, counts = self._player.is_under_task, self._player.step_counts
         try:
             action = self._player.next_action(self._clock_time())
             if isinstance(self._world, Foresighted):
                 self._world.foresee(self._player.expected)
-            self._world.step(action, under_task)
+            self._world.step(action, under_task, counts)
             self._sensed = self._world.sense()
         except ValueError as error:  # that of a callback means a malformed message, and the node would go on
             raise RuntimeError(f"the world cannot take a step: {error}") from error
@@ -319,20 +322,24 @@ class BridgeNode(GraphNode):
             "joining": self._settings.joining.name,
             "answer_delay": player.answer_delay,
             "success": episode.success,
+            "error_code": int(ErrorCode.NONE),
         }
         message = player.hold.text or "playing"
         level = DiagnosticStatus.OK
-        if player.shortfall:
+        if player.hold.kind is HoldKind.PLANNER_SILENT:
+            level, values["error_code"] = DiagnosticStatus.ERROR, int(ErrorCode.PLANNER_SILENT)
+        elif player.shortfall:
             level, message = DiagnosticStatus.WARN, f"{message}; {player.shortfall}"
         return diagnostic_status(self.get_fully_qualified_name(), "world", message, level, values)
 
     def _safety_status(self) -> DiagnosticStatus:
-        level, message = DiagnosticStatus.OK, "ok"
+        level, message, code = DiagnosticStatus.OK, "ok", ErrorCode.NONE
         if self._player.guard.latched is not None:
+            code = ErrorCode.GUARD_LATCHED
             level, message = DiagnosticStatus.ERROR, f"latched: {self._player.guard.latched}"
         elif self._rejected:
             level, message = DiagnosticStatus.WARN, f"chunk rejected: {self._last_rejection}"
-        values = {"rejected": self._rejected, "last_rejection": self._last_rejection}
+        values = {"rejected": self._rejected, "last_rejection": self._last_rejection, "error_code": int(code)}
         return diagnostic_status(self.get_fully_qualified_name(), "safety", message, level, values)
 
 

@@ -75,12 +75,12 @@ class World(Protocol):
     def reset(self, start: EpisodeStart) -> None:
         """Begin an episode. Raises: ValueError: it cannot be; the world is as it was."""
 
-    def step(self, action: np.ndarray, under_task: bool = True) -> None:
+    def step(self, action: np.ndarray, under_task: bool = True, counts: bool = True) -> None:
         """One control step: command (A,), and let a control period pass.
 
         Args:
-            under_task: False while nobody has asked for anything: the episode's steps are not counted on, and whether
-                its goal holds does not matter.
+            under_task: False while nobody has asked for anything: whether the episode's goal holds does not matter.
+            counts: it is one of the episode's steps; False where the robot stands for want of something to do.
         """
 
     def sense(self) -> Sensed:

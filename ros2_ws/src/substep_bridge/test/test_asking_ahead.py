@@ -40,6 +40,7 @@ class World:
     Attributes:
         delays: steps until the answer to each request.
         played: of each step, what the robot was told.
+        counted: steps that count for the substep and the episode.
         told: stamp at which a step of a chunk began -> (A,) the same.
     """
 
@@ -53,6 +54,7 @@ class World:
         joining = load_joining(self.rule, JoiningSettings(**self.options))
         self.player = ChunkPlayer(ROBOT, SafetyGuard(ROBOT, GuardSettings(max_age=10.0)), joining)
         self.step, self.moved, self.played, self.holds = 0, 0, [], []
+        self.counted = 0
         self.told: dict[int, np.ndarray] = {}
         self.reports = self.player.reset(1, self.moment)
         self.reports += self.player.activate(FIRST)
@@ -91,6 +93,7 @@ class World:
         for _ in range(steps):
             is_playing = self.player.playing is not None
             self.holds.append(self.player.hold.kind)
+            self.counted += self.player.step_counts
             action = self.player.next_action()
             if is_playing:
                 self.told[self.moment.stamp] = action
@@ -319,6 +322,7 @@ def test_whatever_the_delays_every_step_of_the_motion_is_played_once_and_the_sub
     assert [place for place in world.played if place is not None] == list(range(end + 1))
     assert world.outcomes.count(ChunkOutcome.PLAYED_EOS) == 1
     assert sum(report.steps_played for report in world.reports) == end + 1
+    assert world.counted == end + 1, "waiting costs a substep nothing"
 
 
 class Disorder:

@@ -49,6 +49,7 @@ class World:
     def play(self, steps: int = 100, over: EpisodeEnd | None = None) -> int:
         played = 0
         while self.player.may_step and played < steps:
+            assert self.player.step_counts, "lockstep takes no step that does not count"
             self.step(over)
             played += 1
         return played
@@ -264,6 +265,30 @@ def test_steps_are_under_a_task_from_its_first_substep_until_the_world_is_at_res
     assert world.player.is_under_task
     world.play()
     assert not world.player.is_under_task
+
+
+def test_a_step_counts_where_lockstep_would_take_it_whatever_the_clock(world):
+    counted = []
+
+    def step(steps: int = 1) -> None:
+        for _ in range(steps):
+            counted.append(world.player.step_counts)
+            world.step()
+
+    request = world.ask()
+    step(2)
+    world.answer(request, np.full((4, 7), np.nan))
+    step(2)
+    assert counted == [False, False, True, False], "the hold after a rejected chunk stands for the chunk"
+    world.answer(world.ask(), eos=True)
+    step(6)
+    assert counted[4:] == [True] * 4 + [False] * 2, "then the planner's word is waited for"
+    world.player.hinder(Reason(HoldKind.ROBOT_HALTED))
+    world.player.activate(SECOND)
+    step(2)
+    world.player.activate(None, plan_done=True)
+    step(REST_STEPS + 1)
+    assert counted[10:] == [False] * 2 + [True] * REST_STEPS + [False]
 
 
 def test_nothing_is_awaited_any_more_when_the_episode_ends(world):

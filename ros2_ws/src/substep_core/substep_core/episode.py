@@ -43,7 +43,8 @@ class EpisodeState:
 
     Attributes:
         instruction: the task's own.
-        step: control steps under a task since the reset; horizon: of them, after which the episode is over; 0: none.
+        step: control steps under a task since the reset, those in which it waits for a chunk not among them.
+        horizon: of them, after which the episode is over; 0: none.
         success: the world's own verdict, true from the first step under a task at which it held.
         suite, task_index: the task, where it is one of a suite.
     """
