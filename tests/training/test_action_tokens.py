@@ -168,6 +168,8 @@ def test_heads_of_several_kinds_begin_anew_on_one_backbone(toy_run, codes_run, t
     whole = weights(folder)
     shutil.rmtree(folder)
     assert_same(whole, weights(finetune(l1))), "a run that goes on keeps its heads"
+    other = start(toy_run(*new, "model.action_head={type: diffusion}", f"out={tmp_path / 'diffusion'}")).objective.model
+    assert_same(load_file(initial / "model.safetensors"), other.backbone.state_dict())
     with pytest.raises(ValueError, match="new_heads is true, but there is no initial_checkpoint"):
         toy_run("new_heads=true")
 

@@ -98,8 +98,9 @@ def start(config: FinetuneConfig) -> Run:
     set_seed(config.seed)
     resumed = run_state.checkpoint_to_resume(config)
     kind = model_training(config)
-    model = kind.build(resumed or config.initial_folder)  # what does not fit is known at once
-    if resumed is None and config.new_heads:
+    new_heads = resumed is None and config.new_heads
+    model = kind.build(resumed or config.initial_folder, new_heads)  # what does not fit is known at once
+    if new_heads:
         begin_anew(model)
     run_state.check_room_for_checkpoints(config, model)
     with accelerator.main_process_first():

@@ -66,8 +66,11 @@ class ModelTraining(Protocol):
             texts: what the data say, should a tokenizer have to be trained.
         """
 
-    def build(self, checkpoint: Path | None) -> SubstepModel:
+    def build(self, checkpoint: Path | None, new_heads: bool = False) -> SubstepModel:
         """The model to train, its weights those of ``checkpoint`` (one of a run, or one to start from).
+
+        Args:
+            new_heads: decoder and EOS head are about to begin anew, so that the checkpoint's need not fit.
 
         Raises:
             CheckpointError: they do not fit.

@@ -14,13 +14,18 @@ from substep_policy.models.model import SubstepModel
 log = logging.getLogger("training.train.models")
 
 
-def begin_heads(model: SubstepModel, checkpoint: Path) -> list[str]:
+def begin_heads(model: SubstepModel, checkpoint: Path, new_heads: bool) -> list[str]:
     """Names of the heads that the checkpoint has. Others begin: as their decoder says, else at random, and it is said.
+
+    Args:
+        new_heads: decoder and EOS head begin anew (``begin_anew``), whatever the checkpoint has.
 
     Raises:
         CheckpointError: a part that was to be trained beforehand cannot be had.
     """
     there = [name for name in model.heads if has_component(checkpoint, name)]
+    if new_heads:
+        return [name for name in there if model.heads[name] is model.proprio_projector]
     if not any(name in there for name in model.decoder.parts):
         model.decoder.begin()
     for name, head in model.heads.items():

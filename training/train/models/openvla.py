@@ -130,7 +130,7 @@ class OpenVLATraining:
             OpenVLAPromptBuilder(tokenizer, self.config), OpenVLAImages(self.config), proprio, tokenizer
         )
 
-    def build(self, checkpoint: Path | None) -> SubstepModel:
+    def build(self, checkpoint: Path | None, new_heads: bool = False) -> SubstepModel:
         if checkpoint is None:
             log.warning("there is no initial_checkpoint: the whole model starts from random weights, backbone and all")
             model = build_openvla(self.config)
@@ -149,7 +149,7 @@ class OpenVLATraining:
             _load_film(model.backbone, base, checkpoint)
         for head in model.heads.values():
             make(head)
-        there = begin_heads(model, checkpoint)
+        there = begin_heads(model, checkpoint, new_heads)
         files = {name: find_component(checkpoint, name) for name in there}
         check_one_step(files.values())
         for name, file in files.items():

@@ -156,7 +156,7 @@ class Pi05Training:
             log.warning("%d ids of words stand for actions too, as in published models", shared)
         return Pi05Inputs(self.config, tokenizer, proprio)
 
-    def build(self, checkpoint: Path | None) -> Pi05Model:
+    def build(self, checkpoint: Path | None, new_heads: bool = False) -> Pi05Model:
         if checkpoint is None:
             model = build_pi05(self.config)
             if self.initial_vision is None:
@@ -168,12 +168,13 @@ class Pi05Training:
             return model
         with torch.device("meta"):
             model = build_pi05(self.config)
-        has_head = has_component(checkpoint, EOS_HEAD.removesuffix("."))
+        has_head = has_component(checkpoint, EOS_HEAD.removesuffix(".")) and not new_heads
         parts = published_parts(checkpoint, model)
         load_parts(checkpoint, parts if has_head else parts[:1], model, CPU, torch.float32)
         if model.eos_head is not None and not has_head:
             make(model.eos_head)
-            log.warning("%s has no eos_head: it starts from random weights", checkpoint)
+            if not new_heads:
+                log.warning("%s has no eos_head: it starts from random weights", checkpoint)
         return model
 
     def _extended_tokenizer(self) -> HuggingFaceTokenizer | None:

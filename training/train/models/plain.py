@@ -42,12 +42,12 @@ class PlainTraining(Generic[C]):
             raise ValueError(f"lora and gradient_checkpointing are for the openvla backbone, and model is {kind}")
         self.checkpoints, self.config = checkpoints, run.checkpoint_model()
 
-    def build(self, checkpoint: Path | None) -> SubstepModel:
+    def build(self, checkpoint: Path | None, new_heads: bool = False) -> SubstepModel:
         model = self.checkpoints.build(self.config)
         if checkpoint is None:
             model.decoder.begin()
         else:
-            load_weights(checkpoint, model, begin_heads(model, checkpoint), self.fitted_backbone)
+            load_weights(checkpoint, model, begin_heads(model, checkpoint, new_heads), self.fitted_backbone)
         return model
 
     def fitted_backbone(self, state: State) -> State:
