@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -135,6 +136,17 @@ def test_ddim_step_matches_the_paper_inside_the_clipping_range():
     predicted_clean = (x - (1 - now) ** 0.5 * noise) / now**0.5
     expected = following**0.5 * predicted_clean + (1 - following) ** 0.5 * noise
     torch.testing.assert_close(ddim_step(x, noise, now, following), expected)
+
+
+def test_several_draws_of_noise_teach_as_several_of_the_same_chunk():
+    once, hidden, goal = build_head(CONFIGS[1], D), torch.randn(B, C * A, D), targets(boundary=5)
+    often = build_head(replace(CONFIGS[1], draws=4), D)
+    often.load_state_dict(once.state_dict())
+    repeated = [part.repeat_interleave(4, dim=0) for part in (hidden, goal.actions, goal.mask, goal.eos_labels)]
+    torch.manual_seed(3)
+    expected = once.loss(repeated[0], ActionTargets(*repeated[1:]))
+    torch.manual_seed(3)
+    torch.testing.assert_close(often.loss(hidden, goal), expected)
 
 
 def test_diffusion_sampling_repeats_from_the_seed_and_stays_in_range():

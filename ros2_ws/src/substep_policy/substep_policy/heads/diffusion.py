@@ -10,6 +10,7 @@ import math
 from typing import ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from substep_core.configuration import configuration
@@ -31,7 +32,12 @@ from substep_policy.models.sizes import Layers, Steps, Width
 
 @configuration
 class DiffusionHeadConfig:
-    """``train_steps`` noise levels are trained, ``sampling_steps`` of them are walked to sample a chunk."""
+    """``train_steps`` noise levels are trained, ``sampling_steps`` of them are walked to sample a chunk.
+
+    Attributes:
+        draws: noises and levels that training draws for each chunk. The backbone, which costs most, runs once for all
+            of them, so several make the gradient less noisy for little.
+    """
 
     type: Literal["diffusion"] = "diffusion"
     hidden_dim: Width = 512
@@ -39,6 +45,7 @@ class DiffusionHeadConfig:
     time_dim: Width = 64
     train_steps: Steps = 50
     sampling_steps: Steps = 10
+    draws: int = Field(default=1, ge=1, le=64)
 
     fills_slots: ClassVar[bool] = False
     eos_sources: ClassVar[frozenset[EosSource]] = CONTINUOUS
@@ -80,14 +87,16 @@ class DiffusionActionHead(nn.Module):
 
         Actions that do not count enter as pure noise: the network must not lean on them.
         """
-        clean = targets.actions * targets.mask.unsqueeze(-1)
+        draws = self.config.draws
+        mask = targets.mask.repeat_interleave(draws, dim=0)
+        clean = targets.actions.repeat_interleave(draws, dim=0) * mask.unsqueeze(-1)
         noise = torch.randn_like(clean)
         timestep = torch.randint(self.config.train_steps, (len(clean),), device=clean.device)
         levels = torch.tensor(self._alpha_bars, dtype=clean.dtype, device=clean.device)
         noisy = add_noise(clean, noise, levels[timestep])
-        noisy = torch.where(targets.mask.unsqueeze(-1), noisy, noise)
-        predicted = self.predict_noise(self._condition(hidden), noisy, timestep)
-        return masked_mean((predicted - noise) ** 2, targets.mask)
+        noisy = torch.where(mask.unsqueeze(-1), noisy, noise)
+        condition = self._condition(hidden).repeat_interleave(draws, dim=0)
+        return masked_mean((self.predict_noise(condition, noisy, timestep) - noise) ** 2, mask)
 
     def predict(self, hidden: Tensor) -> Tensor:
         """(B, C·A, D) -> (B, C, A), from noise drawn from torch's generator."""
