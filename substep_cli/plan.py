@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json as json_format
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from libero_bridge.tasks import LIBERO, libero_task
 from substep_bringup.question import YES
 from substep_cli.grammar import CommandFailed, UsageError
-from substep_cli.options import Device, Json
+from substep_cli.options import Device, Json, Task, TasksFrom
 from substep_cli.question import answer_at_terminal
 from substep_core.contract import load_robot
 from substep_core.errors import PlanningError
 from substep_core.plan import steps_to_json
 from substep_core.printable import show
+from substep_core.tasks import check_suite, task_source
 from substep_planner.decomposers.base import Decomposer, PlanRequest, UnsureError
 from substep_planner.decomposers.fallback import Decomposition, decompose
+from substep_planner.decomposers.library import load_library
 from substep_planner.decomposers.objects import read_objects
 from substep_planner.decomposers.registry import DEFAULT_ORDER, DecomposerSettings, load_decomposers
 
@@ -31,6 +34,8 @@ def plan(
     /,
     *,
     suite: str = "",
+    task: Task | None = None,
+    tasks_from: TasksFrom = LIBERO,
     objects: tuple[str, ...] = (),
     robot: str = "",
     yes: bool = False,
@@ -50,8 +55,10 @@ def plan(
     Args:
         instruction: such as "put both mugs on the plate".
         suite: the suite that the instruction belongs to, such as libero_10.
-        objects: what is in the scene, LIBERO's categories such as porcelain_mug or one's own, moka_pot=3 for three of
-            them; none: it is not known.
+        task: whose scene it is said in, by its number in the suite; none: the suite's, where all its tasks have one,
+            else it is not known what is there.
+        objects: what is in the scene instead: LIBERO's categories such as porcelain_mug or one's own. Of a bare name it
+            is not known how many there are; akita_black_bowl=1 says that there is one, and then a bare name is one too.
         robot: whose skills a plan may hold: its name, or the path of its contract; none: the motions of the language.
         yes: where it is not sure what is meant, take what is suggested; else a terminal is asked, where the task may
             also be said in other words, and a script gets exit code 1 with the question.
@@ -78,11 +85,36 @@ def plan(
         **dict.fromkeys(_MODELS, model) if model else {},
         **dict.fromkeys(_URLS, url) if url else {},
     )
-    kinds, counts = read_objects(objects)
+    kinds, counts = _scene(suite, task, tasks_from, objects, settings.library)
     skills = load_robot(robot).skills if robot else ()
     request = PlanRequest(instruction, suite, objects=kinds, counts=counts, skills=skills, take_suggestion=yes)
     result = _decompose(request, decomposers, settings)
+    if not kinds:
+        show("note: what is in the scene is not known: say it by --objects, or by --suite and --task", sys.stderr)
     _print(result, json)
+
+
+def _scene(
+    suite: str, task: int | None, tasks_from: str, objects: tuple[str, ...], library: str
+) -> tuple[frozenset[str], Mapping[str, int]]:
+    """Categories of what is there, and how many of each; none: it is not known.
+
+    Raises:
+        UsageError, ValueError: there is no such suite or task, or the scene is said twice.
+    """
+    if task is not None and (objects or not suite):
+        raise UsageError(f"task is {task}: expected with --suite, and without --objects, which say what is there too")
+    if task is not None:
+        counts = libero_task(tasks_from, suite, task).categories
+        return frozenset(counts), counts
+    source = task_source(tasks_from)
+    if suite and suite not in source.suites:
+        check_suite(suite, (*source.suites, *load_library(library)))
+        return read_objects(objects)
+    if objects or not suite:
+        return read_objects(objects)
+    scenes = [libero_task(tasks_from, suite, number).categories for number in range(len(source.names(suite)))]
+    return (frozenset(scenes[0]), scenes[0]) if all(one == scenes[0] for one in scenes) else (frozenset(), {})
 
 
 def _decompose(request: PlanRequest, decomposers: tuple[str, ...], settings: DecomposerSettings) -> Decomposition:

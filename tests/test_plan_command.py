@@ -88,3 +88,48 @@ def test_where_there_is_no_plan_it_says_why(capsys, arguments, message, code):
     assert main(["plan", *arguments]) == code
     out, err = capsys.readouterr()
     assert out == "" and message in err
+
+
+def test_the_scene_is_that_of_the_task_or_of_the_suite_where_there_is_one(capsys):
+    for where in (["--suite", "libero_goal"], ["--suite", "libero_goal", "--task", "3"]):
+        assert main(["plan", "open the fridge", *where]) == 1
+        assert "the scene has no fridge" in capsys.readouterr().err
+        assert main(["plan", "set the merlot on the cooktop", *where]) == 0
+        out, err = capsys.readouterr()
+        assert out.startswith("1. pick up the wine bottle") and "not known" not in err
+    assert main(["plan", "put both moka pots on the stove please", "--suite", "libero_10", "--task", "8"]) == 0
+    assert capsys.readouterr().out.count("pick up the") == 2
+    assert main(["plan", "put three moka pots on the stove", "--suite", "libero_10", "--task", "8"]) == 1
+    assert "the scene has 2 moka pot, and 3 are picked up" in capsys.readouterr().err
+
+
+def test_of_a_scene_that_nobody_told_it_claims_nothing_and_says_so(capsys):
+    for text, suite in (("put the banana on the plate", []), ("open the fridge", ["--suite", "libero_10"])):
+        assert main(["plan", text, *suite]) == 0
+        err = capsys.readouterr().err
+        assert "the scene has" not in err
+        assert "note: what is in the scene is not known: say it by --objects, or by --suite and --task" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--suite", "libero_nonsense"], "unknown suite 'libero_nonsense': expected one of libero_spatial, "),
+        (["--suite", "libero_nonsense", "--objects", "plate"], "unknown suite 'libero_nonsense'"),
+        (["--suite", "libero_nonsense", "--task", "0"], "unknown suite 'libero_nonsense'"),
+        (["--suite", "libero_goal", "--task", "10"], "task 10 is not in suite 'libero_goal': expected 0 to 9"),
+        (["--task", "0"], "task is 0: expected with --suite"),
+        (["--suite", "libero_goal", "--task", "0", "--objects", "plate"], "without --objects"),
+    ],
+)
+def test_a_scene_that_there_is_not_or_that_is_said_twice_is_refused(capsys, arguments, message):
+    assert main(["plan", "put the bowl on the plate", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_suite_of_ones_own_plan_file_is_known(tmp_path, capsys):
+    plans = tmp_path / "plans.json"
+    step = {"step": 1, "subgoal": "open the microwave", "expected_effect": "the microwave is open"}
+    plans.write_text(json.dumps({"mine": {"open up": [step]}}))
+    assert main(["plan", "open up", "--suite", "mine", "--library", str(plans)]) == 0
+    assert "plan by library:mine" in capsys.readouterr().err

@@ -7,7 +7,6 @@ manners say, and 200 sentences that must be refused; besides, where they are giv
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -19,7 +18,6 @@ from substep_planner.paraphrases import shipped_paraphrases
 from training.evaluation.others_wordings import plus_wordings, task_named
 
 MUST_BE_REFUSED = "must be refused"
-_ELSEWHERE = ("kitchen_table", "living_room_table", "study_table", "main_table", "floor", "coffee_table")
 
 
 @dataclass(frozen=True)
@@ -118,8 +116,5 @@ def plus_sayings(folder: Path) -> Iterator[Saying]:
 
 
 def categories(task: LiberoTask) -> frozenset[str]:
-    """Categories of a task's objects and fixtures, without what they stand on."""
-    text = task.bddl_file.read_text(encoding="utf-8")
-    blocks = re.findall(r"\(:(?:fixtures|objects)\s+([^)]*)\)", text)
-    found = {kind for block in blocks for kind in re.findall(r"-\s+(\S+)", block)}
-    return frozenset(found.difference(_ELSEWHERE))
+    """Of what is in a task's scene, without what everything stands on."""
+    return frozenset(task.categories)

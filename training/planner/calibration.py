@@ -57,7 +57,8 @@ def judge(reader: MarkovReader, sentences: Sentences, number: int) -> Iterator[J
 def would_act(reading: Reading) -> bool:
     """Whether nothing but a low score would keep a reading from being acted on."""
 
-    return bool(reading.steps) and None not in reading.entities and all(map(is_possible, reading.steps))
+    has_all = bool(reading.steps) and None not in reading.entities
+    return has_all and not reading.excluded and all(map(is_possible, reading.steps))
 
 
 def _is_right(reading: Reading, example: Example) -> bool:

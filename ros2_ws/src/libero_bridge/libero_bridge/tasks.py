@@ -8,6 +8,7 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -33,6 +34,7 @@ ROBOT = "libero_panda"  # of LIBERO's world
 INIT_STATES = 50  # of every task of LIBERO's; as many are drawn for a task that brings none
 DRAWN_START = "start drawn"  # a variant: the benchmark's initial states are not there
 MAX_STATES_BYTES = 2**28  # of a file: a hundred times those of LIBERO's
+_GROUND = ("table", "floor")  # how LIBERO calls what everything stands on
 _SCENE_PREFIX = re.compile(r"^[A-Z_]+SCENE\d+_")
 
 
@@ -88,6 +90,16 @@ class LiberoTask:
     def problem_name(self) -> str:
         """LIBERO's kind of scene, such as "libero_tabletop_manipulation"."""
         return re.search(r"\(problem\s+(\w+)\)", self.bddl_file.read_text())[1].lower()
+
+    @property
+    def categories(self) -> Counter[str]:
+        """How many things of each category its scene has, fixtures among them, without what they stand on."""
+        text = self.bddl_file.read_text(encoding="utf-8")
+        blocks = re.findall(r"\(:(?:fixtures|objects)\s+([^)]*)\)", text)
+        found: Counter[str] = Counter()
+        for names, kind in (row for block in blocks for row in re.findall(r"([^-]+?)\s+-\s+(\S+)", block)):
+            found[kind] += len(names.split())
+        return Counter({kind: number for kind, number in found.items() if not kind.endswith(_GROUND)})
 
     def init_states(self) -> np.ndarray | None:
         """(N, 1 + nq + nv) float64: time, qpos, qvel of each initial state.

@@ -40,8 +40,9 @@ class PlanningError(ValueError):
 
     Attributes:
         clarification: a question that the user can answer by asking again; empty: there is none.
+        is_refusal: it was understood, and cannot be done: to plan it by its words alone would be wrong.
     """
 
-    def __init__(self, code: ErrorCode, message: str, clarification: str = "") -> None:
+    def __init__(self, code: ErrorCode, message: str, clarification: str = "", *, is_refusal: bool = False) -> None:
         super().__init__(message)
-        self.code, self.clarification = code, clarification
+        self.code, self.clarification, self.is_refusal = code, clarification, is_refusal

@@ -99,6 +99,8 @@ class Affordances:
         container: "to" it means "in" it.
         is_open_box: "on" it means "in" it.
         has_top: there is room on top of it that is not "on" or "in" it.
+    is_hollow: something goes in it, though it is no container.
+    has_room_below: something goes under it.
         part_of: what it is a part of, where that is not said.
     """
 
@@ -108,32 +110,55 @@ class Affordances:
     container: bool = False
     is_open_box: bool = False
     has_top: bool = False
+    is_hollow: bool = False
+    has_room_below: bool = False
     part_of: str = ""
 
 
 _AFFORDANCES = {
-    "cabinet": Affordances(fixed=True, has_top=True),
+    # LIBERO calls its shelf so too, which is hollow and has room below.
+    "cabinet": Affordances(fixed=True, has_top=True, is_hollow=True, has_room_below=True),
     "drawer": Affordances(fixed=True, opens=True, container=True, is_open_box=True, part_of="cabinet"),
     "stove": Affordances(fixed=True, switches=True),
     "microwave": Affordances(fixed=True, opens=True, container=True, has_top=True),
-    "shelf": Affordances(fixed=True, has_top=True),
-    "rack": Affordances(fixed=True),
-    "caddy": Affordances(fixed=True),
+    "shelf": Affordances(fixed=True, has_top=True, is_hollow=True, has_room_below=True),
+    "rack": Affordances(fixed=True, is_hollow=True),
+    "caddy": Affordances(fixed=True, is_hollow=True),
     "compartment": Affordances(fixed=True, container=True, is_open_box=True, part_of="caddy"),
     "table": Affordances(fixed=True),
     "floor": Affordances(fixed=True),
     "basket": Affordances(container=True, is_open_box=True),
     "tray": Affordances(container=True, is_open_box=True),
     "bowl": Affordances(container=True),
+    "ramekin": Affordances(is_hollow=True),
+    "mug": Affordances(is_hollow=True),
+    "pot": Affordances(is_hollow=True),
+    "pan": Affordances(is_hollow=True),
 }
 PARTS = tuple(noun for noun, affordances in _AFFORDANCES.items() if affordances.part_of)
 HEADS = frozenset({name.split()[-1] for name in NOUNS} | set(PARTS))
+OUT_OF_REACH = frozenset({"ceiling", "wall", "roof", "sky"})  # of any arm at a table
 ROBOT_PARTS = frozenset({"gripper", "arm", "hand", "robot", "finger", "fingers"})
 
 
 def affordances_of(head: str) -> Affordances:
     """By the noun that says what a thing is: "drawer", "mug"."""
     return _AFFORDANCES.get(head, Affordances())
+
+
+def has_room(preposition: str, head: str) -> bool:
+    """Whether something can be put so at what a noun names: nothing goes under a plate, or in a stove.
+
+    Args:
+        preposition: as in ``phrases.Place``.
+        head: the noun that says what it is. Of one that is not known nothing is ruled out, unless it is out of reach.
+    """
+    if head in OUT_OF_REACH:
+        return False
+    of = affordances_of(head)
+    if head not in HEADS or preposition not in ("in", "under"):
+        return True
+    return of.has_room_below if preposition == "under" else of.container or of.is_hollow
 
 
 def names_of(category: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from substep_core.language.nouns import PARTS, Affordances, affordances_of
+from substep_core.language.nouns import PARTS, Affordances, affordances_of, has_room
 
 PRONOUNS = frozenset({"it", "them", "this", "that", "these", "those", "both", "each", "both of them"})
 SIDES = {
@@ -215,7 +215,11 @@ def split_destination(text: str, *, first: bool = False) -> tuple[str, str, str]
 
 
 def make_place(preposition: str, thing: Thing) -> Place:
-    """Chooses between "on" and "in" where the sentence said "to"."""
+    """Chooses between "on" and "in" where the sentence said "to".
+
+    Raises:
+        PhraseError: nothing can be put there.
+    """
     if preposition == "to":
         preposition = "in" if thing.affordances.container else "on"
     if preposition == "on top of" and thing.head == "drawer":  # the top of a drawer is the cabinet's
@@ -224,6 +228,8 @@ def make_place(preposition: str, thing: Thing) -> Place:
         preposition = "on"
     if preposition == "on" and thing.affordances.is_open_box:
         preposition = "in"
+    if not has_room(preposition, thing.head):
+        raise PhraseError(f"nothing can be put {preposition} the {thing.name}")
     return Place(preposition, thing)
 
 

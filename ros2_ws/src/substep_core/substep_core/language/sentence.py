@@ -24,7 +24,8 @@ _VERB_OF = {
 # Words whose meaning the rules would lose: a sentence with one of them is refused, with the reason.
 _UNSUPPORTED = {
     "not": "a negation", "don't": "a negation", "never": "a negation", "without": "a negation",
-    "except": "an exception",
+    "except": "an exception", "excluding": "an exception", "than": "an exception", "apart": "an exception",
+    "but": "an exception", "avoid": "a negation", "avoiding": "a negation", "anywhere": "an unknown place",
     "if": "a condition", "unless": "a condition", "when": "a condition", "until": "a duration", "while": "a duration",
     "or": "a choice", "either": "a choice", "instead": "a choice", "before": "an order other than the sentence's",
     "after": "an order other than the sentence's", "every": "an unknown number of things",

@@ -28,6 +28,7 @@ class PlanRequest:
         policy_skills: what the policy was taught; none: it is not known.
         image: (H, W, 3) uint8 RGB view of the scene, for decomposers that look at it.
         must_be_whole: a plan that is open is none: it is put together with others.
+        refused: why a decomposer that was asked before says that what it understood cannot be done; empty: none does.
         take_suggestion: where a decomposer asks whether it has understood, the answer is yes.
         ask_policy: what the policy itself says comes next, by what it sees now; raises PlanningError. None: there is no
             policy to ask.
@@ -43,6 +44,7 @@ class PlanRequest:
     policy_skills: tuple[str, ...] = ()
     image: np.ndarray | None = None
     must_be_whole: bool = False
+    refused: str = ""
     take_suggestion: bool = False
     ask_policy: Callable[[], NamedSubstep] | None = None
 
@@ -73,10 +75,10 @@ class UnsureError(PlanningError):
         ValueError: the question does not begin with ``SUGGESTING``, by which it is told that yes answers it.
     """
 
-    def __init__(self, message: str, clarification: str, suggested: SourcedPlan) -> None:
+    def __init__(self, message: str, clarification: str, suggested: SourcedPlan, *, is_refusal: bool = False) -> None:
         if not clarification.startswith(SUGGESTING):
             raise ValueError(f"clarification is {clarification!r}, expected a question that begins with {SUGGESTING!r}")
-        super().__init__(ErrorCode.NO_PLAN, message, clarification)
+        super().__init__(ErrorCode.NO_PLAN, message, clarification, is_refusal=is_refusal)
         self.suggested = suggested
 
 

@@ -168,12 +168,13 @@ def _names_in(thing: Thing) -> list[str]:
 
 
 def _is_there(name: str, objects: frozenset[str]) -> bool:
-    """By LIBERO's categories; by the last word of the name among the scene's others."""
+    """By LIBERO's categories; by the words of the name among those of one of the scene's others."""
     if name in NOUNS:
         categories = NOUNS[name].categories
         if not categories or not objects.isdisjoint(categories):
             return True
-    return any(name.split()[-1] in category.split("_") for category in objects.difference(_CATEGORIES))
+    words = set(name.split())
+    return any(words <= set(category.split("_")) for category in objects.difference(_CATEGORIES))
 
 
 def unclear_things(plan: Plan, objects: frozenset[str]) -> list[str]:

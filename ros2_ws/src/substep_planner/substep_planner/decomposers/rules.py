@@ -33,7 +33,9 @@ class RulesDecomposer:
     wants_picture = False
 
     def decompose(self, request: PlanRequest) -> SourcedPlan:
-        """See ``Decomposer``."""
+        """See ``Decomposer``. What was understood and refused before is not read by its words alone."""
+        if request.refused:
+            raise PlanningError(ErrorCode.NO_PLAN, "what was understood before cannot be done")
         plan = plan_by_rules(request.instruction)
         if unclear := unclear_things(plan, request.objects):
             raise PlanningError(ErrorCode.NO_PLAN, f"it is not said which {unclear[0]}: the scene has several kinds")

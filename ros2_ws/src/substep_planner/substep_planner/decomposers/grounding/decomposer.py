@@ -20,7 +20,7 @@ from substep_planner.decomposers.registry import DecomposerSettings
 from substep_planner.decomposers.remaining import remaining_plan
 
 LANGUAGES = ("en", "de", "es", "zh")
-THRESHOLD = 0.4  # of people's sentences that score so, 19 in 20 are right (docs/results/planner.md)
+THRESHOLD = 0.38  # of people's sentences that score so, 19 in 20 are right (docs/results/planner.md)
 
 
 class GroundingDecomposer:
@@ -52,9 +52,10 @@ class GroundingDecomposer:
         if doubt is None:
             return self._plan(understood, reading, request)
         if doubt.meant is None:
-            raise PlanningError(ErrorCode.NO_PLAN, doubt.problem, doubt.question)
+            raise PlanningError(ErrorCode.NO_PLAN, doubt.problem, doubt.question, is_refusal=doubt.is_refusal)
         suggested = Understood(doubt.meant, scene, request.instruction, is_known=known, usual=usual)
-        raise UnsureError(doubt.problem, doubt.question, self._plan(suggested, doubt.meant, request))
+        plan = self._plan(suggested, doubt.meant, request)
+        raise UnsureError(doubt.problem, doubt.question, plan, is_refusal=doubt.is_refusal)
 
     def _plan(self, understood: Understood, reading: Reading, request: PlanRequest) -> SourcedPlan:
         motions = understood.motions

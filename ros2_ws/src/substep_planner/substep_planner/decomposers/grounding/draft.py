@@ -48,6 +48,7 @@ class Draft:
 
     # --- where they go ---
     preposition: str = ""
+    inside: bool = False  # "inside" was said, which is more than "in"
     beside: str = ""  # a side that was read as part of a preposition
     place_first: Step | None = None  # where what is named next goes
     place_is_used: bool = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from substep_core.language.nouns import OUT_OF_REACH
 from substep_planner.decomposers.grounding.near_meaning import is_of_another_colour
 from substep_planner.decomposers.grounding.scene import TABLE, Entity
 from substep_planner.decomposers.grounding.segment import NAMED, Segment
@@ -40,6 +41,15 @@ class Naming:
         found = [self._found(segment, there) for segment in segments]
         named = [self._by_name(self._with_antecedent(segment, entities), there) for segment in found]
         return [self._called_something(self._another_one(segment, entities), entities) for segment in named]
+
+    def within_reach(self, segment: Segment) -> Segment:
+        """The segment, without what it was taken for if it names what no arm reaches: the ceiling is no top of a
+        cabinet."""
+        entity, last = segment.entity, segment.words[-1]
+        is_far = self._glossary.get(last, last) in OUT_OF_REACH
+        if segment.label not in NAMED or entity is None or not is_far or last in entity.label.split():
+            return segment
+        return replace(segment, entity=None, others=())
 
     def _by_name(self, segment: Segment, there: frozenset[str]) -> Segment:
         """Where the words are the very name of some kinds, they mean one of those: "the bread" is no butter."""

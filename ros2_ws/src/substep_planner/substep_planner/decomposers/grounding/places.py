@@ -14,12 +14,15 @@ from substep_planner.decomposers.grounding.sides import side_alone, side_in, sid
 from substep_planner.decomposers.grounding.words import INTO, ON_IT, ONTO
 
 _ONE = frozenset(("one", "ones"))
+_AFTER_PLACE = {"inside": "in", "atop": "on", "beneath": "under"}  # what is said after the place, in Chinese
+_INSIDE = frozenset(("inside", "within"))
+_VESSELS = frozenset("dish dishes saucer vessel container pan rack holder caddy organizer".split())  # things go in it
 _TURNING = frozenset("turn turning turned switch switching switched power powering".split())
 
 
 def take_preposition(draft: Draft, preposition: str, words: tuple[str, ...]) -> None:
     """How a thing is to stand to the place that is named next. Raises: UnclearError: as nothing is put."""
-    draft.beside = ""
+    draft.beside, draft.inside = "", not _INSIDE.isdisjoint(words)
     if words == ("at",):
         raise UnclearError  # "throw the bowl at the plate"
     preposition = with_the_side_said(preposition, words)
@@ -44,11 +47,12 @@ def take_place(draft: Draft, segment: Segment, rest: Sequence[Segment]) -> None:
         if can(segment.entity, "turn on"):
             draft.preposition = ""  # "start by turning on the stove"
             return operate(draft, "turn on", segment.entity)
-    if segment.words[-1] in ("inside", "atop") and len(segment.words) > 1:  # said after the place
-        draft.preposition = "in" if segment.words[-1] == "inside" else "on"
+    if segment.words[-1] in _AFTER_PLACE and len(segment.words) > 1:
+        draft.preposition = _AFTER_PLACE[segment.words[-1]]
     if segment.entity is not None and not segment.entity.part and _ONE.isdisjoint(segment.words):
         if side := side_alone(segment):
             return _on_a_side(draft, side)
+    draft.inside = draft.inside and _VESSELS.isdisjoint(segment.words)
     entity, words, side = _meant_place(draft, segment), segment.words, side_in(segment) or draft.beside
     draft.beside = ""
     if ON_IT.issuperset(words) and (draft.steps or draft.place):

@@ -26,9 +26,9 @@ def placed(draft: Draft, place: Entity | None, side: str, rest: Sequence[Segment
     bare = not draft.preposition
     draft.guessed = draft.guessed or bare and not draft.verbs  # "left plate: white mug"
     preposition = draft.preposition or ("in" if place is not None and place.affordances.container else "on")
-    if place is not None and place.kind.endswith("cabinet") and not place.part and preposition in ("on", "in"):
+    if place is not None and place.kind.endswith("cabinet") and not place.part and _is_on_or_in(draft, preposition):
         preposition = "on top of"
-    if preposition == "in" and place is not None and not place.holds_perhaps:
+    if preposition == "in" and place is not None and not place.holds_perhaps and not draft.inside:
         preposition = "on"  # "in the rack"
     if place is not None and place.kind == TABLE and draft.steps and not draft.pending:
         draft.preposition = ""  # "on the plate on the counter"
@@ -36,7 +36,7 @@ def placed(draft: Draft, place: Entity | None, side: str, rest: Sequence[Segment
     if place is not None and place.part and preposition.startswith("to the "):  # "at the back in the drawer"
         draft.update_last(side=preposition.split()[2])
         preposition = "in"
-    draft.preposition = ""
+    draft.preposition, draft.inside = "", False
     more = any(segment.label == "thing" for segment in rest)
     if not draft.pending and (draft.again or not more) and draft.steps and draft.steps[-1].action == "put":
         _moved_on(draft, preposition, place, side)
@@ -47,6 +47,11 @@ def placed(draft: Draft, place: Entity | None, side: str, rest: Sequence[Segment
         put(draft, preposition, place, side)
     draft.place = place
     draft.remember(place)
+
+
+def _is_on_or_in(draft: Draft, preposition: str) -> bool:
+    """ "In the cabinet" may mean on top of it; inside it is a drawer, and it is not said which."""
+    return preposition == "on" or preposition == "in" and not draft.inside
 
 
 def put(draft: Draft, preposition: str, place: Entity | None, side: str) -> None:

@@ -15,7 +15,8 @@ from substep_planner.decomposers.grounding.cutting import (
     without_asides,
     without_mentioned,
 )
-from substep_planner.decomposers.grounding.markov import MarkovModel
+from substep_planner.decomposers.grounding.exclusions import EXCEPT, Excluding, Exclusion, contradiction
+from substep_planner.decomposers.grounding.markov import BEGINNING, MarkovModel
 from substep_planner.decomposers.grounding.meanings import shipped_meanings
 from substep_planner.decomposers.grounding.naming import Naming
 from substep_planner.decomposers.grounding.near_meaning import NearMeaning
@@ -27,13 +28,16 @@ from substep_planner.decomposers.grounding.scene import Entity, entities_of
 from substep_planner.decomposers.grounding.scene_words import scene_words
 from substep_planner.decomposers.grounding.score import probability
 from substep_planner.decomposers.grounding.segment import MENTIONS, NAMED, Segment, whole
+from substep_planner.decomposers.grounding.sides import side_in
 from substep_planner.decomposers.grounding.spelling import Speller
 from substep_planner.decomposers.grounding.steps import steps_of
-from substep_planner.decomposers.grounding.words import NEVER, SMALL_WORDS, words_of_text
+from substep_planner.decomposers.grounding.words import NEVER, SMALL_WORDS, as_written, breaks_in, words_of_text
 
 NOT_COUNTED: Mapping[str, int] = MappingProxyType({})
 _ASKING = ("verb:put", "verb:open", "verb:close", "verb:turn on", "verb:turn off")
+_REQUESTS = (*_ASKING, "verb:push", "verb:pick up")
 _GUESSED = 0.3  # of what is put together from what was not asked for in so many words
+_OFTEN = 2  # times that a word was drawn at a beginning, beyond which it is one that begins so
 _MOST_SUGGESTED = 3  # things that may have been meant by what is not there
 
 
@@ -52,6 +56,13 @@ class MarkovReader:
         self._weights = tuple(map(float, tables["score"]))
         self.speller = Speller(word for words in (*self._labels.values(), *self._kinds.values()) for word in words)
         self._naming = Naming(tables)
+        self._excluding = Excluding(
+            self._glossary,
+            _beginning(tables, "to:"),
+            tables["determiners"],
+            _beginning(tables, *_REQUESTS),
+            self.speller.knows,
+        )
         self._oversights = Oversights(tables, self._naming, self.speller, open_words)
 
     @classmethod
@@ -73,12 +84,20 @@ class MarkovReader:
             ValueError: it has no words, or a number that makes no sense.
         """
         entities = (*entities_of(categories), None)
-        here = scene_words(entities)
-        said, known = with_counts(here.joined(words_of_text(text), self.speller.knows), self._numbers)
-        if not said:
+        words = words_of_text(text)
+        cut = self._excluding.cut(words, breaks_in(text))
+        if not words:
             raise ValueError("it has no words")
-        words = [here.mended(word, self.speller, self._open_words.is_thing) for word in known]
-        if self._is_refusal(words):
+        reading = self._read(cut.kept, entities, counts)
+        for exclusion in cut.exclusions:
+            if not reading.excluded:
+                reading = self._heeding(reading, exclusion, entities)
+        return reading
+
+    def _read(self, text: Sequence[str], entities: Sequence[Entity | None], counts: Mapping[str, int]) -> Reading:
+        """Of a sentence without what it leaves out. Raises: ValueError: a number that makes no sense."""
+        said, words = self._words(text, entities)
+        if not words or self._is_refusal(words):
             return Reading((), 0.0)
         found = self._model.decode(words, entities)
         segments = self._settled(segments_of(found, words, said, self._of_things(words, entities)), entities)
@@ -91,11 +110,38 @@ class MarkovReader:
             sure *= _GUESSED
         return Reading(steps, sure, phrases, evidence)
 
+    def _words(self, text: Sequence[str], entities: Sequence[Entity | None]) -> tuple[list[str], list[str]]:
+        """The words as they are said, and as the model knows them, as many."""
+        here = scene_words(entities)
+        said, known = with_counts(here.joined(text, self.speller.knows), self._numbers)
+        return said, [here.mended(word, self.speller, self._open_words.is_thing) for word in known]
+
+    def _heeding(self, reading: Reading, exclusion: Exclusion, entities: Sequence[Entity | None]) -> Reading:
+        """The reading, with why it cannot be acted on if what is left out or forbidden stands in the way."""
+        said = as_written(exclusion.said)
+        if exclusion.kind == EXCEPT:
+            question = "where is it to go?" if exclusion.of_place else "which things are meant, by name?"
+            problem = f"{said!r} says what is not meant, and nothing else says what is"
+            return replace(reading, excluded=problem, question=question)
+        step = contradiction(reading.steps, exclusion, self._named_in(exclusion.about, entities))
+        return reading if step is None else replace(reading, excluded=f"{said!r} contradicts the rest of it")
+
+    def _named_in(self, text: Sequence[str], entities: Sequence[Entity | None]) -> list[tuple[Entity, str]]:
+        """Every thing that some words name, with its side."""
+        said, words = self._words(text, entities)
+        if not words:
+            return []
+        found = self._model.decode(words, entities)
+        segments = self._settled(segments_of(found, words, said, self._of_things(words, entities)), entities)
+        english = [self._in_english(segment) for segment in segments]
+        return [(one.entity, side_in(one)) for one in english if one.entity]
+
     def _settled(self, segments: Sequence[Segment], entities: Sequence[Entity | None]) -> list[Segment]:
         """Each mention with what it means here."""
         whole = [self._whole(segment) for segment in segments]
         named = self._naming.settle(without_asides(whole), entities)
         named = without_mentioned(self._near.settle(named, entities) if self._near else named)
+        named = [self._naming.within_reach(segment) for segment in named]
         return switched_not_opened(named) if self._open_is_on else named
 
     def knows(self, text: str) -> float:
@@ -116,9 +162,10 @@ class MarkovReader:
         return replace(segment, words=words or segment.words)
 
     def _phrase(self, segment: Segment, entities) -> Phrase:
+        said = as_written(segment.said)
         if segment.entity is not None:
-            return Phrase(segment.said, segment.entity, segment.others)
-        return Phrase(segment.said, None, self._nearest(segment.words, entities))
+            return Phrase(said, segment.entity, segment.others)
+        return Phrase(said, None, self._nearest(segment.words, entities))
 
     def _nearest(self, words, entities) -> tuple[Entity, ...]:
         """What the words say something of, the most words first; a word counts more that few things are called by."""
@@ -155,3 +202,10 @@ class MarkovReader:
     def _things(self) -> frozenset[str]:
         """Every word that is said of things, but small ones."""
         return frozenset().union(*self._kinds.values()) - SMALL_WORDS
+
+
+def _beginning(tables: Mapping, *labels: str) -> set[str]:
+    """Words by which what is for that often begins. Args: labels: how their names begin."""
+    rows = [pairs for label, pairs in tables["pairs"].items() if label.startswith(labels)]
+    begun = {pair: number for pairs in rows for pair, number in pairs.items() if pair.startswith(f"{BEGINNING} ")}
+    return {pair.split()[1] for pair, number in begun.items() if number > _OFTEN}

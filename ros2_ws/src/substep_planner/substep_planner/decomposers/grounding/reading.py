@@ -44,12 +44,16 @@ class Reading:
 
     steps: what is asked for; none: nothing that can be done.
     probability: that all of it is right, see ``score``.
+    excluded: why what it leaves out or forbids keeps it from being done; empty: it does not.
+    question: that makes up for that; empty: there is none.
     """
 
     steps: tuple[Step, ...]
     probability: float
     phrases: tuple[Phrase, ...] = ()
     evidence: Evidence | None = None
+    excluded: str = ""
+    question: str = ""
 
     @property
     def entities(self) -> tuple[Entity | None, ...]:

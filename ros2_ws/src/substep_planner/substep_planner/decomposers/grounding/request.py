@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from substep_core.language.motions import CLOSE, OPEN, PICK_UP, PLACE, PUSH, TURN_OFF, TURN_ON, Motion
+from substep_core.language.nouns import has_room
 from substep_core.language.phrases import Relation, Thing, make_place
 from substep_planner.decomposers.grounding.scene import NO_NOUNS, Entity, noun_for
 
@@ -68,7 +69,17 @@ def is_possible(step: Step) -> bool:
             return False
         if step.action in GOES_SOMEWHERE and thing == place:
             return step.side != step.place_side  # "the left bowl on the right bowl"
-    return True
+    return has_room_for(step)
+
+
+def has_room_for(step: Step) -> bool:
+    """Whether something can be put there so, as far as the place is there."""
+    place = step.place
+    if step.action not in GOES_SOMEWHERE or place is None:
+        return True
+    if place.kind.endswith("cabinet") and not place.part:  # the noun may mean a shelf, the kind does not
+        return step.preposition not in ("in", "under")
+    return has_room(step.preposition, place.head)
 
 
 def is_likely(step: Step) -> bool:

@@ -33,6 +33,11 @@ class Entity:
         return affordances_of((self.part or self.kind.replace("_", " ")).split()[-1])
 
     @cached_property
+    def head(self) -> str:
+        """The noun that says what it is: "drawer", "mug"."""
+        return (self.part or self.names[0]).split()[-1]
+
+    @cached_property
     def holds_perhaps(self) -> bool:
         """Whether something may be put in it: a container, or a thing of one's own of which nothing is known."""
         return (

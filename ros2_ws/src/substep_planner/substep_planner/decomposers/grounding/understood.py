@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from substep_core.language.motions import Motion, in_liberos_manner
+from substep_core.language.nouns import NOUNS, OUT_OF_REACH
 from substep_planner.decomposers.grounding.reading import Phrase, Reading
-from substep_planner.decomposers.grounding.request import GOES_SOMEWHERE, Step, is_likely, is_possible, motions_of
+from substep_planner.decomposers.grounding.request import (
+    GOES_SOMEWHERE,
+    Step,
+    has_room_for,
+    is_likely,
+    is_possible,
+    motions_of,
+)
 from substep_planner.decomposers.grounding.scene import NO_NOUNS, TABLE, Entity, entities_of, noun_for
 from substep_planner.decomposers.grounding.words import words_of_text
 
@@ -22,11 +31,13 @@ class Doubt:
         problem: what was not understood, or cannot be done.
         question: that the user can answer; empty: there is none to ask.
         meant: the reading if the answer is yes; None: the question is open.
+    is_refusal: it was understood, and cannot be done.
     """
 
     problem: str
     question: str = ""
     meant: Reading | None = None
+    is_refusal: bool = False
 
 
 class Understood:
@@ -60,18 +71,27 @@ class Understood:
     @property
     def motions(self) -> list[Motion]:
         """What is asked for; everything must be there."""
-        vague = frozenset(phrase.entity.kind for phrase in self._reading.phrases if phrase.others and phrase.entity)
-        return motions_of(self._reading.steps, self._scene, self._said, vague, self._usual)
+        return motions_of(self._reading.steps, self._scene, self._said, self._vague, self._usual)
+
+    @cached_property
+    def _vague(self) -> frozenset[str]:
+        """Kinds that were called by a noun that others have too; where it is not known what is there, so are the
+        owners of parts."""
+        named = [phrase for phrase in self._reading.phrases if phrase.entity]
+        is_part = {phrase.entity for phrase in named if phrase.entity.part and not self._is_known}
+        return frozenset(phrase.entity.kind for phrase in named if phrase.others or phrase.entity in is_part)
 
     def doubt(self, threshold: float) -> Doubt | None:
         """None: nothing is in the way of acting on it. Args: threshold: least probability."""
         reading = self._reading
+        if reading.excluded:
+            return Doubt(self._with_what_is_clear(reading.excluded), reading.question, is_refusal=True)
         if not reading.steps:
-            return Doubt("it asks for nothing that the robot can do with what is there")
+            return Doubt(self._with_what_is_clear(f"it asks for nothing that the robot can do{self._with_what}"))
         if missing := [phrase for phrase in reading.phrases if phrase.entity is None]:
             return self._missing(missing)
         if impossible := next((step for step in reading.steps if not is_possible(step)), None):
-            return Doubt(f"{impossible.action!r} cannot be done with the {self._noun(impossible.thing)}")
+            return Doubt(self._with_what_is_clear(self._impossible(impossible)), is_refusal=True)
         told_apart = {step.thing for step in reading.steps if step.side or step.relation}
         named = set(reading.entities)
         doubtful = [
@@ -80,8 +100,10 @@ class Understood:
             if one.entity in named.difference(told_apart)
             and any(self._may_mean(one.entity, other) for other in one.others)
         ]
-        if doubtful and self._is_known:
-            meant = replace(reading, phrases=tuple(replace(phrase, others=()) for phrase in reading.phrases))
+        if doubtful:
+            meant = reading
+            if self._is_known:
+                meant = replace(reading, phrases=tuple(replace(phrase, others=()) for phrase in reading.phrases))
             return Doubt(self._either(doubtful[0]), self._did_you_mean(meant), meant)
         if reading.probability < threshold:
             problem = f"it is not sure what it asks for ({reading.probability:.0%})"
@@ -89,21 +111,37 @@ class Understood:
         return None
 
     def _may_mean(self, entity: Entity, other: Entity) -> bool:
-        """Whether the steps would make sense with the other thing."""
+        """Whether the steps would make sense with the other thing; where it is not known what is there, only if the
+        noun for the first does not mean the other as well."""
+        noun = NOUNS.get(self._noun(entity))
+        if not self._is_known and noun is not None and other.kind in noun.categories:
+            return False
         return all(is_likely(_swapped(step, entity, other)) for step in self._reading.steps)
+
+    @property
+    def _with_what(self) -> str:
+        return " with what is there" if self._is_known else ""
+
+    def _impossible(self, step: Step) -> str:
+        if not has_room_for(step):
+            return f"nothing can be put {step.preposition} the {self._noun(step.place)}"
+        return f"{step.action!r} cannot be done with the {self._noun(step.thing)}"
 
     def _missing(self, missing: list[Phrase]) -> Doubt:
         """What is not there. Where one thing alone is, what comes nearest may be meant."""
         named = [f"no {phrase.words!r}" if phrase.words else "nothing of the kind" for phrase in missing]
+        if not self._is_known:
+            what = ", ".join(dict.fromkeys(f"{phrase.words!r}" for phrase in missing if phrase.words))
+            return Doubt(self._with_what_is_clear(f"it knows no {what or 'thing that is meant'}"))
         problem = self._with_what_is_clear(f"the scene has {', '.join(dict.fromkeys(named))}")
-        if not self._is_known or len(missing) > 1 or not missing[0].words:
-            return Doubt(problem)
+        if len(missing) > 1 or not missing[0].words:
+            return Doubt(problem, is_refusal=True)
         for entity in (None, *missing[0].others):
             meant = self._instead(missing[0], entity)
             if None in meant.entities or not all(map(is_possible, meant.steps)):
                 continue
-            return Doubt(problem, self._did_you_mean(meant, entity), meant)
-        return Doubt(problem, self._which(missing[0].words))
+            return Doubt(problem, self._did_you_mean(meant, entity), meant, is_refusal=True)
+        return Doubt(problem, self._which(missing[0].words), is_refusal=True)
 
     def _instead(self, phrase: Phrase, entity: Entity | None) -> Reading:
         """The reading with that in place of what is not there; None: without saying what something stands at."""
@@ -112,7 +150,9 @@ class Understood:
         return replace(self._reading, steps=steps, phrases=tuple(row for row in rows if row.entity is not None))
 
     def _which(self, words: str) -> str:
-        """Offers everything that can be moved."""
+        """Offers everything that can be moved, if it may be one of those."""
+        if words.split()[-1] in OUT_OF_REACH:
+            return ""
         there = [one for one in entities_of(self._scene) if not one.part and one.kind != TABLE]
         names = [f"the {self._noun(one)}" for one in there if not one.affordances.fixed]
         return f"which is {words!r}: {', '.join(names)}?" if 0 < len(names) <= _MOST_NAMED else ""
@@ -138,7 +178,8 @@ class Understood:
     def _noun(self, entity: Entity | None) -> str:
         if entity is None:
             return "not there"
-        noun = noun_for(entity.kind, self._scene, self._said, usual=self._usual)
+        vague = entity.kind in self._vague
+        noun = noun_for(entity.kind, self._scene, self._said, vague=vague, usual=self._usual)
         return f"{entity.part} of the {noun}" if entity.part else noun
 
 

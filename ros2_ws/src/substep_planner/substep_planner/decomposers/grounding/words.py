@@ -6,6 +6,7 @@ Other languages' small words are brought into English by the glossary of their m
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 
 SMALL_WORDS = frozenset(
     "the to a it is be and in on you i that of yet now just only so here there really too very".split()
@@ -18,9 +19,22 @@ ANYTHING = frozenset("the one ones this that its thing sitting standing located 
 _WORD = re.compile(r"[\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+")  # Chinese is read sign by sign
 _GLUED = re.compile(r"['’`´]")
 _ARROW = re.compile(r"[-=]+>|→")
+_MARK = re.compile(r"[,.;:!?…()，。；：！？、（）]+|\s[-–—]+\s|—")
+_SIGN = re.compile(r"(?<=[\u4e00-\u9fff]) (?=[\u4e00-\u9fff])")
 
 
 def words_of_text(text: str) -> list[str]:
     """Lower-case words without marks, as dictation writes them: "the cabinet's" -> "the", "cabinets"; of Chinese each
     sign. An arrow is read as "to"."""
     return _WORD.findall(_GLUED.sub("", _ARROW.sub(" to ", text.lower())))
+
+
+def breaks_in(text: str) -> frozenset[int]:
+    """Numbers of the words of a text that a mark stands before: 2 in "the bowl, please"."""
+    lengths = [len(words_of_text(part)) for part in _MARK.split(text)]
+    return frozenset(accumulate(lengths[:-1])) - {0, sum(lengths)}
+
+
+def as_written(words: str) -> str:
+    """Words with spaces between them, as they are written: no spaces between Chinese signs."""
+    return _SIGN.sub("", words)
