@@ -148,10 +148,12 @@ def test_a_signal_that_ends_the_bridge_stops_the_arm_first(graph):
 
 def test_a_planner_that_dies_leaves_an_arm_that_holds(graph):
     graph.set_in_motion()  # nobody will be there to cancel it
-    since = time.monotonic()
+    said = partial(graph.probe.diagnostic_values, "bridge: world", "error_code")
+    begun, since = len(said()), time.monotonic()
     graph.kill("planner")
     took = graph.wait_for_hold(HoldKind.PLANNER_SILENT, since, 2.5 + 0.5 + SLACK)
     graph.probe.wait(graph.stands, "rest", SLACK)
+    graph.probe.wait(lambda: str(RESULT.PLANNER_SILENT) in said()[begun:], "the code on /diagnostics", 3.0)
     print(f"the planner dies: hold after {took:.2f} s")
 
 
