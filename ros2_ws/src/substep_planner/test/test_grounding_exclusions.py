@@ -8,6 +8,8 @@ from substep_core.errors import PlanningError
 from substep_planner.decomposers.base import PlanRequest, UnsureError
 from substep_planner.decomposers.fallback import decompose
 from substep_planner.decomposers.grounding.decomposer import create
+from substep_planner.decomposers.grounding.draft import Draft
+from substep_planner.decomposers.grounding.places import take_preposition
 from substep_planner.decomposers.library import LibraryDecomposer, shipped_library
 from substep_planner.decomposers.registry import DecomposerSettings
 from substep_planner.decomposers.rules import RulesDecomposer
@@ -210,3 +212,10 @@ def test_a_refusal_says_what_was_understood(decomposers):
     assert "asks for nothing that the robot can do with what is there; understood: 'the bowl': bowl" in str(thrown)
     stored = refusal(decomposers, "I'd like the wine stored up there on the rack")
     assert "understood: 'the wine': wine bottle; 'the rack': rack" in str(stored)
+
+
+def test_to_alone_is_no_side_of_a_thing():
+    for words, preposition in ((("to",), ""), (("over", "to"), ""), (("to", "the", "front", "of"), "to the front of")):
+        draft = Draft({})
+        take_preposition(draft, "to the front of", words)
+        assert draft.preposition == preposition

@@ -17,6 +17,7 @@ _ONE = frozenset(("one", "ones"))
 _AFTER_PLACE = {"inside": "in", "atop": "on", "beneath": "under"}  # what is said after the place, in Chinese
 _INSIDE = frozenset(("inside", "within"))
 _VESSELS = frozenset("dish dishes saucer vessel container pan rack holder caddy organizer".split())  # things go in it
+_NO_SIDE = frozenset("to the over up down".split())
 _TURNING = frozenset("turn turning turned switch switching switched power powering".split())
 
 
@@ -26,6 +27,8 @@ def take_preposition(draft: Draft, preposition: str, words: tuple[str, ...]) -> 
     if words == ("at",):
         raise UnclearError  # "throw the bowl at the plate"
     preposition = with_the_side_said(preposition, words)
+    if preposition.startswith("to the ") and _NO_SIDE.issuperset(words):
+        preposition = ""  # "relocate it to the cabinet top": no side is said, what the place is decides
     if preposition == "on" and words == ("in",):  # "en el cuenco": what the place is decides
         preposition = ""
     if preposition == "on" and not {"top", "atop", "above"}.isdisjoint(words):
