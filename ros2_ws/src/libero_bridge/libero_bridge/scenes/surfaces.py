@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from libero_bridge.scenes.builder import png
 
@@ -107,6 +106,8 @@ ASSETS: Mapping[str, Callable[[], StyleTexture]] = {
 
 def _noise(seed: int, size: int, sigma: tuple[float, float]) -> np.ndarray:
     """(size, size) smooth noise of unit variance that wraps around; sigma (rows, columns) in pixels."""
+    from scipy.ndimage import gaussian_filter  # takes 0.3 s to load, and most processes with a world paint nothing
+
     field = gaussian_filter(np.random.default_rng(seed).normal(size=(size, size)), sigma, mode="wrap")
     return field / field.std()
 
