@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from substep_standin.plant import Plant
 from training.bench.robot.world import StandInWorld
 
 CONFIG = SimulationConfig("libero_object", 0)
+SMALL = (32, 32)  # pixels
 STAMP = to_time(1)
 
 
@@ -71,10 +73,18 @@ def displacement(world: Simulation | StandInWorld, pose: Callable[[], Pose], axi
     return float(np.concatenate([after.position - before.position, 2 * np.arcsin(turned[:3])])[axis])
 
 
+@pytest.fixture(scope="module")
+def moved() -> Iterator[tuple[Simulation, StandInWorld]]:
+    """Two worlds that are moved, with pictures as small as can be."""
+    config = replace(CONFIG, image_size=SMALL)
+    simulation, standin = Simulation(config), StandInWorld(config)
+    yield simulation, standin
+    simulation.close(), standin.close()
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2, 3, 5])
-def test_a_command_moves_the_stand_in_as_far_as_the_simulated_arm(axis):
-    simulation, standin = Simulation(CONFIG), StandInWorld(CONFIG)
+def test_a_command_moves_the_stand_in_as_far_as_the_simulated_arm(moved, axis):
+    simulation, standin = moved
     there = displacement(simulation, simulation.grip_site_pose, axis)
     here = displacement(standin, standin._plant.hand_pose, axis)  # what is measured comes late
-    simulation.close(), standin.close()
     assert here == pytest.approx(there, rel=0.15)
