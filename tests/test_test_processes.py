@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -27,9 +28,11 @@ def test_starts_a_process():
 
 def inner_run(folder: Path, *options: str, **process: Any) -> subprocess.CompletedProcess[str]:
     """Pytest on a folder of its own, with what the tests here have in common."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-c", str(folder / "pytest.ini"), *options]
+    plugins = ["-p", "xdist.plugin", "-p", "conftest"]
+    command = [sys.executable, "-m", "pytest", "-q", *plugins, "-c", str(folder / "pytest.ini"), *options, str(folder)]
     (folder / "pytest.ini").write_text("[pytest]\n")
-    return subprocess.run([*command, str(folder)], cwd=ROOT, capture_output=True, text=True, **process)
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # the others take longer to load than this run
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, **process)
 
 
 def test_signals_that_a_shell_or_a_test_ignored_end_what_a_later_test_starts(tmp_path):
