@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +12,10 @@ import pytest
 import yaml
 from accelerate.state import AcceleratorState
 
+from substep_core.configuration import parse
+from substep_core.contract import LIBERO_PANDA
+from substep_policy.benchmarks.random_models import write_random_compact
+from substep_policy.models.compact.model import CompactModelConfig
 from tests.training.toy import DEMOS, FORMAT, ROBOT, ToyDemo, true_labels, write_hdf5
 from training.data.frame_cache import DemonstrationStore
 from training.data.readers import LiberoHdf5Source, ReadReport, read_demonstrations
@@ -33,6 +38,14 @@ TOY_MODEL = {
     "eos_head": {"hidden_dim": 16},
     "preprocessing": {"image_size": 16, "max_instruction_tokens": 48},
 }
+
+
+def write_untrained_policy(folder: Path, eos_threshold: float) -> Path:
+    """A tiny compact policy for LIBERO's robot."""
+    content = {**TOY_MODEL, "robot": LIBERO_PANDA, "eos": {"threshold": eos_threshold}}
+    folder.mkdir(exist_ok=True)
+    write_random_compact(folder, parse(CompactModelConfig, content, "test"))
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -73,29 +86,28 @@ def training_file(path: Path, demos: Sequence[ToyDemo], data: Mapping[str, Any],
     return path
 
 
-@pytest.fixture
-def large_run(tmp_path: Path) -> Callable[..., Callable[..., FinetuneConfig]]:
-    """``large_run(model, steps=2, …)``: as ``toy_run``, a run of a large model on four short demonstrations."""
-
-    def run(model: dict[str, Any], data: Mapping[str, Any] = MappingProxyType({}), **settings: Any):
-        usual = {
-            "optimizer": {"batch_size": 4, "warmup_steps": 1, "learning_rate": 0.01},
-            "gradient_checkpointing": True,
-            "distribution_batches": 0,
-        }
-        taken = {"held_out_every": 0, "augmentation": {"type": "crop_and_colour"}, **data}
-        demos = [ToyDemo(12, seed) for seed in range(4)]
-        path = training_file(tmp_path / "large.yaml", demos, taken, model=model, **{**usual, **settings})
-        return lambda *overrides: read_config(path, overrides)
-
-    return run
+def large_runs(
+    folder: Path, model: dict[str, Any], data: Mapping[str, Any] = MappingProxyType({}), **settings: Any
+) -> Callable[..., FinetuneConfig]:
+    """As ``toy_runs``, of a large model, on four short demonstrations; the file is ``folder/large.yaml``."""
+    usual = {
+        "optimizer": {"batch_size": 4, "warmup_steps": 1, "learning_rate": 0.01},
+        "gradient_checkpointing": True,
+        "distribution_batches": 0,
+    }
+    taken = {"held_out_every": 0, "augmentation": {"type": "crop_and_colour"}, **data}
+    demos = [ToyDemo(12, seed) for seed in range(4)]
+    path = training_file(folder / "large.yaml", demos, taken, model=model, **{**usual, **settings})
+    return lambda *overrides: read_config(path, overrides)
 
 
-@pytest.fixture
-def toy_run(tmp_path: Path) -> Callable[..., FinetuneConfig]:
-    """``toy_run("steps=3", …)``: the configuration of a run on six short demonstrations."""
+def toy_runs(folder: Path) -> Callable[..., FinetuneConfig]:
+    """``toy_runs(folder)("steps=3", …)``: the configuration of a run on six short demonstrations.
+
+    The file is ``folder/config.yaml``.
+    """
     path = training_file(
-        tmp_path / "config.yaml",
+        folder / "config.yaml",
         [ToyDemo(18, seed) for seed in range(6)],
         {"held_out_every": 3, "augmentation": {"shift": 1}},
         model=TOY_MODEL,
@@ -106,3 +118,13 @@ def toy_run(tmp_path: Path) -> Callable[..., FinetuneConfig]:
         distribution_batches=2,
     )
     return lambda *overrides: read_config(path, overrides)
+
+
+@pytest.fixture
+def large_run(tmp_path: Path) -> Callable[..., Callable[..., FinetuneConfig]]:
+    return functools.partial(large_runs, tmp_path)
+
+
+@pytest.fixture
+def toy_run(tmp_path: Path) -> Callable[..., FinetuneConfig]:
+    return toy_runs(tmp_path)

@@ -1,15 +1,15 @@
-"""Started by ``accelerate launch`` in two processes, of which the second meets what is not finite.
+"""A training in two processes, of which the second meets what is not finite.
 
-``poisoned_process.py CONFIG.yaml [key.subkey=value …]`` trains with gradient accumulation 2 and leaves the weights of
-every process in ``out/weights-N.pt``. Of the second process, batch 1 (the last of step 1) and batch 4 (the first of
-step 3) have losses that are not finite; in step 2 the losses are finite and a gradient is not.
+With gradient accumulation 2: of the second process, batch 1 (the last of step 1) and batch 4 (the first of step 3) have
+losses that are not finite; in step 2 the losses are finite and a gradient is not.
 """
 
 from __future__ import annotations
 
 import math
-import sys
+from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
 import torch
 
@@ -38,16 +38,12 @@ def poison_gradient(run: finetune_substep.Run) -> None:
     run.objective.model.proprio_projector.fc1.weight.register_hook(spoil)
 
 
-def main(config_path: str, *overrides: str) -> None:
-    BatchStream.batch = poisoned_batch
-    config = read_config(Path(config_path), overrides)
-    with finetune_substep.run_log(config.out):
+def train_poisoned(path: str, overrides: Sequence[str]) -> None:
+    """Leaves the weights of every process in ``out/weights-N.pt``."""
+    config = read_config(Path(path), overrides)
+    with mock.patch.object(BatchStream, "batch", poisoned_batch), finetune_substep.run_log(config.out):
         run = finetune_substep.start(config)
         poison_gradient(run)
         finetune_substep.train(run)
         torch.save(run.objective.state_dict(), config.out / f"weights-{run.accelerator.process_index}.pt")
         run.accelerator.end_training()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

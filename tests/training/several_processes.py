@@ -1,14 +1,13 @@
-"""Run by ``torch.distributed.run`` in several processes: ``several_processes.py CONFIG JOBS.json``, job after job.
+"""Started by ``accelerate launch``: ``several_processes.py JOBS.json`` does one training after another.
 
-A job: ``{"sharded": bool, "overrides": […], "stop_after": steps or null}``; one that is not stopped is calibrated too,
-as ``./substep train`` does it. accelerate shards (FSDP) where there are
-GPUs only; PyTorch does it on a CPU too, so a sharded job tells accelerate to all the same.
+A job: ``{"config": path, "overrides": […], "kind": a key of KINDS, …}`` and what that kind of job takes besides.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,6 +15,8 @@ import yaml
 from accelerate import Accelerator, DistributedType, FullyShardedDataParallelPlugin, PartialState
 from accelerate.state import AcceleratorState
 
+from substep_cli.grammar import main as substep
+from tests.training.poisoned_process import train_poisoned
 from training.train import finetune_substep
 from training.train.config import FinetuneConfig, read_config
 
@@ -24,7 +25,10 @@ make_accelerator = finetune_substep.make_accelerator
 
 
 def sharding_accelerator(config: FinetuneConfig) -> Accelerator:
-    """As the shipped ``configs/accelerate/fsdp.yaml`` has it."""
+    """As the shipped ``configs/accelerate/fsdp.yaml`` has it.
+
+    accelerate shards (FSDP) where there are GPUs only; PyTorch does it on a CPU too, so it is told to all the same.
+    """
     accelerator = make_accelerator(config)
     settings = yaml.safe_load((CONFIGS / "accelerate/fsdp.yaml").read_text())["fsdp_config"]
     accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin(
@@ -42,21 +46,32 @@ def sharding_accelerator(config: FinetuneConfig) -> Accelerator:
     return accelerator
 
 
-def main(config_path: str, jobs_path: str) -> None:
+def whole(path: str, overrides: Sequence[str]) -> None:
+    """The command to its end, calibration included."""
+    assert substep(["train", "policy", path, *(f"--{text}" for text in overrides)]) == 0
+
+
+def stopped(path: str, overrides: Sequence[str], after: int) -> None:
+    """As the command, until it is stopped after ``after`` steps."""
+    config = read_config(Path(path), overrides)
+    with finetune_substep.run_log(config.out):
+        run = finetune_substep.start(config)
+        run.config = read_config(Path(path), [*overrides, f"steps={after}"])
+        finetune_substep.train(run)
+        run.accelerator.end_training()
+
+
+KINDS = {"whole": whole, "stopped": stopped, "poisoned": train_poisoned}
+
+
+def main(jobs_path: str) -> None:
     torch.set_num_threads(1)
     # A run ends the processes' group; they cannot form a second one, and the next job needs it.
     PartialState.destroy_process_group = lambda state, group=None: None
     for job in json.loads(Path(jobs_path).read_text()):
-        finetune_substep.make_accelerator = sharding_accelerator if job["sharded"] else make_accelerator
-        config = read_config(Path(config_path), job["overrides"])
-        if job["stop_after"]:
-            with finetune_substep.run_log(config.out):
-                run = finetune_substep.start(config)
-                run.config = read_config(Path(config_path), [*job["overrides"], f"steps={job['stop_after']}"])
-                finetune_substep.train(run)
-                run.accelerator.end_training()
-        else:
-            finetune_substep.finetune(config)
+        finetune_substep.make_accelerator = sharding_accelerator if job.get("sharded") else make_accelerator
+        arguments = {"after": job["after"]} if "after" in job else {}
+        KINDS[job["kind"]](job["config"], job["overrides"], **arguments)
         torch.distributed.barrier()
         AcceleratorState._reset_state(reset_partial_state=True)
     torch.distributed.destroy_process_group()

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +29,7 @@ from substep_policy.models.openvla.published import load_model
 from substep_policy.models.openvla.published_config import read_config as read_openvla_config
 from substep_policy.registry import POLICIES, PolicySettings
 from tests.training.checkpoints import assert_same, weights
+from tests.training.conftest import large_runs
 from tests.training.toy import ROBOT, SIZE
 from training.train import finetune_substep, run_state
 from training.train.config import FinetuneConfig
@@ -50,19 +48,25 @@ MODES = {
 }
 
 
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    """A checkpoint as the published ones are: an L1 head, and no EOS head."""
-    folder = tmp_path / "base"
-    folder.mkdir()
-    write_random_openvla(folder, dataclasses.replace(toy_model(ROBOT), eos_head=None, eos=NO_EOS_DETECTION))
-    return folder
+def openvla_runs(folder: Path) -> Callable[..., FinetuneConfig]:
+    """``openvla_runs(folder)("steps=3", …)``: the configuration of a run on four short demonstrations.
+
+    It begins with ``folder/base``, a checkpoint as the published ones are: an L1 head, and no EOS head.
+    """
+    base = folder / "base"
+    base.mkdir()
+    write_random_openvla(base, dataclasses.replace(toy_model(ROBOT), eos_head=None, eos=NO_EOS_DETECTION))
+    return large_runs(folder, dump(toy_model(ROBOT)), initial_checkpoint=str(base), steps=4, save_every=2)
 
 
 @pytest.fixture
-def openvla_run(large_run, base: Path) -> Callable[..., FinetuneConfig]:
-    """``openvla_run("steps=3", …)``: the configuration of a run on four short demonstrations."""
-    return large_run(dump(toy_model(ROBOT)), initial_checkpoint=str(base), steps=4, save_every=2)
+def openvla_run(tmp_path: Path) -> Callable[..., FinetuneConfig]:
+    return openvla_runs(tmp_path)
+
+
+@pytest.fixture
+def base(openvla_run, tmp_path: Path) -> Path:
+    return tmp_path / "base"
 
 
 def first_action(folder: Path) -> np.ndarray:
@@ -288,42 +292,3 @@ def test_accelerate_takes_the_shipped_files():
     folder = Path(finetune_substep.__file__).parents[1] / "configs/accelerate"
     kinds = {path.stem: load_config_from_file(str(path)).distributed_type for path in folder.glob("*.yaml")}
     assert kinds == {"ddp": "MULTI_GPU", "fsdp": "FSDP"}
-
-
-def test_two_processes_train_one_model_copied_or_sharded_and_resume(openvla_run, tmp_path: Path):
-    openvla_run()
-    # Everything that a sharded run must gather at the right moment or keep in one place.
-    overrides = [LORA, "model.backbone.film=true", "keyframe_weight=0.5", "data.held_out_every=2"]
-    overrides += ["steps=2", "save_every=1"]
-    jobs = [
-        {"sharded": sharded, "overrides": [*overrides, f"out={tmp_path / name}"], "stop_after": stop_after}
-        for sharded, kind in ((False, "copied"), (True, "sharded"))
-        for name, stop_after in ((f"{kind}_whole", None), (f"{kind}_stopped", 1), (f"{kind}_stopped", None))
-    ]
-    in_bf16 = [*MODES["film, bf16"], "data.held_out_every=2", "steps=1", f"out={tmp_path / 'bf16'}"]
-    jobs.append({"sharded": True, "overrides": in_bf16, "stop_after": None})
-    (tmp_path / "jobs.json").write_text(json.dumps(jobs))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    script = [Path(__file__).with_name("several_processes.py"), tmp_path / "large.yaml", tmp_path / "jobs.json"]
-    root = Path(__file__).parents[2]
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": f"{root}:{os.environ.get('PYTHONPATH', '')}",
-        "TMPDIR": str(tmp_path),  # takes the logs that PyTorch leaves
-    }
-    done = subprocess.run([*command, *map(str, script)], env=environment, capture_output=True, text=True, timeout=400)
-    assert done.returncode == 0, done.stderr[-6000:]
-    ends = {}
-    for kind in ("copied", "sharded"):
-        folders = [run_state.checkpoint_folder(tmp_path / f"{kind}_{how}", 2) for how in ("whole", "stopped")]
-        assert (folders[0] / "training_state--1.pt").exists(), "two processes, one run"
-        ends[kind], resumed = map(weights, folders)
-        assert_same(ends[kind], resumed)
-        assert any(key.startswith("film:") for key in ends[kind])
-        # EOS probabilities were asked of the whole model, by both runs the same.
-        curves = [json.loads((folder / "calibration.json").read_text()) for folder in folders]
-        assert curves[0] == curves[1] and read_openvla_config(folders[0]).eos.calibrated
-    assert read_openvla_config(run_state.checkpoint_folder(tmp_path / "bf16", 1)).eos.calibrated
-    for key, tensor in ends["copied"].items():
-        assert torch.allclose(ends["sharded"][key], tensor, atol=5e-3, rtol=0), key
