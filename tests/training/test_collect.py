@@ -218,28 +218,11 @@ def test_training_never_starts_where_evaluation_does(seed: int, number: int):
 
 
 def test_a_learned_policy_disturbs_a_demonstration_that_can_be_replayed(tmp_path: Path):
-    options = ["--suites", "libero_object", "--tasks", "4", "--per-task", "1", "--workers", "1", "--disturbance", "0.2"]
-    assert (
-        main(
-            [
-                "data",
-                "collect",
-                "--out",
-                str(tmp_path),
-                *options,
-                "--novice",
-                "compact",
-                "--noise",
-                "0",
-                "--widened",
-                "0",
-            ]
-        )
-        == 0
-    )
-    (demo,) = read_demonstrations(
-        [LiberoHdf5Source(path=tmp_path, render_size=32)], ROBOT, ReadReport(), skip_damaged=False
-    )
+    options = ["--suites", "libero_goal", "--tasks", "7", "--per-task", "1", "--workers", "1", "--disturbance", "0.2"]
+    novice = ["--novice", "compact", "--noise", "0", "--widened", "0"]
+    assert main(["data", "collect", "--out", str(tmp_path), *options, *novice]) == 0
+    source = LiberoHdf5Source(path=tmp_path, render_size=32, cameras={"agentview": "agentview_rgb"})
+    (demo,) = read_demonstrations([source], ROBOT, ReadReport(), skip_damaged=False)
     assert (~demo.taught).sum() >= 2 and demo.taught.sum() >= 10
     assert len(demo.frames()["agentview"]) == len(demo)
 

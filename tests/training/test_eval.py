@@ -16,13 +16,9 @@ import pytest
 
 from libero_bridge.tasks import LiberoSource
 from substep_cli.grammar import main
-from substep_core.configuration import parse
-from substep_core.contract import LIBERO_PANDA
 from substep_core.policy_source import fingerprint
-from substep_policy.benchmarks.random_models import write_random_compact
-from substep_policy.models.compact.model import CompactModelConfig
 from substep_policy.registry import POLICIES
-from tests.training.conftest import TOY_MODEL
+from tests.training.conftest import TOY_MODEL, write_untrained_policy
 from training.evaluation import evaluate, workers
 from training.evaluation.episodes import EpisodeKey, Job
 from training.evaluation.figures import figures
@@ -47,11 +43,7 @@ def replaced(command: list[str], option: str, value: str) -> list[str]:
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
     """A tiny compact policy that nobody trained, and to which every action looks like the last of its substep."""
-    folder = tmp_path_factory.mktemp("checkpoint")
-    write_random_compact(
-        folder, parse(CompactModelConfig, {**TOY_MODEL, "robot": LIBERO_PANDA, "eos": {"threshold": 0.0}}, "test")
-    )
-    return folder
+    return write_untrained_policy(tmp_path_factory.mktemp("checkpoint"), eos_threshold=0.0)
 
 
 @pytest.fixture(scope="module")

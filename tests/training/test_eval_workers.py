@@ -17,6 +17,8 @@ from libero_bridge.placement import NoRoomError
 from substep_cli.grammar import main
 from substep_core.contract import LIBERO_PANDA, load_robot
 from substep_core.episode import Placement
+from substep_core.policy_source import fingerprint
+from tests.training.conftest import write_untrained_policy
 from training.evaluation import evaluate, in_process, workers
 from training.evaluation.episodes import EpisodeKey, Job, jobs
 from training.evaluation.markdown import markdown_tables
@@ -39,10 +41,15 @@ def untimed(played: Iterable[dict[str, Any]]) -> dict[EpisodeKey, dict[str, Any]
 
 
 def test_two_processes_play_the_same_episodes_as_one(tmp_path: Path):
-    """Two tasks, widened so that each episode draws its world: one process plays the second after the first."""
-    settings = EpisodeSettings(policy="demonstrator", horizon=100)
-    chosen = Selection(("libero_goal",), (0, 7), placements=(Placement.WIDENED,), episodes=1)
-    todo = jobs(settings, chosen, ())
+    """Two tasks, widened so that each episode draws its world: one process plays the second after the first.
+
+    One of a program, one of a network.
+    """
+    network = str(write_untrained_policy(tmp_path / "checkpoint", eos_threshold=0.9))
+    todo = []
+    for policy, task, horizon in (("demonstrator", 7, 100), (network, 0, 24)):
+        settings = EpisodeSettings(policy=policy, fingerprint=fingerprint(policy), horizon=horizon)
+        todo += jobs(settings, Selection(("libero_goal",), (task,), placements=(Placement.WIDENED,), episodes=1), ())
     line = Line(queue.Queue(), threading.Event())
     for job in todo:
         play_job(job, tmp_path, line)
