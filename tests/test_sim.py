@@ -20,7 +20,9 @@ START = 90.0  # s, until a phase is reached
 END = 60.0  # s, until everybody is gone
 
 
-SHORT = ("--suite", "libero_object", "--policy", "demonstrator", "--image-size", "64", "64")
+CHEAP = ("--policy", "demonstrator", "--image-size", "64", "64")
+SHORT = ("--suite", "libero_goal", "--task", "8", *CHEAP)  # of two substeps
+SOUP = ("--suite", "libero_object", "--task", "0", *CHEAP)
 
 
 class Sim:
@@ -71,7 +73,7 @@ POLITE = "I'm afraid my hands are full, so would you mind dropping the letter so
 
 
 def test_a_run_told_politely_succeeds_and_leaves_video_bag_summary_and_logs(sim):
-    run = sim("--task", "0", "--record", "--task-text", POLITE)
+    run = sim("--record", "--task-text", POLITE, defaults=SOUP)
     assert run.end(START) == ExitCode.SUCCESS, run.process.tail()
     summary = run.summary()
     assert (summary["verdict"], summary["success"], summary["task"]["suite"]) == ("success", True, "libero_object")
@@ -98,7 +100,7 @@ def test_without_arguments_a_learned_policy_does_a_task_of_several_substeps_from
 
 
 def test_a_recorder_that_is_killed_disturbs_nobody_and_its_bag_can_be_repaired(sim):
-    run = sim("--task", "0", "--record", "--no-video")
+    run = sim("--record", "--no-video")
     run.process.wait_for_text("substep 2/2", START)
     run.process.member("recorder_node").send_signal(signal.SIGKILL)
     assert run.end(START) == ExitCode.SUCCESS, run.process.tail()
@@ -120,7 +122,7 @@ PHASES = {
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_ctrl_c_in_every_phase_leaves_nobody_and_a_readable_run(sim, phase):
-    run = sim("--task", "0")
+    run = sim()
     run.process.wait_for_text(PHASES[phase], START)
     run.process.interrupt_terminal()
     assert run.end() == ExitCode.INTERRUPTED
@@ -130,11 +132,11 @@ def test_ctrl_c_in_every_phase_leaves_nobody_and_a_readable_run(sim, phase):
     assert (summary["verdict"], summary["success"]) == ("interrupted", False)
     if "substep" in phase:
         assert run.frames() > 0
-        assert summary["plan"]["substeps"][0]["instruction"] == "pick up the alphabet soup"
+        assert summary["plan"]["substeps"][0]["instruction"] == "pick up the bowl"
 
 
 def test_ctrl_c_while_a_finished_run_is_taken_down_spoils_nothing(sim):
-    run = sim("--task", "0")
+    run = sim()
     run.process.wait_for_text("success: ", START)
     run.process.interrupt_terminal()
     assert run.end() == ExitCode.INTERRUPTED
@@ -142,7 +144,7 @@ def test_ctrl_c_while_a_finished_run_is_taken_down_spoils_nothing(sim):
 
 
 def test_a_policy_killed_in_mid_task_ends_the_run_with_an_error(sim):
-    run = sim("--task", "0")
+    run = sim()
     run.process.wait_for_text("substep 1/2", START)
     run.process.member("policy_node").send_signal(signal.SIGKILL)
     assert run.end() == ExitCode.NODE_DIED
@@ -153,7 +155,7 @@ def test_a_policy_killed_in_mid_task_ends_the_run_with_an_error(sim):
 
 
 def test_an_instruction_without_a_plan_ends_the_run_with_an_error(sim):
-    run = sim("--task", "0", "--task-text", "tell me a joke")
+    run = sim("--task-text", "tell me a joke")
     assert run.end(START) == ExitCode.TASK_FAILED
     assert run.summary()["error"]["code"] == ExecuteTask.Result.NO_PLAN
     assert "tell me a joke" in run.process.text()
@@ -162,14 +164,14 @@ def test_an_instruction_without_a_plan_ends_the_run_with_an_error(sim):
 def test_a_parameter_out_of_range_ends_the_run_and_names_it(sim, tmp_path):
     parameters = tmp_path / "parameters.yaml"
     parameters.write_text("/**/bridge: {ros__parameters: {safety: {max_step: {translation: -1.0}}}}")
-    run = sim("--task", "0", "--params-file", str(parameters))
+    run = sim("--params-file", str(parameters))
     assert run.end(START) == ExitCode.BRINGUP_FAILED
     assert "safety.max_step.translation" in run.process.text() and "-1.0" in run.process.text()
     assert "safety.max_step.translation" in run.summary()["error"]["message"]
 
 
 def test_a_bad_argument_is_named_before_anything_starts(sim):
-    run = sim("--task", "10")
+    run = sim("--suite", "libero_object", "--task", "10", defaults=())
     assert run.end() == ExitCode.BAD_ARGUMENTS
     for words in ("task 10 is not one of libero_object", "pick up the orange juice"):
         assert words in run.process.text()
