@@ -132,8 +132,14 @@ class ChunkPlayer:
 
     @property
     def left_over(self) -> np.ndarray:
-        """(N, A) what is played from the newest observation on unless a chunk comes; none where no rule needs it."""
-        return self._queue.left if self.joining.rule.needs_guidance else self._queue.left[:0]
+        """(N, A) what is played from the newest observation on unless a chunk comes; none where no rule needs it.
+
+        Sensors are late: some of it has been played already, and is what a chunk about that observation begins with.
+        """
+        left = self._queue.left
+        if not self.joining.rule.needs_guidance or not len(left):
+            return left[:0]
+        return np.stack([*self._timeline.played_since(self._moment.stamp), *left])
 
     @property
     def _wants_chunk(self) -> bool:
@@ -167,7 +173,7 @@ class ChunkPlayer:
         if len(self._queue):
             begins = max(now, self._moment.now)
             self._begun = begins if not self._queue.steps_played else self._begun
-            self._timeline.take(begins)
+            self._timeline.take(begins, self._queue.left[0])
         return self._queue.next_action(self._moment.proprio)
 
     def after_step(self, moment: RobotMoment, over: EpisodeEnd | None = None) -> list[ChunkReport]:

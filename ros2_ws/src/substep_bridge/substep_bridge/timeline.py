@@ -24,22 +24,26 @@ class Timeline:
 
     def __init__(self, memory: int, period: int) -> None:
         self._period = period
-        self._taken: deque[int] = deque(maxlen=memory)  # ns of world time, of each action
+        self._taken: deque[tuple[int, np.ndarray]] = deque(maxlen=memory)  # ns of world time, (A,) of each action
         self._count = 0
         self._chunks: list[tuple[int, np.ndarray]] = []  # count at which the first of these actions comes
 
-    def take(self, stamp: int) -> None:
-        """An action is played. Args: stamp: ns of world time at which its step begins."""
-        self._taken.append(stamp)
+    def take(self, stamp: int, action: np.ndarray) -> None:
+        """An action (A,) is played. Args: stamp: ns of world time at which its step begins."""
+        self._taken.append((stamp, action))
         self._count += 1
 
     def passed(self, stamp: int) -> int:
         """Actions of a chunk about the observation of ``stamp`` whose steps have passed."""
-        return sum(taken >= stamp for taken in self._taken)
+        return len(self.played_since(stamp))
+
+    def played_since(self, stamp: int) -> list[np.ndarray]:
+        """(A,) of each of them, as the robot was told."""
+        return [action for taken, action in self._taken if taken >= stamp]
 
     def has_come_to_rest(self, stamp: int) -> bool:
         """The observation of ``stamp`` is of after the step of the last action that was played."""
-        return not self._taken or stamp >= self._taken[-1] + (1 - EARLY) * self._period
+        return not self._taken or stamp >= self._taken[-1][0] + (1 - EARLY) * self._period
 
     def is_ahead_of(self, now: int) -> bool:
         """World time has been set back by more than a control step since the last action was played.
@@ -49,7 +53,7 @@ class Timeline:
         Args:
             now: ns of world time.
         """
-        return bool(self._taken) and self._taken[-1] > now + self._period
+        return bool(self._taken) and self._taken[-1][0] > now + self._period
 
     def add(self, ahead: np.ndarray) -> None:
         """A chunk has come of which (N, A) is still ahead."""

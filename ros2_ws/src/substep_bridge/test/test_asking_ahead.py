@@ -39,6 +39,7 @@ class World:
 
     Attributes:
         delays: steps until the answer to each request.
+        late: steps by which what is seen is older than now.
         played: of each step, what the robot was told.
         counted: steps that count for the substep and the episode.
         told: stamp at which a step of a chunk began -> (A,) the same.
@@ -49,6 +50,7 @@ class World:
     horizon: int = 8
     end: int = 10**6
     options: dict = field(default_factory=dict)
+    late: int = 0
 
     def __post_init__(self) -> None:
         joining = load_joining(self.rule, JoiningSettings(**self.options))
@@ -65,11 +67,13 @@ class World:
 
     @property
     def moment(self) -> RobotMoment:
-        return RobotMoment(PERIOD * (1 + self.step), PROPRIO, HERE, JOINTS)
+        stamp = PERIOD * (1 + self.step)
+        return RobotMoment(stamp, PROPRIO, HERE, JOINTS, stamp + PERIOD * self.late)
 
     def chunk(self) -> Chunk:
-        """From where the robot is: numbered by how far it has moved, cut where the substep's motion ends."""
-        places = np.arange(self.moved, min(self.moved + self.horizon, self.end + 1))
+        """From where the robot is seen: numbered by how far it has moved, cut where the substep's motion ends."""
+        seen = max(0, self.moved - self.late)
+        places = np.arange(seen, min(seen + self.horizon, self.end + 1))
         places = places if len(places) else np.array([self.end])
         actions = np.zeros((len(places), ROBOT.action_width), np.float32)
         actions[:, 0], actions[:, 6] = places * SCALE, -1.0
@@ -291,6 +295,18 @@ def test_what_is_left_of_the_last_chunk_travels_with_the_request_where_it_is_nee
         np.testing.assert_array_equal(left, chunk.actions[index:])
     else:
         assert left.shape == (0, ROBOT.action_width)
+
+
+@pytest.mark.parametrize("late", [1, 2, 3])
+def test_what_is_left_begins_where_the_chunk_about_a_late_observation_does(late):
+    """Drawn to what is played from now on, a chunk would leave out what has been played since it was seen."""
+    world = World("real_time_chunking", [2], 16, late=late, options={"overlap": 4})
+    world.advance(40)
+    left = np.round(world.player.left_over[:, 0] / SCALE).astype(int)
+    np.testing.assert_array_equal(left, np.arange(len(left)) + world.moved - late)
+    np.testing.assert_array_equal(left[:late], world.played[-late:])
+    played = [place for place in world.played if place is not None]
+    assert played == list(range(len(played))), "each action once"
 
 
 def test_time_that_jumps_back_does_not_make_a_chunk_pass():
