@@ -101,6 +101,8 @@ class Affordances:
         has_top: there is room on top of it that is not "on" or "in" it.
     is_hollow: something goes in it, though it is no container.
     has_room_below: something goes under it.
+    hides: it is so high that no arm reaches behind it.
+    is_slender: nothing stands on it.
         part_of: what it is a part of, where that is not said.
     """
 
@@ -112,16 +114,19 @@ class Affordances:
     has_top: bool = False
     is_hollow: bool = False
     has_room_below: bool = False
+    hides: bool = False
+    is_slender: bool = False
     part_of: str = ""
 
 
 _AFFORDANCES = {
     # LIBERO calls its shelf so too, which is hollow and has room below.
-    "cabinet": Affordances(fixed=True, has_top=True, is_hollow=True, has_room_below=True),
+    "cabinet": Affordances(fixed=True, has_top=True, is_hollow=True, has_room_below=True, hides=True),
     "drawer": Affordances(fixed=True, opens=True, container=True, is_open_box=True, part_of="cabinet"),
     "stove": Affordances(fixed=True, switches=True),
-    "microwave": Affordances(fixed=True, opens=True, container=True, has_top=True),
-    "shelf": Affordances(fixed=True, has_top=True, is_hollow=True, has_room_below=True),
+    "microwave": Affordances(fixed=True, opens=True, container=True, has_top=True, hides=True),
+    "shelf": Affordances(fixed=True, has_top=True, is_hollow=True, has_room_below=True, hides=True),
+    "bottle": Affordances(is_slender=True),
     "rack": Affordances(fixed=True, is_hollow=True),
     "caddy": Affordances(fixed=True, is_hollow=True),
     "compartment": Affordances(fixed=True, container=True, is_open_box=True, part_of="caddy"),
@@ -137,6 +142,7 @@ _AFFORDANCES = {
 }
 PARTS = tuple(noun for noun, affordances in _AFFORDANCES.items() if affordances.part_of)
 HEADS = frozenset({name.split()[-1] for name in NOUNS} | set(PARTS))
+OPEN_PERHAPS = frozenset({"box"})  # LIBERO's are closed packages, others hold things
 OUT_OF_REACH = frozenset({"ceiling", "wall", "roof", "sky"})  # of any arm at a table
 ROBOT_PARTS = frozenset({"gripper", "arm", "hand", "robot", "finger", "fingers"})
 
@@ -156,9 +162,19 @@ def has_room(preposition: str, head: str) -> bool:
     if head in OUT_OF_REACH:
         return False
     of = affordances_of(head)
-    if head not in HEADS or preposition not in ("in", "under"):
+    if head not in HEADS or preposition not in ("in", "under") or preposition == "in" and head in OPEN_PERHAPS:
         return True
     return of.has_room_below if preposition == "under" else of.container or of.is_hollow
+
+
+def can_be_reached(preposition: str, head: str) -> bool:
+    """Whether an arm can put something so where there is room: nothing goes behind a cabinet, or stands on a bottle.
+
+    Args:
+        preposition, head: as for ``has_room``.
+    """
+    of = affordances_of(head)
+    return not (preposition == "to the back of" and of.hides or preposition in ("on", "on top of") and of.is_slender)
 
 
 def names_of(category: str) -> list[str]:

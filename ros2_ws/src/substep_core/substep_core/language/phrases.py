@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from substep_core.language.nouns import PARTS, Affordances, affordances_of, has_room
+from substep_core.language.nouns import PARTS, Affordances, affordances_of, can_be_reached, has_room
 
 PRONOUNS = frozenset({"it", "them", "this", "that", "these", "those", "both", "each", "both of them"})
 SIDES = {
@@ -228,7 +228,7 @@ def make_place(preposition: str, thing: Thing) -> Place:
         preposition = "on"
     if preposition == "on" and thing.affordances.is_open_box:
         preposition = "in"
-    if not has_room(preposition, thing.head):
+    if not (has_room(preposition, thing.head) and can_be_reached(preposition, thing.head)):
         raise PhraseError(f"nothing can be put {preposition} the {thing.name}")
     return Place(preposition, thing)
 

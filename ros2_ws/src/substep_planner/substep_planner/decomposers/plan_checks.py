@@ -11,6 +11,7 @@ from substep_core.language.phrases import PhraseError, Thing
 from substep_core.language.reader import parse
 from substep_core.language.skills import LANGUAGES_OWN, skill_of, things_of
 from substep_core.plan import Plan, Substep, normalise_instruction
+from substep_planner.decomposers.grounding.scene import PART_SIDES
 
 _CATEGORIES = frozenset(category for noun in NOUNS.values() for category in noun.categories)
 
@@ -159,7 +160,8 @@ def _names(instruction: str, skills: tuple[str, ...]) -> list[str]:
     if motion is None:  # not in the shared words, so nothing can be said
         return []
     things = [motion.thing] + ([motion.place.thing] if motion.place is not None else [])
-    return [name for thing in things for name in _names_in(thing)]
+    nowhere = [thing.name for thing in things if thing.part and thing.part.side not in PART_SIDES[thing.part.noun]]
+    return nowhere + [name for thing in things for name in _names_in(thing)]
 
 
 def _names_in(thing: Thing) -> list[str]:
@@ -181,5 +183,13 @@ def unclear_things(plan: Plan, objects: frozenset[str]) -> list[str]:
     """Names of things to be picked up that may mean several kinds in the scene, without a word of which."""
     motions = [parse(step.instruction) for step in plan.substeps]
     picked = [motion.thing for motion in motions if motion.kind is PICK_UP]
-    several = {thing.name for thing in picked if not thing.side and not thing.relation and thing.name in NOUNS}
-    return sorted(name for name in several if len(objects.intersection(NOUNS[name].categories)) > 1)
+    several = {thing.name for thing in picked if not thing.side and not thing.relation}
+    return sorted(name for name in several if len(_kinds_called(name, objects)) > 1)
+
+
+def _kinds_called(name: str, objects: frozenset[str]) -> list[str]:
+    """Those of the scene's categories that a name may mean: LIBERO's by its nouns, others by their words."""
+    if name in NOUNS:
+        return sorted(objects.intersection(NOUNS[name].categories))
+    own = [kind for kind in objects.difference(_CATEGORIES) if set(name.split()) <= set(kind.split("_"))]
+    return [kind for kind in own if kind.split("_") == name.split()] or sorted(own)

@@ -39,6 +39,7 @@ class Draft:
     verb_between: bool = False  # the last two things were not named in a row
     put_since: bool = False  # a verb that puts was said since the last thing
     stands_after_verb: bool = False  # where the thing stands was said after such a verb
+    comes_from: bool = False  # where the last thing stands is where it is to be taken from
     named_after_verb: Entity | None = None  # where something stands, or perhaps goes
 
     # --- how many ---

@@ -113,6 +113,15 @@ class Excluding:
         foreign = {word for word, english in glossary.items() if not markers.isdisjoint(english.split())}
         self._speller = Speller(foreign if glossary else markers)
 
+    @property
+    def begins_a_phrase(self) -> frozenset[str]:
+        """Words that begin a phrase for a thing, a place or a request."""
+        return self._about | self._starts
+
+    @property
+    def begins_a_request(self) -> frozenset[str]:
+        return self._starts
+
     def cut(self, words: Sequence[str], breaks: Collection[int]) -> Cut:
         """The words without what is left out or forbidden.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 _NUMBERS = {
@@ -51,7 +52,7 @@ class NumberWords:
         """The words, those for numbers as digits."""
         return [
             str(self.words[word]) if word in self.words and self._counts_before(after) else word
-            for word, after in zip(words, [*words[1:], ""], strict=True)
+            for word, after in pairwise([*words, ""])
         ]
 
     def _counts_before(self, after: str) -> bool:
@@ -69,7 +70,7 @@ def with_counts(said: Sequence[str], numbers: NumberWords = ENGLISH) -> tuple[li
         ValueError: none of something are asked for.
     """
     kept, known, words = [], [], numbers.in_digits(said)
-    for word, after in zip(words, [*words[1:], ""], strict=True):
+    for word, after in pairwise([*words, ""]):
         if word == "a" and after == "dozen":
             continue
         number = number_of(word)

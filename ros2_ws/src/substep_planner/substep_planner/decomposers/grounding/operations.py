@@ -30,7 +30,7 @@ _SWITCHED = {
 
 def changes_the_last(draft: Draft, detail: str, words: tuple[str, ...]) -> bool:
     """ "… the microwave's door", "power the stove off", "mach den Herd aus": what comes after a thing changes the
-    step, or nothing."""
+    step, or nothing. Raises: UnclearError: it cannot be done."""
     last = draft.steps[-1] if draft.steps else None
     if last is None or draft.pending:
         return False
@@ -40,6 +40,8 @@ def changes_the_last(draft: Draft, detail: str, words: tuple[str, ...]) -> bool:
     if detail in family and draft.after_thing and _AGAIN.isdisjoint(words):
         draft.steps[-1] = replace(last, action=detail)
         return True
+    if last.action in ("turn on", "turn off") and words in (("down",), ("up",)):
+        raise UnclearError  # how much is beyond it
     if last.action in ("turn on", "turn off") and words in (("on",), ("off",)):
         draft.steps[-1] = replace(last, action=f"turn {words[0]}")
         return True

@@ -11,6 +11,7 @@ from substep_planner.decomposers.grounding.scene import PART_SIDES, TABLE, Entit
 from substep_planner.decomposers.grounding.segment import MENTIONS, Segment
 from substep_planner.decomposers.grounding.sides import side_in
 from substep_planner.decomposers.grounding.spelling import Speller
+from substep_planner.decomposers.grounding.words import SMALL_WORDS
 
 _TELLS_APART = 3  # times as often as of another part is a word said of a part that says which it is
 # How requests begin, whether or not a model has met them.
@@ -45,6 +46,8 @@ class Oversights:
                 if before and self._is_unknown_request(segment.words, after_verb=before.startswith("verb")):
                     return True
             elif segment.label in MENTIONS:
+                if self._is_said_twice(segment):
+                    return True
                 if segment.entity and segment.entity not in mentioned and self._is_any_part(segment):
                     return True
                 mentioned |= {segment.entity} - {None}
@@ -82,6 +85,11 @@ class Oversights:
             if not (words <= before or before <= words) and not side_in(segment):
                 return True
         return False
+
+    def _is_said_twice(self, segment: Segment) -> bool:
+        """Whether a word of one phrase is in it twice, so that there are two: "left plate yellow one right plate"."""
+        words = [word for word in segment.words if len(word) > 1 and word not in SMALL_WORDS | self._determiners]
+        return segment.entity is not None and not segment.entity.part and len(set(words)) < len(words)
 
     def _is_any_part(self, segment: Segment) -> bool:
         """Whether nothing is said of which part of its kind it is: "the compartment of the caddy"."""

@@ -15,7 +15,9 @@ from substep_planner.decomposers.grounding.words import INTO, ON_IT, ONTO
 
 _ONE = frozenset(("one", "ones"))
 _AFTER_PLACE = {"inside": "in", "atop": "on", "beneath": "under"}  # what is said after the place, in Chinese
-_INSIDE = frozenset(("inside", "within"))
+_INSIDE = frozenset(("inside", "within", "interior", "innere", "inneren"))
+_WHICH_IS = frozenset((("which", "is"), ("that", "is")))
+_IN_IT_OF = ("in", "it", "of")  # Spanish "dentro de", by its glossary
 _VESSELS = frozenset("dish dishes saucer vessel container pan rack holder caddy organizer".split())  # things go in it
 _NO_SIDE = frozenset("to the over up down".split())
 _TURNING = frozenset("turn turning turned switch switching switched power powering".split())
@@ -23,9 +25,10 @@ _TURNING = frozenset("turn turning turned switch switching switched power poweri
 
 def take_preposition(draft: Draft, preposition: str, words: tuple[str, ...]) -> None:
     """How a thing is to stand to the place that is named next. Raises: UnclearError: as nothing is put."""
-    draft.beside, draft.inside = "", not _INSIDE.isdisjoint(words)
-    if words == ("at",):
-        raise UnclearError  # "throw the bowl at the plate"
+    draft.beside, draft.inside = "", not _INSIDE.isdisjoint(words) or words == _IN_IT_OF
+    is_of_anchor = draft.pending and not draft.after_thing and draft.words_before[-2:] in _WHICH_IS
+    if words == ("at",) or is_of_anchor:  # "throw the bowl at the plate", "on the plate which is on the stove"
+        raise UnclearError
     preposition = with_the_side_said(preposition, words)
     if preposition.startswith("to the ") and _NO_SIDE.issuperset(words):
         preposition = ""  # "relocate it to the cabinet top": no side is said, what the place is decides

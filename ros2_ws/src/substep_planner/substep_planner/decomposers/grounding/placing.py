@@ -100,6 +100,8 @@ def without_a_place(draft: Draft) -> None:
     """What was named, and nowhere to put it, may be asked for in other ways."""
     first = draft.pending[0]
     if len(draft.pending) == 1 and draft.mode == "put" and first.relation in ("on", "in"):
+        if draft.comes_from:
+            raise UnclearError  # "take the bowl off the stove": where to is not said
         stands_where_it_should(draft)
     elif (
         len(draft.pending) == 1 and can(first.thing, "turn on") and not draft.said.isdisjoint(("on", "off", "heating"))

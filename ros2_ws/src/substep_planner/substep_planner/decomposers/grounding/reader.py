@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 
@@ -31,13 +32,16 @@ from substep_planner.decomposers.grounding.segment import MENTIONS, NAMED, Segme
 from substep_planner.decomposers.grounding.sides import side_in
 from substep_planner.decomposers.grounding.spelling import Speller
 from substep_planner.decomposers.grounding.steps import steps_of
-from substep_planner.decomposers.grounding.words import NEVER, SMALL_WORDS, as_written, breaks_in, words_of_text
+from substep_planner.decomposers.grounding.undecided import undecided
+from substep_planner.decomposers.grounding.words import FORBIDDING, SMALL_WORDS, as_written, breaks_in, words_of_text
 
 NOT_COUNTED: Mapping[str, int] = MappingProxyType({})
 _ASKING = ("verb:put", "verb:open", "verb:close", "verb:turn on", "verb:turn off")
 _REQUESTS = (*_ASKING, "verb:push", "verb:pick up")
 _GUESSED = 0.3  # of what is put together from what was not asked for in so many words
 _OFTEN = 2  # times that a word was drawn at a beginning, beyond which it is one that begins so
+_NEITHER = frozenset(("neither", "weder"))
+_WHERE = frozenset("on in off at under inside onto atop".split())  # "the stove should not be on"
 _MOST_SUGGESTED = 3  # things that may have been meant by what is not there
 
 
@@ -85,10 +89,21 @@ class MarkovReader:
         """
         entities = (*entities_of(categories), None)
         words = words_of_text(text)
-        cut = self._excluding.cut(words, breaks_in(text))
+        breaks = breaks_in(text)
+        cut = self._excluding.cut(words, breaks)
         if not words:
             raise ValueError("it has no words")
         reading = self._read(cut.kept, entities, counts)
+        left_open = undecided(
+            words, cut.kept, breaks, self._excluding.begins_a_phrase, self._excluding.begins_a_request
+        )
+        if left_open is not None and left_open.is_condition:
+            reading = replace(reading, condition=left_open.problem)
+        elif left_open is not None:
+            reading = replace(reading, excluded=left_open.problem, question=left_open.question)
+        elif not cut.kept:
+            said = as_written(cut.exclusions[0].said)
+            reading = replace(reading, excluded=f"{said!r} says what is not to be done, and nothing else what is")
         for exclusion in cut.exclusions:
             if not reading.excluded:
                 reading = self._heeding(reading, exclusion, entities)
@@ -180,13 +195,17 @@ class MarkovReader:
 
     def _is_refusal(self, words: list[str]) -> bool:
         """Whether it begins with what a robot cannot do, or says that something is not to be done."""
+        if not _NEITHER.isdisjoint(words):
+            return True
         begun = next((number for number, word in enumerate(words) if word not in self._polite), 0)
         if words[begun] in self._unable or any(self._glossary.get(word) == "not" for word in words):
             return True
-        return any(
-            word in NEVER and other in self._verbs and other not in ("leave", "forget", "drop")
-            for word, other in zip(words, words[1:], strict=False)
-        )
+        asked = [word for before, word in zip(("", *words), words, strict=False) if before not in ("i", "we")]
+        forbidden = [other for word, other in pairwise(asked) if word in FORBIDDING]
+        if any(verb in self._verbs and verb not in ("leave", "forget", "drop") for verb in forbidden):
+            return True
+        rows = zip(words, words[1:], words[2:], strict=False)
+        return any(word in FORBIDDING and be == "be" and where in _WHERE for word, be, where in rows)
 
     @cached_property
     def _verbs(self) -> frozenset[str]:

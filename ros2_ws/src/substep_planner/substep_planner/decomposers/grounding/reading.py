@@ -46,6 +46,7 @@ class Reading:
     probability: that all of it is right, see ``score``.
     excluded: why what it leaves out or forbids keeps it from being done; empty: it does not.
     question: that makes up for that; empty: there is none.
+    condition: under which alone it is to be done, in words; empty: there is none.
     """
 
     steps: tuple[Step, ...]
@@ -54,6 +55,7 @@ class Reading:
     evidence: Evidence | None = None
     excluded: str = ""
     question: str = ""
+    condition: str = ""
 
     @property
     def entities(self) -> tuple[Entity | None, ...]:

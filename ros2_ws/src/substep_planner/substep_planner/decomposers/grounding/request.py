@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from substep_core.language.motions import CLOSE, OPEN, PICK_UP, PLACE, PUSH, TURN_OFF, TURN_ON, Motion
-from substep_core.language.nouns import has_room
+from substep_core.language.nouns import OPEN_PERHAPS, can_be_reached, has_room
 from substep_core.language.phrases import Relation, Thing, make_place
 from substep_planner.decomposers.grounding.scene import NO_NOUNS, Entity, noun_for
 
@@ -79,7 +79,15 @@ def has_room_for(step: Step) -> bool:
         return True
     if place.kind.endswith("cabinet") and not place.part:  # the noun may mean a shelf, the kind does not
         return step.preposition not in ("in", "under")
-    return has_room(step.preposition, place.head)
+    is_shut = step.preposition == "in" and place.head in OPEN_PERHAPS and not place.holds_perhaps
+    return not is_shut and has_room(step.preposition, place.head)
+
+
+def can_be_put(step: Step) -> bool:
+    """Whether there is room for it, and an arm gets there."""
+    goes = step.action in GOES_SOMEWHERE and step.place is not None
+    head = "cabinet" if goes and step.place.kind.endswith("cabinet") and not step.place.part else ""
+    return has_room_for(step) and (not goes or can_be_reached(step.preposition, head or step.place.head))
 
 
 def is_likely(step: Step) -> bool:

@@ -136,7 +136,7 @@ def _take_relation_words(draft: Draft, relation: str, segment: Segment, rest: Se
         draft.preposition = relation  # "杯子放盘子上": the place, and then what says so
         placed(draft, draft.named_after_verb, "", rest)
     else:
-        take_relation(draft, relation)
+        take_relation(draft, relation, segment.words)
     draft.named_after_verb = None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from substep_planner.decomposers.grounding.counting import is_plural
 from substep_planner.decomposers.grounding.draft import Draft
 from substep_planner.decomposers.grounding.operations import operate, switch_by_last_word
@@ -13,6 +15,7 @@ from substep_planner.decomposers.grounding.sides import side_alone, side_in
 from substep_planner.decomposers.grounding.words import INTO, ONTO
 
 _JOINTS = frozenset("and also both with plus well as the".split())  # between things that are named in a row
+_FROM = frozenset("off from out".split())
 _OWNING = frozenset("its his her their my our your the".split())
 # Words before a thing that say where another one stands.
 _STANDS = {
@@ -73,12 +76,12 @@ def _thing(draft: Draft, segment: Segment) -> None:
         put(draft, draft.place_first.preposition, draft.place_first.place, draft.place_first.place_side)
 
 
-def take_relation(draft: Draft, relation: str) -> None:
-    """How a thing stands to what is named next."""
+def take_relation(draft: Draft, relation: str, words: Sequence[str]) -> None:
+    """How a thing stands to what is named next, and the words that say so."""
     if draft.early[1] or relation == "table center" and not draft.pending and not draft.steps:
         draft.early = (relation, draft.early[1])
         return
-    draft.relation = relation
+    draft.relation, draft.comes_from = relation, not _FROM.isdisjoint(words)
     if relation == "table center":
         draft.update_last(relation=relation)
 

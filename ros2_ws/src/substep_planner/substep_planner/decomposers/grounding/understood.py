@@ -12,14 +12,15 @@ from substep_planner.decomposers.grounding.reading import Phrase, Reading
 from substep_planner.decomposers.grounding.request import (
     GOES_SOMEWHERE,
     Step,
-    has_room_for,
+    can_be_put,
     is_likely,
     is_possible,
     motions_of,
 )
 from substep_planner.decomposers.grounding.scene import NO_NOUNS, TABLE, Entity, entities_of, noun_for
-from substep_planner.decomposers.grounding.words import words_of_text
+from substep_planner.decomposers.grounding.words import SMALL_WORDS, words_of_text
 
+_DONE = {"open": "opened", "close": "closed", "turn on": "turned on", "turn off": "turned off"}
 _MOST_NAMED = 8  # things that a question offers
 
 
@@ -90,8 +91,10 @@ class Understood:
             return Doubt(self._with_what_is_clear(f"it asks for nothing that the robot can do{self._with_what}"))
         if missing := [phrase for phrase in reading.phrases if phrase.entity is None]:
             return self._missing(missing)
-        if impossible := next((step for step in reading.steps if not is_possible(step)), None):
+        if impossible := next((step for step in reading.steps if not (is_possible(step) and can_be_put(step))), None):
             return Doubt(self._with_what_is_clear(self._impossible(impossible)), is_refusal=True)
+        if several := self._of_several_kinds():
+            return Doubt(self._either(several), "which are meant, by name?", is_refusal=True)
         told_apart = {step.thing for step in reading.steps if step.side or step.relation}
         named = set(reading.entities)
         doubtful = [
@@ -105,10 +108,20 @@ class Understood:
             if self._is_known:
                 meant = replace(reading, phrases=tuple(replace(phrase, others=()) for phrase in reading.phrases))
             return Doubt(self._either(doubtful[0]), self._did_you_mean(meant), meant)
+        if reading.condition:
+            meant = replace(reading, condition="")
+            return Doubt(self._with_what_is_clear(reading.condition), self._did_you_mean(meant), meant, is_refusal=True)
         if reading.probability < threshold:
             problem = f"it is not sure what it asks for ({reading.probability:.0%})"
             return Doubt(self._with_what_is_clear(problem), self._did_you_mean(reading), reading)
         return None
+
+    def _of_several_kinds(self) -> Phrase | None:
+        """What names two of a kind, and may mean others as well: "the mugs" where a red and a white one stand."""
+        sides = {(step.thing, step.side) for step in self._reading.steps}
+        pairs = {thing for thing, side in sides if side == "left" and (thing, "right") in sides}
+        named = (one for one in self._reading.phrases if self._is_known and one.entity in pairs)
+        return next((one for one in named if any(self._may_mean(one.entity, other) for other in one.others)), None)
 
     def _may_mean(self, entity: Entity, other: Entity) -> bool:
         """Whether the steps would make sense with the other thing; where it is not known what is there, only if the
@@ -123,9 +136,12 @@ class Understood:
         return " with what is there" if self._is_known else ""
 
     def _impossible(self, step: Step) -> str:
-        if not has_room_for(step):
+        if not can_be_put(step):
             return f"nothing can be put {step.preposition} the {self._noun(step.place)}"
-        return f"{step.action!r} cannot be done with the {self._noun(step.thing)}"
+        thing = self._noun(step.thing)
+        if step.action in GOES_SOMEWHERE and step.thing == step.place and not step.thing.affordances.fixed:
+            return f"the {thing} cannot be put {step.preposition} itself"
+        return f"the {thing} cannot be {_DONE.get(step.action, 'moved')}"
 
     def _missing(self, missing: list[Phrase]) -> Doubt:
         """What is not there. Where one thing alone is, what comes nearest may be meant."""
@@ -158,7 +174,7 @@ class Understood:
         return f"which is {words!r}: {', '.join(names)}?" if 0 < len(names) <= _MOST_NAMED else ""
 
     def _either(self, phrase: Phrase) -> str:
-        meant = " or ".join(f"the {self._noun(entity)}" for entity in (phrase.entity, *phrase.others))
+        meant = " or ".join(f"the {self._noun(one, is_clear=True)}" for one in (phrase.entity, *phrase.others))
         return f"{phrase.words!r} may mean {meant}"
 
     def _did_you_mean(self, meant: Reading, instead: Entity | None = None) -> str:
@@ -167,7 +183,8 @@ class Understood:
         return f"did you mean: the {self._noun(instead)}, so {asked}?" if instead else f"did you mean: {asked}?"
 
     def _with_what_is_clear(self, problem: str) -> str:
-        clear = [one for one in self._reading.phrases if one.words and one.entity is not None and not one.others]
+        named = [one for one in self._reading.phrases if not SMALL_WORDS.issuperset(one.words.split())]
+        clear = [one for one in named if one.entity is not None and not one.others]
         return f"{problem}; understood: {self._listed(clear)}" if clear else problem
 
     def _listed(self, phrases: list[Phrase]) -> str:
@@ -175,10 +192,11 @@ class Understood:
             f"{words!r}: {noun}" for words, noun in {one.words: self._noun(one.entity) for one in phrases}.items()
         )
 
-    def _noun(self, entity: Entity | None) -> str:
+    def _noun(self, entity: Entity | None, *, is_clear: bool = False) -> str:
+        """Args: is_clear: by a noun that no other thing here has."""
         if entity is None:
             return "not there"
-        vague = entity.kind in self._vague
+        vague = entity.kind in self._vague and not is_clear
         noun = noun_for(entity.kind, self._scene, self._said, vague=vague, usual=self._usual)
         return f"{entity.part} of the {noun}" if entity.part else noun
 

@@ -12,6 +12,7 @@ SMALL_WORDS = frozenset(
     "the to a it is be and in on you i that of yet now just only so here there really too very".split()
 )
 NEVER = frozenset(("not", "never", "dont"))
+FORBIDDING = NEVER | frozenset("cant cannot mustnt shouldnt".split())  # before a verb; "I cant find it" is talk
 INTO = frozenset("in into inside within".split())
 ONTO = frozenset("on onto upon atop".split())
 ON_IT = frozenset("top surface it there the its on of".split())  # what names the place before, and nothing else
