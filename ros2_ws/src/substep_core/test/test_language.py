@@ -21,7 +21,7 @@ from substep_core.language.motions import (
     is_place,
     kind_of,
 )
-from substep_core.language.nouns import NOUNS, affordances_of, in_plain_nouns, names_of
+from substep_core.language.nouns import NOUNS, affordances_of, can_be_reached, has_room, in_plain_nouns, names_of
 from substep_core.language.phrases import PhraseError, Relation, Thing, make_place
 from substep_core.language.reader import parse, read
 from substep_core.language.skills import skills_from_text, skills_in, skills_to_text
@@ -187,11 +187,19 @@ relations = st.one_of(
     st.builds(Relation, st.just("between"), st.tuples(single_words, single_words)),
 )
 PREPOSITIONS = ["in", "on", "on top of", "under", *(f"to the {side} of" for side in SIDES[:4])]
-places = st.builds(make_place, st.sampled_from(PREPOSITIONS), others)
+
+
+def _where_there_is_room(prepositions):
+    pairs = st.tuples(st.sampled_from(prepositions), others)
+    fitting = pairs.filter(lambda one: has_room(one[0], one[1].head) and can_be_reached(one[0], one[1].head))
+    return fitting.map(lambda one: make_place(*one))
+
+
+places = _where_there_is_room(PREPOSITIONS)
 related = st.builds(Thing, st.sampled_from(NAMES), st.just(""), relations)
 picked = st.builds(Motion, st.just(PICK_UP), plain | related)
 placed = st.builds(Motion, st.just(PLACE), plain, places).filter(lambda motion: motion.thing != motion.place.thing)
-beside = st.builds(make_place, st.sampled_from(PREPOSITIONS[4:]), others)
+beside = _where_there_is_room(PREPOSITIONS[4:])
 pushed = st.builds(Motion, st.just(PUSH), plain, beside)
 operated = st.builds(Motion, st.sampled_from([OPEN, CLOSE]), st.sampled_from(OPENABLE))
 switched = st.builds(Motion, st.sampled_from([TURN_ON, TURN_OFF]), st.just(Thing("stove")))
