@@ -277,7 +277,8 @@ def test_the_prompt_tells_the_motions_of_the_substep_language():
     """All of them, in words that the language reads as that motion."""
     text = load_prompt().system
     forms = re.findall(r'"([^"]*<[^"]*)"', text[: text.index("Picking up and placing")])
-    fillings = {"<object>": "red mug", "<place>": "plate", "<part>": "top drawer", "<device>": "stove"}
+    rooms = {"in the <place>": "in the basket", "under the <place>": "under the cabinet shelf"}
+    fillings = {"<object>": "red mug", **rooms, "<place>": "plate", "<part>": "top drawer", "<device>": "stove"}
     told = set()
     for form in forms:
         for phrase, filling in {**fillings, "<left|right|front|back>": "left"}.items():
