@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import queue
 import weakref
 
 import pytest
@@ -155,10 +156,12 @@ def test_a_goal_accepted_while_the_planner_is_deactivated_ends_at_once(graph):
 
 def test_cleanup_lets_go_of_the_models(graph):
     graph.activate()
-    held = [weakref.ref(graph.planner._settings), weakref.ref(graph.planner._settings.decomposers[0])]
+    gone: queue.Queue[str] = queue.Queue()  # the thread that answers may hold them for a moment longer
+    weakref.finalize(graph.planner._settings, gone.put, "settings")
+    weakref.finalize(graph.planner._settings.decomposers[0], gone.put, "decomposer")
     assert graph.transition(Transition.TRANSITION_DEACTIVATE) and graph.transition(Transition.TRANSITION_CLEANUP)
     gc.collect()
-    assert [ref() for ref in held] == [None, None]
+    assert {gone.get(timeout=20), gone.get(timeout=20)} == {"settings", "decomposer"}
     assert graph.transition(Transition.TRANSITION_CONFIGURE)
 
 
