@@ -109,7 +109,7 @@ def _scene(
         return frozenset(counts), counts
     source = task_source(tasks_from)
     if suite and suite not in source.suites:
-        check_suite(suite, (*source.suites, *load_library(library)))
+        check_suite(suite, tuple(dict.fromkeys((*source.suites, *load_library(library)))))
         return read_objects(objects)
     if objects or not suite:
         return read_objects(objects)

@@ -114,7 +114,7 @@ def test_of_a_scene_that_nobody_told_it_claims_nothing_and_says_so(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--suite", "libero_nonsense"], "unknown suite 'libero_nonsense': expected one of libero_spatial, "),
+        (["--suite", "libero_nonsense"], "one of libero_spatial, libero_object, libero_goal, libero_10, libero_90\n"),
         (["--suite", "libero_nonsense", "--objects", "plate"], "unknown suite 'libero_nonsense'"),
         (["--suite", "libero_nonsense", "--task", "0"], "unknown suite 'libero_nonsense'"),
         (["--suite", "libero_goal", "--task", "10"], "task 10 is not in suite 'libero_goal': expected 0 to 9"),
