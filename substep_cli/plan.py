@@ -108,10 +108,10 @@ def _scene(
         counts = libero_task(tasks_from, suite, task).categories
         return frozenset(counts), counts
     source = task_source(tasks_from)
-    if suite and suite not in source.suites:
+    is_of_source = suite in source.suites
+    if suite and not is_of_source:  # a plan file may have suites of its own
         check_suite(suite, tuple(dict.fromkeys((*source.suites, *load_library(library)))))
-        return read_objects(objects)
-    if objects or not suite:
+    if objects or not is_of_source:
         return read_objects(objects)
     scenes = [libero_task(tasks_from, suite, number).categories for number in range(len(source.names(suite)))]
     return (frozenset(scenes[0]), scenes[0]) if all(one == scenes[0] for one in scenes) else (frozenset(), {})

@@ -15,10 +15,11 @@ import pytest
 import torch
 import yaml
 from accelerate.optimizer import AcceleratedOptimizer
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from substep_cli.grammar import main
 from substep_core.policy_source import PolicyError
+from substep_policy.checkpoints.folder import CheckpointError
 from substep_policy.eos import EosSource
 from substep_policy.heads.decoder import OnePassDecoder
 from substep_policy.models.compact.checkpoints import CHECKPOINTS
@@ -478,6 +479,14 @@ def test_a_run_begins_from_a_checkpoint_of_shorter_chunks(toy_run, tmp_path: Pat
     assert torch.equal(queries[length:], before[-1:].expand(length, -1))
     trained, _ = CHECKPOINTS.load(finetune(second))
     assert trained.chunk_length == 2 * length
+
+
+def test_weights_that_are_no_compact_models_are_named_and_not_tripped_over(toy_run, tmp_path: Path):
+    first = finetune(toy_run("steps=1"))
+    state = load_file(first / "model.safetensors")
+    save_file({name: value for name, value in state.items() if name != "queries"}, first / "model.safetensors")
+    with pytest.raises(CheckpointError, match="model.safetensors does not fit CompactBackbone: queries is missing"):
+        start(toy_run(f"initial_checkpoint={first}", f"out={tmp_path / 'second'}"))
 
 
 def test_a_run_does_not_go_on_with_chunks_of_another_length(toy_run):

@@ -90,7 +90,9 @@ class CompactTraining(PlainTraining[CompactModelConfig]):
 
     def fitted_backbone(self, state: State) -> State:
         """Those of other chunk lengths too: actions that the checkpoint has not begin as its last one."""
-        queries = state["queries"]
+        queries = state.get("queries")
+        if queries is None or not len(queries):
+            return state  # of no compact model, which is said where it is looked at whole
         rows = torch.arange(self.config.chunk_length).clamp(max=len(queries) - 1)
         return {**state, "queries": queries[rows]}
 

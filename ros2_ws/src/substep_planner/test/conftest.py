@@ -40,7 +40,10 @@ from substep_core.ros.messages import image_to_message, to_time
 from substep_core.ros.node_main import RCLError
 from substep_planner.completion.registry import SCORERS
 from substep_planner.decomposers.base import SourcedPlan
-from substep_planner.decomposers.registry import DECOMPOSERS
+from substep_planner.decomposers.grounding.decomposer import create as create_grounding
+from substep_planner.decomposers.library import LibraryDecomposer, shipped_library
+from substep_planner.decomposers.registry import DECOMPOSERS, DecomposerSettings
+from substep_planner.decomposers.rules import RulesDecomposer
 from substep_planner.node import EXECUTOR_THREADS, PlannerFault, PlannerNode
 from substep_planner.parameters import PlannerRegistry
 
@@ -385,6 +388,12 @@ class PlannerGraph:
             found = {item.key: item.value for item in status.values}
             if status.name == name and all(text in found.get(key, "") for key, text in values.items()):
                 return status
+
+
+@pytest.fixture(scope="session")
+def decomposers():
+    """Those that ship and are asked by default, in their order."""
+    return LibraryDecomposer(shipped_library()), create_grounding(DecomposerSettings()), RulesDecomposer()
 
 
 @pytest.fixture

@@ -7,12 +7,8 @@ import pytest
 from substep_core.errors import PlanningError
 from substep_planner.decomposers.base import PlanRequest, UnsureError
 from substep_planner.decomposers.fallback import decompose
-from substep_planner.decomposers.grounding.decomposer import create
 from substep_planner.decomposers.grounding.draft import Draft
 from substep_planner.decomposers.grounding.places import take_preposition
-from substep_planner.decomposers.library import LibraryDecomposer, shipped_library
-from substep_planner.decomposers.registry import DecomposerSettings
-from substep_planner.decomposers.rules import RulesDecomposer
 
 GOAL = frozenset(
     {"akita_black_bowl", "plate", "wine_bottle", "cream_cheese", "wooden_cabinet", "flat_stove", "wine_rack"}
@@ -20,12 +16,6 @@ GOAL = frozenset(
 ON_THE_PLATE = ["pick up the bowl", "place the bowl on the plate"]
 BLACK_ON_THE_PLATE = ["pick up the black bowl", "place the black bowl on the plate"]
 ON_THE_RACK = ["pick up the wine bottle", "place the wine bottle on the rack"]
-
-
-@pytest.fixture(scope="module")
-def decomposers():
-    settings = DecomposerSettings()
-    return LibraryDecomposer(shipped_library()), create(settings), RulesDecomposer()
 
 
 def steps(decomposers, text: str, scene: frozenset[str] = GOAL) -> list[str]:

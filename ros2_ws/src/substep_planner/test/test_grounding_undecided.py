@@ -7,10 +7,6 @@ import pytest
 from substep_core.errors import PlanningError
 from substep_planner.decomposers.base import PlanRequest, UnsureError
 from substep_planner.decomposers.fallback import decompose
-from substep_planner.decomposers.grounding.decomposer import create
-from substep_planner.decomposers.library import LibraryDecomposer, shipped_library
-from substep_planner.decomposers.registry import DecomposerSettings
-from substep_planner.decomposers.rules import RulesDecomposer
 
 GOAL = frozenset(
     {"akita_black_bowl", "plate", "wine_bottle", "cream_cheese", "wooden_cabinet", "flat_stove", "wine_rack"}
@@ -20,12 +16,6 @@ CUBES = frozenset({"red_cube", "blue_cube", "blue_crate"})
 ON_THE_PLATE = ["pick up the bowl", "place the bowl on the plate"]
 CHEESE_IN_THE_BOWL = ["pick up the cream cheese", "place the cream cheese in the black bowl"]
 BLACK_ON_THE_PLATE = ["pick up the black bowl", "place the black bowl on the plate"]
-
-
-@pytest.fixture(scope="module")
-def decomposers():
-    settings = DecomposerSettings()
-    return LibraryDecomposer(shipped_library()), create(settings), RulesDecomposer()
 
 
 def steps(decomposers, text: str, scene: frozenset[str] = GOAL, *, yes: bool = False) -> list[str]:

@@ -28,7 +28,7 @@ class PlanRequest:
         policy_skills: what the policy was taught; none: it is not known.
         image: (H, W, 3) uint8 RGB view of the scene, for decomposers that look at it.
         must_be_whole: a plan that is open is none: it is put together with others.
-        refused: why a decomposer that was asked before says that what it understood cannot be done; empty: none does.
+        was_refused: a decomposer that was asked before has understood it, and says that it cannot be done.
         take_suggestion: where a decomposer asks whether it has understood, the answer is yes.
         ask_policy: what the policy itself says comes next, by what it sees now; raises PlanningError. None: there is no
             policy to ask.
@@ -44,7 +44,7 @@ class PlanRequest:
     policy_skills: tuple[str, ...] = ()
     image: np.ndarray | None = None
     must_be_whole: bool = False
-    refused: str = ""
+    was_refused: bool = False
     take_suggestion: bool = False
     ask_policy: Callable[[], NamedSubstep] | None = None
 

@@ -66,8 +66,7 @@ def decompose(request: PlanRequest, decomposers: Sequence[Decomposer]) -> Decomp
         except PlanningError as error:
             failures.append(PassedOver(decomposer.name, error.code, str(error)))
             questions += [error] if error.clarification else []
-            if error.is_refusal:
-                request = replace(request, refused=f"{decomposer.name}: {error}")
+            request = replace(request, was_refused=request.was_refused or error.is_refusal)
             continue
         except Exception as error:  # the border to whatever a backend is built on: the next one is asked
             log.warning("decomposer %s failed", decomposer.name, exc_info=True)

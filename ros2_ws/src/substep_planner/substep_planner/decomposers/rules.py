@@ -34,7 +34,7 @@ class RulesDecomposer:
 
     def decompose(self, request: PlanRequest) -> SourcedPlan:
         """See ``Decomposer``. What was understood and refused before is not read by its words alone."""
-        if request.refused:
+        if request.was_refused:
             raise PlanningError(ErrorCode.NO_PLAN, "what was understood before cannot be done")
         plan = plan_by_rules(request.instruction)
         if unclear := unclear_things(plan, request.objects):
